@@ -1,0 +1,63 @@
+# One recipe a job; `make check` is what continuous integration would run by hand.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_OUT ?= demo
+CUSTOMERS ?= 20000
+DAYS ?= 200
+SEED ?= 7
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: demo test check lint types layers docs env-demo env-test env-check env-bench bench-speed lock clean
+
+demo: $(VENV)/.demo
+	$(BIN)/python -m shoal.cli.demo --out "$(DEMO_OUT)" --customers $(CUSTOMERS) --days $(DAYS) --seed $(SEED) \
+	  $(if $(DATA),--data "$(DATA)") $(if $(PRESET),--preset "$(PRESET)")
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n auto --dist worksteal -q
+
+check: $(VENV)/.check lint types layers docs test
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	$(BIN)/mypy
+
+layers:
+	$(BIN)/lint-imports
+
+docs:
+	$(BIN)/mkdocs build --strict --quiet --site-dir site
+
+bench-speed: $(VENV)/.bench
+	$(BIN)/python -m bench.speed $(ARGS)
+
+# Pins: written from a fresh environment that holds every extra.
+lock: $(VENV)/.check $(VENV)/.bench
+	$(BIN)/python -m pip freeze --exclude-editable > constraints.new
+	@echo "Compare constraints.new with constraints.txt, keep the torch pin, then replace it."
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.test: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -c constraints.txt -e '.[test]'
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.check: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -c constraints.txt -e '.[test,check]'
+	@touch $@ $(VENV)/.test $(VENV)/.demo
+
+$(VENV)/.bench: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) -c constraints.txt -e '.[bench]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist site demo

@@ -1,0 +1,21 @@
+"""Shoal: customer segments that move with the customers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from shoal.shop import Shop, init, open
+
+__all__ = ["Shop", "__version__", "init", "open"]
+
+
+def __getattr__(name: str) -> object:
+    # Imported on first use, so that `import shoal` and the command line stay quick.
+    if name in {"Shop", "init", "open"}:
+        from shoal import shop
+
+        return getattr(shop, name)
+    raise AttributeError(f"module 'shoal' has no attribute {name!r}")

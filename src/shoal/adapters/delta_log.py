@@ -1,0 +1,244 @@
+"""The Delta Lake log of the event table: what is in it, and one commit at a time."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.transaction import AddAction, RemoveAction
+
+from shoal.adapters.bucket_files import DataFile, sync
+from shoal.adapters.failures import translated
+from shoal.domain.errors import OperationError, UsageError
+from shoal.domain.time import from_us
+from shoal.events.schema import BUCKET, SCHEMA_VERSION, TABLE_SCHEMA
+
+#: Where a commit of ours keeps what it says of itself.
+SHOAL: Final = "shoal"
+
+_SCHEMA_SETTING: Final = "shoal.schema"
+_BUCKETS_SETTING: Final = "shoal.buckets"
+
+# Delta drops log entries of its own accord after 30 days; ours tell which files belong to which
+# unit, so they stay until something removes them on purpose.
+_CONFIGURATION: Final = {"delta.enableExpiredLogCleanup": "false"}
+
+
+class DeltaLog:
+    """The log of one table; every method sees the table's latest state.
+
+    Args:
+        root: the table's directory; the table is made by the first commit.
+        buckets: number of customer buckets; fixed when the table is made.
+    """
+
+    def __init__(self, root: Path, buckets: int) -> None:
+        self.root = root
+        self._buckets = buckets
+        self._table: DeltaTable | None = None
+        self._lock = threading.Lock()
+
+    def version(self) -> int:
+        """The latest version; -1 when there is no table yet."""
+        table = self._latest()
+        return -1 if table is None else table.version()
+
+    def files(self, version: int | None = None) -> list[DataFile]:
+        """The files of the table at a version, in order of bucket and path.
+
+        Raises:
+            UsageError: `bad_setting`, the table has no such version.
+            OperationError: `shop_damaged`.
+        """
+        table = self._latest()
+        if version is not None:
+            table = self._at(table, version)
+        if table is None:
+            return []
+        with self._told():
+            actions = pa.table(table.get_add_actions(flatten=True))
+        found = [_data_file(row) for row in actions.to_pylist()]
+        return sorted(found, key=lambda file: (file.bucket, file.path))
+
+    def committed(self, unit: str) -> bool:
+        """Whether a commit carried this unit's transaction."""
+        table = self._latest()
+        return table is not None and table.transaction_version(unit) is not None
+
+    def commit(
+        self,
+        added: Sequence[DataFile],
+        removed: Sequence[DataFile],
+        said: Mapping[str, Any],
+        *,
+        unit: str | None = None,
+    ) -> int:
+        """Make files appear and disappear in one new version; returns it.
+
+        Args:
+            added: closed files under the root, already synchronised to disk.
+            removed: files of the latest version.
+            said: kept in the commit under `shoal`; plain JSON values.
+            unit: the transaction this commit is; None for a rearrangement that adds no event.
+
+        Raises:
+            OperationError: `disk_full`, `no_permission`, `shop_damaged`.
+        """
+        with self._told():
+            table = self._latest() or self._create()
+            now_ms = time.time_ns() // 1_000_000
+            adds = [_add_action(file, now_ms, unit is not None) for file in added]
+            removes = [_remove_action(file, now_ms, unit is not None) for file in removed]
+            table.create_write_transaction(
+                [*adds, *removes],
+                mode="append",
+                schema=TABLE_SCHEMA,
+                partition_by=[BUCKET],
+                commit_properties=CommitProperties(
+                    custom_metadata={SHOAL: dict(said)},
+                    app_transactions=[Transaction(unit, 1)] if unit is not None else None,
+                ),
+            )
+            table.update_incremental()
+            version = table.version()
+            sync(self._entry(version))
+            sync(self._entry(version).parent)
+        return version
+
+    def entries(self, after: int) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+        """(version, actions) of every commit after a version, in order.
+
+        Raises:
+            OperationError: `shop_damaged`, an entry is missing or is not JSON.
+        """
+        for version in range(after + 1, self.version() + 1):
+            with self._told():
+                lines = self._entry(version).read_text(encoding="utf-8").splitlines()
+                yield version, [json.loads(line) for line in lines if line]
+
+    def _entry(self, version: int) -> Path:
+        return self.root / "_delta_log" / f"{version:020d}.json"
+
+    def _latest(self) -> DeltaTable | None:
+        with self._lock, self._told():
+            if self._table is not None:
+                self._table.update_incremental()
+                return self._table
+            if not (self.root / "_delta_log").is_dir() or not DeltaTable.is_deltatable(
+                str(self.root)
+            ):
+                return None
+            table = DeltaTable(str(self.root))
+            self._check(table.metadata().configuration)
+            self._table = table
+            return table
+
+    def _at(self, latest: DeltaTable | None, version: int) -> DeltaTable:
+        newest = -1 if latest is None else latest.version()
+        if not 0 <= version <= newest:
+            has = f"versions 0 to {newest}" if newest >= 0 else "no version yet"
+            raise UsageError(
+                "bad_setting",
+                f"the event table has no version {version}; it has {has}",
+                where=str(self.root),
+                hint="Give a version that `shoal status` lists, or none for the latest.",
+            )
+        with self._told():
+            return DeltaTable(str(self.root), version=version)
+
+    def _create(self) -> DeltaTable:
+        self.root.mkdir(parents=True, exist_ok=True)
+        table = DeltaTable.create(
+            str(self.root),
+            TABLE_SCHEMA,
+            partition_by=[BUCKET],
+            configuration={
+                **_CONFIGURATION,
+                _SCHEMA_SETTING: str(SCHEMA_VERSION),
+                _BUCKETS_SETTING: str(self._buckets),
+            },
+            raise_if_key_not_exists=False,
+        )
+        sync(self._entry(0))
+        self._table = table
+        return table
+
+    def _check(self, configuration: Mapping[str, str]) -> None:
+        written = configuration.get(_SCHEMA_SETTING, "none")
+        if written.isdigit() and int(written) > SCHEMA_VERSION:
+            raise OperationError(
+                "shop_newer",
+                f"the event table has schema {written}, this Shoal knows up to {SCHEMA_VERSION}",
+                where=str(self.root),
+                hint="Upgrade Shoal; an older one would read the events wrongly.",
+            )
+        buckets = configuration.get(_BUCKETS_SETTING, "none")
+        if written != str(SCHEMA_VERSION) or buckets != str(self._buckets):
+            raise OperationError(
+                "shop_damaged",
+                f"the event table was made with schema {written} and {buckets} buckets, "
+                f"the shop expects schema {SCHEMA_VERSION} and {self._buckets} buckets",
+                where=str(self.root),
+                hint="The number of buckets is fixed when a shop is made: restore `buckets` in "
+                "shop.toml, or make a new shop and ingest the sources again.",
+            )
+
+    def _told(self) -> Any:
+        return translated(self.root, damaged="the event table")
+
+
+def _add_action(file: DataFile, now_ms: int, data_change: bool) -> AddAction:
+    stats = {
+        "numRecords": file.rows,
+        "minValues": {"event_time": _millisecond(file.first_us // 1000)},
+        "maxValues": {"event_time": _millisecond(-(-file.last_us // 1000))},
+        "nullCount": {"event_time": 0},
+    }
+    return AddAction(
+        path=file.path,
+        size=file.bytes,
+        partition_values={BUCKET: str(file.bucket)},
+        modification_time=now_ms,
+        data_change=data_change,
+        stats=json.dumps(stats),
+    )
+
+
+def _remove_action(file: DataFile, now_ms: int, data_change: bool) -> RemoveAction:
+    return RemoveAction(
+        path=file.path,
+        data_change=data_change,
+        deletion_timestamp=now_ms,
+        size=file.bytes,
+        partition_values={BUCKET: str(file.bucket)},
+    )
+
+
+def _data_file(row: Mapping[str, Any]) -> DataFile:
+    return DataFile(
+        path=row["path"],
+        bucket=int(row["partition.bucket"]),
+        rows=int(row["num_records"]),
+        bytes=int(row["size_bytes"]),
+        first_us=_us(row.get("min.event_time")),
+        last_us=_us(row.get("max.event_time")),
+    )
+
+
+def _us(moment: Any) -> int:
+    return int(pa.scalar(moment, pa.timestamp("us", tz="UTC")).value) if moment else 0
+
+
+def _millisecond(ms: int) -> str:
+    """Delta keeps times in statistics to the millisecond, so the range is widened to one.
+
+    >>> _millisecond(1)
+    '1970-01-01T00:00:00.001Z'
+    """
+    return from_us(ms * 1000).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"

@@ -1,0 +1,183 @@
+"""The engine of a laptop: DuckDB in memory, over the event table's current files."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from shoal.adapters.failures import translated
+from shoal.ports import ParquetFiles, Relation
+
+_BUCKET = "bucket"
+_GLOB = re.compile(r"[*?\[\]]")
+
+
+class DuckEngine:
+    """Runs queries in an in-memory DuckDB: nothing is kept on disk but what spills.
+
+    Times are UTC, extensions are never downloaded, and rows come in no promised order unless the
+    query orders them. Any thread may call any method: each call has a cursor of its own, so two
+    calls may bind different relations under one name.
+
+    Args:
+        threads: worker threads; None for one a core.
+        memory_mib: what DuckDB may hold before it spills, in MiB; None for half of the machine's
+            memory, at most 3 GiB.
+        spill: directory of spilled data; None for `duckdb-spill` in the system's temporary one.
+
+    >>> engine = DuckEngine(threads=1)
+    >>> engine.run("SELECT sum(x) AS s FROM t", {"t": pa.table({"x": [1, 2]})}).to_pylist()
+    [{'s': 3}]
+    """
+
+    dialect = "duckdb"
+
+    def __init__(
+        self,
+        *,
+        threads: int | None = None,
+        memory_mib: int | None = None,
+        spill: str | os.PathLike[str] | None = None,
+    ) -> None:
+        settings: dict[str, str | bool | int] = {
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "preserve_insertion_order": False,
+            "memory_limit": f"{memory_mib or _default_memory_mib()}MiB",
+            "temp_directory": os.fspath(spill) if spill else str(_default_spill()),
+        }
+        if threads:
+            settings["threads"] = threads
+        self._connection = duckdb.connect(":memory:", config=settings)
+        self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        self._connection.execute("SET GLOBAL parquet_metadata_cache = true")
+        self._lock = threading.Lock()
+        self._compiled: dict[ir.Table, str] = {}
+        self._schemas: dict[str, pa.Schema] = {}
+
+    def compile(self, expr: ir.Table) -> str:
+        """SQL of an expression over unbound tables; compiled once and kept.
+
+        Rows of a compiled query have exactly the types of its expression.
+        """
+        with self._lock:
+            known = self._compiled.get(expr)
+            if known is None:
+                known = str(ibis.to_sql(expr, dialect=self.dialect))
+                self._compiled[expr] = known
+                self._schemas[known] = expr.schema().to_pyarrow()
+            return known
+
+    def run(self, query: str, inputs: Mapping[str, Relation]) -> pa.Table:
+        """Rows of a query, with each named table bound to a relation, as one Arrow table.
+
+        A sum of int64 is int64 again (an overflow is an error), times are in UTC.
+
+        Raises:
+            OperationError: `shop_damaged` when a file cannot be read, `disk_full` when spilling
+                finds no space.
+        """
+        with self._bound(inputs) as cursor, _told(inputs):
+            table = cursor.sql(query).to_arrow_table()
+        return table.cast(self._schema(query, table.schema))
+
+    def stream(
+        self, query: str, inputs: Mapping[str, Relation], rows_per_batch: int = 100_000
+    ) -> Iterator[pa.RecordBatch]:
+        """Rows of a query as `run` gives them, in batches of at most `rows_per_batch` rows."""
+        with self._bound(inputs) as cursor, _told(inputs):
+            reader = cursor.sql(query).to_arrow_reader(rows_per_batch)
+            schema = self._schema(query, reader.schema)
+            for batch in reader:
+                for start in range(0, batch.num_rows, rows_per_batch):
+                    yield batch.slice(start, rows_per_batch).cast(schema)
+
+    def _bound(self, inputs: Mapping[str, Relation]) -> duckdb.DuckDBPyConnection:
+        with self._lock:
+            cursor = self._connection.cursor()
+        for name, relation in inputs.items():
+            if isinstance(relation, ParquetFiles) and relation.paths:
+                with _told(inputs):
+                    cursor.execute(f"CREATE TEMP VIEW {_name(name)} AS {scan(relation)}")
+            else:
+                empty = isinstance(relation, ParquetFiles)
+                cursor.register(name, relation.schema.empty_table() if empty else relation)
+        return cursor
+
+    def _schema(self, query: str, got: pa.Schema) -> pa.Schema:
+        wanted = self._schemas.get(query)
+        if wanted is not None and wanted.names == got.names:
+            return wanted
+        return pa.schema([field.with_type(_plain(field.type)) for field in got])
+
+
+def scan(files: ParquetFiles) -> str:
+    """The SELECT that reads Parquet files, with `bucket` taken from their directory.
+
+    The rest of a file's path never becomes a column, whatever the directories above are called.
+    """
+    paths = ", ".join(_literal(_escaped(path)) for path in files.paths)
+    own = [name for name in files.schema.names if name != _BUCKET]
+    columns = ", ".join(_name(name) for name in own)
+    if len(own) == len(files.schema.names):
+        return f"SELECT {columns} FROM read_parquet([{paths}], hive_partitioning = false)"
+    if any("=" in os.path.dirname(os.path.dirname(path)) for path in files.paths):
+        bucket = r"regexp_extract(filename, 'bucket=(-?\d+)[/\\][^/\\]*$', 1)::INTEGER"
+        options = "hive_partitioning = false, filename = true"
+    else:
+        bucket = _BUCKET
+        options = "hive_partitioning = true, hive_types = {'bucket': INTEGER}"
+    return f"SELECT {columns}, {bucket} AS bucket FROM read_parquet([{paths}], {options})"
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """Arrow type of the event table for one that DuckDB returns."""
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        return pa.timestamp(kind.unit, tz="UTC")
+    if pa.types.is_decimal(kind) and kind.scale == 0:
+        return pa.int64()
+    return kind
+
+
+def _told(inputs: Mapping[str, Relation]) -> AbstractContextManager[None]:
+    """Tell failures of the files that a query reads; a mistake in the query itself passes."""
+    for relation in inputs.values():
+        if isinstance(relation, ParquetFiles) and relation.paths:
+            return translated(
+                os.path.dirname(relation.paths[0]),
+                damaged="a file of the event table",
+                unreadable=(duckdb.IOException, duckdb.InvalidInputException),
+            )
+    return translated("")
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _escaped(path: str) -> str:
+    return _GLOB.sub(lambda found: f"[{found.group()}]", path)
+
+
+def _default_memory_mib() -> int:
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    return min(3 * 1024, machine // 2)
+
+
+def _default_spill() -> Path:
+    import tempfile
+
+    return Path(tempfile.gettempdir()) / "duckdb-spill"

@@ -1,0 +1,160 @@
+"""The state store in memory: for tests and notebooks, held to the same contract as the SQL one."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from shoal.adapters.sql_schema import MEMBERSHIPS_SCHEMA, STATES_SCHEMA
+from shoal.domain.errors import OperationError
+
+
+@dataclass
+class _Contents:
+    """All that a transaction may change, so that it can be copied and put back."""
+
+    settings: dict[str, str] = field(default_factory=dict)
+    applied_version: int = -1
+    states: dict[str, tuple[int, bytes]] = field(default_factory=dict)
+    units: dict[str, dict[str, Any]] = field(default_factory=dict)
+    memberships: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    pointers: dict[str, list[tuple[str, datetime]]] = field(default_factory=dict)
+
+    def copied(self) -> _Contents:
+        """A copy that later writes do not reach; states, many and immutable, are shared."""
+        return _Contents(
+            dict(self.settings),
+            self.applied_version,
+            dict(self.states),
+            copy.deepcopy(self.units),
+            dict(self.memberships),
+            {name: list(history) for name, history in self.pointers.items()},
+        )
+
+
+class MemoryStateStore:
+    """`StateStore` that forgets everything with its process."""
+
+    def __init__(self) -> None:
+        self._contents = _Contents()
+        self._writer = threading.RLock()
+        self._depth = 0
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+    @contextmanager
+    def lease(self) -> Iterator[None]:
+        """Hold the single-writer lease; entering it again in the same thread is allowed."""
+        if not self._writer.acquire(blocking=False):
+            raise OperationError(
+                "shop_locked",
+                "another thread has been writing to the shop",
+                "memory",
+                "Wait until it has finished.",
+            )
+        try:
+            yield
+        finally:
+            self._writer.release()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything written inside is kept together or not at all."""
+        with self._writer:
+            before = self._contents.copied() if self._depth == 0 else None
+            self._depth += 1
+            try:
+                yield
+            except BaseException:
+                if before is not None:
+                    self._contents = before
+                raise
+            finally:
+                self._depth -= 1
+
+    def get_settings(self) -> dict[str, str]:
+        return dict(self._contents.settings)
+
+    def put_setting(self, key: str, value: str) -> None:
+        self._contents.settings[key] = value
+
+    def applied_version(self) -> int:
+        return self._contents.applied_version
+
+    def set_applied_version(self, version: int) -> None:
+        self._contents.applied_version = version
+
+    def get_states(self, customers: Sequence[str]) -> pa.Table:
+        """Rows (`customer_id`, `version`, `body`) of the known ones asked for, by customer."""
+        return self._table(sorted(set(customers) & self._contents.states.keys()))
+
+    def put_states(self, states: pa.Table) -> None:
+        """Insert or replace states (`customer_id`, `version`, `body`)."""
+        for row in states.select(STATES_SCHEMA.names).to_pylist():
+            self._contents.states[row["customer_id"]] = (row["version"], row["body"])
+
+    def delete_states(self, customers: Sequence[str]) -> None:
+        for customer in customers:
+            self._contents.states.pop(customer, None)
+
+    def count_states(self) -> int:
+        return len(self._contents.states)
+
+    def iter_states(self, rows_per_batch: int = 50_000) -> Iterator[pa.Table]:
+        """All states in order of customer, in bounded batches."""
+        customers = sorted(self._contents.states)
+        for start in range(0, len(customers), rows_per_batch):
+            yield self._table(customers[start : start + rows_per_batch])
+
+    def _table(self, customers: Sequence[str]) -> pa.Table:
+        states = [self._contents.states[customer] for customer in customers]
+        columns = [customers, [version for version, _ in states], [body for _, body in states]]
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, STATES_SCHEMA, strict=True)]
+        return pa.Table.from_arrays(arrays, schema=STATES_SCHEMA)
+
+    def put_unit(self, unit: str, document: Mapping[str, Any]) -> None:
+        self._contents.units[unit] = copy.deepcopy(dict(document))
+
+    def get_unit(self, unit: str) -> dict[str, Any] | None:
+        return copy.deepcopy(self._contents.units.get(unit))
+
+    def units(self) -> list[dict[str, Any]]:
+        """All units, oldest first, each document with its name as `unit`."""
+        units = self._contents.units.items()
+        return [{**copy.deepcopy(document), "unit": unit} for unit, document in units]
+
+    def put_memberships(self, memberships: pa.Table) -> None:
+        """Append memberships; only the latest of each customer can be read back."""
+        for row in memberships.select(MEMBERSHIPS_SCHEMA.names).to_pylist():
+            self._contents.memberships[row["segmentation_id"], row["customer_id"]] = row
+
+    def get_memberships(
+        self, segmentation_id: str, *, customers: Sequence[str] | None = None
+    ) -> pa.Table:
+        """The latest membership of each customer in a segmentation, by customer."""
+        wanted = None if customers is None else set(customers)
+        rows = [
+            row
+            for (segmentation, customer), row in sorted(self._contents.memberships.items())
+            if segmentation == segmentation_id and (wanted is None or customer in wanted)
+        ]
+        return pa.Table.from_pylist(rows, schema=MEMBERSHIPS_SCHEMA)
+
+    def get_pointer(self, name: str) -> str | None:
+        history = self._contents.pointers.get(name)
+        return history[-1][0] if history else None
+
+    def set_pointer(self, name: str, target: str, moment: datetime) -> None:
+        self._contents.pointers.setdefault(name, []).append((target, moment))
+
+    def pointer_history(self, name: str) -> list[tuple[str, datetime]]:
+        """What a pointer has named, oldest first, each with the moment it was set."""
+        return list(self._contents.pointers.get(name, ()))

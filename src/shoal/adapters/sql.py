@@ -1,0 +1,314 @@
+"""The state store in SQL through SQLAlchemy Core: SQLite today, PostgreSQL by the same statements.
+
+One transaction may hold customer states, memberships, units and the applied table version, so a
+kill at any moment leaves all of them as they were or all as they should be.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import sqlalchemy as sa
+
+from shoal.adapters.sql_lease import Lease
+from shoal.adapters.sql_schema import (
+    MEMBERSHIPS,
+    MEMBERSHIPS_SCHEMA,
+    META,
+    POINTER_HISTORY,
+    POINTERS,
+    SETTINGS,
+    STATES,
+    STATES_SCHEMA,
+    UNITS,
+    begin,
+    check_schema,
+    connect,
+    failures_told,
+    upsert,
+)
+from shoal.domain.time import Clock, from_us, system_clock, to_us
+
+_APPLIED: Final = "applied_version"
+#: Customers in one `IN (...)`; SQLite allows 32,766 parameters.
+_ASKED: Final = 5_000
+#: Rows handed to the driver at once.
+_WRITTEN: Final = 20_000
+
+
+class SqlStateStore:
+    """`StateStore` in a SQL database; every method is safe to call from several threads.
+
+    Args:
+        url: `sqlite:////abs/shop.sqlite`; the file is created if there is none.
+        clock: what the lease asks for the time.
+
+    Raises:
+        OperationError: `shop_newer`, `shop_older`, `shop_damaged`, `no_permission`, `disk_full`,
+            `shop_locked`; from every method.
+    """
+
+    def __init__(self, url: str, *, clock: Clock = system_clock) -> None:
+        self._engine = connect(url)
+        check_schema(self._engine)
+        self._lease = Lease(self._engine, clock)
+        self._local = threading.local()
+
+    def close(self) -> None:
+        """Give back the connections; SQLite then folds its write-ahead log into the file."""
+        self._engine.dispose()
+
+    # lease and transactions
+
+    def lease(self) -> AbstractContextManager[None]:
+        """Hold the shop's single-writer lease; raises `shop_locked` if another process has it."""
+        return self._lease.held()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything this thread writes inside is committed together or not at all."""
+        if self._current() is not None:
+            yield
+            return
+        with begin(self._engine, write=True) as connection:
+            self._lease.confirm(connection)
+            self._local.connection = connection
+            try:
+                yield
+            finally:
+                self._local.connection = None
+
+    def _current(self) -> sa.Connection | None:
+        return getattr(self._local, "connection", None)
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        current = self._current()
+        if current is not None:
+            with failures_told(self._engine):
+                yield current
+            return
+        with begin(self._engine, write=False) as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        with self.transaction():
+            current = self._current()
+            assert current is not None
+            yield current
+
+    # settings, applied version
+
+    def get_settings(self) -> dict[str, str]:
+        with self._reading() as connection:
+            rows = connection.execute(sa.select(SETTINGS.c.key, SETTINGS.c.value))
+            return {key: value for key, value in rows}
+
+    def put_setting(self, key: str, value: str) -> None:
+        with self._writing() as connection:
+            row = {"key": key, "value": value}
+            connection.execute(upsert(self._engine, SETTINGS, "key"), row)
+
+    def applied_version(self) -> int:
+        """The event-table version whose events the stored states hold; -1 for none."""
+        with self._reading() as connection:
+            found = connection.scalar(sa.select(META.c.value).where(META.c.key == _APPLIED))
+        return -1 if found is None else int(found)
+
+    def set_applied_version(self, version: int) -> None:
+        with self._writing() as connection:
+            row = {"key": _APPLIED, "value": str(version)}
+            connection.execute(upsert(self._engine, META, "key"), row)
+
+    # customer states
+
+    def get_states(self, customers: Sequence[str]) -> pa.Table:
+        """Rows (`customer_id`, `version`, `body`) of the known ones asked for, by customer."""
+        tables = []
+        query = sa.select(STATES.c.customer_id, STATES.c.version, STATES.c.body)
+        wanted = sorted(set(customers))
+        with self._reading() as connection:
+            for part in _parts(wanted, _ASKED):
+                rows = connection.execute(query.where(STATES.c.customer_id.in_(part))).all()
+                tables.append(_states_table(rows))
+        return _joined(tables, STATES_SCHEMA).sort_by("customer_id")
+
+    def put_states(self, states: pa.Table) -> None:
+        """Insert or replace states (`customer_id`, `version`, `body`)."""
+        if not states.num_rows:
+            return
+        statement = upsert(self._engine, STATES, "customer_id")
+        with self._writing() as connection:
+            for batch in states.select(STATES_SCHEMA.names).to_batches(_WRITTEN):
+                columns = {
+                    "customer_id": batch["customer_id"].to_pylist(),
+                    "version": batch["version"].to_pylist(),
+                    "body": _views(batch["body"]),
+                }
+                _write_many(connection, statement, columns)
+
+    def delete_states(self, customers: Sequence[str]) -> None:
+        with self._writing() as connection:
+            for part in _parts(sorted(set(customers)), _ASKED):
+                connection.execute(sa.delete(STATES).where(STATES.c.customer_id.in_(part)))
+
+    def count_states(self) -> int:
+        with self._reading() as connection:
+            return int(connection.scalar(sa.select(sa.func.count()).select_from(STATES)) or 0)
+
+    def iter_states(self, rows_per_batch: int = 50_000) -> Iterator[pa.Table]:
+        """All states in order of customer, in bounded batches; each batch is read on its own."""
+        query = sa.select(STATES.c.customer_id, STATES.c.version, STATES.c.body).order_by(
+            STATES.c.customer_id
+        )
+        page = query.limit(rows_per_batch)
+        while True:
+            with self._reading() as connection:
+                rows = connection.execute(page).all()
+            if rows:
+                yield _states_table(rows)
+            if len(rows) < rows_per_batch:
+                return
+            page = query.where(STATES.c.customer_id > rows[-1][0]).limit(rows_per_batch)
+
+    # units
+
+    def put_unit(self, unit: str, document: Mapping[str, Any]) -> None:
+        """Remember an ingest's unit (file fingerprint, account, status) by name."""
+        with self._writing() as connection:
+            row = {"unit": unit, "document": json.dumps(dict(document), sort_keys=True)}
+            connection.execute(upsert(self._engine, UNITS, "unit"), row)
+
+    def get_unit(self, unit: str) -> dict[str, Any] | None:
+        query = sa.select(UNITS.c.document).where(UNITS.c.unit == unit)
+        with self._reading() as connection:
+            found = connection.scalar(query)
+        return None if found is None else dict(json.loads(found))
+
+    def units(self) -> list[dict[str, Any]]:
+        """All units, oldest first, each document with its name as `unit`."""
+        query = sa.select(UNITS.c.unit, UNITS.c.document).order_by(UNITS.c.position)
+        with self._reading() as connection:
+            rows = connection.execute(query).all()
+        return [{**json.loads(document), "unit": unit} for unit, document in rows]
+
+    # memberships
+
+    def put_memberships(self, memberships: pa.Table) -> None:
+        """Append memberships (columns of `MEMBERSHIPS_SCHEMA`); nothing older is touched."""
+        if not memberships.num_rows:
+            return
+        rows = memberships.select(MEMBERSHIPS_SCHEMA.names).cast(MEMBERSHIPS_SCHEMA)
+        position = MEMBERSHIPS_SCHEMA.get_field_index("since")
+        rows = rows.set_column(position, "since_us", rows["since"].cast(pa.int64()))
+        with self._writing() as connection:
+            for batch in rows.to_batches(_WRITTEN):
+                _write_many(connection, sa.insert(MEMBERSHIPS), batch.to_pydict())
+
+    def get_memberships(
+        self, segmentation_id: str, *, customers: Sequence[str] | None = None
+    ) -> pa.Table:
+        """The latest membership of each customer in a segmentation, by customer."""
+        if customers is None:
+            parts: Iterable[Sequence[str] | None] = [None]
+        else:
+            parts = _parts(sorted(set(customers)), _ASKED)
+        with self._reading() as connection:
+            rows = [
+                row
+                for part in parts
+                for row in connection.execute(_latest_memberships(segmentation_id, part))
+            ]
+        columns = list(zip(*rows, strict=True)) or [()] * len(MEMBERSHIPS_SCHEMA)
+        arrays = [
+            pa.array(column, pa.int64()).cast(field.type)
+            if field.name == "since"
+            else pa.array(column, field.type)
+            for column, field in zip(columns, MEMBERSHIPS_SCHEMA, strict=True)
+        ]
+        table = pa.Table.from_arrays(arrays, schema=MEMBERSHIPS_SCHEMA)
+        return table.sort_by("customer_id")
+
+    # pointers
+
+    def get_pointer(self, name: str) -> str | None:
+        """What a pointer (for example `segmentation.main`) names now."""
+        with self._reading() as connection:
+            found: str | None = connection.scalar(
+                sa.select(POINTERS.c.target).where(POINTERS.c.name == name)
+            )
+        return found
+
+    def set_pointer(self, name: str, target: str, moment: datetime) -> None:
+        row = {"name": name, "target": target, "moment_us": to_us(moment)}
+        with self._writing() as connection:
+            connection.execute(upsert(self._engine, POINTERS, "name"), row)
+            connection.execute(sa.insert(POINTER_HISTORY), row)
+
+    def pointer_history(self, name: str) -> list[tuple[str, datetime]]:
+        """What a pointer has named, oldest first, each with the moment it was set."""
+        query = (
+            sa.select(POINTER_HISTORY.c.target, POINTER_HISTORY.c.moment_us)
+            .where(POINTER_HISTORY.c.name == name)
+            .order_by(POINTER_HISTORY.c.position)
+        )
+        with self._reading() as connection:
+            return [(target, from_us(us)) for target, us in connection.execute(query)]
+
+
+def _latest_memberships(segmentation_id: str, customers: Sequence[str] | None) -> Any:
+    latest = (
+        sa.select(sa.func.max(MEMBERSHIPS.c.position))
+        .where(MEMBERSHIPS.c.segmentation_id == segmentation_id)
+        .group_by(MEMBERSHIPS.c.customer_id)
+    )
+    if customers is not None:
+        latest = latest.where(MEMBERSHIPS.c.customer_id.in_(customers))
+    columns = [column for column in MEMBERSHIPS.columns if column.name != "position"]
+    return sa.select(*columns).where(MEMBERSHIPS.c.position.in_(latest))
+
+
+def _write_many(
+    connection: sa.Connection, statement: Any, columns: Mapping[str, Sequence[Any]]
+) -> None:
+    """Run an insert for many rows, past SQLAlchemy's work per value (as dear as the insert)."""
+    compiled = statement.compile(dialect=connection.dialect, column_keys=list(columns))
+    if compiled.positiontup is not None:
+        ordered = [columns[name] for name in compiled.positiontup]
+        connection.exec_driver_sql(str(compiled), list(zip(*ordered, strict=True)))
+        return
+    names = list(columns)
+    rows = zip(*columns.values(), strict=True)
+    connection.exec_driver_sql(str(compiled), [dict(zip(names, r, strict=True)) for r in rows])
+
+
+def _parts(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
+def _states_table(rows: Sequence[Any]) -> pa.Table:
+    columns = zip(*rows, strict=True) if rows else [()] * len(STATES_SCHEMA)
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, STATES_SCHEMA, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=STATES_SCHEMA)
+
+
+def _joined(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
+    return pa.concat_tables(tables) if tables else schema.empty_table()
+
+
+def _views(bodies: pa.Array) -> list[memoryview]:
+    """Each value of a binary array as a view into its buffer: nothing is copied."""
+    bodies = bodies.cast(pa.large_binary())
+    _, offsets_buffer, data = bodies.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int64)[bodies.offset :][: len(bodies) + 1].tolist()
+    view = memoryview(data) if data is not None else memoryview(b"")
+    return [view[a:b] for a, b in zip(offsets, offsets[1:], strict=False)]

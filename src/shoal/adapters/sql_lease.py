@@ -1,0 +1,139 @@
+"""The shop's single-writer lease: one row that says which process may write."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from shoal.adapters import process
+from shoal.adapters.sql_schema import LEASE, begin, failures_told, place, upsert
+from shoal.domain.errors import OperationError
+from shoal.domain.time import Clock, from_us, iso, to_us
+
+#: A holder on another machine that has not been heard of for so long is taken over.
+EXPIRY: Final = timedelta(seconds=120)
+#: How often a holder says that it lives.
+HEARTBEAT: Final = timedelta(seconds=30)
+_ROW: Final = 1
+
+
+class Lease:
+    """Held by one process at a time; entering it again in the same process is allowed.
+
+    Whether a holder on this machine lives is asked of the operating system (process number and
+    start time), so a killed one is taken over at once and a slow one never. Of a holder on another
+    machine only its heartbeat is known.
+    """
+
+    def __init__(self, engine: sa.Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._token = uuid.uuid4().hex
+        self._guard = threading.RLock()
+        self._depth = 0
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Take the lease for the length of the block.
+
+        Raises:
+            OperationError: `shop_locked`, another living process holds it.
+        """
+        with self._guard:
+            if self._depth == 0:
+                self._acquire()
+            self._depth += 1
+        stop = threading.Event()
+        beat = threading.Thread(target=self._beat, args=(stop,), daemon=True)
+        if self._depth == 1:
+            beat.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            if beat.ident is not None:
+                beat.join()
+            with self._guard:
+                self._depth -= 1
+                if self._depth == 0:
+                    self._release()
+
+    def confirm(self, connection: sa.Connection) -> None:
+        """Inside a writing transaction: the lease is still ours, and is renewed with it.
+
+        Raises:
+            OperationError: `shop_locked`, another process took the lease over.
+        """
+        if self._depth == 0:
+            return
+        renewed = connection.execute(
+            sa.update(LEASE).where(LEASE.c.token == self._token).values(expires_us=self._expiry())
+        )
+        if renewed.rowcount != 1:
+            raise OperationError(
+                "shop_locked",
+                "this process was not heard of for too long and another took over the shop",
+                place(self._engine),
+                "Nothing of the work in hand was kept. Do the same again.",
+            )
+
+    def _acquire(self) -> None:
+        # Look before asking for the right to write: a holder in a long transaction has that right,
+        # and waiting for it would end in a message that cannot name the holder.
+        with begin(self._engine, write=False) as connection:
+            self._refuse_if_held(connection)
+        with begin(self._engine, write=True) as connection:
+            self._refuse_if_held(connection)
+            pid = os.getpid()
+            row = {
+                "id": _ROW,
+                "token": self._token,
+                "pid": pid,
+                "host": socket.gethostname(),
+                "process_started": process.started(pid) or "",
+                "since_us": to_us(self._clock()),
+                "expires_us": self._expiry(),
+            }
+            connection.execute(upsert(self._engine, LEASE, "id"), row)
+
+    def _refuse_if_held(self, connection: sa.Connection) -> None:
+        row = connection.execute(sa.select(LEASE).where(LEASE.c.id == _ROW)).mappings().first()
+        if row is None or not self._alive(row):
+            return
+        since = iso(from_us(row["since_us"]))
+        raise OperationError(
+            "shop_locked",
+            f"process {row['pid']} on {row['host']} has been writing to the shop since {since}",
+            place(self._engine),
+            "Wait until it has finished, or end it; a process that died is taken over by itself.",
+        )
+
+    def _alive(self, row: Any) -> bool:
+        if row["host"] == socket.gethostname():
+            return process.started(row["pid"]) == row["process_started"]
+        return bool(row["expires_us"] > to_us(self._clock()))
+
+    def _release(self) -> None:
+        with begin(self._engine, write=True) as connection:
+            connection.execute(sa.delete(LEASE).where(LEASE.c.token == self._token))
+
+    def _expiry(self) -> int:
+        return to_us(self._clock() + EXPIRY)
+
+    def _beat(self, stop: threading.Event) -> None:
+        while not stop.wait(HEARTBEAT.total_seconds()):
+            try:
+                with failures_told(self._engine), begin(self._engine, write=True) as connection:
+                    self.confirm(connection)
+            except OperationError:
+                # Our own long transaction has the right to write, and renews the lease itself; a
+                # lease that was lost is told to the thread that works, by its next `confirm`.
+                continue

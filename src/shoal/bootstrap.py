@@ -1,0 +1,152 @@
+"""The only place that chooses adapters."""
+
+from __future__ import annotations
+
+import errno
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from shoal.config import FILE_NAME, Config, read, render
+from shoal.domain.errors import OperationError, ShoalError, UsageError
+
+if TYPE_CHECKING:
+    from shoal.features.fold import Fold
+    from shoal.ports import Engine, Registry, StateStore, Warehouse
+
+STORE_FILE: Final = "shop.sqlite"
+EVENTS_DIR: Final = "events"
+QUARANTINE_DIR: Final = "quarantine"
+ARTEFACTS_DIR: Final = "artefacts"
+EXPORTS_DIR: Final = "exports"
+
+
+class Parts:
+    """The adapters of one shop directory, each made when first asked for."""
+
+    def __init__(self, directory: Path, config: Config) -> None:
+        self.directory = directory
+        self.config = config
+
+    @cached_property
+    def store(self) -> StateStore:
+        from shoal.adapters.sql import SqlStateStore
+
+        return SqlStateStore(f"sqlite:///{self.directory / STORE_FILE}")
+
+    @cached_property
+    def engine(self) -> Engine:
+        from shoal.adapters.duckdb import DuckEngine
+
+        return DuckEngine()
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        from shoal.adapters.deltalake import DeltaWarehouse
+
+        return DeltaWarehouse(
+            self.directory / EVENTS_DIR, buckets=self.config.shop.buckets, engine=self.engine
+        )
+
+    @cached_property
+    def registry(self) -> Registry:
+        from shoal.adapters.files import FileRegistry
+
+        return FileRegistry(self.directory / ARTEFACTS_DIR)
+
+    @cached_property
+    def fold(self) -> Fold:
+        """The fold of the shop's declared value event, traits and tail."""
+        return self.fold_of(self.value_event())
+
+    def fold_of(self, value_event: str) -> Fold:
+        from shoal.features.fold import Fold
+
+        return Fold(
+            engine=self.engine,
+            value_event=value_event,
+            traits=self.config.features.traits,
+            tail=self.config.shop.tail_events,
+        )
+
+    def value_event(self) -> str:
+        """Of the configuration, else of the first source ingested, else purchase."""
+        return (
+            self.config.shop.value_event or self.store.get_settings().get("value_event", "")
+        ) or "purchase"
+
+    def close(self) -> None:
+        """Release what was opened."""
+        for name in ("store", "engine"):
+            part = self.__dict__.get(name)
+            if part is not None and hasattr(part, "close"):
+                part.close()
+
+
+def create(directory: Path, config: Config) -> Parts:
+    """Make a shop directory.
+
+    Raises:
+        UsageError: `shop_exists`, the directory holds a shop or other files.
+        OperationError: `no_permission` or `disk_full`.
+    """
+    if (directory / FILE_NAME).exists():
+        raise UsageError(
+            "shop_exists",
+            f"{directory} already holds a shop",
+            where=str(directory / FILE_NAME),
+            hint="Choose another directory, or go on with: shoal ingest",
+        )
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise UsageError(
+            "shop_exists",
+            f"{directory} exists and is not an empty directory",
+            where=str(directory),
+            hint="Choose a directory that is new or empty.",
+        )
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        parts = Parts(directory, config)
+        _ = parts.store  # makes the database
+        (directory / FILE_NAME).write_text(render(config), encoding="utf-8")
+    except OSError as error:
+        raise as_operation_error(error) from error
+    return parts
+
+
+def attach(directory: Path) -> Parts:
+    """The adapters of an existing shop.
+
+    Raises:
+        UsageError: `not_a_shop` or a bad setting.
+    """
+    return Parts(directory, read(directory))
+
+
+def as_operation_error(error: Exception) -> ShoalError:
+    """An unexpected failure as an error a person can act on."""
+    if isinstance(error, ShoalError):
+        return error
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OperationError(
+            "disk_full",
+            "no space is left on the device",
+            where=str(error.filename or ""),
+            hint="Free some space and run the same command again; what was committed stays.",
+        )
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return OperationError(
+            "no_permission",
+            f"the operating system refused access: {error.strerror}",
+            where=str(error.filename or ""),
+            hint="Give this user access to the path, or choose another.",
+        )
+    if isinstance(error, MemoryError):
+        return OperationError(
+            "internal", "out of memory", hint="Run it on a machine with more memory."
+        )
+    return OperationError(
+        "internal",
+        f"unexpected {type(error).__name__}: {error}",
+        hint="Nothing that was committed is lost. Run it again with --debug to see the details.",
+    )

@@ -1,0 +1,199 @@
+"""Verbs that bring data in: init, simulate, ingest, quarantine, compact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shoal.cli.console import Console
+from shoal.cli.options import Debug, Json, ShopDir
+from shoal.domain.errors import UsageError
+
+Preset = Annotated[str | None, typer.Option("--preset", metavar="NAME", help="A known layout.")]
+MappingFile = Annotated[
+    Path | None, typer.Option("--mapping", metavar="MAP.toml", help="A mapping file.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verbs."""
+    app.command("init")(init)
+    app.command("simulate")(simulate)
+    app.command("ingest")(ingest)
+    app.command("quarantine")(quarantine)
+    app.command("compact")(compact)
+
+
+def init(
+    shop: ShopDir,
+    time_zone: Annotated[
+        str, typer.Option("--time-zone", help="IANA name; fixed afterwards.")
+    ] = "UTC",
+    currency: Annotated[str, typer.Option("--currency", help="ISO 4217 code.")] = "",
+    value_event: Annotated[
+        str, typer.Option("--value-event", help="The kind that counts as buying.")
+    ] = "",
+    buckets: Annotated[int, typer.Option("--buckets", help="Partitions; fixed afterwards.")] = 16,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make a new shop directory."""
+    from shoal import shop as shops
+    from shoal.config import Config, ShopConfig
+
+    console = Console(json)
+    config = Config(
+        shop=ShopConfig(
+            time_zone=time_zone, currency=currency, value_event=value_event, buckets=buckets
+        )
+    )
+    shops.init(shop, config)
+    console.document({"schema": "shoal.init/1", "shop": str(shop), "time_zone": time_zone})
+    console.say(f"Shop made in {shop}. Next: shoal ingest {shop} FILE... --preset NAME")
+
+
+def simulate(
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")],
+    customers: Annotated[int, typer.Option("--customers", metavar="N")] = 20_000,
+    days: Annotated[int, typer.Option("--days", metavar="D")] = 200,
+    world: Annotated[str, typer.Option("--world", metavar="NAME")] = "steady",
+    seed: Annotated[int, typer.Option("--seed", metavar="S")] = 0,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Simulate a shop whose segments are known: events.parquet, items.parquet, _truth/."""
+    from shoal.workflows.simulate import simulate as run
+
+    console = Console(json)
+    result = run(
+        out, customers=customers, days=days, world=world, seed=seed, progress=console.progress()
+    )
+    console.document(result.as_document())
+    console.say(
+        f"{result.events:,} events of {result.customers:,} customers over {days} days "
+        f"(world {world}, seed {seed}) in {out}"
+    )
+    console.say(f"The planted truth lies in {out / '_truth'}.")
+
+
+def ingest(
+    shop: ShopDir,
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files, folders, globs.")],
+    preset: Preset = None,
+    mapping: MappingFile = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Take a guessed mapping.")] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Validate, deduplicate and store events; bad rows go to the quarantine with a reason."""
+    from shoal import shop as shops
+
+    if preset and mapping:
+        raise UsageError(
+            "usage",
+            "--preset and --mapping were both given",
+            hint="Give one: a preset names a known layout, a mapping file describes your own.",
+        )
+    console = Console(json)
+
+    def confirm(description: str) -> bool:
+        if yes:
+            console.log("info", description)
+            return True
+        if json or not console.err.is_terminal:
+            return False
+        console.err.print(description, markup=False)
+        return typer.confirm("Take this mapping?", err=True)
+
+    with shops.open(shop) as opened:
+        result = opened.ingest(
+            files, preset=preset, mapping=mapping, confirm=confirm, progress=console.progress()
+        )
+    console.document(result.as_document())
+    if not json:
+        _show_account(console, result)
+
+
+def _show_account(console: Console, result: object) -> None:
+    document = result.as_document()  # type: ignore[attr-defined]
+    rows = document["rows"]
+    console.table(
+        list(rows), [[f"{count:,}" for count in rows.values()]], title="Rows", right=list(rows)
+    )
+    if document["quarantine"]:
+        from shoal.events.reasons import REASONS
+
+        console.table(
+            ["reason", "rows", "meaning"],
+            [
+                [code, f"{count:,}", REASONS[code]]
+                for code, count in sorted(document["quarantine"].items(), key=lambda kv: -kv[1])
+            ],
+            title="Quarantined",
+            right=["rows"],
+        )
+    span = f", {document['from']} to {document['to']}" if document["from"] else ""
+    console.say(
+        f"The shop now holds {document['events']:,} events of "
+        f"{document['customers']:,} customers{span} (table version {document['table_version']})."
+    )
+
+
+def quarantine(
+    shop: ShopDir,
+    code: Annotated[str | None, typer.Option("--code", help="Only this reason.")] = None,
+    samples: Annotated[int, typer.Option("--samples", help="Rows shown a reason.", min=0)] = 3,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Try the rows again with a mended mapping.")
+    ] = False,
+    preset: Preset = None,
+    mapping: MappingFile = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List the rows that were not stored, with reasons; replay them after mending a mapping."""
+    from shoal import shop as shops
+
+    console = Console(json)
+    if replay and not (preset or mapping):
+        raise UsageError(
+            "usage",
+            "--replay needs the mapping to try",
+            hint="Add --mapping MAP.toml or --preset NAME.",
+        )
+    with shops.open(shop) as opened:
+        if replay:
+            result = opened.replay_quarantine(
+                preset=preset, mapping=mapping, progress=console.progress()
+            )
+            console.document(result.as_document())
+            if not json:
+                _show_account(console, result)
+            return
+        listing = opened.quarantine(code=code, samples=samples)
+    console.document(listing.as_document())
+    if not listing.reasons:
+        console.say("The quarantine is empty.")
+    for reason in listing.reasons:
+        console.heading(f"{reason.code}: {reason.count:,} rows. {reason.meaning}")
+        console.table(
+            ["file", "row", "detail", "raw"],
+            [[s.file, s.row, s.detail, _shorten(s.raw)] for s in reason.samples],
+        )
+
+
+def _shorten(raw: str, limit: int = 160) -> str:
+    return raw if len(raw) <= limit else raw[: limit - 1] + "…"
+
+
+def compact(shop: ShopDir, json: Json = False, debug: Debug = False) -> None:
+    """Merge the event table's small files, sorted by customer and time."""
+    from shoal import shop as shops
+
+    console = Console(json)
+    with shops.open(shop) as opened:
+        version = opened.compact()
+    console.document({"schema": "shoal.compact/1", "table_version": version})
+    console.say(f"Compacted: table version {version}.")

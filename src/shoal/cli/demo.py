@@ -1,0 +1,182 @@
+"""`make demo`: from nothing to a report, on a simulated shop or on a file of one's own."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from shoal.cli.console import Console
+from shoal.domain.errors import EXIT_DONE, ShoalError, UsageError
+from shoal.domain.time import stopwatch
+
+#: Marks a directory as the demo's own, so that only such a one is ever replaced.
+MARK = ".shoal-demo"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo; returns the exit code."""
+    options = _options(sys.argv[1:] if arguments is None else list(arguments))
+    console = Console()
+    try:
+        _fresh(options.out)
+        elapsed = stopwatch()
+        if options.data:
+            shop = _real(console, options)
+        else:
+            shop = _simulated(console, options)
+        console.say(f"\nThe report: {(shop / 'report.html').resolve()}")
+        console.say(f"The shop:   {shop.resolve()}   ({elapsed():.0f} s in all)")
+        console.say(f"Look on:    .venv/bin/shoal segments {shop}")
+        console.say(f"            .venv/bin/shoal --help")
+    except ShoalError as error:
+        console.error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.say("interrupted; run it again to start afresh")
+        return 1
+    return EXIT_DONE
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("demo"))
+    parser.add_argument("--customers", type=int, default=20_000)
+    parser.add_argument("--days", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--data", help="a file or folder of your own events")
+    parser.add_argument("--preset", help="its layout; guessed if not given")
+    return parser.parse_args(arguments)
+
+
+def _fresh(out: Path) -> None:
+    if out.exists() and any(out.iterdir()):
+        if not (out / MARK).exists():
+            raise UsageError(
+                "shop_exists",
+                f"{out} exists and was not made by the demo",
+                where=str(out),
+                hint="Choose another directory: make demo DEMO_OUT=DIR",
+            )
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MARK).write_text("made by make demo; replaced by its next run\n", encoding="utf-8")
+
+
+def _simulated(console: Console, options: argparse.Namespace) -> Path:
+    from shoal.workflows.simulate import simulate
+
+    console.heading("1. Simulate a shop whose segments are known")
+    source = options.out / "simulated"
+    result = simulate(
+        source,
+        customers=options.customers,
+        days=options.days,
+        world="steady",
+        seed=options.seed,
+        progress=console.progress(),
+    )
+    console.say(f"   {result.events:,} events of {result.customers:,} customers in {source}")
+    shop = options.out / "shop"
+    overview = _shop(console, shop, [str(source / "events.parquet")], "shoal", confirm=False)
+    console.heading("4. What was found, against what was planted")
+    _against_truth(console, shop, source / "_truth", overview)
+    return shop
+
+
+def _real(console: Console, options: argparse.Namespace) -> Path:
+    console.heading(f"1. Your data: {options.data}")
+    shop = options.out / "shop"
+    _shop(console, shop, [options.data], options.preset, confirm=True)
+    return shop
+
+
+def _shop(
+    console: Console, shop: Path, files: list[str], preset: str | None, *, confirm: bool
+) -> dict[str, Any]:
+    """Init, ingest, segment, report; returns the overview of segments."""
+    from shoal import shop as shops
+    from shoal.cli.views import segment_rows
+
+    def accept(description: str) -> bool:
+        console.say(description)
+        return confirm
+
+    console.heading("2. Ingest: validate, deduplicate, store, keep every customer's state")
+    with shops.init(shop) as opened:
+        account = opened.ingest(
+            files, preset=preset, confirm=accept, progress=console.progress()
+        ).as_document()
+        console.say("   " + ", ".join(f"{n:,} {name}" for name, n in account["rows"].items() if n))
+        for code, count in account["quarantine"].items():
+            console.say(f"   quarantined: {count:,} {code}")
+        console.heading("3. Segment: features, number of segments, names, reasons")
+        formed = opened.segment(progress=console.progress())
+        for warning in formed.warnings:
+            console.warn(warning)
+        overview = opened.segments()
+        console.say("   " + str(overview["headline"]))
+        columns, rows = segment_rows(overview)
+        console.table(columns, rows, right=["customers", "share", "revenue"])
+        opened.report()
+    return overview
+
+
+def _against_truth(
+    console: Console, shop: Path, truth: Path, overview: dict[str, Any]
+) -> None:
+    import pyarrow.parquet as pq
+
+    from shoal import shop as shops
+    from shoal.evaluation.agreement import agreement, crosstab
+
+    planted = pq.read_table(truth / "customers.parquet", columns=["customer_id", "segment"])
+    truth_of = dict(
+        zip(planted["customer_id"].to_pylist(), planted["segment"].to_pylist(), strict=True)
+    )
+    with shops.open(shop) as opened:
+        found = {
+            name: opened.memberships(segmentation=segmentation)
+            for name, segmentation in (("k-means", None), ("RFM", opened.current("rfm")))
+        }
+    placed = {
+        customer
+        for customer, segment in zip(
+            found["k-means"]["customer_id"].to_pylist(),
+            found["k-means"]["segment_id"].to_pylist(),
+            strict=True,
+        )
+        if segment != "new"
+    }
+    lines = []
+    for name, table in found.items():
+        pairs = [
+            (truth_of[customer], segment)
+            for customer, segment in zip(
+                table["customer_id"].to_pylist(), table["segment_id"].to_pylist(), strict=True
+            )
+            if customer in placed
+        ]
+        score = agreement([a for a, _ in pairs], [b for _, b in pairs])
+        lines.append([name, f"{len({b for _, b in pairs})}", f"{score.ari:.2f}", f"{score.purity:.0%}"])
+        if name == "k-means":
+            names = {entry["segment_id"]: entry["name"]["en"] for entry in overview["segments"]}
+            rows = crosstab(pairs)
+            console.table(
+                ["found", "name", "customers", "mostly planted as", "share"],
+                [[s, names[s], f"{n:,}", top, f"{share:.0%}"] for s, n, top, share in rows],
+                right=["customers", "share"],
+            )
+    console.table(
+        ["method", "segments", "adjusted Rand index", "in the segment's majority"],
+        lines,
+        title=f"Agreement with the {len(set(truth_of.values()))} planted segments, "
+        f"over the {len(placed):,} customers with enough events to place",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

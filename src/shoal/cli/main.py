@@ -1,0 +1,111 @@
+"""The command line: `shoal VERB SHOP ...`.
+
+Only light modules are imported here, so that `shoal --help` answers at once; each verb imports what
+it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+import typer
+
+from shoal.cli import data, reading, segments
+from shoal.cli.console import Console
+from shoal.domain.errors import (
+    EXIT_DONE,
+    EXIT_FAILED,
+    OperationError,
+    ShoalError,
+    UsageError,
+)
+
+app = typer.Typer(
+    name="shoal",
+    help="Customer segments that move with the customers. Everything stays on this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _version(show: bool) -> None:
+    if show:
+        from shoal import __version__
+
+        typer.echo(f"shoal {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    """Root options."""
+
+
+for _module in (data, segments, reading):
+    _module.register(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with the exit code of the contract."""
+    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; returns its exit code and never raises."""
+    console = Console(as_json="--json" in arguments)
+    try:
+        code = app(args=list(arguments), prog_name="shoal", standalone_mode=False)
+    except ShoalError as error:
+        console.error(error)
+        return error.exit_code
+    except (click.exceptions.ClickException, click.exceptions.Abort, KeyboardInterrupt) as error:
+        return _from_click(console, error)
+    except BrokenPipeError:
+        return EXIT_FAILED
+    except Exception as error:  # the last net: a person gets a message, the details go to --debug
+        if "--debug" in arguments:
+            raise
+        return _unexpected(console, error)
+    return code if isinstance(code, int) else EXIT_DONE
+
+
+def _from_click(console: Console, error: BaseException) -> int:
+    if isinstance(error, KeyboardInterrupt | click.exceptions.Abort):
+        stopped = OperationError(
+            "interrupted", "interrupted", hint="What was committed stays; run it again to go on."
+        )
+        console.error(stopped)
+        return stopped.exit_code
+    assert isinstance(error, click.exceptions.ClickException)
+    context = getattr(error, "ctx", None)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        typer.echo(error.format_message())
+        return EXIT_DONE
+    usage = UsageError(
+        "usage",
+        error.format_message(),
+        where=context.command_path if context is not None else "",
+        hint=f"Try: {context.command_path if context is not None else 'shoal'} --help",
+    )
+    console.error(usage)
+    return usage.exit_code
+
+
+def _unexpected(console: Console, error: Exception) -> int:
+    from shoal.bootstrap import as_operation_error
+
+    failure = as_operation_error(error)
+    console.error(failure)
+    return failure.exit_code
+
+
+if __name__ == "__main__":
+    main()

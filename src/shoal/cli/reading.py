@@ -1,0 +1,78 @@
+"""Verbs that read: features, customer, status."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from shoal.cli.console import Console
+from shoal.cli.options import AsOf, Debug, Json, Out, ShopDir
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verbs."""
+    app.command("features")(features)
+    app.command("customer")(customer)
+    app.command("status")(status)
+
+
+def features(
+    shop: ShopDir, out: Out, as_of: AsOf = None, json: Json = False, debug: Debug = False
+) -> None:
+    """Write every customer's features as of a moment to a Parquet file."""
+    from shoal import shop as shops
+
+    console = Console(json)
+    with shops.open(shop) as opened:
+        written = opened.write_features(out, as_of=as_of, progress=console.progress())
+    console.document(written.as_document())
+    console.say(f"{written.rows:,} customers in {out}")
+
+
+def customer(
+    shop: ShopDir,
+    customer_id: Annotated[str, typer.Argument(metavar="ID", help="The customer's id.")],
+    as_of: AsOf = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """What is known of one customer: segments, why, and the features behind it."""
+    from shoal import shop as shops
+    from shoal.cli.views import show_customer
+
+    console = Console(json)
+    with shops.open(shop) as opened:
+        known = opened.customer(customer_id, as_of=as_of)
+    console.document(known)
+    if not json:
+        show_customer(console, known)
+
+
+def status(shop: ShopDir, json: Json = False, debug: Debug = False) -> None:
+    """What the shop holds and what is current."""
+    from shoal import shop as shops
+
+    console = Console(json)
+    with shops.open(shop) as opened:
+        state = opened.status()
+    console.document(state)
+    if json:
+        return
+    console.heading(f"Shop {shop}")
+    console.table(
+        ["what", "value"],
+        [
+            [name.replace("_", " "), "none yet" if value in (None, "") else _plain(value)]
+            for name, value in state.items()
+            if name not in {"schema", "shop"}
+        ],
+    )
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {target}" for name, target in value.items()) or "none yet"
+    return str(value)

@@ -1,0 +1,34 @@
+"""Simulated shops with a known truth."""
+
+from __future__ import annotations
+
+from shoal.domain.errors import UsageError
+from shoal.events.worlds import steady
+from shoal.events.worlds.base import World
+
+_WORLDS = {world.name: world for world in (steady.WORLD,)}
+
+
+def names() -> list[str]:
+    """Names of all worlds, in alphabetical order.
+
+    >>> names()
+    ['steady']
+    """
+    return sorted(_WORLDS)
+
+
+def load(name: str) -> World:
+    """The world of that name.
+
+    Raises:
+        UsageError: `unknown_world`.
+    """
+    try:
+        return _WORLDS[name]
+    except KeyError:
+        raise UsageError(
+            "unknown_world",
+            f"there is no world named {name!r}",
+            hint=f"Known worlds: {', '.join(names())}.",
+        ) from None

@@ -1,0 +1,17 @@
+"""World `steady`: planted segments that do not change while the log runs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shoal.events.worlds import catalogue, segments
+from shoal.events.worlds.base import Dials, World
+
+WORLD: Final = World(
+    name="steady",
+    version=1,
+    summary="Seven planted segments that stay as they are; weekdays, season, drop-out.",
+    dials=Dials(),
+    segments=segments.STEADY,
+    catalogue=catalogue.digest(),
+)

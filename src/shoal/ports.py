@@ -1,0 +1,176 @@
+"""The doors of the core to the outside: what adapters must offer.
+
+`Engine` runs queries, `Warehouse` keeps the event table, `StateStore` keeps what is online,
+`Registry` keeps immutable artefacts. The `Stream` door opens with the live service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import ibis.expr.types as ir
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class ParquetFiles:
+    """Files an engine can scan as one relation, with hive-style `bucket=` directories."""
+
+    paths: tuple[str, ...]
+    schema: pa.Schema
+
+
+Relation = pa.Table | ParquetFiles
+
+
+class Engine(Protocol):
+    """Runs compiled queries over named relations."""
+
+    dialect: str
+
+    def compile(self, expr: ir.Table) -> str:
+        """SQL of an expression over unbound tables (`ibis.table(schema, name=...)`), in `dialect`."""
+
+    def run(self, query: str, inputs: Mapping[str, Relation]) -> pa.Table:
+        """Run compiled SQL with each named table bound to a relation; rows as one Arrow table."""
+
+    def stream(
+        self, query: str, inputs: Mapping[str, Relation], rows_per_batch: int = 100_000
+    ) -> Iterator[pa.RecordBatch]:
+        """As `run`, in bounded batches."""
+
+
+@dataclass(frozen=True)
+class CommittedUnit:
+    """One commit of the event table made by an ingest."""
+
+    version: int
+    unit: str
+    info: Mapping[str, Any]
+    added: ParquetFiles
+    rewritten_customers: tuple[str, ...] = ()
+
+
+class UnitWriter(Protocol):
+    """Writes one commit unit; nothing is visible before `commit`."""
+
+    def append(self, events: pa.Table) -> None:
+        """Stage valid events (`TABLE_SCHEMA`, any order, bounded chunk)."""
+
+    def resolve(self) -> Mapping[str, int]:
+        """Settle occurrences, duplicates and conflicts inside the unit and against the table.
+
+        Returns counts of `stored`, `duplicate` and `conflicting` rows.
+        """
+
+    def commit(self, info: Mapping[str, Any]) -> int:
+        """Make the unit visible in one table version; returns that version."""
+
+    def discard(self) -> None:
+        """Remove everything staged."""
+
+
+class Warehouse(Protocol):
+    """The event table, the truth."""
+
+    engine: Engine
+
+    def version(self) -> int:
+        """The table's latest version; -1 before the first commit."""
+
+    def events(
+        self, *, version: int | None = None, buckets: Sequence[int] | None = None
+    ) -> ParquetFiles:
+        """The files of the table (of one version, of some buckets) to be bound as `events`."""
+
+    def bucket_counts(self) -> Mapping[int, int]:
+        """Rows per bucket at the latest version."""
+
+    def unit(self, name: str) -> UnitWriter:
+        """Begin a commit unit."""
+
+    def committed(self, unit: str) -> bool:
+        """Whether a unit of that name was committed."""
+
+    def since(self, version: int) -> Iterable[CommittedUnit]:
+        """The units committed after a version, in order."""
+
+    def compact(self) -> int:
+        """Merge small files, sorted by customer and time; returns the new version."""
+
+
+class StateStore(Protocol):
+    """Online state: lease, units, customer states, memberships, settings, pointers."""
+
+    def lease(self) -> AbstractContextManager[None]:
+        """Hold the shop's single-writer lease; raises `shop_locked` if another process has it."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Everything written inside is committed together or not at all."""
+
+    def get_settings(self) -> dict[str, str]: ...
+
+    def put_setting(self, key: str, value: str) -> None: ...
+
+    def applied_version(self) -> int:
+        """The event-table version whose events the stored states hold; -1 for none."""
+
+    def set_applied_version(self, version: int) -> None: ...
+
+    def get_states(self, customers: Sequence[str]) -> pa.Table:
+        """Rows (`customer_id` string, `version` int32, `body` binary) of the known ones asked for."""
+
+    def put_states(self, states: pa.Table) -> None:
+        """Insert or replace states (`customer_id`, `version`, `body`)."""
+
+    def delete_states(self, customers: Sequence[str]) -> None: ...
+
+    def count_states(self) -> int: ...
+
+    def iter_states(self, rows_per_batch: int = 50_000) -> Iterator[pa.Table]:
+        """All states in order of customer, in bounded batches."""
+
+    def put_unit(self, unit: str, document: Mapping[str, Any]) -> None:
+        """Remember an ingest's unit (file fingerprint, account, status) by name."""
+
+    def get_unit(self, unit: str) -> dict[str, Any] | None: ...
+
+    def units(self) -> list[dict[str, Any]]: ...
+
+    def put_memberships(self, memberships: pa.Table) -> None:
+        """Append memberships (`customer_id`, `segmentation_id`, `segment_id`, `weight`, `since`, `cause`)."""
+
+    def get_memberships(
+        self, segmentation_id: str, *, customers: Sequence[str] | None = None
+    ) -> pa.Table:
+        """The latest membership of each customer in a segmentation."""
+
+    def get_pointer(self, name: str) -> str | None:
+        """What a pointer (for example `segmentation.main`) names now."""
+
+    def set_pointer(self, name: str, target: str, moment: datetime) -> None: ...
+
+
+class Registry(Protocol):
+    """Immutable versioned artefacts: a directory each, with a manifest and checksums."""
+
+    def create(self, kind: str, stem: str) -> AbstractContextManager[Path]:
+        """A new artefact's directory, published under `artefacts/<kind>/<id>` when the block ends well.
+
+        The id is `<stem>-<NNNN>`; a manifest with sha256 checksums of every file is added.
+        """
+
+    def path(self, kind: str, artefact_id: str) -> Path:
+        """The directory of an artefact, after its checksums were verified.
+
+        Raises:
+            OperationError: `artefact_damaged`.
+        """
+
+    def list(self, kind: str) -> list[str]:
+        """Ids of a kind, oldest first."""

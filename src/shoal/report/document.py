@@ -1,0 +1,207 @@
+"""What a report says, as plain data: no store, no query, no HTML.
+
+`workflows/report.py` fills it, `pages.py` renders it. Amounts of money are in whole units of the
+shop's currency (not micros), shares are fractions of 1, times are aware UTC datetimes, dates are
+days of the shop's own time zone. None stands for what the shop's events cannot say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Effect:
+    """How one feature differs between a segment and everyone else who was placed.
+
+    `size` is the standardised mean difference (Cohen's d) after the preparation that clustering
+    used; `low` and `high` are its interval, where one was estimated. `inside` and `outside` are the
+    typical values (medians, or means where medians hide the difference) in `unit`, in the segment
+    and in the rest. `label` says in plain words what the feature measures.
+    """
+
+    feature: str
+    label: str
+    unit: str
+    size: float
+    inside: float | None
+    outside: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Preference:
+    """Share of customers who choose one label most: in a segment (`inside`), in the others."""
+
+    label: str
+    inside: float
+    outside: float | None = None
+
+
+@dataclass(frozen=True)
+class Fact:
+    """The value of one feature of one customer, in `unit`."""
+
+    label: str
+    unit: str
+    value: float | None
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """A customer typical of a segment, with a handful of telling facts."""
+
+    customer_id: str
+    facts: tuple[Fact, ...] = ()
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One segment of the main segmentation, or the tier of customers too little known."""
+
+    segment_id: str
+    name: str
+    customers: int
+    orders: int
+    revenue: float | None
+    summary: str = ""
+    rule: str = ""
+    effects: tuple[Effect, ...] = ()
+    categories: tuple[Preference, ...] = ()
+    brands: tuple[Preference, ...] = ()
+    hours: tuple[float, ...] = ()
+    weekdays: tuple[float, ...] = ()
+    exemplars: tuple[Exemplar, ...] = ()
+
+
+@dataclass(frozen=True)
+class GridCell:
+    """Customers with one recency score and one score of frequency and spend (1 to 5; 5 is best)."""
+
+    recency: int
+    frequency: int
+    customers: int
+    revenue: float | None
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The RFM grid with its named segments."""
+
+    segmentation_id: str
+    cells: tuple[GridCell, ...]
+    segments: tuple[Segment, ...] = ()
+
+
+@dataclass(frozen=True)
+class Period:
+    """What happened in one stretch of days that begins on `start`."""
+
+    start: date
+    customers: int
+    orders: int
+    revenue: float | None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One number of segments that was tried, with the evidence on it (None: not measured)."""
+
+    k: int
+    score: float | None
+    spread: float | None = None
+    stability: float | None = None
+    smallest: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the number of segments was chosen.
+
+    `rule` is `told` (a person gave it), `next_period` (scores are the share of the next
+    `horizon_days` foretold) or `stability_only`.
+    """
+
+    rule: str
+    chosen: int
+    candidates: tuple[Candidate, ...] = ()
+    reason: str = ""
+    horizon_days: int | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The row account of all ingests of a shop."""
+
+    read: int
+    stored: int
+    duplicate: int
+    conflicting: int
+    quarantined: int
+    skipped: int
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    files: int = 0
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How the report was made; enough to make it again."""
+
+    shoal_version: str
+    made_at: datetime
+    table_version: int
+    time_zone: str
+    catalog_fingerprint: str
+    segmentations: tuple[tuple[str, str], ...]
+    seed: int | None
+    as_of: datetime
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReportDocument:
+    """Everything one report says.
+
+    `value_event` is the kind of event that counts as buying; `has_money` tells whether the events
+    carry prices; `currency` is an ISO 4217 code, or empty where prices have no stated unit.
+    `hours` and `weekdays` are the whole shop's, to compare segments with.
+    """
+
+    shop: str
+    first: date
+    last: date
+    events: int
+    customers: int
+    guest_events: int
+    orders: int
+    revenue: float | None
+    currency: str
+    value_event: str
+    segments: tuple[Segment, ...]
+    tier: Segment | None
+    tier_minimum: int | None
+    rows: Rows
+    provenance: Provenance
+    grid: Grid | None = None
+    choice: Choice | None = None
+    activity: tuple[Period, ...] = ()
+    days_per_period: int = 7
+    hours: tuple[float, ...] = ()
+    weekdays: tuple[float, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def has_money(self) -> bool:
+        """Whether any event carries a price."""
+        return self.revenue is not None
+
+    @property
+    def placed(self) -> int:
+        """Customers in a segment proper, the tier apart."""
+        return sum(segment.customers for segment in self.segments)

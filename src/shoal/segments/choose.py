@@ -1,0 +1,360 @@
+"""How many segments: judged by what membership foretells, among the choices that can be trusted.
+
+No internal index finds k reliably, so candidates are scored by the next period: segments are made
+from what was known a horizon H before the end, and their members' mean is the forecast of what each
+customer did within H. The score is the mean share of what could be foretold (Bernoulli deviance of
+being active, Poisson deviance of orders, variance of log spend), cross-validated over customers.
+Trusted are candidates whose segments come back when the customers are drawn again (bootstrap
+adjusted Rand index, Hubert and Arabie, 1985) and that are not tiny. Chosen is the smallest trusted
+k within one standard error of the best trusted one. Where the log is too short for a next period,
+the rule is the largest prediction strength (Tibshirani and Walther, 2005) among the trusted.
+The whole table of evidence is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import adjusted_rand_score
+
+from shoal.domain.segment import Text
+from shoal.features.prepare import sample_rows
+from shoal.segments.kmeans import KMeans, nearest
+
+Matrix = npt.NDArray[np.float64]
+
+TOLD: Final = "told"
+NEXT_PERIOD: Final = "next_period"
+STABILITY_ONLY: Final = "stability_only"
+
+
+@dataclass(frozen=True)
+class Future:
+    """What was known a horizon before the end, and what came.
+
+    `X` (n, d) prepared features then; `active` (n,) 0/1, `orders` (n,) counts and `spend` (n,) net
+    revenue (currency units) within the horizon; rows are the same customers. Outcomes that the shop
+    does not have (no purchases, no prices) are None.
+    """
+
+    X: Matrix
+    horizon_days: int
+    active: Matrix | None
+    orders: Matrix | None
+    spend: Matrix | None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a candidate must reach to be trusted, and how the evidence is gathered."""
+
+    stability: float = 0.9
+    smallest_share: float = 0.01
+    bootstraps: int = 12
+    folds: int = 5
+    sample_customers: int = 4_000
+    starts: int = 4
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The evidence for one k."""
+
+    k: int
+    stability: float
+    prediction_strength: float
+    smallest_share: float
+    largest_share: float
+    inertia: float
+    score: float | None
+    score_se: float | None
+    shares: Mapping[str, float] | None
+    why_not: Text | None
+
+    def as_document(self) -> dict[str, Any]:
+        document = dict(self.__dict__)
+        document["shares"] = None if self.shares is None else dict(self.shares)
+        document["eligible"] = self.why_not is None
+        document["why_not"] = None if self.why_not is None else self.why_not.as_document()
+        return document
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The chosen k, by which rule, why, and the evidence."""
+
+    chosen: int
+    rule: str
+    reason: Text
+    candidates: tuple[Candidate, ...] = ()
+    horizon_days: int | None = None
+    sample_customers: int = 0
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_document(self) -> dict[str, Any]:
+        return {
+            "rule": self.rule,
+            "chosen": self.chosen,
+            "reason": self.reason.as_document(),
+            "horizon_days": self.horizon_days,
+            "sample_customers": self.sample_customers,
+            "candidates": [candidate.as_document() for candidate in self.candidates],
+            **self.extra,
+        }
+
+
+def told(k: int) -> Choice:
+    """The choice that a person made."""
+    return Choice(k, TOLD, Text(f"k = {k} was told, not chosen.", f"k = {k} 由人指定，未经选择。"))
+
+
+def choose(
+    X: Matrix,
+    ks: Sequence[int],
+    *,
+    seed: int,
+    future: Future | None = None,
+    limits: Limits | None = None,
+    step: Callable[[], None] = lambda: None,
+) -> Choice:
+    """The number of segments of prepared features X (n, d), and the evidence for it.
+
+    Candidates are judged on a sample of `limits.sample_customers`; `step` is called after each.
+    """
+    limits = limits or Limits()
+    X = X[sample_rows(X, limits.sample_customers, seed)]
+    folds: _Foretelling | None = None
+    if future is not None:
+        rows = sample_rows(future.X, 2 * limits.sample_customers, seed)
+        folds = _Foretelling(future, rows, limits.folds)
+        if not folds.outcomes:
+            folds = None
+    candidates, errors = [], {}
+    for k in ks:
+        if k > len(X) // 2:
+            break
+        labels = folds.segment(k, seed, limits.starts) if folds else None
+        found = None if folds is None or labels is None else folds.judge(labels)
+        if found is not None:
+            errors[k] = found[1]
+        candidates.append(_evidence(X, k, seed, limits, found))
+        step()
+    if not candidates:
+        k = max(1, min(ks[0], len(X) // 2))
+        text = Text(
+            f"Only {len(X)} customers: too few to compare numbers of segments; k = {k} was taken.",
+            f"仅有 {len(X)} 位客户，不足以比较分群数量，取 k = {k}。",
+        )
+        return Choice(k, STABILITY_ONLY, text, sample_customers=len(X))
+    horizon = future.horizon_days if future is not None and folds is not None else None
+    return _decide(candidates, errors, limits, horizon, len(X))
+
+
+# --- Evidence -------------------------------------------------------------------------------------
+
+
+def _evidence(
+    X: Matrix,
+    k: int,
+    seed: int,
+    limits: Limits,
+    found: tuple[float, Matrix, dict[str, float]] | None,
+) -> Candidate:
+    model = KMeans(k, n_starts=2 * limits.starts, random_state=seed).fit(X)
+    shares = np.bincount(model.labels_, minlength=k) / len(X)
+    stability = _bootstrap_ari(X, model.labels_, k, seed, limits)
+    why_not = None
+    if model.n_clusters_ < k:
+        why_not = Text(
+            f"the customers show only {model.n_clusters_} different behaviours",
+            f"客户只呈现 {model.n_clusters_} 种不同行为",
+        )
+    elif shares.min() < limits.smallest_share:
+        why_not = Text(
+            f"its smallest segment holds {shares.min():.1%} of customers, "
+            f"less than {limits.smallest_share:.0%}",
+            f"最小的分群仅占 {shares.min():.1%} 的客户，低于 {limits.smallest_share:.0%}",
+        )
+    elif stability < limits.stability:
+        why_not = Text(
+            f"its segments do not come back when customers are drawn again "
+            f"(bootstrap ARI {stability:.2f}, {limits.stability} needed)",
+            f"重新抽样后分群不能复现（自助法 ARI {stability:.2f}，要求 {limits.stability}）",
+        )
+    return Candidate(
+        k=k,
+        stability=stability,
+        prediction_strength=_prediction_strength(X, k, seed, limits.starts),
+        smallest_share=float(shares.min()),
+        largest_share=float(shares.max()),
+        inertia=model.inertia_,
+        score=None if found is None else found[0],
+        score_se=None if found is None else float(np.sqrt(np.sum(found[1] ** 2))),
+        shares=None if found is None else found[2],
+        why_not=why_not,
+    )
+
+
+def _bootstrap_ari(
+    X: Matrix, labels: npt.NDArray[np.int64], k: int, seed: int, limits: Limits
+) -> float:
+    """Median agreement of segments learned from redrawn customers with those learned from all."""
+    random = np.random.default_rng([seed, k])
+    found = []
+    for number in range(limits.bootstraps):
+        drawn = X[random.integers(len(X), size=len(X))]
+        model = KMeans(k, n_starts=limits.starts, random_state=seed + number).fit(drawn)
+        found.append(adjusted_rand_score(labels, nearest(X, model.cluster_centers_)[0]))
+    return float(np.median(found))
+
+
+def _prediction_strength(X: Matrix, k: int, seed: int, starts: int, splits: int = 3) -> float:
+    """Of pairs together in one half's worst cluster, the share that the other half's keep so."""
+    random = np.random.default_rng([seed, k, 1])
+    found = []
+    for number in range(splits):
+        half = random.permutation(len(X))
+        train, test = X[half[: len(X) // 2]], X[half[len(X) // 2 :]]
+        learned = KMeans(k, n_starts=starts, random_state=seed + number).fit(train)
+        own = KMeans(k, n_starts=starts, random_state=seed + number).fit(test).labels_
+        table = np.zeros((k, k))
+        np.add.at(table, (own, nearest(test, learned.cluster_centers_)[0]), 1)
+        sizes = table.sum(axis=1)
+        pairs = (table * (table - 1)).sum(axis=1)[sizes > 1]
+        found.append(float((pairs / (sizes * (sizes - 1))[sizes > 1]).min(initial=1.0)))
+    return float(np.mean(found))
+
+
+class _Foretelling:
+    """Cross-validated deviances of outcomes under the means of segments.
+
+    Folds are drawn over customers in canonical order; `outcomes` maps a name to its values and the
+    deviance of each customer under a forecast.
+    """
+
+    def __init__(self, future: Future, rows: npt.NDArray[np.int64], folds: int) -> None:
+        self.X = future.X[rows]
+        self.fold = np.arange(len(rows)) % folds
+        told = {
+            "activity": (future.active, _bernoulli),
+            "orders": (future.orders, _poisson),
+            "spend": (None if future.spend is None else _log_money(future.spend), _squared),
+        }
+        self.outcomes = {
+            name: (values[rows], deviance)
+            for name, (values, deviance) in told.items()
+            if values is not None and values[rows].std() > 0
+        }
+
+    def segment(self, k: int, seed: int, starts: int) -> npt.NDArray[np.int64] | None:
+        if k > len(self.X):
+            return None
+        return KMeans(k, n_starts=2 * starts, random_state=seed).fit(self.X).labels_
+
+    def judge(
+        self, labels: npt.NDArray[np.int64]
+    ) -> tuple[float, Matrix, dict[str, float]]:
+        """Mean share foretold, each customer's part in its error, and the share an outcome.
+
+        The share is 1 - D / D0, D0 the deviance under one common mean; its error by linearisation
+        of the ratio.
+        """
+        shares, parts = {}, np.zeros(len(labels))
+        for name, (values, deviance) in self.outcomes.items():
+            forecast, common = self._forecast(values, labels)
+            own, base = deviance(values, forecast), deviance(values, common)
+            ratio = own.sum() / base.sum()
+            shares[name] = float(1 - ratio)
+            parts -= (own - ratio * base) / base.sum() / len(self.outcomes)
+        return float(np.mean(list(shares.values()))), parts, shares
+
+    def _forecast(self, values: Matrix, labels: npt.NDArray[np.int64]) -> tuple[Matrix, Matrix]:
+        forecast, common = np.empty(len(values)), np.empty(len(values))
+        k = int(labels.max()) + 1
+        for fold in range(int(self.fold.max()) + 1):
+            out = self.fold == fold
+            mean = values[~out].mean()
+            sums = np.bincount(labels[~out], values[~out], k)
+            # One customer's weight of the common mean keeps small segments from certainty.
+            means = (sums + mean) / (np.bincount(labels[~out], minlength=k) + 1)
+            forecast[out], common[out] = means[labels[out]], mean
+        return forecast, common
+
+
+def _bernoulli(values: Matrix, forecast: Matrix) -> Matrix:
+    p = np.clip(forecast, 1e-6, 1 - 1e-6)
+    return np.asarray(-2 * (values * np.log(p) + (1 - values) * np.log1p(-p)))
+
+
+def _poisson(values: Matrix, forecast: Matrix) -> Matrix:
+    rate = np.maximum(forecast, 1e-9)
+    logs = np.where(values > 0, values * np.log(np.maximum(values, 1e-9) / rate), 0.0)
+    return np.asarray(2 * (logs - (values - rate)))
+
+
+def _squared(values: Matrix, forecast: Matrix) -> Matrix:
+    return np.asarray((values - forecast) ** 2)
+
+
+def _log_money(spend: Matrix) -> Matrix:
+    """log(1 + spend / typical spend): a few huge orders must not decide."""
+    positive = spend[spend > 0]
+    typical = float(np.median(positive)) if len(positive) else 1.0
+    return np.asarray(np.log1p(np.maximum(spend, 0) / typical))
+
+
+# --- Decision -------------------------------------------------------------------------------------
+
+
+def _decide(
+    candidates: list[Candidate],
+    errors: Mapping[int, Matrix],
+    limits: Limits,
+    horizon_days: int | None,
+    sample: int,
+) -> Choice:
+    rule = NEXT_PERIOD if errors else STABILITY_ONLY
+    trusted = [candidate for candidate in candidates if candidate.why_not is None]
+    if not trusted:
+        chosen = max(candidates, key=lambda one: (one.stability, -one.k))
+        reason = Text(
+            f"No candidate is stable (bootstrap ARI of at least {limits.stability}) and free of tiny "
+            f"segments; k = {chosen.k} is the most stable (ARI {chosen.stability:.2f}). Take these "
+            "segments as a description, not as groups that exist.",
+            f"没有候选同时满足稳定（自助法 ARI ≥ {limits.stability}）且无过小分群；k = {chosen.k} "
+            f"最稳定（ARI {chosen.stability:.2f}）。请将这些分群视为描述，而非客观存在的群体。",
+        )
+    elif rule == STABILITY_ONLY:
+        chosen = max(trusted, key=lambda one: (round(one.prediction_strength, 2), one.k))
+        reason = Text(
+            "The log is too short for a next period to be foretold: "
+            f"k = {chosen.k} was chosen by stability alone (prediction strength "
+            f"{chosen.prediction_strength:.2f}, bootstrap ARI {chosen.stability:.2f}).",
+            f"日志太短，无法检验对下一时期的预测：k = {chosen.k} 仅依据稳定性选出"
+            f"（预测强度 {chosen.prediction_strength:.2f}，自助法 ARI {chosen.stability:.2f}）。",
+        )
+    else:
+        best = max(trusted, key=lambda one: one.score or 0.0)
+        chosen = next(one for one in trusted if _within_one_error(one, best, errors))
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in (chosen.shares or {}).items())
+        reason = Text(
+            f"Membership foretells the next {horizon_days} days ({shares} of what varies). "
+            f"k = {chosen.k} is the smallest within one standard error of the best stable "
+            f"candidate (k = {best.k}); bootstrap ARI {chosen.stability:.2f}.",
+            f"分群能预测未来 {horizon_days} 天的行为（解释比例：{shares}）。k = {chosen.k} "
+            f"是与最佳稳定候选（k = {best.k}）相差不超过一个标准误的最小值；"
+            f"自助法 ARI {chosen.stability:.2f}。",
+        )
+    return Choice(
+        chosen.k, rule, reason, tuple(candidates), horizon_days if errors else None, sample
+    )
+
+
+def _within_one_error(one: Candidate, best: Candidate, errors: Mapping[int, Matrix]) -> bool:
+    """Whether the best's lead is at most one standard error of the lead, same customers paired."""
+    lead = (best.score or 0.0) - (one.score or 0.0)
+    return lead <= float(np.sqrt(np.sum((errors[best.k] - errors[one.k]) ** 2)))

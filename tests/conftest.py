@@ -1,0 +1,25 @@
+"""What all tests share: where real data lies, and reproducible property tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Derandomised: the same commit gives the same verdict. No deadline: nothing here is a timed test.
+settings.register_profile(
+    "shoal", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("shoal")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The directory of public data sets; the test is skipped where it is absent."""
+    default = Path(__file__).parents[1].parent / "shared" / "data"
+    directory = Path(os.environ.get("SHOAL_DATA", default))
+    if not directory.is_dir():
+        pytest.skip(f"no real data at {directory}; set SHOAL_DATA")
+    return directory

@@ -1,0 +1,196 @@
+"""What every state store must do; one suite, each behaviour once, over all of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from shoal.adapters.memory_store import MemoryStateStore
+from shoal.adapters.sql import SqlStateStore
+from shoal.domain.errors import OperationError
+from shoal.ports import StateStore
+
+MOMENT = datetime(2024, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StateStore]:
+    made = (
+        MemoryStateStore()
+        if request.param == "memory"
+        else SqlStateStore(f"sqlite:///{tmp_path}/shop.sqlite")
+    )
+    yield made
+    made.close()
+
+
+def states(**bodies: bytes) -> pa.Table:
+    return pa.table(
+        {
+            "customer_id": pa.array(list(bodies), pa.string()),
+            "version": pa.array([1] * len(bodies), pa.int32()),
+            "body": pa.array(list(bodies.values()), pa.binary()),
+        }
+    )
+
+
+def memberships(rows: list[tuple[str, str, str, float]]) -> pa.Table:
+    customers, segmentations, segments, weights = zip(*rows, strict=True)
+    return pa.table(
+        {
+            "customer_id": customers,
+            "segmentation_id": segmentations,
+            "segment_id": segments,
+            "weight": weights,
+            "since": pa.array([MOMENT] * len(rows), pa.timestamp("us", tz="UTC")),
+            "cause": ["first"] * len(rows),
+        }
+    )
+
+
+def test_a_new_store_is_empty(store: StateStore) -> None:
+    assert store.applied_version() == -1
+    assert store.get_settings() == {}
+    assert store.units() == []
+    assert store.count_states() == 0
+    assert list(store.iter_states()) == []
+    assert store.get_states(["a"]).num_rows == 0
+    assert store.get_unit("u") is None
+    assert store.get_pointer("segmentation.main") is None
+    assert store.get_memberships("kmeans-0001").num_rows == 0
+
+
+def test_settings_and_applied_version_are_replaced(store: StateStore) -> None:
+    for value in ("purchase", "review"):
+        store.put_setting("value_event", value)
+    for version in (3, 4):
+        store.set_applied_version(version)
+    assert store.get_settings() == {"value_event": "review"}
+    assert store.applied_version() == 4
+
+
+def test_states_are_inserted_replaced_and_deleted(store: StateStore) -> None:
+    store.put_states(states(b=b"two", a=b"one"))
+    store.put_states(states(c=b"\x00three", b=b""))
+    found = store.get_states(["c", "b", "nobody", "b"])
+    assert found.to_pydict() == {
+        "customer_id": ["b", "c"],
+        "version": [1, 1],
+        "body": [b"", b"\x00three"],
+    }
+    assert found.schema.types == [pa.string(), pa.int32(), pa.binary()]
+    store.delete_states(["b", "nobody"])
+    assert store.count_states() == 2
+
+
+def test_a_slice_of_states_is_stored_as_its_own_rows(store: StateStore) -> None:
+    store.put_states(states(a=b"one", b=b"two", c=b"three").slice(1, 1))
+    assert store.get_states(["a", "b", "c"])["body"].to_pylist() == [b"two"]
+
+
+def test_states_are_walked_in_order_in_bounded_batches(store: StateStore) -> None:
+    names = [f"c{i:02d}" for i in range(10)]
+    store.put_states(states(**{name: name.encode() for name in reversed(names)}))
+    batches = list(store.iter_states(rows_per_batch=4))
+    assert [batch.num_rows for batch in batches] == [4, 4, 2]
+    assert pa.concat_tables(batches)["customer_id"].to_pylist() == names
+
+
+def test_states_may_be_deleted_while_walking(store: StateStore) -> None:
+    store.put_states(states(**{f"c{i:02d}": b"x" for i in range(10)}))
+    for batch in store.iter_states(rows_per_batch=3):
+        store.delete_states(batch["customer_id"].to_pylist())
+    assert store.count_states() == 0
+
+
+def test_more_customers_than_one_statement_takes(store: StateStore) -> None:
+    names = [f"c{i:05d}" for i in range(12_000)]
+    store.put_states(states(**dict.fromkeys(names, b"x")))
+    assert store.get_states(names).num_rows == 12_000
+    store.delete_states(names[:11_000])
+    assert store.count_states() == 1_000
+
+
+def test_a_transaction_keeps_all_or_nothing(store: StateStore) -> None:
+    store.put_states(states(a=b"before"))
+    store.put_unit("u1", {"status": "staged"})
+    with pytest.raises(RuntimeError, match="stop"), store.transaction():
+        store.put_states(states(a=b"after", b=b"after"))
+        store.set_applied_version(7)
+        store.put_unit("u1", {"status": "committed"})
+        store.put_setting("k", "v")
+        store.set_pointer("p", "t", MOMENT)
+        assert store.applied_version() == 7
+        with store.transaction():
+            store.delete_states(["a"])
+        raise RuntimeError("stop")
+    assert store.get_states(["a", "b"])["body"].to_pylist() == [b"before"]
+    assert store.applied_version() == -1
+    assert store.get_unit("u1") == {"status": "staged"}
+    assert store.get_settings() == {}
+    assert store.get_pointer("p") is None
+    with store.transaction():
+        store.set_applied_version(8)
+    assert store.applied_version() == 8
+
+
+def test_units_keep_their_document_and_order(store: StateStore) -> None:
+    store.put_unit("z", {"status": "staged", "rows": {"read": 3}})
+    store.put_unit("a", {"status": "committed"})
+    store.put_unit("z", {"status": "committed", "rows": {"read": 3}})
+    assert store.get_unit("z") == {"status": "committed", "rows": {"read": 3}}
+    assert [unit["unit"] for unit in store.units()] == ["z", "a"]
+
+
+def test_the_latest_membership_of_each_customer_is_found(store: StateStore) -> None:
+    store.put_memberships(memberships([("a", "k-1", "k-1/s00", 0.9), ("b", "k-1", "k-1/s01", 0.8)]))
+    store.put_memberships(memberships([("a", "k-1", "k-1/s02", 0.7), ("a", "rfm-1", "x", 1.0)]))
+    found = store.get_memberships("k-1")
+    assert found["customer_id"].to_pylist() == ["a", "b"]
+    assert found["segment_id"].to_pylist() == ["k-1/s02", "k-1/s01"]
+    assert found["weight"].to_pylist() == [0.7, 0.8]
+    assert found["since"].to_pylist() == [MOMENT, MOMENT]
+    assert found["cause"].to_pylist() == ["first", "first"]
+    assert store.get_memberships("k-1", customers=["b", "nobody"]).num_rows == 1
+    assert store.get_memberships("k-1", customers=[]).num_rows == 0
+    assert store.get_memberships("none").schema == found.schema
+
+
+def test_a_pointer_moves_and_remembers(store: MemoryStateStore | SqlStateStore) -> None:
+    store.set_pointer("segmentation.main", "kmeans-0001", MOMENT)
+    store.set_pointer("segmentation.main", "kmeans-0002", MOMENT)
+    assert store.get_pointer("segmentation.main") == "kmeans-0002"
+    assert store.pointer_history("segmentation.main") == [
+        ("kmeans-0001", MOMENT),
+        ("kmeans-0002", MOMENT),
+    ]
+
+
+def test_the_lease_can_be_entered_again_by_its_holder(store: StateStore) -> None:
+    with store.lease(), store.lease():
+        store.put_setting("a", "1")
+    with store.lease():
+        store.put_setting("a", "2")
+    assert store.get_settings() == {"a": "2"}
+
+
+def test_other_threads_read_while_one_writes(store: StateStore) -> None:
+    store.put_states(states(a=b"one"))
+    seen: list[int] = []
+    with store.lease():
+        reader = threading.Thread(target=lambda: seen.append(store.count_states()))
+        reader.start()
+        reader.join()
+    assert seen == [1]
+
+
+def test_an_error_inside_the_lease_gives_it_back(store: StateStore) -> None:
+    with pytest.raises(OperationError, match="no space"), store.lease():
+        raise OperationError("disk_full", "no space")
+    with store.lease():
+        pass
