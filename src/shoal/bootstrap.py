@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from shoal.config import FILE_NAME, Config, read, render
+from shoal.domain import kinds
 from shoal.domain.errors import OperationError, ShoalError, UsageError
 
 if TYPE_CHECKING:
@@ -56,24 +57,27 @@ class Parts:
 
     @cached_property
     def fold(self) -> Fold:
-        """The fold of the shop's declared value event, traits and tail."""
-        return self.fold_of(self.value_event())
+        """The fold of the shop's value event, currency, traits and tail."""
+        settings = self.store.get_settings()
+        return self.fold_of(settings.get("value_event", ""), settings.get("currency", ""))
 
-    def fold_of(self, value_event: str) -> Fold:
+    def fold_of(self, declared: str, currency: str = "") -> Fold:
+        """The fold where a source declares a value event and its events carry a currency.
+
+        The shop's configuration wins over both; without any, buying is `purchase`.
+        """
+        from shoal.features.catalog import CATALOG
         from shoal.features.fold import Fold
 
+        shop = self.config.shop
         return Fold(
-            engine=self.engine,
-            value_event=value_event,
+            CATALOG,
+            self.engine,
+            value_event=shop.value_event or declared or kinds.PURCHASE,
+            currency=shop.currency or currency or None,
             traits=self.config.features.traits,
-            tail=self.config.shop.tail_events,
+            tail=shop.tail_events,
         )
-
-    def value_event(self) -> str:
-        """Of the configuration, else of the first source ingested, else purchase."""
-        return (
-            self.config.shop.value_event or self.store.get_settings().get("value_event", "")
-        ) or "purchase"
 
     def close(self) -> None:
         """Release what was opened."""

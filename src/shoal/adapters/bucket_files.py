@@ -5,6 +5,7 @@ Files are written into their final directories; no reader sees them before a com
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -43,9 +44,7 @@ _OPTIONS: Final[dict[str, Any]] = {
     "write_statistics": _STATISTICS,
 }
 
-_CUSTOMER_ORDER: Final = [
-    (name, "ascending") for name in ("customer_id", "event_time", "sequence")
-]
+_CUSTOMER_ORDER: Final = [(name, "ascending") for name in ("customer_id", "event_time", "sequence")]
 
 
 @dataclass(frozen=True)
@@ -205,7 +204,7 @@ def _by_bucket(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
     buckets = rows[BUCKET].take(order).to_numpy()
     edges = np.flatnonzero(np.diff(buckets, prepend=buckets[:1] - 1, append=buckets[-1:] + 1))
     columns = rows.drop_columns([BUCKET])
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in itertools.pairwise(edges):
         yield int(buckets[start]), _taken(columns, order.slice(start, end - start))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -16,8 +15,11 @@ from deltalake.transaction import AddAction, RemoveAction
 from shoal.adapters.bucket_files import DataFile, sync
 from shoal.adapters.failures import translated
 from shoal.domain.errors import OperationError, UsageError
-from shoal.domain.time import from_us
+from shoal.domain.time import from_us, system_clock, to_us
 from shoal.events.schema import BUCKET, SCHEMA_VERSION, TABLE_SCHEMA
+
+#: Directory of what is not committed yet; readers of Delta tables skip names with an underscore.
+STAGING: Final = "_staging"
 
 #: Where a commit of ours keeps what it says of itself.
 SHOAL: Final = "shoal"
@@ -92,7 +94,7 @@ class DeltaLog:
         """
         with self._told():
             table = self._latest() or self._create()
-            now_ms = time.time_ns() // 1_000_000
+            now_ms = to_us(system_clock()) // 1000
             adds = [_add_action(file, now_ms, unit is not None) for file in added]
             removes = [_remove_action(file, now_ms, unit is not None) for file in removed]
             table.create_write_transaction(
@@ -130,14 +132,27 @@ class DeltaLog:
             if self._table is not None:
                 self._table.update_incremental()
                 return self._table
-            if not (self.root / "_delta_log").is_dir() or not DeltaTable.is_deltatable(
-                str(self.root)
-            ):
+            if not self._entry(0).parent.is_dir() or not DeltaTable.is_deltatable(str(self.root)):
+                self._refuse_lost_log()
                 return None
             table = DeltaTable(str(self.root))
             self._check(table.metadata().configuration)
             self._table = table
             return table
+
+    def _refuse_lost_log(self) -> None:
+        """Without a log there is no table yet: so every data file must be staged still."""
+        staging = self.root / STAGING
+        stems = [entry.name for entry in staging.iterdir()] if staging.is_dir() else []
+        for file in self.root.glob("bucket=*/*.parquet"):
+            if not any(file.name.startswith(f"{stem}-") for stem in stems):
+                raise OperationError(
+                    "shop_damaged",
+                    "the event table has files but no log",
+                    where=str(self.root / "_delta_log"),
+                    hint="Restore the directory from a backup, or make a new shop and ingest the "
+                    "sources again.",
+                )
 
     def _at(self, latest: DeltaTable | None, version: int) -> DeltaTable:
         newest = -1 if latest is None else latest.version()

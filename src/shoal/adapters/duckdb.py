@@ -13,6 +13,7 @@ import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
+from ibis.expr.operations import Node
 
 from shoal.adapters.failures import translated
 from shoal.ports import ParquetFiles, Relation
@@ -48,7 +49,7 @@ class DuckEngine:
         memory_mib: int | None = None,
         spill: str | os.PathLike[str] | None = None,
     ) -> None:
-        settings: dict[str, str | bool | int] = {
+        settings: dict[str, str | bool | int | float | list[str]] = {
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "preserve_insertion_order": False,
@@ -61,7 +62,7 @@ class DuckEngine:
         self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
         self._connection.execute("SET GLOBAL parquet_metadata_cache = true")
         self._lock = threading.Lock()
-        self._compiled: dict[ir.Table, str] = {}
+        self._compiled: dict[Node, str] = {}
         self._schemas: dict[str, pa.Schema] = {}
 
     def compile(self, expr: ir.Table) -> str:
@@ -70,10 +71,10 @@ class DuckEngine:
         Rows of a compiled query have exactly the types of its expression.
         """
         with self._lock:
-            known = self._compiled.get(expr)
+            known = self._compiled.get(expr.op())
             if known is None:
                 known = str(ibis.to_sql(expr, dialect=self.dialect))
-                self._compiled[expr] = known
+                self._compiled[expr.op()] = known
                 self._schemas[known] = expr.schema().to_pyarrow()
             return known
 
@@ -120,23 +121,32 @@ class DuckEngine:
         return pa.schema([field.with_type(_plain(field.type)) for field in got])
 
 
-def scan(files: ParquetFiles) -> str:
+def scan(files: ParquetFiles, *, located: bool = False) -> str:
     """The SELECT that reads Parquet files, with `bucket` taken from their directory.
 
     The rest of a file's path never becomes a column, whatever the directories above are called.
+
+    Args:
+        files: at least one.
+        located: also give `locator`, the place of each row: number of the file in `files.paths`
+            x 2^32 + number of the row in its file.
     """
     paths = ", ".join(_literal(_escaped(path)) for path in files.paths)
-    own = [name for name in files.schema.names if name != _BUCKET]
-    columns = ", ".join(_name(name) for name in own)
-    if len(own) == len(files.schema.names):
-        return f"SELECT {columns} FROM read_parquet([{paths}], hive_partitioning = false)"
-    if any("=" in os.path.dirname(os.path.dirname(path)) for path in files.paths):
-        bucket = r"regexp_extract(filename, 'bucket=(-?\d+)[/\\][^/\\]*$', 1)::INTEGER"
-        options = "hive_partitioning = false, filename = true"
+    columns = [_name(name) for name in files.schema.names if name != _BUCKET]
+    options = "hive_partitioning = false"
+    if _BUCKET not in files.schema.names:
+        pass
+    elif any("=" in str(Path(path).parent.parent) for path in files.paths):
+        columns.append(
+            r"regexp_extract(filename, 'bucket=(-?\d+)[/\\][^/\\]*$', 1)::INTEGER AS bucket"
+        )
+        options += ", filename = true"
     else:
-        bucket = _BUCKET
+        columns.append("bucket")
         options = "hive_partitioning = true, hive_types = {'bucket': INTEGER}"
-    return f"SELECT {columns}, {bucket} AS bucket FROM read_parquet([{paths}], {options})"
+    if located:
+        columns.append("(file_index::BIGINT << 32) + file_row_number AS locator")
+    return f"SELECT {', '.join(columns)} FROM read_parquet([{paths}], {options})"
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
@@ -153,7 +163,7 @@ def _told(inputs: Mapping[str, Relation]) -> AbstractContextManager[None]:
     for relation in inputs.values():
         if isinstance(relation, ParquetFiles) and relation.paths:
             return translated(
-                os.path.dirname(relation.paths[0]),
+                Path(relation.paths[0]).parent,
                 damaged="a file of the event table",
                 unreadable=(duckdb.IOException, duckdb.InvalidInputException),
             )

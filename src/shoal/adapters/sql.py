@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -110,7 +111,7 @@ class SqlStateStore:
     def get_settings(self) -> dict[str, str]:
         with self._reading() as connection:
             rows = connection.execute(sa.select(SETTINGS.c.key, SETTINGS.c.value))
-            return {key: value for key, value in rows}
+            return {row.key: row.value for row in rows}
 
     def put_setting(self, key: str, value: str) -> None:
         with self._writing() as connection:
@@ -311,4 +312,4 @@ def _views(bodies: pa.Array) -> list[memoryview]:
     _, offsets_buffer, data = bodies.buffers()
     offsets = np.frombuffer(offsets_buffer, np.int64)[bodies.offset :][: len(bodies) + 1].tolist()
     view = memoryview(data) if data is not None else memoryview(b"")
-    return [view[a:b] for a, b in zip(offsets, offsets[1:], strict=False)]
+    return [view[start:end] for start, end in pairwise(offsets)]

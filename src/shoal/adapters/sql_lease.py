@@ -118,7 +118,7 @@ class Lease:
 
     def _alive(self, row: Any) -> bool:
         if row["host"] == socket.gethostname():
-            return process.started(row["pid"]) == row["process_started"]
+            return bool(process.started(row["pid"]) == row["process_started"])
         return bool(row["expires_us"] > to_us(self._clock()))
 
     def _release(self) -> None:

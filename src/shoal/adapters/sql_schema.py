@@ -157,8 +157,10 @@ def begin(engine: sa.Engine, *, write: bool) -> Iterator[sa.Connection]:
 
 def upsert(engine: sa.Engine, table: sa.Table, key: str) -> Any:
     """`INSERT ... ON CONFLICT (key) DO UPDATE` of all other columns, in the engine's dialect."""
-    make = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[engine.dialect.name]
-    statement = make(table)
+    if engine.dialect.name == "postgresql":
+        statement: Any = postgresql.insert(table)
+    else:
+        statement = sqlite.insert(table)
     replaced = {
         column.name: statement.excluded[column.name]
         for column in table.columns

@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from shoal.cli import data, reading, segments
 from shoal.cli.console import Console
@@ -66,8 +66,10 @@ def run(arguments: Sequence[str]) -> int:
     except ShoalError as error:
         console.error(error)
         return error.exit_code
-    except (click.exceptions.ClickException, click.exceptions.Abort, KeyboardInterrupt) as error:
-        return _from_click(console, error)
+    except (KeyboardInterrupt, typer.Abort):
+        return _stopped(console)
+    except TyperException as error:
+        return _wrong_usage(console, error)
     except BrokenPipeError:
         return EXIT_FAILED
     except Exception as error:  # the last net: a person gets a message, the details go to --debug
@@ -77,24 +79,22 @@ def run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else EXIT_DONE
 
 
-def _from_click(console: Console, error: BaseException) -> int:
-    if isinstance(error, KeyboardInterrupt | click.exceptions.Abort):
-        stopped = OperationError(
-            "interrupted", "interrupted", hint="What was committed stays; run it again to go on."
-        )
-        console.error(stopped)
-        return stopped.exit_code
-    assert isinstance(error, click.exceptions.ClickException)
+def _stopped(console: Console) -> int:
+    error = OperationError(
+        "interrupted", "interrupted", hint="What was committed stays; run it again to go on."
+    )
+    console.error(error)
+    return error.exit_code
+
+
+def _wrong_usage(console: Console, error: TyperException) -> int:
     context = getattr(error, "ctx", None)
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+    command = context.command_path if context is not None else "shoal"
+    # `shoal` alone shows the help, which arrives here as a usage error that holds it.
+    if type(error).__name__ == "NoArgsIsHelpError":
         typer.echo(error.format_message())
         return EXIT_DONE
-    usage = UsageError(
-        "usage",
-        error.format_message(),
-        where=context.command_path if context is not None else "",
-        hint=f"Try: {context.command_path if context is not None else 'shoal'} --help",
-    )
+    usage = UsageError("usage", error.format_message(), hint=f"Try: {command} --help")
     console.error(usage)
     return usage.exit_code
 

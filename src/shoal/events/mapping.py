@@ -44,7 +44,7 @@ A mapping is written as TOML, comes from a preset, or is guessed. An example wit
 
     [[rule]]                       # rows on which the condition holds are treated otherwise
     why = "an invoice that starts with C is a cancellation"
-    when = { column = "invoice", starts_with = "C" }   # or a list of conditions, all of which hold
+    when = { column = "order_id", starts_with = "C" }   # or a list of conditions, all of which hold
     set = { kind = "refund" }
     absolute = ["quantity"]
 
@@ -56,6 +56,7 @@ A mapping is written as TOML, comes from a preset, or is guessed. An example wit
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -70,6 +71,8 @@ from shoal.events.rules import Rule
 
 #: Canonical columns without which a row is no event.
 NEEDED: Final = ("event_time", "kind")
+
+_PLACE: Final = re.compile(r"\{([^{}]+)\}")
 
 
 @dataclass(frozen=True)
@@ -162,9 +165,21 @@ class SourceMapping:
             if name not in chosen.columns and name not in bound and name not in chosen.constants
         ]
         missing += [f"event_id (from {name})" for name in chosen.event_id if name not in have]
+        missing += [f"properties (from {name})" for name in chosen.properties if name not in have]
+        missing += [
+            f"{name} (a rule asks for it)"
+            for name in sorted(chosen.rule_columns())
+            if name not in have and name not in bound
+        ]
         if missing:
             raise self._lacks(missing, found, file)
         return bound
+
+    def rule_columns(self) -> set[str]:
+        """Every column, canonical or of the source, that the rules look at."""
+        asked = {condition.column for rule in self.rules for condition in rule.conditions}
+        templates = [text for rule in self.rules for text in rule.note.values()]
+        return asked | {name for text in templates for name in _PLACE.findall(text)}
 
     def _lacks(self, missing: list[str], found: Sequence[str], file: str) -> InputError:
         names = ", ".join(repr(name) for name in list(found)[:40])

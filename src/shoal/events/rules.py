@@ -31,17 +31,18 @@ TESTS: Final = MappingProxyType(
 
 @dataclass(frozen=True)
 class Condition:
-    """`column` passes `test` with `value`, as in InvoiceNo starts_with C."""
+    """`column` passes `test` with `value`, as in order_id starts_with C.
+
+    A column is named by its canonical name, where one is mapped, or by its name in the source.
+    """
 
     column: str
     test: str
     value: Any
 
-    def mask(self, table: pa.Table) -> Mask:
-        """Which rows pass; no row does where the file lacks the column."""
-        if self.column not in table.column_names:
-            return np.zeros(table.num_rows, dtype=bool)
-        column = table[self.column]
+    def mask(self, table: pa.Table, bound: Mapping[str, str]) -> Mask:
+        """Which rows of a raw table pass; `bound` gives the source column of a canonical one."""
+        column = table[bound.get(self.column, self.column)]
         if self.test in ("below", "above"):
             numbers = as_numbers(column)
             with np.errstate(invalid="ignore"):
@@ -80,11 +81,11 @@ class Rule:
     skip: bool = False
     why: str = ""
 
-    def mask(self, table: pa.Table) -> Mask:
-        """Which rows of a raw table the rule concerns."""
+    def mask(self, table: pa.Table, bound: Mapping[str, str]) -> Mask:
+        """Which rows of a raw table the rule concerns; `bound` as `SourceMapping.bind` gives it."""
         mask = np.ones(table.num_rows, dtype=bool)
         for condition in self.conditions:
-            mask &= condition.mask(table)
+            mask &= condition.mask(table, bound)
         return mask
 
 

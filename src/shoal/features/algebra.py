@@ -39,6 +39,7 @@ KEEP_DAYS: Final = 91
 #: The longest window of a feature, in local days; the days kept must cover it.
 LONGEST_WINDOW_DAYS: Final = 90
 
+_COUNT_BASE: Final = 10**18
 _COUNT_DIGITS: Final = 19
 
 
@@ -167,14 +168,13 @@ def within(window_days: int) -> Deferred:
 
 
 @deferrable
-def commonest(key: Any, count: Any) -> Any:
+def commonest(key: Any, count: Any, where: Any = None) -> Any:
     """Aggregate: the key with the greatest count, behind its count; of equals the greater text.
 
     One maximum over "count key" with the count in fixed width, because engines agree on the order
     of texts but not on which row wins a tie in an argmax. `named` takes the key out.
     """
-    ranked = count.cast("string").lpad(_COUNT_DIGITS, "0") + key
-    return ranked.max(where=key.notnull())
+    return ((count + _COUNT_BASE).cast("string") + key).max(where=where)
 
 
 def named(ranked: Any) -> Any:
@@ -194,3 +194,10 @@ def total(value: Any, where: Any = None) -> Any:
 def as_int64(value: Any) -> Any:
     """A cast that stays in the query although Ibis holds the value for an int64 already."""
     return ops.Cast(value, dt.int64).to_expr()
+
+
+@ibis.udf.scalar.builtin(
+    name="epoch_us", signature=((dt.Timestamp("UTC", 6),), dt.int64)
+)
+def epoch_us(moment: Any) -> Any:
+    """Microseconds since 1970 of a timestamp, exactly (a Spark engine calls it `unix_micros`)."""

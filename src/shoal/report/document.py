@@ -19,8 +19,7 @@ class Effect:
 
     `size` is the standardised mean difference (Cohen's d) after the preparation that clustering
     used; `low` and `high` are its interval, where one was estimated. `inside` and `outside` are the
-    typical values (medians, or means where medians hide the difference) in `unit`, in the segment
-    and in the rest. `label` says in plain words what the feature measures.
+    typical values in `unit`, in the segment and in the rest: medians, or means if `average`. `label` says in plain words what the feature measures.
     """
 
     feature: str
@@ -31,6 +30,7 @@ class Effect:
     outside: float | None
     low: float | None = None
     high: float | None = None
+    average: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,6 @@ class Segment:
     customers: int
     orders: int
     revenue: float | None
-    summary: str = ""
     rule: str = ""
     effects: tuple[Effect, ...] = ()
     categories: tuple[Preference, ...] = ()
@@ -168,8 +167,10 @@ class Provenance:
 class ReportDocument:
     """Everything one report says.
 
-    `value_event` is the kind of event that counts as buying; `has_money` tells whether the events
-    carry prices; `currency` is an ISO 4217 code, or empty where prices have no stated unit.
+    `value_event` is the kind of event that counts as buying; `currency` is an ISO 4217 code, or
+    empty where prices have no stated unit; `revenue` is None where the events carry no prices.
+    `other_currencies` are those whose amounts are not in `revenue`, or are in it unconverted if
+    `currency` is empty. Shares of segments are of `customers`, `orders` and `revenue`.
     `hours` and `weekdays` are the whole shop's, to compare segments with.
     """
 
@@ -194,6 +195,7 @@ class ReportDocument:
     days_per_period: int = 7
     hours: tuple[float, ...] = ()
     weekdays: tuple[float, ...] = ()
+    other_currencies: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property

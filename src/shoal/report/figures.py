@@ -33,9 +33,9 @@ FONT: Final = (
     '"Hiragino Sans GB", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif'
 )
 
-#: Height in pixels of one labelled row, and of what stands around the rows.
-_ROW: Final = 46
-_AROUND: Final = 64
+#: Heights in pixels of a labelled row with one bar and with two.
+_ROW_ONE: Final = 44
+_ROW_TWO: Final = 62
 
 #: What a name may not hold: it would turn the text around it.
 _TURNING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
@@ -86,7 +86,6 @@ def shares(document: ReportDocument, value: str, texts: Texts, numbers: Numbers)
         [one.name for one in segments],
         [(value, BLUE, worth), (texts("series.customers"), GREY, crowd)],
         numbers,
-        texts("axis.share"),
     )
 
 
@@ -95,7 +94,7 @@ def preferences(items: Sequence[Preference], texts: Texts, numbers: Numbers) -> 
     series = [(texts("series.segment"), BLUE, [item.inside for item in items])]
     if all(item.outside is not None for item in items):
         series.append((texts("col.outside"), GREY, [item.outside or 0.0 for item in items]))
-    return _rows([item.label for item in items], series, numbers, texts("profile.first_axis"))
+    return _rows([item.label for item in items], series, numbers)
 
 
 def effects(items: Sequence[Effect], texts: Texts, numbers: Numbers) -> go.Figure:
@@ -114,13 +113,13 @@ def effects(items: Sequence[Effect], texts: Texts, numbers: Numbers) -> go.Figur
         )
     )
     reach = max([1.0, *(abs(edge) for item in items for edge in (item.size, item.low, item.high) if edge)])
-    _labels(figure, [item.label for item in items], places)
-    _frame(figure, height=_ROW * len(items) + _AROUND, legend=False)
+    _labels(figure, [item.label for item in items], places, above=0.17)
+    _frame(figure, height=_ROW_ONE * len(items) + 52, legend=False, top=4)
     figure.update_xaxes(
         range=[-1.08 * reach, 1.08 * reach], zeroline=True, zerolinecolor=INK, zerolinewidth=1,
         title={"text": texts("profile.effects_axis"), "standoff": 8}, nticks=7,
     )  # fmt: skip
-    figure.update_yaxes(visible=False, range=[-0.6, len(items) - 0.2])
+    figure.update_yaxes(visible=False, range=[-0.35, len(items) - 0.35])
     return figure
 
 
@@ -284,12 +283,11 @@ def _rows(
     names: Sequence[str],
     series: Sequence[tuple[str, str, Sequence[float]]],
     numbers: Numbers,
-    axis: str,
 ) -> go.Figure:
     """Horizontal bars under their labels: long names need no margin, so it reads on a phone."""
     figure = go.Figure()
     places = list(range(len(names)))[::-1]
-    thick = 0.24
+    thick = 0.23
     for number, (name, color, values) in enumerate(series):
         figure.add_bar(
             x=list(values), y=[place - number * thick for place in places], name=name,
@@ -299,24 +297,27 @@ def _rows(
             customdata=[label(text) for text in names],
             hovertemplate="%{customdata}: %{text}<extra>" + html.escape(name) + "</extra>",
         )  # fmt: skip
-    _labels(figure, names, places)
-    _frame(figure, height=(_ROW + 12) * len(names) + _AROUND + 24)
+    _labels(figure, names, places, above=thick / 2)
+    _frame(figure, height=_ROW_TWO * len(names) + 40, bottom=4)
     everything = [value for _, _, values in series for value in values]
     low, high = min([0.0, *everything]), max([0.01, *everything])
     figure.update_layout(barmode="overlay", legend={"traceorder": "normal"})
+    # The values stand at the ends of the bars, so the axis needs neither ticks nor grid.
     figure.update_xaxes(
-        range=[1.15 * low, 1.16 * high], tickformat=".0%" if high > 0.03 else ".1%", nticks=6,
-        title={"text": axis, "standoff": 8}, zeroline=True, zerolinecolor=GREY,
-    )  # fmt: skip
-    figure.update_yaxes(visible=False, range=[-0.6, len(names) - 0.25])
+        range=[1.2 * low, 1.17 * high], showticklabels=False, showgrid=False
+    )
+    figure.update_yaxes(visible=False, range=[-0.42, len(names) - 0.42])
     return figure
 
 
-def _labels(figure: go.Figure, names: Sequence[str], places: Sequence[int]) -> None:
+def _labels(
+    figure: go.Figure, names: Sequence[str], places: Sequence[int], above: float
+) -> None:
     for name, place in zip(names, places, strict=True):
         figure.add_annotation(
-            text=label(name), x=0, xref="paper", xanchor="left", y=place + 0.17, yanchor="bottom",
-            showarrow=False, font={"size": 13, "color": INK}, align="left",
+            text=label(name), x=0, xref="paper", xanchor="left", xshift=-1, y=place + above,
+            yanchor="bottom", showarrow=False, font={"size": 12.5, "color": INK}, align="left",
+            bgcolor="#FFFFFF", borderpad=0,
         )  # fmt: skip
 
 
@@ -350,10 +351,12 @@ def _span_format(periods: Sequence[Period]) -> str:
     return "%Y-%m" if days > 90 else "%m-%d"
 
 
-def _frame(figure: go.Figure, *, height: int, legend: bool = True, top: int = 12) -> None:
+def _frame(
+    figure: go.Figure, *, height: int, legend: bool = True, top: int = 12, bottom: int = 44
+) -> None:
     figure.update_layout(
         template=go.layout.Template(), height=height, autosize=True,
-        margin={"l": 4, "r": 12, "t": 40 if legend else top, "b": 44, "pad": 2},
+        margin={"l": 4, "r": 12, "t": 36 if legend else top, "b": bottom, "pad": 2},
         font={"family": FONT, "size": 12, "color": MUTED},
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
         showlegend=legend, dragmode=False, hovermode="closest",

@@ -124,14 +124,15 @@ class Numbers:
         return grouped(value)
 
     def plain(self, value: float | None) -> str:
-        """A number without a unit, to about three significant figures.
+        """A number without a unit, to about three significant figures, without trailing zeros.
 
-        >>> Numbers().plain(4.5218), Numbers().plain(12000.4)
-        ('4.52', '12,000')
+        >>> Numbers().plain(4.5218), Numbers().plain(12000.4), Numbers().plain(8.4)
+        ('4.52', '12,000', '8.4')
         """
         if value is None or not math.isfinite(value):
             return MISSING
-        return grouped(value, 0 if float(value).is_integer() else digits_for(value))
+        text = grouped(value, digits_for(value))
+        return text.rstrip("0").rstrip(".") if "." in text else text
 
     def signed(self, value: float | None, digits: int = 2) -> str:
         """A difference with its sign.

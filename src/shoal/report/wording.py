@@ -71,17 +71,20 @@ class Wording:
         return segment.customers / (self.document.customers or 1)
 
     def value(self, unit: str, number: float | None) -> str:
-        """A feature's value in its unit: shares as %, money with its currency, days as days."""
+        """A feature's value in its unit: shares as %, money with its currency, times as
+        times; counts as bare numbers, since their labels say what is counted."""
         if number is None:
             return MISSING
         if unit == "share":
             return self.numbers.share(number)
-        if unit == "money":
+        if unit == "currency":
             return self.numbers.money(number)
-        if unit in {"flag", "boolean"}:
-            return self.numbers.share(number)
-        key = f"unit.{unit}"
+        if unit == "days":
+            # A tenth of a day is the finest that a reader needs.
+            number = round(number, 1)
+            return self.texts.counted("day", 1 if number == 1 else 2, self.numbers.plain(number))
         text = self.numbers.plain(number)
+        key = f"unit.{unit}"
         return self.texts(key, n=text) if self.texts.known(key) else text
 
     # -- findings -----------------------------------------------------------------------------
@@ -166,7 +169,8 @@ class Wording:
         return [
             self.texts(
                 "found.quarantined",
-                rows=self.texts.counted("row", rows.quarantined, self.numbers.count(rows.quarantined)),
+                bad=self.numbers.count(rows.quarantined),
+                rows=self.texts.counted("row", rows.read, self.numbers.count(rows.read)),
                 share=self.numbers.share(rows.quarantined / rows.read),
             )
         ]
@@ -225,7 +229,8 @@ class Wording:
         outside = self.value(effect.unit, effect.outside)
         if effect.inside is None or effect.outside is None or inside == outside:
             return ""
-        return self.texts("effect.values", inside=inside, outside=outside)
+        key = "effect.values_mean" if effect.average else "effect.values"
+        return self.texts(key, inside=inside, outside=outside)
 
     # -- caveats ------------------------------------------------------------------------------
 
@@ -253,11 +258,19 @@ class Wording:
             said.append(texts("caveat.tier", share=share))
         if document.has_money:
             said.append(texts("caveat.revenue"))
-            said += [] if document.currency else [texts("caveat.currency")]
+            said += self._currencies()
         else:
             said.append(texts("caveat.money"))
         if document.segments and not any(one.categories for one in document.segments):
             said.append(texts("caveat.categories"))
         if document.weekdays and not document.hours:
             said.append(texts("caveat.hours"))
-        return [*said, *document.warnings]
+        return [*said, *(clean(warning, 400) for warning in document.warnings)]
+
+    def _currencies(self) -> list[str]:
+        document, texts = self.document, self.texts
+        others = texts("list.comma").join(clean(one, 20) for one in document.other_currencies)
+        if document.currency:
+            key = "caveat.left_out" if others else None
+            return [texts(key, currency=document.currency, others=others)] if key else []
+        return [texts("caveat.mixed", others=others) if others else texts("caveat.currency")]

@@ -14,6 +14,12 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 CUSTOMER: Final = "customer_id"
 
+#: Catalog features that methods, tiers and profiles know by name.
+EVENTS: Final = "events"
+ORDERS: Final = "orders"
+SINCE_LAST_ORDER: Final = "order_recency_days"
+NET_REVENUE: Final = "spend"
+
 
 class Segmenter(Protocol):
     """Divides customers by their features.

@@ -7,8 +7,8 @@ being active, Poisson deviance of orders, variance of log spend), cross-validate
 Trusted are candidates whose segments come back when the customers are drawn again (bootstrap
 adjusted Rand index, Hubert and Arabie, 1985) and that are not tiny. Chosen is the smallest trusted
 k within one standard error of the best trusted one. Where the log is too short for a next period,
-the rule is the largest prediction strength (Tibshirani and Walther, 2005) among the trusted.
-The whole table of evidence is kept.
+the largest trusted k with a prediction strength of at least 0.8 is taken (Tibshirani and Walther,
+2005), else the one with the highest. The whole table of evidence is kept.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ Matrix = npt.NDArray[np.float64]
 TOLD: Final = "told"
 NEXT_PERIOD: Final = "next_period"
 STABILITY_ONLY: Final = "stability_only"
+
+#: Prediction strength above which Tibshirani and Walther call the clusters well separated.
+_STRONG: Final = 0.8
 
 
 @dataclass(frozen=True)
@@ -329,7 +332,9 @@ def _decide(
             f"最稳定（ARI {chosen.stability:.2f}）。请将这些分群视为描述，而非客观存在的群体。",
         )
     elif rule == STABILITY_ONLY:
-        chosen = max(trusted, key=lambda one: (round(one.prediction_strength, 2), one.k))
+        strong = [one for one in trusted if one.prediction_strength >= _STRONG]
+        best = max(trusted, key=lambda one: one.prediction_strength)
+        chosen = max(strong, key=lambda one: one.k, default=best)
         reason = Text(
             "The log is too short for a next period to be foretold: "
             f"k = {chosen.k} was chosen by stability alone (prediction strength "

@@ -20,8 +20,6 @@ class Dials:
     start: datetime = datetime(2025, 1, 6, tzinfo=UTC)
     #: share of customers who leave one or two events and never come back
     one_off: float = 0.47
-    #: share of the others who were customers before the log begins
-    established: float = 0.45
     #: spread of customers within their segment (1 = as published; more = more overlap)
     spread: float = 1.0
     #: standard deviation of the logarithm of a customer's session rate: the heavy tail
@@ -29,7 +27,7 @@ class Dials:
     #: concentration of a customer's category tastes around those of the segment
     taste_concentration: float = 14.0
     #: yearly swing of sessions: factor 1 + season x cos, highest in mid December
-    season: float = 0.25
+    season: float = 0.2
     #: share of views that go to the session's first category
     focus: float = 0.85
     items: int = 2400

@@ -76,12 +76,15 @@ def draw_customers(
     segment = _choose(np.tile([s.share for s in segments], (n, 1)), rng)
     span_s = float(span_days * DAY_S)
     one_off = rng.random(n) < dials.one_off
-    established = ~one_off & (rng.random(n) < dials.established)
+    # As many come as go: the number alive stays level (Little's law) whatever the log's length.
+    lifetime = _centre(segments, "lifetime_days")[segment]
+    established = ~one_off & (rng.random(n) < lifetime / (lifetime + span_days))
     birth = np.where(established, 0.0, rng.random(n) * span_s)
-    life = rng.exponential(1.0, n) * _centre(segments, "lifetime_days")[segment] * DAY_S
+    life = rng.exponential(1.0, n) * lifetime * DAY_S
 
     def rate(name: str, sigma: float) -> Floats:
-        noise = np.exp(dials.spread * sigma * rng.standard_normal(n) - (dials.spread * sigma) ** 2 / 2)
+        width = dials.spread * sigma
+        noise = np.exp(width * rng.standard_normal(n) - width**2 / 2)
         return _centre(segments, name)[segment] * noise
 
     def chance(name: str, sigma: float = 0.35) -> Floats:
@@ -121,4 +124,4 @@ def _choose(weights: Floats | Sequence[Sequence[float]], rng: np.random.Generato
     """One column index a row, drawn in proportion to the row's weights."""
     edges = np.cumsum(np.asarray(weights, dtype=np.float64), axis=1)
     edges /= edges[:, -1:]
-    return (rng.random(len(edges))[:, None] >= edges).sum(axis=1).astype(np.int64)
+    return np.asarray((rng.random(len(edges))[:, None] >= edges).sum(axis=1), dtype=np.int64)

@@ -101,8 +101,8 @@ STEADY: Final = (
         devices=(9, 1, 0.5), payments=(2, 2, 6, 0.5),
     ),
     Segment(
-        name="routine_restockers", label_en="Routine restockers", label_zh="按时补货的人", share=0.13,
-        sessions_per_30_days=4.0, lifetime_days=240, views=0.7, search=0.45, click=0.10,
+        name="routine_restockers", label_en="Routine restockers", label_zh="按时补货的人",
+        share=0.13, sessions_per_30_days=4.0, lifetime_days=240, views=0.7, search=0.45, click=0.10,
         favourite=0.02, abandoned=0.1, conversion=0.55, lines=3.0, units=2.4, price_level=0.42,
         discount=0.12, coupon=0.10, refund=0.02, review=0.03, rating=4.4, brand_loyalty=0.60,
         weekend=0.5, hours=((8, 1.5, 0.6), (12.5, 1, 0.4)),

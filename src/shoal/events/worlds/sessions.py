@@ -115,11 +115,8 @@ def _days(
 def _seconds(world: World, segment: Ints, rng: np.random.Generator) -> Ints:
     """Second of the day at which sessions of those segments start."""
     edges = np.cumsum([hour_weights(s) for s in world.segments], axis=1)
-    hour = np.searchsorted(
-        (edges / edges[:, -1:] + np.arange(len(edges))[:, None]).ravel(),
-        segment + rng.random(len(segment)),
-        side="right",
-    ) - 24 * segment
+    ladder = (edges / edges[:, -1:] + np.arange(len(edges))[:, None]).ravel()
+    hour = np.searchsorted(ladder, segment + rng.random(len(segment)), side="right") - 24 * segment
     return np.minimum(hour, 23) * 3600 + rng.integers(0, 3600, len(segment))
 
 
@@ -132,9 +129,10 @@ def _plan(
     who = customers.take(customer)
     buys = rng.random(n) < who.conversion
     # Geometric counts: many short sessions, a few very long ones.
-    views = _geometric(who.views, rng) + (~buys & (who.views < 1.5)).astype(np.int64)
+    views = np.maximum(_geometric(who.views, rng), ~buys)
     lines = np.where(buys, 1 + _geometric(np.maximum(who.lines - 1, 0.02), rng), 0)
-    extra = rng.poisson(np.where(buys, 0.3, 1.0) * who.abandoned)
+    lines = np.minimum(lines, _MOST)
+    extra = np.minimum(rng.poisson(np.where(buys, 0.3, 1.0) * who.abandoned), _MOST)
     removed = rng.binomial(extra, 0.35)
     newcomer = first & ~who.established
     sign_up = newcomer & (rng.random(n) < 0.55)
@@ -143,8 +141,7 @@ def _plan(
     device = np.where(rng.random(n) < 0.85, who.device, rng.integers(0, 3, n))
     return Sessions(
         customer=customer, start_s=start, first=first, one_off=who.one_off,
-        views=np.minimum(views, _MOST), lines=np.minimum(lines, _MOST),
-        added=np.minimum(lines, _MOST) + np.minimum(extra, _MOST), removed=np.minimum(removed, _MOST),
+        views=np.minimum(views, _MOST), lines=lines, added=lines + extra, removed=removed,
         search=rng.random(n) < who.search, sign_up=sign_up,
         profile=sign_up | (first & who.established & (rng.random(n) < 0.35)),
         login=~first & (rng.random(n) < 0.15),
@@ -156,7 +153,7 @@ def _plan(
 
 def _geometric(mean: Floats, rng: np.random.Generator) -> Ints:
     """Counts 0, 1, 2, ... with the given means."""
-    return rng.geometric(1 / (1 + mean)).astype(np.int64) - 1
+    return np.asarray(rng.geometric(1 / (1 + mean)) - 1, dtype=np.int64)
 
 
 #: What a customer seen once leaves: (views, lines, added, search, sign_up, profile) and weight.

@@ -16,8 +16,8 @@ EN: Final[Mapping[str, str]] = {
     "noun.customer.many": "{n} customers",
     "noun.event.one": "{n} event",
     "noun.event.many": "{n} events",
-    "noun.day.one": "{n} day",
-    "noun.day.many": "{n} days",
+    "noun.day.one": "{n}\u00a0day",
+    "noun.day.many": "{n}\u00a0days",
     "noun.segment.one": "{n} segment",
     "noun.segment.many": "{n} segments",
     "noun.row.one": "{n} row",
@@ -31,7 +31,6 @@ EN: Final[Mapping[str, str]] = {
     "page.skip": "Skip to the content",
     "page.contents": "Contents",
     "page.table": "Show the numbers",
-    "page.top": "Back to top",
     "page.noscript": (
         "The figures need JavaScript, which is switched off here. "
         "Every figure's numbers stand in the table below it."
@@ -72,7 +71,7 @@ EN: Final[Mapping[str, str]] = {
     "found.single": "There is one segment only: nothing here tells these customers apart.",
     "found.tier_money": "Customers too little known bring {value} of revenue all the same.",
     "found.quarantined": (
-        "{rows} of the rows read ({share}) could not be used; see “Data” for the reasons."
+        "{bad} of the {rows} read ({share}) could not be used; see “Data” for the reasons."
     ),
     "what.revenue": "revenue",
     "what.orders": "orders",
@@ -103,7 +102,6 @@ EN: Final[Mapping[str, str]] = {
     "col.value_share": "Share of {what}",
     "col.revenue_per_customer": "Revenue per customer",
     "col.orders_per_customer": "Per customer",
-    "axis.share": "Share of the shop",
     "series.customers": "Customers",
     "series.revenue": "Revenue",
     "series.segment": "This segment",
@@ -123,7 +121,6 @@ EN: Final[Mapping[str, str]] = {
     ),
     "profile.categories": "First category",
     "profile.brands": "First brand",
-    "profile.first_axis": "Share of customers",
     "profile.first_note": "Share of customers of whom it is the one they choose most.",
     "profile.categories_alt": (
         "Bar chart of the category chosen most by the customers of {name} and by the others. "
@@ -147,8 +144,6 @@ EN: Final[Mapping[str, str]] = {
     "profile.exemplars": "Typical customers",
     "profile.exemplars_note": "Nearest to the middle of the segment; the most typical comes first.",
     "col.customer": "Customer",
-    "col.last_seen": "Last seen",
-    "col.spent": "Spent",
     "col.feature": "Feature",
     "col.inside": "Segment",
     "col.outside": "Others",
@@ -168,22 +163,16 @@ EN: Final[Mapping[str, str]] = {
     "effect.little_lower": "somewhat lower than for the others",
     "effect.slightly_lower": "a little lower than for the others",
     "effect.values": "{inside} against {outside}",
+    "effect.values_mean": "{inside} against {outside} on average",
     "effect.note": (
         "Differences are in standard deviations (Cohen’s d) after the scaling used for clustering: "
         "about 0.2 is small, 0.5 medium, 0.8 large. Values beside them are typical values in their "
         "own unit."
     ),
-    "effect.up": "higher",
-    "effect.down": "lower",
     # units
-    "unit.days": "{n} days",
-    "unit.hours": "{n} h",
-    "unit.minutes": "{n} min",
-    "unit.seconds": "{n} s",
-    "unit.orders": "{n} orders",
-    "unit.events": "{n} events",
-    "unit.sessions": "{n} sessions",
-    "unit.items": "{n} items",
+    "unit.hours": "{n}\u00a0h",
+    "unit.minutes": "{n}\u00a0min",
+    "unit.seconds": "{n}\u00a0s",
     # tier
     "tier.title": "Too little known",
     "tier.name": "Too little known",
@@ -276,8 +265,6 @@ EN: Final[Mapping[str, str]] = {
     "made.value_event": "What counts as buying",
     "made.table": "Event table version",
     "made.catalog": "Feature catalog",
-    "made.segmentations": "Segmentations",
-    "made.main": "main",
     "made.seed": "Random seed",
     "made.parameters": "Parameters",
     "choice.title": "Why this number of segments",
@@ -320,6 +307,11 @@ EN: Final[Mapping[str, str]] = {
     "caveat.small": "Some segments are small ({names}); their figures are rough.",
     "caveat.money": "The events carry no prices, so nothing here speaks of money.",
     "caveat.currency": "The events state no currency; amounts are in whatever unit the source used.",
+    "caveat.left_out": "Amounts in other currencies than {currency} are left out: {others}.",
+    "caveat.mixed": (
+        "The prices are in several currencies ({others}) and were added as if they were one. "
+        "Name the shop’s currency in its settings to count that one only."
+    ),
     "caveat.categories": "The events carry no categories, so interests are not described.",
     "caveat.hours": "The events carry dates without a time of day, so hours are left out.",
     "caveat.tier": (

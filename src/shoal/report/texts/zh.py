@@ -14,8 +14,8 @@ ZH: Final[Mapping[str, str]] = {
     "noun.customer.many": "{n} 位客户",
     "noun.event.one": "{n} 个事件",
     "noun.event.many": "{n} 个事件",
-    "noun.day.one": "{n} 天",
-    "noun.day.many": "{n} 天",
+    "noun.day.one": "{n}\u00a0天",
+    "noun.day.many": "{n}\u00a0天",
     "noun.segment.one": "{n} 个分群",
     "noun.segment.many": "{n} 个分群",
     "noun.row.one": "{n} 行",
@@ -29,7 +29,6 @@ ZH: Final[Mapping[str, str]] = {
     "page.skip": "跳到正文",
     "page.contents": "目录",
     "page.table": "查看数据表",
-    "page.top": "回到顶部",
     "page.noscript": "图表需要 JavaScript，当前已被禁用。每张图的数据都在其下方的表格中。",
     "page.footer": "本文件自成一体：不从网络加载任何内容，也不向外发送任何内容。",
     # key figures
@@ -59,7 +58,7 @@ ZH: Final[Mapping[str, str]] = {
     "found.largest": "最大的分群是{name}，占客户的 {customers}。",
     "found.single": "只有一个分群：现有数据无法把这些客户区分开。",
     "found.tier_money": "了解太少的客户仍带来收入的 {value}。",
-    "found.quarantined": "读入的行中有{rows}（{share}）无法使用，原因见“数据”一节。",
+    "found.quarantined": "读入的{rows}中有 {bad} 行（{share}）无法使用，原因见“数据”一节。",
     "what.revenue": "收入",
     "what.orders": "订单",
     "what.reviews": "评价",
@@ -83,7 +82,6 @@ ZH: Final[Mapping[str, str]] = {
     "col.value_share": "{what}占比",
     "col.revenue_per_customer": "人均收入",
     "col.orders_per_customer": "人均",
-    "axis.share": "占全店的比例",
     "series.customers": "客户",
     "series.revenue": "收入",
     "series.segment": "本分群",
@@ -102,7 +100,6 @@ ZH: Final[Mapping[str, str]] = {
     ),
     "profile.categories": "首选品类",
     "profile.brands": "首选品牌",
-    "profile.first_axis": "客户占比",
     "profile.first_note": "以其为最常选择的客户所占比例。",
     "profile.categories_alt": (
         "条形图：{name}的客户与其他客户最常选择的品类。第一位是“{label}”，{inside}。"
@@ -122,8 +119,6 @@ ZH: Final[Mapping[str, str]] = {
     "profile.exemplars": "典型客户",
     "profile.exemplars_note": "最接近分群中心的客户，最典型的排在最前。",
     "col.customer": "客户",
-    "col.last_seen": "最近一次出现",
-    "col.spent": "消费",
     "col.feature": "特征",
     "col.inside": "本分群",
     "col.outside": "其他客户",
@@ -143,21 +138,15 @@ ZH: Final[Mapping[str, str]] = {
     "effect.little_lower": "低于其他客户",
     "effect.slightly_lower": "略低于其他客户",
     "effect.values": "{inside}，其他客户 {outside}",
+    "effect.values_mean": "平均 {inside}，其他客户 {outside}",
     "effect.note": (
         "差异以聚类所用缩放之后的标准差计（Cohen’s d）：约 0.2 为小，0.5 为中，0.8 为大。"
         "旁边的数值是以各自单位表示的典型值。"
     ),
-    "effect.up": "更高",
-    "effect.down": "更低",
     # units
-    "unit.days": "{n} 天",
     "unit.hours": "{n} 小时",
     "unit.minutes": "{n} 分钟",
     "unit.seconds": "{n} 秒",
-    "unit.orders": "{n} 单",
-    "unit.events": "{n} 个事件",
-    "unit.sessions": "{n} 次访问",
-    "unit.items": "{n} 件",
     # tier
     "tier.title": "了解太少的客户",
     "tier.name": "了解太少",
@@ -261,8 +250,6 @@ ZH: Final[Mapping[str, str]] = {
     "made.value_event": "视为购买的事件",
     "made.table": "事件表版本",
     "made.catalog": "特征目录",
-    "made.segmentations": "分群方案",
-    "made.main": "主方案",
     "made.seed": "随机种子",
     "made.parameters": "参数",
     "choice.title": "为什么是这个分群数",
@@ -297,6 +284,10 @@ ZH: Final[Mapping[str, str]] = {
     "caveat.small": "有些分群很小（{names}），其数字比较粗略。",
     "caveat.money": "事件中没有价格，因此本报告不涉及金额。",
     "caveat.currency": "事件未说明货币；金额沿用来源数据的单位。",
+    "caveat.left_out": "{currency} 以外的货币金额未计入：{others}。",
+    "caveat.mixed": (
+        "价格使用了多种货币（{others}），相加时未作换算。请在店铺设置中指明货币，以便只计该货币。"
+    ),
     "caveat.categories": "事件中没有品类，因此没有描述兴趣。",
     "caveat.hours": "事件只有日期而没有时刻，因此略去时段。",
     "caveat.tier": "{share} 的客户了解太少而未归群；各分群的占比均以全部客户（含这些客户）为基数。",

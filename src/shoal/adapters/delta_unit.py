@@ -1,0 +1,220 @@
+"""One commit unit of the event table: staged, settled, made visible in one version."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shoal.adapters.bucket_files import BucketFiles, DataFile, describe, sync
+from shoal.adapters.delta_log import STAGING, DeltaLog
+from shoal.adapters.duckdb import DuckEngine
+from shoal.adapters.failures import translated
+from shoal.adapters.rewriting import Edit, rewrite
+from shoal.adapters.settling import KEYS_SCHEMA, Settlement, settle
+from shoal.events.schema import CONTENT_KEY, EVENT_KEY, TABLE_SCHEMA
+
+#: Column beside `TABLE_SCHEMA`: the row came without an id and was given one.
+GENERATED: Final = "generated_id"
+
+_KEYS: Final = "keys.parquet"
+_WORKERS: Final = 2
+
+
+class DeltaUnit:
+    """Writes one commit unit. One thread at a time may use it.
+
+    A directory under `_staging`, named like the files of the unit, stands from the first row to
+    the commit: if the process dies, it tells which files nobody refers to.
+    """
+
+    def __init__(self, log: DeltaLog, engine: DuckEngine, name: str) -> None:
+        self._log = log
+        self._engine = engine
+        self._name = name
+        self._stem = f"{slug(name)}-{uuid.uuid4().hex[:8]}"
+        self._staging = log.root / STAGING / self._stem
+        self._files: BucketFiles | None = None
+        self._keys: pq.ParquetWriter | None = None
+        self._counts: dict[str, int] | None = None
+        self._settlement: Settlement | None = None
+        self._paths: list[str] = []
+        self._added: list[DataFile] = []
+        self._replaced: list[tuple[DataFile, DataFile | None]] = []
+
+    def append(self, events: pa.Table) -> None:
+        """Stage valid events: a bounded chunk of `TABLE_SCHEMA` and a bool `generated_id`.
+
+        Raises:
+            OperationError: `disk_full`, `no_permission`.
+        """
+        if self._counts is not None:
+            raise RuntimeError("a unit takes no more events once it is resolved")
+        wanted = TABLE_SCHEMA.append(pa.field(GENERATED, pa.bool_()))
+        with translated(self._log.root):
+            if self._files is None:
+                self._begin()
+            assert self._files is not None
+            self._files.append(events.select(wanted.names).cast(wanted))
+
+    def resolve(self) -> Mapping[str, int]:
+        """Settle occurrences, duplicates and conflicts; counts of the three outcomes.
+
+        Every appended row is one of `stored`, `duplicate` (the same event with the same content is
+        in the table or earlier in the unit) and `conflicting` (the same event with other content;
+        the one with the smaller content key stays, whichever came first, and a row that takes the
+        place of a stored one counts as conflicting too). So the table's rows are the sum of
+        `stored` over its units.
+
+        Raises:
+            OperationError: `disk_full`, `no_permission`, `shop_damaged`.
+        """
+        if self._counts is None:
+            with translated(self._log.root):
+                self._counts = self._resolved()
+        return self._counts
+
+    def commit(self, info: Mapping[str, Any]) -> int:
+        """Make the unit visible in one table version; returns it. A committed unit is not repeated.
+
+        Args:
+            info: plain JSON values, kept in the commit and given back by `Warehouse.since`.
+
+        Raises:
+            OperationError: `disk_full`, `no_permission`, `shop_damaged`.
+        """
+        self.resolve()
+        if self._log.committed(self._name):
+            self.discard()
+            return self._log.version()
+        with translated(self._log.root):
+            rewritten = [new for _, new in self._replaced if new is not None]
+            added = [*self._added, *rewritten]
+            _synchronised(self._log.root, added)
+        customers = self._settlement.customers if self._settlement else ()
+        said = {
+            "unit": self._name,
+            "info": dict(info),
+            "rewritten_customers": list(customers),
+            "rewritten_files": [file.path for file in rewritten],
+        }
+        version = self._log.commit(added, [old for old, _ in self._replaced], said, unit=self._name)
+        shutil.rmtree(self._staging, ignore_errors=True)
+        return version
+
+    def discard(self) -> None:
+        """Remove everything staged; the table is as it was."""
+        if self._files is not None:
+            self._files.abandon()
+        if self._keys is not None:
+            self._keys.close()
+        self._files = self._keys = None
+        remove_staged(self._log.root, self._stem)
+
+    def _begin(self) -> None:
+        self._staging.mkdir(parents=True)
+        (self._staging / "unit.json").write_text(json.dumps({"unit": self._name}))
+        self._keys = pq.ParquetWriter(
+            self._staging / _KEYS,
+            KEYS_SCHEMA,
+            compression="none",
+            use_dictionary=False,
+            write_statistics=False,
+        )
+        self._files = BucketFiles(self._log.root, self._stem, self._note_keys, workers=_WORKERS)
+
+    def _note_keys(self, rows: pa.Table, file: int, position: int) -> None:
+        first = (file << 32) + position
+        locator = pa.array(np.arange(first, first + rows.num_rows, dtype=np.int64))
+        columns = [locator, rows[EVENT_KEY], rows[CONTENT_KEY], rows[GENERATED]]
+        assert self._keys is not None
+        self._keys.write_table(pa.table(columns, schema=KEYS_SCHEMA))
+
+    def _resolved(self) -> dict[str, int]:
+        if self._files is None or self._keys is None:
+            return {"stored": 0, "duplicate": 0, "conflicting": 0}
+        self._files.close()
+        self._keys.close()
+        root = self._log.root
+        table = self._log.files()
+        self._paths = self._files.paths
+        self._files = self._keys = None
+        found = settle(
+            self._engine,
+            self._staging / _KEYS,
+            [str(root / path) for path in self._paths],
+            [str(root / file.path) for file in table],
+        )
+        self._settlement = found
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            staged = pool.map(self._settled_file, range(len(self._paths)))
+            self._added = [file for file in staged if file is not None]
+            numbers = found.files_with_removals()
+            kept = pool.map(lambda n: self._without_removed(n, table[n]), numbers)
+            self._replaced = [(table[n], new) for n, new in zip(numbers, kept, strict=True)]
+        return {
+            "stored": found.stored,
+            "duplicate": found.duplicate,
+            "conflicting": found.conflicting,
+        }
+
+    def _settled_file(self, number: int) -> DataFile | None:
+        """The staged file after settling; None when nothing of it is left."""
+        assert self._settlement is not None
+        edit = self._settlement.staged_edit(number)
+        path = self._paths[number]
+        if edit is None:
+            return describe(self._log.root, path)
+        edited = self._rewritten(path, f"{self._stem}-s{number:05d}.parquet", edit)
+        (self._log.root / path).unlink()
+        return edited
+
+    def _without_removed(self, number: int, file: DataFile) -> DataFile | None:
+        """A copy of a file of the table without the rows that lost; None when none are left."""
+        assert self._settlement is not None
+        edit = self._settlement.table_edit(number)
+        return self._rewritten(file.path, f"{self._stem}-t{number:05d}.parquet", edit)
+
+    def _rewritten(self, path: str, name: str, edit: Edit) -> DataFile | None:
+        root = self._log.root
+        if len(edit.drop) == pq.read_metadata(root / path).num_rows:
+            return None
+        new_path = f"{path.split('/', 1)[0]}/{name}"
+        rewrite(root, path, new_path, edit)
+        return describe(root, new_path)
+
+
+def slug(name: str) -> str:
+    """A unit's name as part of a file's name.
+
+    >>> slug("a/b c.csv")
+    'a-b-c-csv'
+    """
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[:40] or "unit"
+
+
+def remove_staged(root: Path, stem: str) -> int:
+    """Remove the files of a stem and its staging directory; returns how many files went."""
+    files = list(root.glob(f"bucket=*/{stem}-*.parquet"))
+    for file in files:
+        file.unlink(missing_ok=True)
+    shutil.rmtree(root / STAGING / stem, ignore_errors=True)
+    return len(files)
+
+
+def _synchronised(root: Path, files: list[DataFile]) -> None:
+    paths = [root / file.path for file in files]
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        list(pool.map(sync, paths))
+        list(pool.map(sync, {path.parent for path in paths}))
+    if paths:
+        sync(root)

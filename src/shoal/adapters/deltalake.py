@@ -1,0 +1,197 @@
+"""The event table as a Delta Lake table on disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from shoal.adapters.bucket_files import (
+    FILE_SCHEMA,
+    ROWS_PER_FILE,
+    ROWS_PER_GROUP,
+    DataFile,
+    describe,
+    open_writer,
+    sync,
+)
+from shoal.adapters.delta_log import SHOAL, STAGING, DeltaLog
+from shoal.adapters.delta_unit import DeltaUnit, remove_staged
+from shoal.adapters.duckdb import DuckEngine
+from shoal.adapters.failures import translated
+from shoal.domain.errors import OperationError
+from shoal.events.schema import TABLE_SCHEMA
+from shoal.ports import CommittedUnit, Engine, ParquetFiles
+
+_COMPACT: Final = "compact"
+_IN_ORDER: Final = (
+    f"SELECT {', '.join(FILE_SCHEMA.names)} FROM events "
+    "ORDER BY customer_id NULLS FIRST, event_time, sequence, event_id"
+)
+
+
+class DeltaWarehouse:
+    """The event table, partitioned by customer bucket; one writer, any number of readers.
+
+    Only the holder of the shop's lease may call `unit`, `compact` and `discard_orphans`.
+
+    Args:
+        path: the table's directory; it is made by the first commit.
+        buckets: number of customer buckets, fixed when the table is made.
+        engine: settles units and sorts at compaction.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], buckets: int, engine: DuckEngine) -> None:
+        self.engine: Engine = engine
+        self._duck = engine
+        self._root = Path(path).absolute()
+        self._log = DeltaLog(self._root, buckets)
+
+    def version(self) -> int:
+        """The table's latest version; -1 before the first commit."""
+        return self._log.version()
+
+    def events(
+        self, *, version: int | None = None, buckets: Sequence[int] | None = None
+    ) -> ParquetFiles:
+        """The files of the table (of one version, of some buckets) to be bound as `events`.
+
+        Raises:
+            UsageError: `bad_setting`, the table has no such version.
+            OperationError: `shop_damaged`, `shop_newer`, `no_permission`.
+        """
+        wanted = None if buckets is None else set(buckets)
+        files = self._log.files(version)
+        return self._relation(f.path for f in files if wanted is None or f.bucket in wanted)
+
+    def bucket_counts(self) -> Mapping[int, int]:
+        """Rows per bucket at the latest version; empty buckets are left out."""
+        counts: Counter[int] = Counter()
+        for file in self._log.files():
+            counts[file.bucket] += file.rows
+        return dict(sorted(counts.items()))
+
+    def unit(self, name: str) -> DeltaUnit:
+        """Begin a commit unit; what a dead process left of any unit is removed first."""
+        self.discard_orphans()
+        return DeltaUnit(self._log, self._duck, name)
+
+    def committed(self, unit: str) -> bool:
+        """Whether a unit of that name was committed."""
+        return self._log.committed(unit)
+
+    def since(self, version: int) -> Iterator[CommittedUnit]:
+        """The units committed after a version, in order.
+
+        `added` are the unit's own files, also when a compaction has since merged them.
+        `rewritten_customers` had a stored row replaced in a conflict: their events stand in the
+        table at that version, and those that came with the unit stand in `added` too.
+
+        Raises:
+            OperationError: `shop_damaged`, an entry of the log or a file is missing.
+        """
+        for at, actions in self._log.entries(version):
+            infos = [a["commitInfo"] for a in actions if "commitInfo" in a]
+            said: dict[str, Any] = infos[0].get(SHOAL, {}) if infos else {}
+            if "unit" not in said:
+                continue
+            rewritten = set(said["rewritten_files"])
+            paths = [a["add"]["path"] for a in actions if "add" in a]
+            yield CommittedUnit(
+                version=at,
+                unit=said["unit"],
+                info=said["info"],
+                added=self._existing(path for path in paths if path not in rewritten),
+                rewritten_customers=tuple(said["rewritten_customers"]),
+            )
+
+    def compact(self) -> int:
+        """Merge each bucket's files into few, sorted by customer, time, sequence and id.
+
+        Adds and removes no event; earlier versions stay readable. Buckets that are one compacted
+        file already are left alone. Returns the latest version.
+
+        Raises:
+            OperationError: `disk_full`, `no_permission`, `shop_damaged`.
+        """
+        self.discard_orphans()
+        by_bucket: dict[int, list[DataFile]] = {}
+        for file in self._log.files():
+            by_bucket.setdefault(file.bucket, []).append(file)
+        stem = f"{_COMPACT}-{uuid.uuid4().hex[:8]}"
+        staging = self._root / STAGING / stem
+        with translated(self._root):
+            merged: list[DataFile] = []
+            replaced: list[DataFile] = []
+            for bucket, files in by_bucket.items():
+                if all(Path(file.path).name.startswith(_COMPACT) for file in files):
+                    continue
+                staging.mkdir(parents=True, exist_ok=True)
+                merged += self._merged(bucket, files, stem)
+                replaced += files
+        if replaced:
+            self._log.commit(merged, replaced, {"operation": _COMPACT})
+            shutil.rmtree(staging, ignore_errors=True)
+        return self._log.version()
+
+    def discard_orphans(self) -> int:
+        """Remove what dead processes staged and never committed; returns the files removed."""
+        staging = self._root / STAGING
+        removed = 0
+        with translated(self._root):
+            stems = [entry.name for entry in os.scandir(staging)] if staging.is_dir() else []
+            if not stems:
+                return 0
+            named = self._ever_named()
+            for stem in stems:
+                if any(Path(path).name.startswith(f"{stem}-") for path in named):
+                    shutil.rmtree(staging / stem)
+                else:
+                    removed += remove_staged(self._root, stem)
+        return removed
+
+    def _ever_named(self) -> set[str]:
+        entries = self._log.entries(-1)
+        return {a["add"]["path"] for _, actions in entries for a in actions if "add" in a}
+
+    def _merged(self, bucket: int, files: list[DataFile], stem: str) -> list[DataFile]:
+        """New files of a bucket with the same rows in the order of customers."""
+        relation = self._relation(file.path for file in files)
+        names: list[str] = []
+        writer = None
+        rows = ROWS_PER_FILE
+        for batch in self.engine.stream(_IN_ORDER, {"events": relation}, ROWS_PER_GROUP):
+            if rows >= ROWS_PER_FILE:
+                if writer is not None:
+                    writer.close()
+                names.append(f"bucket={bucket}/{stem}-{len(names):05d}.parquet")
+                writer, rows = open_writer(self._root / names[-1]), 0
+            assert writer is not None
+            writer.write_batch(batch.cast(FILE_SCHEMA))
+            rows += batch.num_rows
+        if writer is not None:
+            writer.close()
+        for name in names:
+            sync(self._root / name)
+        sync(self._root / f"bucket={bucket}")
+        return [describe(self._root, name) for name in names]
+
+    def _relation(self, paths: Iterable[str]) -> ParquetFiles:
+        return ParquetFiles(tuple(str(self._root / path) for path in paths), TABLE_SCHEMA)
+
+    def _existing(self, paths: Iterable[str]) -> ParquetFiles:
+        relation = self._relation(paths)
+        for path in relation.paths:
+            if not Path(path).exists():
+                raise OperationError(
+                    "shop_damaged",
+                    "a file of the event table is missing",
+                    where=path,
+                    hint="Restore the directory from a backup, or rebuild the customers' states "
+                    "from the whole table.",
+                )
+        return relation

@@ -1,0 +1,213 @@
+"""From compact records to Arrow tables in canonical columns, and the truth tables beside them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from shoal.domain import kinds
+from shoal.domain.time import SECOND_US, to_us
+from shoal.events.worlds.base import World
+from shoal.events.worlds.catalogue import Catalogue
+from shoal.events.worlds.customers import AGE_GROUPS, REGIONS, Customers
+from shoal.events.worlds.funnel import CODE, PROMOTIONS
+from shoal.events.worlds.segments import CHANNELS, DEVICES, PAYMENTS, TOPS
+
+Ints = npt.NDArray[np.int64]
+
+#: The `source` of every simulated event.
+SOURCE: Final = "simulated"
+_TIME = pa.timestamp("us", tz="UTC")
+_REVIEWS: Final = (
+    "Broke within a week.", "质量很差，不推荐。", "Not what I expected.", "有点失望。",
+    "It does the job.", "一般般。", "Good value, would buy again.", "不错，物有所值。",
+    "Excellent, exactly right.", "非常满意！",
+)  # fmt: skip
+
+#: Columns of `events.parquet`, in canonical order; money in currency units.
+EVENTS_SCHEMA: Final = pa.schema(
+    [
+        pa.field("event_id", pa.string()), pa.field("customer_id", pa.string()),
+        pa.field("kind", pa.string()), pa.field("event_time", _TIME),
+        pa.field("sequence", pa.int64()), pa.field("item_id", pa.string()),
+        pa.field("category", pa.string()), pa.field("brand", pa.string()),
+        pa.field("price", pa.float64()), pa.field("discount", pa.float64()),
+        pa.field("tax", pa.float64()), pa.field("shipping", pa.float64()),
+        pa.field("currency", pa.string()), pa.field("quantity", pa.int64()),
+        pa.field("order_id", pa.string()), pa.field("order_status", pa.string()),
+        pa.field("payment", pa.string()), pa.field("coupon", pa.string()),
+        pa.field("session_id", pa.string()), pa.field("query", pa.string()),
+        pa.field("rating", pa.float64()), pa.field("text", pa.string()),
+        pa.field("channel", pa.string()), pa.field("device", pa.string()),
+        pa.field("country", pa.string()), pa.field("region", pa.string()),
+        pa.field("source", pa.string()), pa.field("properties", pa.string()),
+    ]
+)  # fmt: skip
+
+
+def encode_events(
+    world: World, catalogue: Catalogue, rows: npt.NDArray[np.void], first_number: int, prefix: str
+) -> pa.Table:
+    """Events (`funnel.RECORD`) as `EVENTS_SCHEMA`, numbered from `first_number` in their order.
+
+    Texts that repeat are dictionary arrays, which Parquet stores as plain text columns.
+    """
+    n, kind, item = len(rows), rows["kind"], rows["item"]
+    number = np.arange(first_number, first_number + n)
+    leaf = np.where(item >= 0, catalogue.leaf[item], -1)
+    brand = np.where(item >= 0, catalogue.brand[item], -1)
+    searching = kind == CODE[kinds.SEARCH]
+    code = rows["code"].astype(np.int64)
+    bought, refunded = kind == CODE[kinds.PURCHASE], kind == CODE[kinds.REFUND]
+    columns: dict[str, pa.Array] = {
+        "event_id": numbered(f"{prefix}e", number, 10),
+        "customer_id": numbered("c", rows["customer"], 8),
+        "kind": _texts(kinds.KINDS, kind),
+        "event_time": _moments(world, rows["time_s"]),
+        "sequence": pa.array(number),
+        "item_id": _texts(item_ids(len(catalogue.leaf)), item),
+        "category": _texts(catalogue.leaf_names, leaf),
+        "brand": _texts(catalogue.brand_names, brand),
+        "currency": _texts((world.dials.currency,), np.where(rows["price"] >= 0, 0, -1)),
+        "quantity": pa.array(rows["quantity"].astype(np.int64), mask=rows["quantity"] < 0),
+        "order_id": numbered(f"{prefix}o", rows["order"], 9),
+        "order_status": _texts(("completed", "refunded"), np.where(bought, 0, -1) + 2 * refunded),
+        "payment": _texts(PAYMENTS, rows["payment"]),
+        "coupon": _texts(coupon_names(), np.where(bought, code, -1)),
+        "session_id": numbered(f"{prefix}s", rows["session"], 9),
+        "query": _texts(catalogue.queries, np.where(searching, code, -1)),
+        "rating": pa.array(rows["rating"].astype(np.float64), mask=rows["rating"] < 0),
+        "text": _texts(_REVIEWS, np.where(kind == CODE[kinds.REVIEW], code, -1)),
+        "channel": _texts(CHANNELS, rows["channel"]),
+        "device": _texts(DEVICES, rows["device"]),
+        "country": _texts(tuple(country for country, _ in REGIONS), rows["region"]),
+        "region": _texts(tuple(region for _, region in REGIONS), rows["region"]),
+        "source": _texts((SOURCE,), np.zeros(n, np.int64)),
+        "properties": _texts(traits(), np.where(kind == CODE[kinds.PROFILE], code, -1)),
+    }
+    for name in ("price", "discount", "tax", "shipping"):
+        columns[name] = pa.array(rows[name] / 100.0, mask=rows[name] < 0)
+    return pa.table([columns[name] for name in EVENTS_SCHEMA.names], names=EVENTS_SCHEMA.names)
+
+
+def coupon_names() -> tuple[str, ...]:
+    """Coupon codes, one a promotion."""
+    return tuple(f"SAVE{round(share * 100)}" for share in PROMOTIONS)
+
+
+def traits() -> tuple[str, ...]:
+    """The JSON of profile events; code = age group x 2 + newsletter."""
+    return tuple(
+        json.dumps({"age_group": age, "newsletter": letter})
+        for age in AGE_GROUPS
+        for letter in (False, True)
+    )
+
+
+def item_ids(items: int) -> tuple[str, ...]:
+    """Ids of a catalogue's items."""
+    return tuple(f"i{number:06d}" for number in range(items))
+
+
+def items_table(world: World, catalogue: Catalogue, prefix: str) -> pa.Table:
+    """The facts of every item as `item` events at the world's start, ready to be ingested."""
+    n = len(catalogue.leaf)
+    everywhere = np.zeros(n, np.int64)
+    return pa.table(
+        {
+            "event_id": numbered(f"{prefix}i", np.arange(n), 6),
+            "kind": _texts((kinds.ITEM,), everywhere),
+            "event_time": _moments(world, everywhere),
+            "item_id": pa.array(item_ids(n)),
+            "category": _texts(catalogue.leaf_names, catalogue.leaf),
+            "brand": _texts(catalogue.brand_names, catalogue.brand),
+            "title": pa.array(catalogue.titles),
+            "price": pa.array(catalogue.price_cents / 100.0),
+            "currency": _texts((world.dials.currency,), everywhere),
+            "source": _texts((SOURCE,), everywhere),
+        }
+    )
+
+
+def truth_items(catalogue: Catalogue) -> pa.Table:
+    """What a shop does not see of its items: popularity weight and quality (stars above normal)."""
+    return pa.table(
+        {
+            "item_id": pa.array(item_ids(len(catalogue.leaf))),
+            "popularity": pa.array(catalogue.popularity),
+            "quality": pa.array(catalogue.quality),
+        }
+    )
+
+
+def truth_customers(world: World, people: Customers, events: Ints) -> pa.Table:
+    """The planted truth of customers, and how many events each left (`events`, one a customer).
+
+    `ended_at` is the moment a customer dropped out, which may lie after the log's end.
+    """
+    columns: dict[str, Any] = {
+        "customer_id": numbered("c", people.number, 8),
+        "segment": _texts(tuple(s.name for s in world.segments), people.segment),
+        "one_off": pa.array(people.one_off),
+        "established": pa.array(people.established),
+        "born_at": _moments(world, people.birth_s.astype(np.int64)),
+        "ended_at": _moments(world, people.end_s.astype(np.int64)),
+        "events": pa.array(events),
+    }
+    for name in (
+        "sessions_per_30_days", "views", "search", "click", "favourite", "abandoned", "conversion",
+        "lines", "units", "price_level", "discount", "coupon", "refund", "review", "rating",
+        "brand_loyalty", "weekend",
+    ):  # fmt: skip
+        columns[name] = pa.array(getattr(people, name))
+    for place, top in enumerate(TOPS):
+        columns[f"taste_{top}"] = pa.array(people.tastes[:, place])
+    return pa.table(columns)
+
+
+def truth_segments(world: World) -> pa.Table:
+    """The planted segments, one row each, with every dial."""
+    return pa.Table.from_pylist(
+        [
+            {
+                **{name: getattr(segment, name) for name in segment.__dataclass_fields__},
+                "hours": json.dumps(segment.hours),
+            }
+            for segment in world.segments
+        ]
+    )
+
+
+def numbered(prefix: str, number: Ints, width: int) -> pa.StringArray:
+    """Texts `prefix` + zero-padded number; negative numbers are null.
+
+    >>> numbered("c", np.array([7, -1]), 3).to_pylist()
+    ['c007', None]
+    """
+    head = np.frombuffer(prefix.encode(), np.uint8)
+    size = len(head) + width
+    text = np.empty((len(number), size), np.uint8)
+    text[:, : len(head)] = head
+    rest = np.maximum(number, 0).astype(np.int64)
+    for place in range(size - 1, len(head) - 1, -1):
+        rest, digit = np.divmod(rest, 10)
+        text[:, place] = digit + ord("0")
+    offsets = np.arange(len(number) + 1, dtype=np.int32) * size
+    known = np.packbits(number >= 0, bitorder="little")
+    return pa.StringArray.from_buffers(
+        len(number), pa.py_buffer(offsets), pa.py_buffer(text), pa.py_buffer(known)
+    )
+
+
+def _texts(values: tuple[str, ...], code: Ints) -> pa.DictionaryArray:
+    """Texts by code; negative codes are null."""
+    indices = pa.array(np.maximum(code, 0).astype(np.int32), mask=np.asarray(code) < 0)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(values, pa.string()))
+
+
+def _moments(world: World, seconds: Ints) -> pa.Array:
+    return pa.array(seconds.astype(np.int64) * SECOND_US + to_us(world.dials.start)).cast(_TIME)

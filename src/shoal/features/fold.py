@@ -1,0 +1,212 @@
+"""The fold: events to partials, partials to partials, partials to features.
+
+    batch    finish(partials(all events))
+    stream   finish(merge(stored partials, partials(new events)))
+
+Both give the same bits in the partials and the same features. `features` is the batch path as one
+query, without the partials in between.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Final
+
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from shoal.domain.kinds import KINDS, PURCHASE
+from shoal.domain.time import Zone, to_us
+from shoal.features import queries, reference, state
+from shoal.features.algebra import CUSTOMER, Grain
+from shoal.features.catalog import Catalog
+from shoal.features.grains import GRAINS, TRAIT
+from shoal.features.queries import (
+    CLOCK_SCHEMA,
+    EVENTS_SCHEMA,
+    PARTIAL_SCHEMAS,
+    TAIL,
+    Rules,
+)
+from shoal.ports import Engine, ParquetFiles, Relation
+
+#: Partial tables by name: one for each grain, and `tail`; each sorted by customer and key.
+Partials = Mapping[str, pa.Table]
+
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class Fold:
+    """Folds events into customers' partials and features, on an engine.
+
+    Args:
+        catalog: the features; traits are added to it.
+        engine: compiles and runs the queries.
+        value_event: kind that counts as buying.
+        traits: declared traits of profile events, each a text feature `trait_<name>`.
+        tail: how many last events of a customer are kept.
+        currency: the shop's main currency; amounts in another one are left out and counted as
+            `foreign_lines`. None takes all amounts as one currency.
+
+    Raises:
+        ValueError: an unknown kind as `value_event`, or `tail` below 1.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        engine: Engine,
+        *,
+        value_event: str = PURCHASE,
+        traits: tuple[str, ...] = (),
+        tail: int = 32,
+        currency: str | None = None,
+    ) -> None:
+        if value_event not in KINDS:
+            raise ValueError(f"value_event {value_event!r} is not a kind of event: {KINDS}")
+        if tail < 1:
+            raise ValueError(f"tail must be at least 1, received {tail}")
+        self.catalog = catalog.with_traits(tuple(traits))
+        self.engine = engine
+        self.rules = Rules(value_event, currency, self.catalog.traits, tail)
+        self._compiled: dict[tuple[str, str], str] = {}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits of all that decides what states hold and features say.
+
+        States and features of different fingerprints must not be mixed.
+        """
+        text = f"{self.catalog.fingerprint}|{self.rules!r}|{state.STATE_VERSION}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def partials(self, events: Relation) -> dict[str, pa.Table]:
+        """Partials of events; guests' events and facts of items are left out.
+
+        Args:
+            events: canonical columns and `utc_offset_s` (missing columns count as null), any
+                order, no event twice.
+        """
+        bound = {"events": _complete(events)}
+        return {
+            name: self._run("partial", name, bound)
+            if name != TRAIT.name or self.rules.traits
+            else PARTIAL_SCHEMAS[name].empty_table()
+            for name in PARTIAL_SCHEMAS
+        }
+
+    def merge(self, a: Partials, b: Partials) -> dict[str, pa.Table]:
+        """Partials of the events of both, which must have none in common.
+
+        Associative and commutative, bit for bit.
+        """
+        return {
+            name: self._run("merge", name, {"a": a[name], "b": b[name]})
+            for name in PARTIAL_SCHEMAS
+        }
+
+    def finish(
+        self,
+        partials: Partials,
+        as_of: datetime,
+        zone: Zone,
+        reference_table: pa.Table | None = None,
+    ) -> pa.Table:
+        """Features at a moment, one row a customer, sorted by `customer_id`.
+
+        Args:
+            partials: of events that are all before `as_of`.
+            as_of: aware datetime T; recency is measured from it, windows end with its local day.
+            zone: the shop's, for the local day of T.
+            reference_table: `REFERENCE_SCHEMA`; None knows no item.
+        """
+        inputs: dict[str, Relation] = {grain.name: partials[grain.name] for grain in GRAINS}
+        inputs |= _moment(as_of, zone, reference_table)
+        return self._run("finish", "", inputs)
+
+    def features(
+        self,
+        events: Relation,
+        as_of: datetime,
+        zone: Zone,
+        reference_table: pa.Table | None = None,
+    ) -> pa.Table:
+        """Features at a moment straight from events; those at `as_of` or later do not count.
+
+        The same numbers as `finish(partials(events before T))`, as one query.
+        """
+        inputs: dict[str, Relation] = {"events": _complete(events)}
+        inputs |= _moment(as_of, zone, reference_table)
+        return self._run("features", "", inputs)
+
+    def _run(self, step: str, name: str, inputs: Mapping[str, Relation]) -> pa.Table:
+        query = self._compiled.get((step, name))
+        if query is None:
+            query = self.engine.compile(self._expression(step, name))
+            self._compiled[step, name] = query
+        result = self.engine.run(query, inputs)
+        return result.cast(PARTIAL_SCHEMAS[name]) if name else result
+
+    def _expression(self, step: str, name: str) -> ir.Table:
+        """The definition of a step (for one partial table) over unbound inputs."""
+        clock = queries.clock_table()
+        items = queries.unbound(reference.REFERENCE_SCHEMA, "reference")
+        events = queries.events_table()
+        if step == "finish":
+            stored = {one.name: queries.unbound(PARTIAL_SCHEMAS[one.name], one.name) for one in GRAINS}
+            return queries.finished(self.catalog, lambda one: stored[one.name], clock, items)
+        if step == "features":
+            return queries.finished(
+                self.catalog, lambda one: self._at(one, events, clock), clock, items
+            )
+        if name == TAIL:
+            rows = queries.of_customers(events) if step == "partial" else _union(name)
+            return queries.tail(rows, self.rules.tail)
+        grain = next(one for one in GRAINS if one.name == name)
+        if step == "partial":
+            table = queries.partial(grain, events, self.rules)
+        else:
+            table = queries.merged(grain, _union(name))
+        return queries.in_order(grain, queries.pruned(grain, table))
+
+    def _at(self, grain: Grain, events: ir.Table, clock: ir.Table) -> ir.Table:
+        if grain is TRAIT and not self.rules.traits:  # no feature will ask for it
+            return queries.unbound(PARTIAL_SCHEMAS[grain.name], grain.name)
+        return queries.partial(grain, queries.recent(grain, events, clock), self.rules)
+
+
+def _union(name: str) -> ir.Table:
+    schema = PARTIAL_SCHEMAS[name]
+    return queries.unbound(schema, "a").union(queries.unbound(schema, "b"))
+
+
+def _moment(as_of: datetime, zone: Zone, reference_table: pa.Table | None) -> dict[str, pa.Table]:
+    today = zone.local_day(as_of - _MICROSECOND)
+    clock = pa.table({"now_us": [to_us(as_of)], "today": [today]}, schema=CLOCK_SCHEMA)
+    return {
+        "clock": clock,
+        "reference": reference.empty() if reference_table is None else reference_table,
+    }
+
+
+def _complete(events: Relation) -> Relation:
+    """Events with all columns that the fold reads."""
+    if isinstance(events, ParquetFiles):
+        return events
+    return pa.table(
+        [
+            events.column(field.name).cast(field.type)
+            if field.name in events.column_names
+            else pa.nulls(events.num_rows, field.type)
+            for field in EVENTS_SCHEMA
+        ],
+        schema=EVENTS_SCHEMA,
+    )
+
+
+def customers_of(partials: Partials) -> pa.ChunkedArray:
+    """The customers of partials, sorted."""
+    return partials["customer"].column(CUSTOMER)

@@ -1,0 +1,304 @@
+"""The fold's definitions as Ibis expressions over unbound tables: prepare, partial, merge, finish.
+
+Nothing here runs. `shoal.features.fold` compiles each expression once for its engine. What engines
+do differently is avoided (see docs/concepts/features.md): no order-dependent
+aggregates, no engine-made hashes, no timestamp differences, no division by zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+import pyarrow as pa
+from ibis import _
+
+from shoal.domain import kinds
+from shoal.domain.money import MICROS
+from shoal.domain.time import DAY_US, SECOND_US
+from shoal.events.schema import ORDER, TABLE_SCHEMA
+from shoal.features.algebra import CUSTOMER, Grain, Stat, ValueType, as_int64, epoch_us, total
+from shoal.features.catalog import Catalog
+from shoal.features.grains import COARSER, CUSTOMER_GRAIN, GRAINS, TRAIT
+
+HOUR_US: Final = 3600 * SECOND_US
+#: 1970-01-01 was a Thursday; Monday is 0.
+_EPOCH_WEEKDAY: Final = 3
+
+#: Columns of the event table that the fold reads.
+EVENT_COLUMNS: Final = (
+    "event_id", "customer_id", "kind", "event_time", "sequence", "item_id", "category", "brand",
+    "price", "discount", "currency", "quantity", "order_id", "payment", "coupon", "session_id",
+    "query", "rating", "channel", "device", "country", "region", "action_id", "properties",
+    "utc_offset_s",
+)  # fmt: skip
+EVENTS_SCHEMA: Final = pa.schema([TABLE_SCHEMA.field(name) for name in EVENT_COLUMNS])
+
+#: The as-of moment: `now_us` and `today`, the local day of the microsecond before it.
+CLOCK_SCHEMA: Final = pa.schema([pa.field("now_us", pa.int64()), pa.field("today", pa.int64())])
+
+#: The last events of a customer are kept with these columns; long texts stay in the event table.
+TAIL: Final = "tail"
+TAIL_COLUMNS: Final = (
+    "event_time", "sequence", "event_id", "kind", "item_id", "category", "brand", "price",
+    "discount", "quantity", "currency", "order_id", "session_id", "query", "rating", "channel",
+    "device", "action_id", "utc_offset_s",
+)  # fmt: skip
+TAIL_SCHEMA: Final = pa.schema(
+    [TABLE_SCHEMA.field(CUSTOMER), *(TABLE_SCHEMA.field(name) for name in TAIL_COLUMNS)]
+)
+
+_TEXT_KEYS: Final = frozenset(
+    key for grain in GRAINS for key in grain.keys if key != "day"
+)  # all keys but the local day are texts
+_RESULT: Final[Mapping[ValueType, dt.DataType]] = {
+    "count": dt.int64, "number": dt.float64, "text": dt.string,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a shop settles about its events.
+
+    Args:
+        value_event: kind that counts as buying.
+        currency: amounts in any other currency are left out; None takes all as one currency.
+        traits: names in `properties` of profile events that are features.
+        tail: how many last events of a customer are kept.
+    """
+
+    value_event: str = kinds.PURCHASE
+    currency: str | None = None
+    traits: tuple[str, ...] = ()
+    tail: int = 32
+
+
+def grain_schema(grain: Grain) -> pa.Schema:
+    """Columns of a grain's partial table: customer, keys, stats."""
+    keys = [pa.field(key, pa.string() if key in _TEXT_KEYS else pa.int64()) for key in grain.keys]
+    stats = [pa.field(stat.name, pa.int64()) for stat in grain.stats]
+    return pa.schema([pa.field(CUSTOMER, pa.string()), *keys, *stats])
+
+
+#: Partial tables by name: every grain and the tail.
+PARTIAL_SCHEMAS: Final[Mapping[str, pa.Schema]] = {
+    **{grain.name: grain_schema(grain) for grain in GRAINS},
+    TAIL: TAIL_SCHEMA,
+}
+
+
+def unbound(schema: pa.Schema, name: str) -> ir.Table:
+    """An unbound table of an Arrow schema."""
+    return ibis.table(ibis.Schema.from_pyarrow(schema), name=name)
+
+
+def events_table() -> ir.Table:
+    """The unbound event table of the fold."""
+    return unbound(EVENTS_SCHEMA, "events")
+
+
+def clock_table() -> ir.Table:
+    """The unbound one-row clock."""
+    return unbound(CLOCK_SCHEMA, "clock")
+
+
+def of_customers(events: ir.Table) -> ir.Table:
+    """Customers' own events: no guests, no facts of items."""
+    return events.filter(_.customer_id.notnull(), _.kind != kinds.ITEM)
+
+
+def prepared(events: ir.Table, rules: Rules) -> ir.Table:
+    """Events with the columns that grains speak of; amounts are 0 where they do not count."""
+    is_value = _.kind == rules.value_event
+    is_refund = _.kind == kinds.REFUND
+    foreign = (
+        (_.currency != rules.currency).fill_null(False)
+        if rules.currency
+        else ibis.literal(False)
+    )
+    local = _.us + _.utc_offset_s.fill_null(0).cast("int64") * SECOND_US
+    slash = _.category.find("/")
+    timed = of_customers(events).mutate(us=epoch_us(_.event_time))
+    local_time = timed.mutate(local_us=local).mutate(day=floor_div(_.local_us, DAY_US))
+    lines = local_time.mutate(
+        hour=floor_div(_.local_us - _.day * DAY_US, HOUR_US),
+        weekday=(_.day + _EPOCH_WEEKDAY) % 7,
+        is_value=is_value,
+        priced=_.price.notnull() & ~foreign,
+        foreign=foreign,
+        units=ibis.coalesce(_.quantity, ibis.ifelse(_.price.notnull(), 1, 0)).cast("int64"),
+        session=_.session_id,
+        order_key=ibis.coalesce(_.order_id, "@" + _.us.cast("string")),
+        top_category=ibis.ifelse(slash >= 0, _.category.substr(0, slash), _.category),
+        rating_micros=(_.rating * MICROS).round().cast("int64"),
+    )
+    amount = ibis.ifelse(_.priced, _.price * _.units, 0)
+    reduction = ibis.ifelse(_.foreign, 0, _.discount.fill_null(0))
+    amounts = lines.mutate(amount_micros=amount, reduction_micros=reduction)
+    back = _.amount_micros.abs() - _.reduction_micros
+    return amounts.mutate(
+        gross=ibis.ifelse(is_refund, back, _.amount_micros),
+        reduction=_.reduction_micros,
+        net=ibis.ifelse(
+            is_value, _.amount_micros - _.reduction_micros, ibis.ifelse(is_refund, -back, 0)
+        ),
+    )
+
+
+def floor_div(value: Any, unit: int) -> Any:
+    """Whole units in a value from 0 to 2**53, exactly, although engines divide as float64."""
+    return as_int64((value - value % unit) / unit)
+
+
+def _value(stat: Stat) -> Any:
+    if stat.merge == "add":
+        if isinstance(stat.value, int) and stat.where is None:
+            return _.count() * stat.value if stat.value != 1 else _.count()
+        return total(stat.value, where=stat.where)
+    aggregate = getattr(stat.value, stat.merge)
+    return aggregate() if stat.where is None else aggregate(where=stat.where)
+
+
+def _by(grain: Grain) -> list[str]:
+    return [CUSTOMER, *grain.keys]
+
+
+def partial(grain: Grain, events: ir.Table, rules: Rules) -> ir.Table:
+    """One grain's partials of events: a row a customer and key, in order of both."""
+    if grain is TRAIT:
+        source = _traits(events, rules)
+    else:
+        source = prepared(events, rules)
+    if grain.where is not None:
+        source = source.filter(grain.where)
+    stats = {stat.name: _value(stat) for stat in grain.stats}
+    return source.group_by(_by(grain)).agg(**stats)
+
+
+def _traits(events: ir.Table, rules: Rules) -> ir.Table:
+    """Declared traits told by profile events: customer, trait, value as text, moment."""
+    told = of_customers(events).filter(_.kind == kinds.PROFILE)
+    each = [
+        told.select(
+            CUSTOMER,
+            trait=ibis.literal(trait),
+            value=_json_text(told.properties, trait),
+            us=epoch_us(told.event_time),
+        )
+        for trait in rules.traits
+    ]
+    return ibis.union(*each) if len(each) > 1 else each[0]
+
+
+def _json_text(document: Any, name: str) -> Any:
+    quoted = name.replace('"', '\\"')
+    text = json_extract_string(document, ibis.literal(f'$."{quoted}"'))
+    return ibis.ifelse(json_valid(document), text, ibis.null("string"))
+
+
+@ibis.udf.scalar.builtin(name="json_valid", signature=((dt.string,), dt.boolean))
+def json_valid(document: Any) -> Any:
+    """Whether a text is JSON (Spark's `get_json_object` needs no such guard)."""
+
+
+@ibis.udf.scalar.builtin(
+    name="json_extract_string", signature=((dt.string, dt.string), dt.string)
+)
+def json_extract_string(document: Any, path: Any) -> Any:
+    """A member of a JSON text as text (a Spark engine calls it `get_json_object`)."""
+
+
+def merged(grain: Grain, rows: ir.Table) -> ir.Table:
+    """Partials with one row a key, of partials with several."""
+    stats = {}
+    for stat in grain.stats:
+        column = rows[stat.name]
+        stats[stat.name] = (
+            total(column) if stat.merge == "add" else getattr(column, stat.merge)()
+        )
+    return rows.group_by(_by(grain)).agg(**stats)
+
+
+def pruned(grain: Grain, rows: ir.Table) -> ir.Table:
+    """Rows of the customer's last `keep_days` local days; all if the grain keeps all.
+
+    What is kept depends on the merged set alone, so merging stays associative and commutative.
+    """
+    if grain.keep_days is None:
+        return rows
+    latest = rows.group_by(CUSTOMER).agg(latest=_.day.max())
+    kept = rows.join(latest, CUSTOMER).filter(_.day > _.latest - grain.keep_days)
+    return kept.select(*_by(grain), *(stat.name for stat in grain.stats))
+
+
+def in_order(grain: Grain, rows: ir.Table) -> ir.Table:
+    """Rows by customer and keys, columns as `grain_schema` has them."""
+    columns = [*_by(grain), *(stat.name for stat in grain.stats)]
+    return rows.select(*columns).order_by([ibis.asc(name) for name in _by(grain)])
+
+
+def tail(events: ir.Table, length: int) -> ir.Table:
+    """The last events of each customer, oldest first."""
+    newest = [ibis.desc(name) for name in ORDER]
+    place = ibis.row_number().over(group_by=CUSTOMER, order_by=newest)
+    last = events.select(CUSTOMER, *TAIL_COLUMNS).mutate(place=place).filter(_.place < length)
+    return last.select(CUSTOMER, *TAIL_COLUMNS).order_by([CUSTOMER, *ORDER])
+
+
+def recent(grain: Grain, events: ir.Table, clock: ir.Table) -> ir.Table:
+    """Of events before the clock, those that a grain needs for features at that clock."""
+    before = events.cross_join(clock).filter(epoch_us(_.event_time) < _.now_us)
+    if grain.keep_days is not None:
+        # a day more than needed: the local day is only known after preparing
+        oldest = (_.today - grain.keep_days - 1) * DAY_US
+        before = before.filter(epoch_us(_.event_time) >= oldest)
+    return before.select(*EVENT_COLUMNS)
+
+
+def finished(
+    catalog: Catalog,
+    grains: Callable[[Grain], ir.Table],
+    clock: ir.Table,
+    reference: ir.Table,
+) -> ir.Table:
+    """Features of all customers by `customer_id`, from their partials."""
+    rows: dict[str, ir.Table] = {}
+    for grain in GRAINS:
+        table = grains(grain)
+        if grain.refer:
+            table = table.left_join(reference, "item_id").drop("item_id_right")
+        rows[grain.name] = table.mutate(**grain.derive) if grain.derive else table
+    for coarser in COARSER:
+        source = next(grain for grain in GRAINS if grain.name == coarser.source)
+        dropped = Grain(coarser.name, coarser.keys, source.stats)
+        rows[coarser.name] = merged(dropped, rows[coarser.source])
+    joined = rows[CUSTOMER_GRAIN.name].cross_join(clock)
+    for name, table in rows.items():
+        values = [one for one in catalog.summaries if one.grain == name]
+        if not values:
+            continue
+        source = table.cross_join(clock) if name in _TIMED else table
+        summed = source.group_by(CUSTOMER).agg(**{one.name: one.value for one in values})
+        joined = joined.left_join(summed, CUSTOMER).drop(f"{CUSTOMER}_right")
+    defaults = {
+        one.name: joined[one.name].fill_null(one.default)
+        for one in catalog.summaries
+        if one.default is not None
+    }
+    full = joined.mutate(**defaults)
+    columns = {one.name: one.finish for one in catalog}
+    wide = full.select(CUSTOMER, **columns)
+    typed = {one.name: _typed(wide[one.name], one.type) for one in catalog}
+    return wide.select(CUSTOMER, **typed).order_by(CUSTOMER)
+
+
+#: Grains whose summaries look at the clock.
+_TIMED: Final = frozenset({"session", "order"})
+
+
+def _typed(value: Any, kind: ValueType) -> Any:
+    return as_int64(value) if kind == "count" else value.cast(_RESULT[kind])

@@ -1,0 +1,246 @@
+"""From what the shop keeps (a segmentation's documents, counts of events) to a report's document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from shoal.domain.money import MICROS
+from shoal.domain.segment import TIER_NEW
+from shoal.report.document import (
+    Candidate,
+    Choice,
+    Effect,
+    Exemplar,
+    Fact,
+    Grid,
+    GridCell,
+    Period,
+    Preference,
+    Segment,
+)
+from shoal.segments.wording import Described
+
+_EPOCH: Final = date(1970, 1, 1)
+
+#: Hours say nothing when more than this share of the events lies at midnight sharp: the source
+#: gave dates without a time.
+_DATES_ONLY: Final = 0.9
+
+#: Longest log, in days, that is drawn by days and by weeks; anything longer by four weeks.
+_BY_DAY: Final = 45
+_BY_WEEK: Final = 1100
+
+
+def local_date(day: int) -> date:
+    """The date of a local day counted from 1970.
+
+    >>> local_date(0).isoformat()
+    '1970-01-01'
+    """
+    return _EPOCH + timedelta(days=day)
+
+
+def days_per_period(days: int) -> int:
+    """How many days one point of the activity figure stands for.
+
+    >>> days_per_period(30), days_per_period(200), days_per_period(2000)
+    (1, 7, 28)
+    """
+    return 1 if days <= _BY_DAY else 7 if days <= _BY_WEEK else 28
+
+
+@dataclass(frozen=True)
+class Week:
+    """Shares of events over the hours of the day and the days of the week (Monday first)."""
+
+    hours: tuple[float, ...] = ()
+    weekdays: tuple[float, ...] = ()
+
+
+def weeks(table: pa.Table) -> dict[str, Week]:
+    """The weeks of each segment, and of all of them under "".
+
+    Hours are left empty where the source gave dates without a time of day.
+
+    Args:
+        table: what `features.activity.hours_of_week` returns.
+    """
+    counts: dict[str, np.ndarray[Any, Any]] = {}
+    midnight = 0
+    for row in table.to_pylist():
+        midnight += row["midnight"]
+        for name in (row["segment_id"], ""):
+            grid = counts.setdefault(name, np.zeros((7, 24)))
+            grid[row["weekday"], row["hour"]] += row["n"]
+    whole = counts[""].sum() if counts else 0
+    timed = whole > 0 and midnight / whole <= _DATES_ONLY
+    return {
+        name: Week(
+            tuple((grid.sum(axis=0) / grid.sum()).tolist()) if timed else (),
+            tuple((grid.sum(axis=1) / grid.sum()).tolist()),
+        )
+        for name, grid in counts.items()
+    }
+
+
+def periods(table: pa.Table, first_day: int, last_day: int, *, has_money: bool) -> tuple[Period, ...]:
+    """Periods from the first whole one to the one that ends on the last day, quiet ones included.
+
+    Args:
+        table: what `features.activity.periods` returns for periods of `days_per_period` days that
+            end with `last_day`.
+    """
+    width = days_per_period(last_day - first_day + 1)
+    origin = last_day + 1 - width
+    known = {row["period"]: row for row in table.to_pylist()}
+    oldest = -((origin - first_day) // width)
+    found = []
+    for place in range(oldest, 1):
+        row = known.get(place, {"customers": 0, "orders": 0, "net": 0})
+        found.append(
+            Period(
+                local_date(origin + place * width),
+                row["customers"],
+                row["orders"],
+                row["net"] / MICROS if has_money else None,
+            )
+        )
+    return tuple(found)
+
+
+def segments(
+    profiles: Mapping[str, Any],
+    lang: str,
+    described: Mapping[str, Described],
+    by_segment: Mapping[str, Week],
+    *,
+    has_money: bool,
+) -> tuple[Segment, ...]:
+    """Segments of a segmentation's profiles (`shoal.profiles/1`), the tier among them."""
+    found = []
+    for one in profiles["segments"]:
+        week = by_segment.get(one["segment_id"], Week())
+        texts = one.get("texts") or {}
+        found.append(
+            Segment(
+                segment_id=one["segment_id"],
+                name=_said(one["name"], lang),
+                customers=one["size"],
+                orders=one["orders"],
+                revenue=(one["revenue"] or 0.0) if has_money else None,
+                rule=_said(one.get("rule"), lang),
+                effects=tuple(_effect(each, lang, described) for each in one["effects"]),
+                categories=_preferences(texts.get("top_category")),
+                brands=_preferences(texts.get("top_brand")),
+                hours=week.hours,
+                weekdays=week.weekdays,
+                exemplars=tuple(_exemplar(each, lang, described) for each in one["exemplars"]),
+            )
+        )
+    return tuple(found)
+
+
+def is_tier(segment: Segment) -> bool:
+    """Whether it is the tier of customers too little known."""
+    return segment.segment_id == TIER_NEW
+
+
+def grid(
+    segmentation_id: str, profiles: Mapping[str, Any], named: Sequence[Segment], *, has_money: bool
+) -> Grid | None:
+    """The RFM grid of a rule segmentation's profiles, None if they hold none."""
+    document = profiles.get("grid")
+    if not document:
+        return None
+    names = {one.segment_id: one.name for one in named}
+    cells = tuple(
+        GridCell(
+            cell["recency"],
+            cell["frequency"],
+            cell["customers"],
+            (cell["revenue"] or 0.0) if has_money else None,
+            names.get(cell["segment_id"], cell["segment_id"]),
+        )
+        for cell in document["cells"]
+        # "No purchase yet" has no scores and no place in the grid.
+        if 1 <= cell["recency"] <= 5 and 1 <= cell["frequency"] <= 5
+    )
+    return Grid(segmentation_id, cells, tuple(one for one in named if one.customers))
+
+
+def choice(document: Mapping[str, Any], lang: str) -> Choice | None:
+    """How the number of segments was chosen, of a segmentation's document."""
+    found = document.get("choice")
+    if not found:
+        return None
+    return Choice(
+        rule=found["rule"],
+        chosen=found["chosen"],
+        candidates=tuple(
+            Candidate(
+                one["k"],
+                one.get("score"),
+                one.get("score_se"),
+                one.get("stability"),
+                one.get("smallest_share"),
+                _said(one.get("why_not"), lang),
+            )
+            for one in found.get("candidates") or ()
+        ),
+        reason=_said(found.get("reason"), lang),
+        horizon_days=found.get("horizon_days"),
+    )
+
+
+def warnings(documents: Sequence[Mapping[str, Any]], lang: str) -> tuple[str, ...]:
+    """What the segmentations warn of, each thing once."""
+    said = [_said(one, lang) for document in documents for one in document.get("warnings") or ()]
+    return tuple(dict.fromkeys(said))
+
+
+def _said(text: Mapping[str, str] | None, lang: str) -> str:
+    return str(text[lang]) if text else ""
+
+
+def _label(feature: str, lang: str, described: Mapping[str, Described]) -> str:
+    known = described.get(feature)
+    if known is None:
+        return feature
+    return known.text.zh if lang == "zh" else known.text.en
+
+
+def _effect(one: Mapping[str, Any], lang: str, described: Mapping[str, Described]) -> Effect:
+    inside, outside, size = one["median"], one["rest_median"], one["effect"]
+    # Medians of rare things are often both 0, and may even lie the other way round.
+    hidden = inside is None or outside is None or (inside - outside) * size <= 0
+    if hidden:
+        inside, outside = one["mean"], one["rest_mean"]
+    return Effect(
+        one["feature"],
+        _label(one["feature"], lang, described),
+        one["unit"],
+        size,
+        inside,
+        outside,
+        average=hidden,
+    )
+
+
+def _exemplar(one: Mapping[str, Any], lang: str, described: Mapping[str, Described]) -> Exemplar:
+    facts = []
+    for name, value in one["features"].items():
+        known = described.get(name)
+        facts.append(Fact(_label(name, lang, described), known.unit if known else "", value))
+    return Exemplar(one["customer_id"], tuple(facts))
+
+
+def _preferences(values: Sequence[Mapping[str, Any]] | None) -> tuple[Preference, ...]:
+    return tuple(
+        Preference(one["value"], one["share"], one.get("rest_share")) for one in values or ()
+    )

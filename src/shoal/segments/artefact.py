@@ -1,0 +1,177 @@
+"""A segmentation on disk: an immutable, versioned directory that any process can read.
+
+    segmentation.json     method, parameters, versions, choice of k, segments, warnings
+    profiles.json         a profile a segment
+    members.parquet       customer_id, segment_id, weight at the moment it was made
+    arrays.safetensors    what the method learned, as plain arrays (nothing is unpickled)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors.numpy import load_file, save_file
+
+from shoal.domain.errors import OperationError, UsageError
+from shoal.domain.segment import Segment, Segmentation, Text
+from shoal.domain.time import parse_moment
+from shoal.features.tastes import Vocabulary
+from shoal.ports import Registry
+from shoal.segments.base import CUSTOMER, Segmenter
+from shoal.segments.clustered import ClusterSegmenter
+from shoal.segments.rules import Rfm
+
+KIND: Final = "segmentation"
+SCHEMA: Final = "shoal.segmentation/1"
+PROFILES_SCHEMA: Final = "shoal.profiles/1"
+
+#: Pointers to the current segmentations.
+MAIN: Final = "segmentation.main"
+RFM: Final = "segmentation.rfm"
+
+MEMBERS_SCHEMA: Final = pa.schema(
+    [
+        pa.field(CUSTOMER, pa.string()),
+        pa.field("segment_id", pa.string()),
+        pa.field("weight", pa.float64()),
+    ]
+)
+
+#: Every method by name: the class whose `from_artefact` reads it.
+METHODS: Final[Mapping[str, type[Segmenter]]] = {
+    ClusterSegmenter.method: ClusterSegmenter,
+    Rfm.method: Rfm,
+}
+
+
+@dataclass(frozen=True)
+class SegmentationArtefact:
+    """A segmentation read back: its documents, its members, and the segmenter itself."""
+
+    document: Mapping[str, Any]
+    profiles: Mapping[str, Any]
+    members: pa.Table
+    segmenter: Segmenter
+    vocabulary: Vocabulary
+
+    @property
+    def segmentation_id(self) -> str:
+        return str(self.document["segmentation_id"])
+
+    @property
+    def trained_until(self) -> datetime:
+        """Nothing at or after this moment was used."""
+        return parse_moment(self.document["trained_until"])
+
+    def segmentation(self) -> Segmentation:
+        """The noun: id, method, moments and segments."""
+        return Segmentation(
+            self.segmentation_id,
+            self.document["method"],
+            parse_moment(self.document["as_of"]),
+            self.trained_until,
+            tuple(
+                Segment(one["segment_id"], Text(**one["name"]), one["size"], one["share"])
+                for one in self.document["segments"]
+            ),
+        )
+
+    def profile(self, segment_id: str) -> Mapping[str, Any]:
+        """The profile of a segment.
+
+        Raises:
+            UsageError: `unknown_segment`, with the ids there are.
+        """
+        known = {one["segment_id"]: one for one in self.profiles["segments"]}
+        if segment_id not in known:
+            raise UsageError(
+                "unknown_segment",
+                f"{self.segmentation_id} has no segment {segment_id!r}",
+                where=self.segmentation_id,
+                hint=f"Its segments are: {', '.join(known)}.",
+            )
+        return known[segment_id]
+
+
+def write(
+    registry: Registry,
+    segmenter: Segmenter,
+    vocabulary: Vocabulary,
+    document: Mapping[str, Any],
+    profiles: Mapping[str, Any],
+    members: pa.Table,
+) -> str:
+    """Publish a segmentation; its id (`kmeans-0001`).
+
+    `document` and `profiles` get schema and id; `members` has `MEMBERS_SCHEMA`.
+    """
+    with registry.create(KIND, segmenter.method) as directory:
+        segmentation_id = directory.name
+        learned, arrays = segmenter.to_artefact()
+        head = {"schema": SCHEMA, "segmentation_id": segmentation_id, "method": segmenter.method}
+        tail = {"learned": learned, "vocabulary": vocabulary.to_document()}
+        _write_json(directory / "segmentation.json", {**head, **document, **tail})
+        head = {"schema": PROFILES_SCHEMA, "segmentation_id": segmentation_id}
+        _write_json(directory / "profiles.json", {**head, **profiles})
+        pq.write_table(
+            members.cast(MEMBERS_SCHEMA), directory / "members.parquet", compression="zstd"
+        )
+        if arrays:
+            save_file(
+                {name: np.ascontiguousarray(array) for name, array in arrays.items()},
+                directory / "arrays.safetensors",
+            )
+    return segmentation_id
+
+
+def read(registry: Registry, segmentation_id: str) -> SegmentationArtefact:
+    """A published segmentation, after its checksums were verified.
+
+    Raises:
+        UsageError: `unknown_segmentation`, with the ids there are.
+        OperationError: `artefact_damaged`; `shop_newer` if a newer Shoal wrote it.
+    """
+    known = registry.list(KIND)
+    if segmentation_id not in known:
+        raise UsageError(
+            "unknown_segmentation",
+            f"the shop has no segmentation {segmentation_id!r}",
+            where=segmentation_id,
+            hint=f"Known: {', '.join(known)}." if known else "Make one with: shoal segment SHOP",
+        )
+    directory = registry.path(KIND, segmentation_id)
+    document = _read_json(directory / "segmentation.json", SCHEMA)
+    arrays_file = directory / "arrays.safetensors"
+    arrays = load_file(arrays_file) if arrays_file.exists() else {}
+    return SegmentationArtefact(
+        document,
+        _read_json(directory / "profiles.json", PROFILES_SCHEMA),
+        pq.read_table(directory / "members.parquet"),
+        METHODS[document["method"]].from_artefact(document["learned"], arrays),
+        Vocabulary.from_document(document["vocabulary"]),
+    )
+
+
+def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1, sort_keys=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path, schema: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if document["schema"] != schema:
+        raise OperationError(
+            "shop_newer",
+            f"{path.name} has the schema {document['schema']}, this version reads {schema}",
+            where=str(path),
+            hint="Upgrade Shoal.",
+        )
+    return document

@@ -1,0 +1,292 @@
+"""What each segment is: size, money, what sets it apart from the rest, whom to look at.
+
+Effects compare the segment with all other placed customers, per feature, on at most
+`EFFECT_CUSTOMERS` of them: Cohen's d on robustly scaled values (difference of means over the pooled
+deviation) and the rank-biserial correlation (Kerby, 2014), which needs no scale: the chance that a
+member exceeds a non-member minus the chance of the opposite, from -1 to 1. Values that are undefined
+are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy.stats import rankdata
+
+from shoal.domain.segment import TIER_NEW, TIER_PLACED, Text
+from shoal.features.prepare import SkewScaler
+from shoal.features.tastes import Vocabulary
+from shoal.segments.base import CUSTOMER, NET_REVENUE, ORDERS, Weights, column
+from shoal.segments.wording import Described, sentence
+
+Matrix = npt.NDArray[np.float64]
+
+EFFECT_CUSTOMERS: Final = 50_000
+_EFFECTS: Final = 12
+_EXEMPLARS: Final = 5
+_NAMES: Final = 8
+#: A difference smaller than this (Cohen's "small") is not told.
+_TELLING: Final = 0.2
+#: A feature is only compared where this many members and others have it.
+_FEWEST_KNOWN: Final = 5
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Customers with their features and their places in a segmentation.
+
+    `features` one row a customer, `weights` (n, k) of `segment_ids`; `tastes` (n, names) shares of
+    `vocabulary`.
+    """
+
+    features: pa.Table
+    segment_ids: tuple[str, ...]
+    weights: Weights
+    vocabulary: Vocabulary
+    tastes: Matrix
+
+    @property
+    def places(self) -> npt.NDArray[np.int64]:
+        """(n,) place of each customer's segment."""
+        found: npt.NDArray[np.int64] = self.weights.argmax(axis=1)
+        return found
+
+
+@dataclass(frozen=True)
+class Effect:
+    """How a segment differs from the rest in one feature."""
+
+    feature: str
+    inside: float
+    outside: float
+    mean: float
+    rest_mean: float
+    effect: float
+    rank_effect: float
+
+
+def profiles(
+    placed: Placed,
+    catalog: Mapping[str, Described],
+    *,
+    clustered: Sequence[str] = (),
+    centrality: npt.NDArray[np.float64] | None = None,
+) -> list[dict[str, Any]]:
+    """One document a segment with members, in order of `segment_ids` (shape: docs/concepts).
+
+    Args:
+        catalog: what is known of a feature by name; also of taste columns.
+        clustered: features the segmenter used; told before the others.
+        centrality: (n,) larger is closer to the centre of the own segment; None: by weight.
+    """
+    places = placed.places
+    effects = _effects(placed, catalog)
+    revenue = np.nan_to_num(column(placed.features, NET_REVENUE))
+    orders = np.nan_to_num(column(placed.features, ORDERS))
+    rank = placed.weights.max(axis=1) if centrality is None else centrality
+    total = revenue.sum()
+    found = []
+    for place, segment_id in enumerate(placed.segment_ids):
+        own = places == place
+        size = int(own.sum())
+        if not size:
+            continue
+        telling = _ordered(effects.get(place, []), clustered)
+        found.append(
+            {
+                "segment_id": segment_id,
+                "tier": TIER_NEW if segment_id == TIER_NEW else TIER_PLACED,
+                "size": size,
+                "share": size / len(places),
+                "revenue": float(revenue[own].sum()),
+                "revenue_share": float(revenue[own].sum() / total) if total > 0 else None,
+                "orders": int(orders[own].sum()),
+                "mean_weight": float(placed.weights[own, place].mean()),
+                "medians": _medians(placed.features, own),
+                "effects": [_effect_document(one, catalog) for one in telling[:_EFFECTS]],
+                "exemplars": _exemplars(placed, place, own, rank, telling),
+                **_names(placed, own),
+            }
+        )
+    return found
+
+
+# --- Effects --------------------------------------------------------------------------------------
+
+
+def _effects(placed: Placed, catalog: Mapping[str, Described]) -> dict[int, list[Effect]]:
+    """Telling differences of each place, strongest first."""
+    known = [place for place, name in enumerate(placed.segment_ids) if name != TIER_NEW]
+    rows = np.flatnonzero(np.isin(placed.places, known))
+    if len(rows) > EFFECT_CUSTOMERS:
+        rows = np.sort(np.random.default_rng(0).permutation(rows)[:EFFECT_CUSTOMERS])
+    places = placed.places[rows]
+    found: dict[int, list[Effect]] = {place: [] for place in known}
+    for name in numeric_columns(placed.features):
+        if name in catalog:
+            _compare(name, column(placed.features, name)[rows], places, found)
+    for name, values in zip(placed.vocabulary.columns, placed.tastes.T, strict=True):
+        _compare(name, values[rows], places, found)
+    for effects in found.values():
+        effects.sort(key=lambda one: (-abs(one.effect), one.feature))
+    return found
+
+
+def _compare(
+    name: str, values: Matrix, places: npt.NDArray[np.int64], found: dict[int, list[Effect]]
+) -> None:
+    known = ~np.isnan(values)
+    values, places = values[known], places[known]
+    if len(values) < 2 * _FEWEST_KNOWN or values.min() == values.max():
+        return
+    scaled = SkewScaler().fit_transform(values[:, None])[:, 0]
+    ranks = rankdata(values)
+    for place, effects in found.items():
+        own = places == place
+        inside, outside = int(own.sum()), int((~own).sum())
+        if min(inside, outside) < _FEWEST_KNOWN:
+            continue
+        spread = (inside * scaled[own].var() + outside * scaled[~own].var()) / len(scaled)
+        difference = scaled[own].mean() - scaled[~own].mean()
+        effect = difference / np.sqrt(spread) if spread > 0 else 0.0
+        if abs(effect) < _TELLING:
+            continue
+        biserial = 2 * (ranks[own].mean() - ranks[~own].mean()) / len(ranks)
+        effects.append(
+            Effect(
+                name,
+                float(np.median(values[own])),
+                float(np.median(values[~own])),
+                float(values[own].mean()),
+                float(values[~own].mean()),
+                float(effect),
+                float(biserial),
+            )
+        )
+
+
+def _ordered(effects: list[Effect], clustered: Sequence[str]) -> list[Effect]:
+    """Strongest first; those of features that the method used before those that only follow."""
+    used = set(clustered)
+    return sorted(effects, key=lambda one: (bool(used) and one.feature not in used,))
+
+
+def _effect_document(one: Effect, catalog: Mapping[str, Described]) -> dict[str, Any]:
+    described = catalog[one.feature]
+    return {
+        "feature": one.feature,
+        "group": described.group,
+        "unit": described.unit,
+        "median": one.inside,
+        "rest_median": one.outside,
+        "mean": one.mean,
+        "rest_mean": one.rest_mean,
+        "effect": one.effect,
+        "rank_effect": one.rank_effect,
+        "direction": "higher" if one.effect > 0 else "lower",
+        "sentence": sentence(
+            described, one.effect, one.inside, one.outside, one.mean, one.rest_mean
+        ).as_document(),
+    }
+
+
+# --- Members and names ----------------------------------------------------------------------------
+
+
+def _exemplars(
+    placed: Placed,
+    place: int,
+    own: npt.NDArray[np.bool_],
+    rank: npt.NDArray[np.float64],
+    telling: Sequence[Effect],
+) -> list[dict[str, Any]]:
+    rows = np.flatnonzero(own)
+    rows = rows[np.argsort(-rank[rows], kind="stable")[:_EXEMPLARS]]
+    names = [one.feature for one in telling if one.feature in placed.features.column_names][:6]
+    names += [name for name in (ORDERS, NET_REVENUE) if name not in names]
+    ids = placed.features[CUSTOMER].take(pa.array(rows)).to_pylist()
+    values = {name: column(placed.features, name)[rows] for name in names}
+    return [
+        {
+            "customer_id": customer,
+            "weight": float(placed.weights[row, place]),
+            "features": {name: _plain(values[name][number]) for name in names},
+        }
+        for number, (row, customer) in enumerate(zip(rows, ids, strict=True))
+    ]
+
+
+def _medians(features: pa.Table, own: npt.NDArray[np.bool_]) -> dict[str, float | None]:
+    found: dict[str, float | None] = {}
+    for name in numeric_columns(features):
+        values = column(features, name)[own]
+        values = values[~np.isnan(values)]
+        found[name] = float(np.median(values)) if len(values) else None
+    return found
+
+
+def _names(placed: Placed, own: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """Categories and brands by mean taste, and the values of text features."""
+    texts = {
+        name: _values(placed.features[name], own)
+        for name in placed.features.column_names
+        if name != CUSTOMER and pa.types.is_string(placed.features.schema.field(name).type)
+    }
+    return {
+        "categories": _tastes(placed, own, "category"),
+        "brands": _tastes(placed, own, "brand"),
+        "texts": texts,
+    }
+
+
+def _tastes(placed: Placed, own: npt.NDArray[np.bool_], facet: str) -> list[dict[str, Any]]:
+    found = []
+    for place, (name, value) in enumerate(placed.vocabulary.names):
+        if name == facet:
+            inside = float(placed.tastes[own, place].mean())
+            rest = float(placed.tastes[~own, place].mean()) if (~own).any() else inside
+            found.append(_share(value, inside, rest) | {"name": value})
+    found.sort(key=lambda one: (-one["share"], one["name"]))
+    return [{"name": one["name"], **_without(one, "value", "name")} for one in found[:_NAMES]]
+
+
+def _values(texts: pa.ChunkedArray, own: npt.NDArray[np.bool_]) -> list[dict[str, Any]]:
+    members = texts.filter(pa.array(own)).drop_null()
+    others = texts.filter(pa.array(~own)).drop_null()
+    rest = {row["values"]: row["counts"] for row in pc.value_counts(others).to_pylist()}
+    counts = [(row["values"], row["counts"]) for row in pc.value_counts(members).to_pylist()]
+    counts.sort(key=lambda pair: (-pair[1], pair[0]))
+    return [
+        _share(value, count / len(members), rest.get(value, 0) / max(len(others), 1))
+        for value, count in counts[:_NAMES]
+    ]
+
+
+def _share(value: str, inside: float, rest: float) -> dict[str, Any]:
+    lift = inside / rest if rest > 0 else None
+    return {"value": value, "share": inside, "rest_share": rest, "lift": lift}
+
+
+def _without(document: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key not in keys}
+
+
+def _plain(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def numeric_columns(features: pa.Table) -> list[str]:
+    """Names of the columns that hold numbers or truth values, in their order."""
+    return [
+        field.name
+        for field in features.schema
+        if pa.types.is_integer(field.type)
+        or pa.types.is_floating(field.type)
+        or pa.types.is_boolean(field.type)
+    ]

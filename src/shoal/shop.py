@@ -1,0 +1,199 @@
+"""The Python face: `shop = shoal.open(DIR)`. The verbs are those of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from shoal import bootstrap
+from shoal.config import Config
+from shoal.domain.errors import OperationError, UsageError
+from shoal.domain.time import Zone, parse_moment, system_clock
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    import pyarrow as pa
+
+    from shoal.events.mapping import SourceMapping
+    from shoal.events.reading import Source
+    from shoal.workflows.export import Exported
+    from shoal.workflows.ingest import IngestResult
+    from shoal.workflows.progress import Progress
+    from shoal.workflows.quarantine import Listing
+    from shoal.workflows.segment import SegmentResult, Written
+
+    Moment = str | date | datetime
+
+
+def init(directory: str | Path, config: Config | None = None) -> Shop:
+    """Make a shop directory and open it.
+
+    Raises:
+        UsageError: `shop_exists`.
+        OperationError: `no_permission`, `disk_full`.
+    """
+    return Shop(bootstrap.create(Path(directory), config or Config()))
+
+
+def open(directory: str | Path) -> Shop:
+    """Open an existing shop.
+
+    Raises:
+        UsageError: `not_a_shop`, or a bad setting in its `shop.toml`.
+    """
+    return Shop(bootstrap.attach(Path(directory)))
+
+
+class Shop:
+    """One shop. Usable as a context manager; `close` releases its connections."""
+
+    def __init__(self, parts: bootstrap.Parts) -> None:
+        self._parts = parts
+
+    def __enter__(self) -> Shop:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Shop({str(self.directory)!r})"
+
+    def close(self) -> None:
+        """Release the shop's connections."""
+        self._parts.close()
+
+    @property
+    def directory(self) -> Path:
+        return self._parts.directory
+
+    @property
+    def config(self) -> Config:
+        return self._parts.config
+
+    @property
+    def zone(self) -> Zone:
+        return Zone(self.config.shop.time_zone)
+
+    # -- data in ---------------------------------------------------------------------------------
+
+    def ingest(
+        self,
+        files: Sequence[str | Path],
+        *,
+        preset: str | None = None,
+        mapping: str | Path | SourceMapping | None = None,
+        confirm: Callable[[str], bool] | None = None,
+        progress: Progress | None = None,
+    ) -> IngestResult:
+        """Bring files, folders or globs into the shop.
+
+        Without a preset or a mapping the layout is guessed and described to `confirm`, which says
+        whether to take it.
+
+        Raises:
+            UsageError: `unknown_preset`, `bad_mapping`, `mapping_unconfirmed`.
+            InputError: a file is missing, unreadable or holds nothing usable.
+            OperationError: disk, permission, lock or interrupt; the shop is as before that file.
+        """
+        from shoal.workflows.ingest import ingest
+
+        return ingest(
+            warehouse=self._parts.warehouse,
+            store=self._parts.store,
+            fold=self._parts.fold_of,
+            quarantine_dir=self.directory / bootstrap.QUARANTINE_DIR,
+            paths=[str(file) for file in files],
+            mapping=self._mapping(preset, mapping, confirm),
+            zone=self.zone,
+            buckets=self.config.shop.buckets,
+            progress=progress,
+        )
+
+    def quarantine(self, *, code: str | None = None, samples: int = 3) -> Listing:
+        """The rows that were not stored, by reason, with samples."""
+        from shoal.workflows.quarantine import listing
+
+        return listing(
+            store=self._parts.store,
+            quarantine_dir=self.directory / bootstrap.QUARANTINE_DIR,
+            code=code,
+            samples=samples,
+        )
+
+    def replay_quarantine(
+        self,
+        *,
+        preset: str | None = None,
+        mapping: str | Path | SourceMapping | None = None,
+        progress: Progress | None = None,
+    ) -> IngestResult:
+        """Try the quarantined rows again with a mended mapping; those now valid are stored."""
+        from shoal.workflows.quarantine import replay
+
+        chosen = self._mapping(preset, mapping, None)
+        if callable(chosen):
+            raise UsageError(
+                "usage", "no mapping was given", hint="Give preset=NAME or mapping=FILE."
+            )
+        return replay(
+            warehouse=self._parts.warehouse,
+            store=self._parts.store,
+            fold=self._parts.fold_of,
+            quarantine_dir=self.directory / bootstrap.QUARANTINE_DIR,
+            mapping=chosen,
+            zone=self.zone,
+            buckets=self.config.shop.buckets,
+            progress=progress,
+        )
+
+    def compact(self) -> int:
+        """Merge the event table's small files; returns the new table version."""
+        with self._parts.store.lease():
+            return self._parts.warehouse.compact()
+
+    def _mapping(
+        self,
+        preset: str | None,
+        mapping: str | Path | SourceMapping | None,
+        confirm: Callable[[str], bool] | None,
+    ) -> SourceMapping | Callable[[Source], SourceMapping]:
+        from shoal.events import presets
+        from shoal.events.mapping import read_mapping
+
+        if preset is not None:
+            return presets.load(preset)
+        if isinstance(mapping, str | Path):
+            return read_mapping(Path(mapping))
+        if mapping is not None:
+            return mapping
+
+        def guessed(source: Source) -> SourceMapping:
+            from shoal.events.guess import describe, guess
+
+            candidate = guess(source.sample(1000))
+            if confirm is None or not confirm(describe(candidate)):
+                raise UsageError(
+                    "mapping_unconfirmed",
+                    "the layout was guessed and not confirmed:\n" + describe(candidate),
+                    where=str(source.path),
+                    hint="Take it with --yes, name a layout with --preset, "
+                    "or write your own with --mapping.",
+                )
+            return candidate
+
+        return guessed
+
+    # -- segments --------------------------------------------------------------------------------
+
+    def current(self, name: str = "main") -> str | None:
+        """The id of the current segmentation, `main` or `rfm`; None before the first."""
+        return self._parts.store.get_pointer(f"segmentation.{name}")

@@ -1,0 +1,203 @@
+"""Ingest: files go in, every row is accounted for, and each file is in wholly or not at all.
+
+A file's rows are read, cleaned and staged in bounded chunks; one commit to the event table makes
+them visible; customer states follow (`catch_up`). Killed at any moment and run again, the shop is
+the same as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from shoal.domain.account import RowAccount
+from shoal.domain.errors import InputError, ShoalError
+from shoal.domain.time import Zone
+from shoal.events.clean import clean
+from shoal.events.reading import Source, discover, open_source
+from shoal.ports import StateStore, UnitWriter, Warehouse
+from shoal.workflows import units
+from shoal.workflows.catch_up import VALUE_EVENT, catch_up
+from shoal.workflows.ingest_errors import interrupted, keep_earlier, told, unusable
+from shoal.workflows.ingest_result import (
+    FileAccount,
+    IngestResult,
+    as_read_again,
+    summarise,
+)
+from shoal.workflows.pipeline import ahead
+from shoal.workflows.progress import NoProgress, Progress
+from shoal.workflows.quarantine_file import QuarantineFile
+from shoal.workflows.units import Unit
+
+if TYPE_CHECKING:
+    from shoal.events.mapping import SourceMapping
+    from shoal.features.fold import Fold
+
+#: What is committed but not yet in the customer states is folded when it has so many events: many
+#: small files share one fold, a big one is folded at once.
+FOLD_AFTER: Final = 200_000
+
+
+def ingest(
+    *,
+    warehouse: Warehouse,
+    store: StateStore,
+    fold: Fold | Callable[[str], Fold],
+    quarantine_dir: Path,
+    paths: Sequence[str],
+    mapping: SourceMapping | Callable[[Source], SourceMapping],
+    zone: Zone,
+    buckets: int,
+    progress: Progress | None = None,
+) -> IngestResult:
+    """Bring files into the shop, one commit each, and its customers' states up to date.
+
+    Args:
+        fold: a fold, or what makes one for a value event when states must be folded.
+        quarantine_dir: where quarantined rows are kept, a file a unit.
+        paths: files, folders (not recursive) and globs.
+        mapping: how to read them, or what chooses that for each source.
+        zone: the shop's time zone.
+        buckets: the event table's number of customer buckets.
+
+    Raises:
+        InputError: a file is missing, unreadable, or holds nothing usable (`input_unusable`).
+        OperationError: `interrupted`, `disk_full`, `no_permission`, `shop_locked`, ...; the shop is
+            as it was before the file in hand, files before it stay.
+    """
+    bar = progress or NoProgress()
+    files = discover(paths)
+    ingested = _Ingest(warehouse, store, quarantine_dir, zone, buckets, bar)
+    accounts: list[FileAccount] = []
+    with store.lease():
+        units.settle(warehouse, store, quarantine_dir)
+        try:
+            pending = 0
+            for path in files:
+                account = ingested.file(path, mapping)
+                accounts.append(account)
+                pending += 0 if account.unchanged else account.rows.stored
+                if pending >= FOLD_AFTER:
+                    catch_up(warehouse=warehouse, store=store, fold=fold, progress=bar)
+                    pending = 0
+            catch_up(warehouse=warehouse, store=store, fold=fold, progress=bar)
+        except KeyboardInterrupt as error:
+            raise interrupted(files, len(accounts)) from error
+        except ShoalError as error:
+            keep_earlier(error, accounts)
+            with suppress(ShoalError):  # the first failure is the one to tell
+                catch_up(warehouse=warehouse, store=store, fold=fold, progress=bar)
+            raise
+        finally:
+            bar.done()
+        return summarise(warehouse, store, accounts)
+
+
+@dataclass(frozen=True)
+class _Ingest:
+    """The parts that every file of a call shares."""
+
+    warehouse: Warehouse
+    store: StateStore
+    quarantine_dir: Path
+    zone: Zone
+    buckets: int
+    bar: Progress
+
+    def file(
+        self, path: Path, mapping: SourceMapping | Callable[[Source], SourceMapping]
+    ) -> FileAccount:
+        """Bring one file in; on any failure the shop is as it was before."""
+        with told(path):
+            chosen = mapping(open_source(path)) if callable(mapping) else mapping
+            source = open_source(path, chosen)
+            name = units.name_of(path, chosen.fingerprint)
+        known = units.find(self.store, name)
+        if known is not None and known.status == units.COMMITTED:
+            return FileAccount(str(path), as_read_again(known.account), unchanged=True)
+        if VALUE_EVENT not in self.store.get_settings():
+            self.store.put_setting(VALUE_EVENT, chosen.value_event)
+        writer = self.warehouse.unit(name)
+        quarantined = QuarantineFile(self.quarantine_dir, f"{name}.parquet", source.columns)
+        try:
+            with told(path):
+                read, skipped = self._stage(source, chosen, str(path), writer, quarantined)
+                account = _settled(writer, quarantined, read, skipped, path)
+                unit = Unit(
+                    name, units.STAGED, str(path), chosen.source, account, quarantined.publish()
+                )
+            commit(self.warehouse, self.store, writer, unit)
+        except BaseException:
+            if not self.warehouse.committed(name):
+                quarantined.abandon()
+                writer.discard()
+            raise
+        return FileAccount(str(path), account)
+
+    def _stage(
+        self,
+        source: Source,
+        mapping: SourceMapping,
+        file: str,
+        writer: UnitWriter,
+        quarantined: QuarantineFile,
+    ) -> tuple[int, int]:
+        """Clean and stage a source chunk by chunk; returns rows read and skipped."""
+        read = skipped = seen = 0
+        self.bar.start(Path(file).name, source.size_bytes, "bytes")
+        with ahead(source.chunks()) as chunks:
+            for chunk in chunks:
+                cleaned = clean(chunk, mapping, zone=self.zone, buckets=self.buckets, file=file)
+                if cleaned.events.num_rows:
+                    writer.append(cleaned.events)
+                quarantined.append(cleaned.quarantined)
+                read += cleaned.read
+                skipped += cleaned.skipped
+                self.bar.advance(chunk.bytes_read - seen)
+                seen = chunk.bytes_read
+        self.bar.done()
+        return read, skipped
+
+
+def commit(warehouse: Warehouse, store: StateStore, writer: UnitWriter, unit: Unit) -> None:
+    """Make a staged unit visible, remembered before and after so that a kill can be settled."""
+    units.put(store, unit)
+    if unit.account.stored or unit.account.conflicting:
+        writer.commit({"file": unit.file, "rows": unit.account.as_document()})
+    else:
+        writer.discard()
+    units.finish(store, unit)
+
+
+def _settled(
+    writer: UnitWriter, quarantined: QuarantineFile, read: int, skipped: int, path: Path
+) -> RowAccount:
+    """The account of a staged file.
+
+    Raises:
+        InputError: `input_empty` or `input_unusable`.
+    """
+    found = writer.resolve()
+    account = RowAccount(
+        read=read,
+        stored=found["stored"],
+        duplicate=found["duplicate"],
+        conflicting=found["conflicting"],
+        quarantined=quarantined.counts.total(),
+        skipped=skipped,
+        quarantine=dict(quarantined.counts),
+    )
+    if read == 0:
+        raise InputError(
+            "input_empty",
+            f"{path} holds no rows",
+            str(path),
+            "A file needs at least one row below its header.",
+        )
+    if account.quarantined + account.skipped == read:
+        raise unusable(account, quarantined.samples, path)
+    return account

@@ -1,0 +1,94 @@
+"""What an ingest gives back: the account of each file, and what the shop holds now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from shoal.domain.account import RowAccount
+from shoal.domain.time import iso
+from shoal.ports import StateStore, Warehouse
+
+
+@dataclass(frozen=True)
+class FileAccount:
+    """What became of one file; `unchanged`: it was in already and was not read again."""
+
+    file: str
+    rows: RowAccount
+    unchanged: bool = False
+
+
+@dataclass(frozen=True)
+class IngestResult:
+    """What an ingest did, and what the shop holds now.
+
+    Args:
+        files: each file's account, in the order they went in.
+        table_version: the event table's version afterwards; -1 when it is empty.
+        events: events in the shop.
+        customers: customers in the shop.
+        first, last: times of its earliest and latest event, None when it is empty.
+    """
+
+    files: tuple[FileAccount, ...]
+    table_version: int
+    events: int
+    customers: int
+    first: datetime | None
+    last: datetime | None
+
+    @property
+    def rows(self) -> RowAccount:
+        """The accounts of all files, added."""
+        return sum((file.rows for file in self.files), RowAccount())
+
+    def as_document(self) -> dict[str, Any]:
+        """The JSON document `shoal.ingest/1`."""
+        rows = self.rows
+        return {
+            "schema": "shoal.ingest/1",
+            "table_version": self.table_version,
+            "rows": rows.as_document(),
+            "quarantine": dict(sorted(rows.quarantine.items())),
+            "events": self.events,
+            "customers": self.customers,
+            "from": None if self.first is None else iso(self.first),
+            "to": None if self.last is None else iso(self.last),
+        }
+
+
+def summarise(
+    warehouse: Warehouse, store: StateStore, accounts: Sequence[FileAccount]
+) -> IngestResult:
+    """The result of an ingest from its accounts and what the shop holds now."""
+    version = warehouse.version()
+    first = last = None
+    if version >= 0:
+        found = warehouse.engine.run(
+            "SELECT min(event_time) AS earliest, max(event_time) AS latest FROM events",
+            {"events": warehouse.events()},
+        )
+        first, last = found["earliest"][0].as_py(), found["latest"][0].as_py()
+    return IngestResult(
+        files=tuple(accounts),
+        table_version=version,
+        events=sum(warehouse.bucket_counts().values()),
+        customers=store.count_states(),
+        first=first,
+        last=last,
+    )
+
+
+def as_read_again(account: RowAccount) -> RowAccount:
+    """The account of a file that is in already, as reading it again would give it."""
+    return RowAccount(
+        read=account.read,
+        duplicate=account.stored + account.duplicate,
+        conflicting=account.conflicting,
+        quarantined=account.quarantined,
+        skipped=account.skipped,
+        quarantine=account.quarantine,
+    )

@@ -1,0 +1,130 @@
+"""Commit units: what the state store remembers of each, and how one left half done is settled.
+
+A unit is one input file, or one replay of the quarantine. It is `staged` before its commit to the
+event table and `committed` after; the event table alone decides which of the two it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from shoal.domain.account import RowAccount
+from shoal.ports import StateStore, Warehouse
+from shoal.workflows import quarantine_file
+
+STAGED: Final = "staged"
+COMMITTED: Final = "committed"
+DISCARDED: Final = "discarded"
+
+_READ_BYTES: Final = 4 * 2**20
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A commit unit as the state store keeps it.
+
+    Args:
+        name: unique in the shop; the same content and mapping give the same name.
+        status: `staged`, `committed` or `discarded`.
+        file: where the rows came from, for people.
+        source: the mapping's source name.
+        account: the rows, counted.
+        quarantine: name of the file with its quarantined rows, None if there are none.
+        replaces: of a replay: for each unit whose quarantine it took rows from, the name of the
+            file with those that remain, None if none remain.
+    """
+
+    name: str
+    status: str
+    file: str
+    source: str
+    account: RowAccount
+    quarantine: str | None = None
+    replaces: Mapping[str, str | None] = field(default_factory=lambda: MappingProxyType({}))
+
+    def as_document(self) -> dict[str, Any]:
+        return {
+            "status": self.status,
+            "file": self.file,
+            "source": self.source,
+            "rows": self.account.as_document(),
+            "reasons": dict(self.account.quarantine),
+            "quarantine": self.quarantine,
+            "replaces": dict(self.replaces),
+        }
+
+    @classmethod
+    def from_document(cls, name: str, document: Mapping[str, Any]) -> Unit:
+        return cls(
+            name=name,
+            status=document["status"],
+            file=document["file"],
+            source=document["source"],
+            account=RowAccount(
+                **document["rows"], quarantine=MappingProxyType(dict(document["reasons"]))
+            ),
+            quarantine=document["quarantine"],
+            replaces=MappingProxyType(dict(document["replaces"])),
+        )
+
+
+def name_of(path: Path, mapping_fingerprint: str) -> str:
+    """The unit's name: of the file's content (sha256, streamed) and of the mapping; not its name.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_READ_BYTES):
+            digest.update(block)
+    mapping = hashlib.sha256(mapping_fingerprint.encode()).hexdigest()
+    return f"file-{digest.hexdigest()[:24]}-{mapping[:12]}"
+
+
+def find(store: StateStore, name: str) -> Unit | None:
+    """The unit of that name, None if the shop knows none."""
+    document = store.get_unit(name)
+    return None if document is None else Unit.from_document(name, document)
+
+
+def all_units(store: StateStore) -> list[Unit]:
+    """All units, oldest first."""
+    return [Unit.from_document(document["unit"], document) for document in store.units()]
+
+
+def put(store: StateStore, unit: Unit) -> None:
+    store.put_unit(unit.name, unit.as_document())
+
+
+def finish(store: StateStore, unit: Unit) -> None:
+    """The unit was committed to the event table: say so, and let its quarantine take effect."""
+    with store.transaction():
+        put(store, replace(unit, status=COMMITTED))
+        for name, remaining in unit.replaces.items():
+            source = find(store, name)
+            assert source is not None
+            put(store, replace(source, quarantine=remaining))
+
+
+def settle(warehouse: Warehouse, store: StateStore, quarantine_dir: Path) -> None:
+    """Settle every unit that a kill left staged, and remove quarantine files that nobody names.
+
+    Under the shop's lease only: a staged unit may otherwise be another process at work.
+    """
+    kept: set[str] = set()
+    for unit in all_units(store):
+        if unit.status == STAGED:
+            if warehouse.committed(unit.name):
+                finish(store, unit)
+            else:
+                put(store, replace(unit, status=DISCARDED, quarantine=None))
+    for unit in all_units(store):
+        if unit.status == COMMITTED and unit.quarantine is not None:
+            kept.add(unit.quarantine)
+    quarantine_file.sweep(quarantine_dir, frozenset(kept))
