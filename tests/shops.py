@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -38,6 +39,10 @@ Row = Mapping[str, object]
 def engine() -> DuckEngine:
     """One engine for all tests of a process."""
     return DuckEngine()
+
+
+# Before the interpreter goes: DuckDB complains of what is still alive after it.
+atexit.register(lambda: (fold.cache_clear(), engine.cache_clear()))
 
 
 @cache

@@ -11,10 +11,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import ibis.expr.types as ir
-import pyarrow as pa
+if TYPE_CHECKING:  # names only: the ports load no library
+    import ibis.expr.types as ir
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class ParquetFiles:
     schema: pa.Schema
 
 
-Relation = pa.Table | ParquetFiles
+Relation: TypeAlias = "pa.Table | ParquetFiles"
 
 
 class Engine(Protocol):

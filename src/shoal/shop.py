@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shoal.events.mapping import SourceMapping
     from shoal.events.reading import Source
     from shoal.workflows.export import Exported
+    from shoal.workflows.features import WrittenFeatures
     from shoal.workflows.ingest import IngestResult
     from shoal.workflows.progress import Progress
     from shoal.workflows.quarantine import Listing
@@ -197,3 +198,42 @@ class Shop:
     def current(self, name: str = "main") -> str | None:
         """The id of the current segmentation, `main` or `rfm`; None before the first."""
         return self._parts.store.get_pointer(f"segmentation.{name}")
+
+    def features(
+        self, *, as_of: Moment | None = None, table_version: int | None = None
+    ) -> pa.Table:
+        """The features of all customers with an event before `as_of`, one row a customer."""
+        from shoal.features.snapshot import snapshot_table
+
+        return snapshot_table(
+            self._parts.warehouse,
+            self._parts.fold,
+            zone=self.zone,
+            as_of=_moment(as_of),
+            version=table_version,
+        )
+
+    def write_features(
+        self, out: str | Path, *, as_of: Moment | None = None, table_version: int | None = None
+    ) -> WrittenFeatures:
+        """Write the features of all customers to a Parquet file, in bounded memory."""
+        from shoal.workflows.features import write_features
+
+        return write_features(
+            warehouse=self._parts.warehouse,
+            fold=self._parts.fold,
+            zone=self.zone,
+            out=Path(out),
+            as_of=_moment(as_of),
+            version=table_version,
+        )
+
+    def status(self) -> dict[str, Any]:
+        """What the shop holds and what is current."""
+        from shoal.workflows.status import status
+
+        return {"shop": str(self.directory), **status(store=self._parts.store)}
+
+
+def _moment(text: Moment | None) -> datetime | None:
+    return None if text is None else parse_moment(text)

@@ -39,7 +39,7 @@ def rows(numbers: Sequence[int], **values: Any) -> list[dict[str, Any]]:
 def events(
     given: Sequence[dict[str, Any]], *, generated: bool = False, keys: Sequence[int] | None = None
 ) -> pa.Table:
-    """Rows as a unit takes them. `generated`: without ids of their own. `keys`: forced event keys."""
+    """Rows as a unit takes them: `generated` without ids of their own, `keys` forced event keys."""
     canonical = pa.Table.from_pylist(list(given), schema=TABLE_SCHEMA)
     texts = content_texts(canonical)
     ids = canonical["event_id"].combine_chunks()

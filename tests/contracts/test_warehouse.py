@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -267,7 +268,7 @@ def test_delta_and_memory_agree(
         warehouse = make(path)
         said = [
             ingest(warehouse, f"u{start}-{n}", events(table[start:end], generated=generated))
-            for n, (start, end) in enumerate(zip(edges[:-1], edges[1:], strict=True))
+            for n, (start, end) in enumerate(pairwise(edges))
         ]
         assert len(stored(warehouse)) == sum(c["stored"] for c in said)
         customers = [unit.rewritten_customers for unit in warehouse.since(-1)]

@@ -6,8 +6,9 @@ import json
 import re
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,6 +51,8 @@ class DeltaUnit:
         self._paths: list[str] = []
         self._added: list[DataFile] = []
         self._replaced: list[tuple[DataFile, DataFile | None]] = []
+        self._failed = False
+        self._committing = False
 
     def append(self, events: pa.Table) -> None:
         """Stage valid events: a bounded chunk of `TABLE_SCHEMA` and a bool `generated_id`.
@@ -60,7 +63,7 @@ class DeltaUnit:
         if self._counts is not None:
             raise RuntimeError("a unit takes no more events once it is resolved")
         wanted = TABLE_SCHEMA.append(pa.field(GENERATED, pa.bool_()))
-        with translated(self._log.root):
+        with self._unfailing():
             if self._files is None:
                 self._begin()
             assert self._files is not None
@@ -78,8 +81,8 @@ class DeltaUnit:
         Raises:
             OperationError: `disk_full`, `no_permission`, `shop_damaged`.
         """
-        if self._counts is None:
-            with translated(self._log.root):
+        with self._unfailing():
+            if self._counts is None:
                 self._counts = self._resolved()
         return self._counts
 
@@ -96,7 +99,7 @@ class DeltaUnit:
         if self._log.committed(self._name):
             self.discard()
             return self._log.version()
-        with translated(self._log.root):
+        with self._unfailing():
             rewritten = [new for _, new in self._replaced if new is not None]
             added = [*self._added, *rewritten]
             _synchronised(self._log.root, added)
@@ -107,18 +110,36 @@ class DeltaUnit:
             "rewritten_customers": list(customers),
             "rewritten_files": [file.path for file in rewritten],
         }
+        self._committing = True
         version = self._log.commit(added, [old for old, _ in self._replaced], said, unit=self._name)
         shutil.rmtree(self._staging, ignore_errors=True)
         return version
 
     def discard(self) -> None:
-        """Remove everything staged; the table is as it was."""
+        """Remove everything staged; the table is as it was. A unit that was committed stays.
+
+        Raises:
+            OperationError: `shop_damaged`: the log cannot tell whether it was.
+        """
+        if self._committing and self._log.committed(self._name):
+            shutil.rmtree(self._staging, ignore_errors=True)
+            return
         if self._files is not None:
             self._files.abandon()
         if self._keys is not None:
             self._keys.close()
         self._files = self._keys = None
         remove_staged(self._log.root, self._stem)
+
+    @contextmanager
+    def _unfailing(self) -> Iterator[None]:
+        """A step of the work; a unit of which one step failed can only be discarded."""
+        if self._failed:
+            raise RuntimeError("a step of this unit has failed; discard it and begin again")
+        self._failed = True
+        with translated(self._log.root):
+            yield
+        self._failed = False
 
     def _begin(self) -> None:
         self._staging.mkdir(parents=True)

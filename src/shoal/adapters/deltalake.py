@@ -76,7 +76,10 @@ class DeltaWarehouse:
         return dict(sorted(counts.items()))
 
     def unit(self, name: str) -> DeltaUnit:
-        """Begin a commit unit; what a dead process left of any unit is removed first."""
+        """Begin a commit unit, after the one before it was committed or discarded.
+
+        What a dead process left of any unit is removed first.
+        """
         self.discard_orphans()
         return DeltaUnit(self._log, self._duck, name)
 

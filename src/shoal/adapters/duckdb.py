@@ -8,15 +8,17 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
-import ibis
-import ibis.expr.types as ir
 import pyarrow as pa
-from ibis.expr.operations import Node
 
 from shoal.adapters.failures import translated
 from shoal.ports import ParquetFiles, Relation
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.expr.operations import Node
 
 _BUCKET = "bucket"
 _GLOB = re.compile(r"[*?\[\]]")
@@ -70,6 +72,8 @@ class DuckEngine:
 
         Rows of a compiled query have exactly the types of its expression.
         """
+        import ibis  # takes longer to load than `shoal status` may take in all
+
         with self._lock:
             known = self._compiled.get(expr.op())
             if known is None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from shoal.domain.errors import OperationError, ShoalError
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _FULL = "no space left on device"
 _REFUSED = ("permission denied", "read-only file system", "operation not permitted")
 
@@ -74,4 +76,5 @@ def operation_error(error: Exception, where: str, damaged: str = "") -> Operatio
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    plain = _COLOUR.sub("", str(error)).strip()
+    return (plain.splitlines() or [type(error).__name__])[0][:300]

@@ -19,3 +19,9 @@ AsOf = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="The file to write.")]
+TableVersion = Annotated[
+    int | None,
+    typer.Option(
+        "--table-version", metavar="N", help="What the event table held at version N.", min=0
+    ),
+]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from shoal.cli.console import Console
-from shoal.cli.options import AsOf, Debug, Json, Out, ShopDir
+from shoal.cli.options import AsOf, Debug, Json, Out, ShopDir, TableVersion
 
 
 def register(app: typer.Typer) -> None:
@@ -18,14 +18,19 @@ def register(app: typer.Typer) -> None:
 
 
 def features(
-    shop: ShopDir, out: Out, as_of: AsOf = None, json: Json = False, debug: Debug = False
+    shop: ShopDir,
+    out: Out,
+    as_of: AsOf = None,
+    table_version: TableVersion = None,
+    json: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Write every customer's features as of a moment to a Parquet file."""
     from shoal import shop as shops
 
     console = Console(json)
     with shops.open(shop) as opened:
-        written = opened.write_features(out, as_of=as_of, progress=console.progress())
+        written = opened.write_features(out, as_of=as_of, table_version=table_version)
     console.document(written.as_document())
     console.say(f"{written.rows:,} customers in {out}")
 

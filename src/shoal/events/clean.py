@@ -7,7 +7,7 @@ event, quarantined, skipped.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -15,37 +15,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from shoal.domain.event import CANONICAL, MONEY_COLUMNS, NO_IDS, TIME_COLUMNS
-from shoal.domain.kinds import PURCHASE, REFUND, kind_of
-from shoal.domain.money import CURRENCIES, MICROS
+from shoal.domain.event import CANONICAL
 from shoal.domain.time import Zone
 from shoal.events import identity
-from shoal.events.chunks import RawChunk, no_rows, raw_json
+from shoal.events.chunks import RawChunk, no_rows
+from shoal.events.draft import Draft
 from shoal.events.mapping import SourceMapping
-from shoal.events.money import LARGEST_TOTAL, per_unit, read_amounts, read_quantities
-from shoal.events.properties import pack_properties
-from shoal.events.reasons import REASONS
-from shoal.events.schema import BUCKET, CONTENT_KEY, EVENT_KEY, QUARANTINE_SCHEMA, TABLE_SCHEMA, UTC_OFFSET
-from shoal.events.texts import as_text, contains_byte, one_array, parse_numbers, raw_text
-from shoal.events.times import read_times
+from shoal.events.schema import BUCKET, CONTENT_KEY, EVENT_KEY, TABLE_SCHEMA, UTC_OFFSET
+from shoal.events.texts import one_array
 from shoal.events.zones import zone_table
 
 Mask = NDArray[np.bool_]
-
-#: Longest text of a column in bytes: free text, and everything else.
-LONGEST_TEXT: Final = 1_048_576
-LONGEST_ID: Final = 512
-_FREE_TEXT: Final = frozenset({"text", "query", "title", "properties"})
-_PERSONS: Final = {"customer_id": "bad_customer_id", "anonymous_id": "bad_anonymous_id"}
-_WHOLE: Final = frozenset({"event_id", *_PERSONS, "item_id", "order_id", "session_id", "category"})
-_NUMBERS: Final = frozenset({*MONEY_COLUMNS, *TIME_COLUMNS, "quantity", "rating", "sequence"})
-_TEXTS: Final = tuple(n for n in CANONICAL if n not in _NUMBERS and n not in ("kind", "properties"))
 
 #: Says, beside the table's columns, which events got a generated id.
 GENERATED: Final = "generated_id"
 CLEANED_SCHEMA: Final = TABLE_SCHEMA.append(pa.field(GENERATED, pa.bool_()))
 
-_CODES: Final = tuple(REASONS)
+_CANONICAL: Final = pa.schema(list(TABLE_SCHEMA)[: len(CANONICAL)])
 
 
 @dataclass(frozen=True)
@@ -85,16 +71,16 @@ def clean(
     if not n:
         return _cleaned(CLEANED_SCHEMA.empty_table(), no_rows(), chunk, 0, file)
     bound = mapping.bind(table.column_names, file=file)
-    draft = _Draft(table, mapping.for_columns(table.column_names), bound)
+    draft = Draft(table, mapping.for_columns(table.column_names), bound)
     draft.read_kinds()
     draft.read_times()
     draft.read_texts()
     draft.read_quantities()
     draft.read_amounts()
     draft.read_rest(chunk.row_places())
-    kept = draft.kept()
-    events = draft.events(kept, zone, buckets)
-    quarantined = draft.quarantined(chunk.row_places(), file)
+    kept = draft.faults.none & ~draft.skipped
+    events = _events(draft.done, kept, zone, buckets)
+    quarantined = draft.faults.quarantine(draft.table, draft.skipped, chunk.row_places(), file)
     return _cleaned(events, quarantined, chunk, int(draft.skipped.sum()), file)
 
 
@@ -109,341 +95,35 @@ def _cleaned(
     return Cleaned(events, quarantined, chunk.rows, skipped)
 
 
-@dataclass
-class _Draft:
-    """The chunk on its way: canonical arrays so far, and the first fault found of each row."""
-
-    table: pa.Table
-    mapping: SourceMapping
-    bound: dict[str, str]
-    done: dict[str, pa.Array] = field(default_factory=dict)
-    fault: NDArray[np.int16] = field(init=False)
-    at: NDArray[np.int16] = field(init=False)
-    at_names: list[str] = field(default_factory=list)
-    skipped: Mask = field(init=False)
-    rule_masks: list[Mask] = field(default_factory=list)
-    generated: Mask | None = None
-
-    def __post_init__(self) -> None:
-        n = self.table.num_rows
-        self.fault = np.full(n, -1, np.int16)
-        self.at = np.full(n, -1, np.int16)
-        self.skipped = np.zeros(n, dtype=bool)
-        self._repair_encoding()
-        for rule in self.mapping.rules:
-            mask = rule.mask(self.table, self.bound)
-            self.rule_masks.append(mask)
-            if rule.skip:
-                self.skipped |= mask
-
-    def reject(self, mask: Mask, code: str, column: str) -> None:
-        """Give the rows of the mask that have no fault yet this one."""
-        if not mask.any():
-            return
-        new = mask & (self.fault < 0)
-        self.fault[new] = _CODES.index(code)
-        if column not in self.at_names:
-            self.at_names.append(column)
-        self.at[new] = self.at_names.index(column)
-
-    def raw(self, canonical: str) -> pa.ChunkedArray | None:
-        """The raw column that feeds a canonical one."""
-        return self.table[self.bound[canonical]] if canonical in self.bound else None
-
-    def source_name(self, canonical: str) -> str:
-        return self.bound.get(canonical, canonical)
-
-    def constant(self, canonical: str) -> pa.Array | None:
-        value = self.mapping.constants.get(canonical)
-        return None if value is None else pa.array([value] * self.table.num_rows, pa.string())
-
-    def read_kinds(self) -> None:
-        """Kinds from the source's words, then from the rules."""
-        raw = self.raw("kind")
-        if raw is None:
-            kinds = self.constant("kind")
-            assert kinds is not None, "bind saw to it that there is a kind"
-        else:
-            words = as_text(raw)
-            missing = _np(words.is_null())
-            coded = words.dictionary_encode()
-            names = coded.dictionary.to_pylist()
-            meant = [self._kind(name) for name in names]
-            left_out = np.array([name in self.mapping.skip for name in names] + [False], dtype=bool)
-            place = coded.indices.fill_null(len(names)).to_numpy(zero_copy_only=False)
-            self.skipped |= left_out[place]
-            kinds = pa.array([*meant, None], pa.string()).take(pa.array(place))
-            self.reject(missing & ~self.skipped, "missing_kind", self.source_name("kind"))
-            unknown = _np(kinds.is_null()) & ~missing & ~self.skipped
-            self._rules_later = unknown
-            kinds = self._apply_set("kind", kinds)
-            self.reject(unknown & _np(kinds.is_null()), "unknown_kind", self.source_name("kind"))
-            self.done["kind"] = kinds
-            return
-        self.done["kind"] = self._apply_set("kind", kinds)
-
-    def _kind(self, word: str) -> str | None:
-        kinds = self.mapping.kinds
-        return kinds.get(word) or kinds.get(word.lower()) or kind_of(word)
-
-    def read_times(self) -> None:
-        """`event_time` (needed) and `received_at`."""
-        mapping = self.mapping
-        for name in TIME_COLUMNS:
-            raw = self.raw(name)
-            if raw is None:
-                raw = self.constant(name)
-            if raw is None:
-                continue
-            times = read_times(raw, mapping.zone, mapping.time_unit, mapping.time_formats)
-            at = self.source_name(name)
-            if name == "event_time":
-                self.reject(times.missing, "missing_time", at)
-            self.reject(times.bad, "bad_time", at)
-            self.reject(times.absurd, "absurd_time", at)
-            mask = times.missing if times.missing.any() else None
-            self.done[name] = pa.array(times.us, mask=mask).cast(pa.timestamp("us", tz="UTC"))
-
-    def read_texts(self) -> None:
-        """Ids and texts: trimmed, empty is null, limits held, literal no-ids refused."""
-        for name in _TEXTS:
-            raw = self.raw(name)
-            text = self._made_id() if name == "event_id" and self.mapping.event_id else None
-            if text is None and raw is not None:
-                text = as_text(raw, integral=name in _WHOLE)
-            default = self.mapping.constants.get(name)
-            if name == "source":
-                default = default or self.mapping.source
-            if text is None and default is not None:
-                text = pa.array(np.full(self.table.num_rows, default, dtype=object), pa.string())
-            elif text is not None and default is not None and text.null_count:
-                text = text.fill_null(default)
-            text = self._apply_set(name, text)
-            if text is not None:
-                self.done[name] = self._checked_text(name, text)
-        self._read_currency()
-        mark = self.mapping.category_separator
-        if mark and "category" in self.done:
-            self.done["category"] = pc.replace_substring(self.done["category"], mark, "/")
-
-    def _checked_text(self, name: str, text: pa.Array) -> pa.Array:
-        at = self.source_name(name)
-        limit = LONGEST_TEXT if name in _FREE_TEXT else LONGEST_ID
-        lengths = pc.binary_length(text)
-        if (pc.max(lengths).as_py() or 0) > limit:
-            self.reject(_np(pc.fill_null(pc.greater(lengths, limit), False)), "text_too_long", at)
-        if contains_byte(text, b"\x00"):
-            found = pc.fill_null(pc.match_substring(text, "\x00"), False)
-            self.reject(_np(found), "nul_byte", at)
-        if name in _PERSONS:
-            coded = text.dictionary_encode()
-            literal = [value.lower() in NO_IDS for value in coded.dictionary.to_pylist()]
-            if any(literal):
-                place = coded.indices.fill_null(len(literal)).to_numpy(zero_copy_only=False)
-                self.reject(np.array([*literal, False], dtype=bool)[place], _PERSONS[name], at)
-        return text
-
-    def _read_currency(self) -> None:
-        text = self.done.pop("currency", None)
-        n = self.table.num_rows
-        if text is not None:
-            text = pc.utf8_upper(text)
-            known = pc.is_in(text, value_set=pa.array(sorted(CURRENCIES)))
-            known = pc.or_(known, text.is_null())
-            self.reject(~_np(known), "unknown_currency", self.source_name("currency"))
-            if self.mapping.currency and text.null_count:
-                text = text.fill_null(self.mapping.currency)
-        elif self.mapping.currency:
-            text = pa.array(np.full(n, self.mapping.currency, dtype=object), pa.string())
-        if text is not None:
-            self.done["currency"] = text
-
-    def _made_id(self) -> pa.Array:
-        """The event id from several columns, joined by #; null where one is missing."""
-        parts = [as_text(self.table[name], integral=True) for name in self.mapping.event_id]
-        return pc.binary_join_element_wise(*parts, "#")
-
-    def read_quantities(self) -> None:
-        """Whole units; a negative quantity turns a purchase into a refund."""
-        raw = self.raw("quantity")
-        if raw is None:
-            raw = self.constant("quantity")
-        if raw is None:
-            return
-        found, at = read_quantities(raw), self.source_name("quantity")
-        self.reject(found.bad, "bad_quantity", at)
-        self.reject(found.not_finite, "not_finite", at)
-        self.reject(found.fractional, "fractional_quantity", at)
-        self.reject(found.absurd, "absurd_quantity", at)
-        units, below = found.units, found.units < 0
-        if below.any():
-            kinds = self.done["kind"]
-            bought = below & _np(pc.fill_null(pc.equal(kinds, PURCHASE), False))
-            kinds = self.done["kind"] = pc.if_else(pa.array(bought), REFUND, kinds)
-            positive = _np(pc.fill_null(pc.equal(kinds, REFUND), False))
-            for rule, mask in self._rules():
-                if "quantity" in rule.absolute:
-                    positive |= mask
-            units = np.where(positive, np.abs(units), units)
-            self.reject(units < 0, "bad_quantity", at)
-        missing = found.missing if found.missing.any() else None
-        self.done["quantity"] = pa.array(units, mask=missing)
-
-    def read_amounts(self) -> None:
-        """Money columns in micro-units."""
-        mapping = self.mapping
-        by_file = (self.table.schema.metadata or {}).get(b"shoal.money") == b"micro"
-        units = "micro" if by_file else mapping.money_units
-        for name in MONEY_COLUMNS:
-            raw = self.raw(name)
-            if raw is None:
-                raw = self.constant(name)
-            if raw is None:
-                continue
-            found, at = self._amounts(raw, units), self.source_name(name)
-            self.reject(found.bad, "bad_price", at)
-            self.reject(found.not_finite, "not_finite", at)
-            self.reject(found.negative, "negative_price", at)
-            self.reject(found.absurd, "absurd_amount", at)
-            value = found.micros
-            quantity = self.done.get("quantity")
-            if name == "price" and quantity is not None:
-                counted = quantity.fill_null(1).to_numpy(zero_copy_only=False)
-                if mapping.price_is == "total":
-                    value = per_unit(value, counted)
-                total = value.astype(np.float64) * np.abs(counted)
-                self.reject(total > LARGEST_TOTAL * MICROS, "absurd_amount", at)
-            missing = found.missing if found.missing.any() else None
-            self.done[name] = pa.array(value, mask=missing)
-
-    def _amounts(self, raw: pa.ChunkedArray, units: str):  # type: ignore[no-untyped-def]
-        mapping = self.mapping
-        return read_amounts(raw, units, mapping.decimal_mark, mapping.thousands_mark)
-
-    def read_rest(self, places: NDArray[np.int64]) -> None:
-        """Rating, sequence and properties."""
-        raw = self.raw("rating")
-        if raw is not None:
-            numbers, missing, bad = parse_numbers(raw)
-            at = self.source_name("rating")
-            self.reject(bad, "bad_rating", at)
-            self.reject(~missing & ~bad & ~np.isfinite(numbers), "not_finite", at)
-            self.done["rating"] = pa.array(numbers, mask=missing if missing.any() else None)
-        self._read_sequence(places)
-        packed, bad_rows = pack_properties(
-            self.raw("properties"),
-            {name: self.table[name] for name in self.mapping.properties},
-            [(rule.note, mask) for rule, mask in self._rules() if rule.note],
-            lambda name: as_text(self.table[self.bound.get(name, name)], integral=True),
-            self.table.num_rows,
-        )
-        self.reject(bad_rows, "bad_properties", self.source_name("properties"))
-        if packed is not None:
-            self.done["properties"] = self._checked_text("properties", packed)
-
-    def _read_sequence(self, places: NDArray[np.int64]) -> None:
-        raw = self.raw("sequence")
-        if raw is None:
-            self.done["sequence"] = pa.array(places)
-            return
-        numbers, missing, bad = parse_numbers(raw)
-        with np.errstate(invalid="ignore"):
-            bad |= ~missing & ~(np.floor(numbers) == numbers) | (np.abs(numbers) > 2**53)
-        self.reject(bad, "bad_sequence", self.source_name("sequence"))
-        usable = ~missing & ~bad
-        given = np.where(usable, numbers, 0).astype(np.int64)
-        self.done["sequence"] = pa.array(np.where(usable, given, places))
-
-    def _rules(self):  # type: ignore[no-untyped-def]
-        return zip(self.mapping.rules, self.rule_masks, strict=True)
-
-    def _apply_set(self, name: str, text: pa.Array | None) -> pa.Array | None:
-        """The column after the rules that set or clear it, in order."""
-        for rule, mask in self._rules():
-            if name not in rule.set and name not in rule.clear:
-                continue
-            if text is None:
-                text = pa.nulls(self.table.num_rows, pa.string())
-            value = pa.scalar(rule.set.get(name), pa.string())
-            text = pc.if_else(pa.array(mask), value, text)
-        return text
-
-    def _repair_encoding(self) -> None:
-        """Rows with text that is not UTF-8 are rejected; the column goes on without it."""
-        for place, name in enumerate(self.table.column_names):
-            column = one_array(self.table[name])
-            if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-                column = column.view(pa.string()) if pa.types.is_binary(column.type) else column
-            if not pa.types.is_string(column.type):
-                continue
-            try:
-                column.validate(full=True)
-            except pa.ArrowInvalid:
-                values = column.cast(pa.binary()).to_pylist()
-                texts = [_decoded(value) for value in values]
-                bad = [t is None and v is not None for t, v in zip(texts, values, strict=True)]
-                self.reject(np.array(bad, dtype=bool), "bad_encoding", name)
-                escaped = [raw_text(v) for v in values]
-                self.table = self.table.set_column(place, name, pa.array(escaped, pa.string()))
-
-    def kept(self) -> Mask:
-        return (self.fault < 0) & ~self.skipped
-
-    def events(self, kept: Mask, zone: Zone, buckets: int) -> pa.Table:
-        """The rows without fault, with ids, keys, offset and bucket."""
-        n = self.table.num_rows
-        columns = [self.done.get(f.name, pa.nulls(n, f.type)) if f.name in CANONICAL else None
-                   for f in TABLE_SCHEMA]  # fmt: skip
-        canonical = pa.table(columns[: len(CANONICAL)], schema=_CANONICAL)
-        if not kept.all():
-            canonical = canonical.filter(pa.array(kept)).combine_chunks()
-        texts = identity.content_texts(canonical)
-        ids, generated = _with_ids(canonical, texts)
-        times = canonical["event_time"].cast(pa.int64()).to_numpy()
-        customers = one_array(canonical["customer_id"])
-        keys = identity.event_keys(one_array(canonical["source"]), ids)
-        internal = {
-            EVENT_KEY: pa.array(keys),
-            CONTENT_KEY: pa.array(identity.content_keys(texts)),
-            UTC_OFFSET: pa.array(zone_table(zone).offset_s(times)),
-            BUCKET: identity.bucket_column(customers, buckets),
-            GENERATED: pa.array(generated),
-        }
-        arrays = [ids, *canonical.columns[1:], *(internal[f.name] for f in CLEANED_SCHEMA
-                                                 if f.name in internal)]  # fmt: skip
-        return pa.table(arrays, schema=CLEANED_SCHEMA)
-
-    def quarantined(self, places: NDArray[np.int64], file: str) -> pa.Table:
-        """The faulty rows: code, what was received, where, and the raw row."""
-        rows = np.flatnonzero((self.fault >= 0) & ~self.skipped)
-        if not len(rows):
-            return no_rows()
-        raw = self.table.take(pa.array(rows)).to_pylist()
-        codes = [_CODES[self.fault[row]] for row in rows]
-        names = [self.at_names[self.at[row]] for row in rows]
-        details = [
-            f"{name} = {_short(record.get(name))}: {REASONS[code]}"
-            for name, code, record in zip(names, codes, raw, strict=True)
-        ]
-        return pa.table(
-            {
-                "code": codes,
-                "detail": details,
-                "file": [file] * len(rows),
-                "row": places[rows] + 1,
-                "raw": [raw_json(record) for record in raw],
-            },
-            schema=QUARANTINE_SCHEMA,
-        )
-
-
-_CANONICAL: Final = pa.schema(list(TABLE_SCHEMA)[: len(CANONICAL)])
+def _events(done: dict[str, pa.Array], kept: Mask, zone: Zone, buckets: int) -> pa.Table:
+    """The rows without fault, with ids, keys, offset and bucket."""
+    n = len(kept)
+    columns = [done.get(f.name, pa.nulls(n, f.type)) if f.name in CANONICAL else None
+               for f in TABLE_SCHEMA]  # fmt: skip
+    canonical = pa.table(columns[: len(CANONICAL)], schema=_CANONICAL)
+    if not kept.all():
+        canonical = canonical.filter(pa.array(kept)).combine_chunks()
+    texts = identity.content_texts(canonical)
+    ids, generated = _with_ids(canonical, texts)
+    times = canonical["event_time"].cast(pa.int64()).to_numpy()
+    customers = one_array(canonical["customer_id"])
+    keys = identity.event_keys(one_array(canonical["source"]), ids)
+    internal = {
+        EVENT_KEY: pa.array(keys),
+        CONTENT_KEY: pa.array(identity.content_keys(texts)),
+        UTC_OFFSET: pa.array(zone_table(zone).offset_s(times)),
+        BUCKET: identity.bucket_column(customers, buckets),
+        GENERATED: pa.array(generated),
+    }
+    arrays = [ids, *canonical.columns[1:], *(internal[f.name] for f in CLEANED_SCHEMA
+                                             if f.name in internal)]  # fmt: skip
+    return pa.table(arrays, schema=CLEANED_SCHEMA)
 
 
 def _with_ids(canonical: pa.Table, texts: NDArray[np.object_]) -> tuple[pa.Array, Mask]:
     """The events' ids, generated (as occurrence 0) where the source gave none."""
     ids = one_array(canonical["event_id"])
-    missing = _np(ids.is_null())
+    missing = np.asarray(ids.is_null().to_numpy(zero_copy_only=False), dtype=bool)
     if not missing.any():
         return ids, missing
     sources = one_array(canonical["source"])
@@ -454,19 +134,3 @@ def _with_ids(canonical: pa.Table, texts: NDArray[np.object_]) -> tuple[pa.Array
     if missing.all():
         return pa.array(made, pa.string()), missing
     return pc.replace_with_mask(ids, pa.array(missing), pa.array(made, pa.string())), missing
-
-
-def _decoded(value: bytes | None) -> str | None:
-    try:
-        return None if value is None else value.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-
-
-def _short(value: object) -> str:
-    text = repr(raw_text(value)) if value is not None else "nothing"
-    return text if len(text) <= 80 else f"{text[:80]}... ({len(text)} characters)"
-
-
-def _np(array: pa.Array) -> Mask:
-    return np.asarray(array.to_numpy(zero_copy_only=False), dtype=bool)

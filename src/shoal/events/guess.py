@@ -28,7 +28,8 @@ SYNONYMS: Final = MappingProxyType(
         "eventdatetime day 时间 日期 fecha datum",
         "customer_id": "customerid customer custid cid userid user uid customeruniqueid clientid "
         "client shopperid buyerid memberid accountid visitorid visitor personid profileid "
-        "reviewerid customerno customernumber customerkey userpseudoid email 用户 客户 cliente kunde",
+        "reviewerid customerno customernumber customerkey userpseudoid email "
+        "用户 客户 cliente kunde",
         "kind": "kind event eventtype eventname action behavior behaviour behaviortype "
         "actiontype activity interaction type 行为",
         "event_id": "eventid messageid insertid uuid eventuuid",
@@ -61,7 +62,18 @@ SYNONYMS: Final = MappingProxyType(
     }
 )
 #: Names of a whole line's amount, used where there is no price of a unit.
-_TOTALS: Final = "amount total totalprice totalamount linetotal sales revenue spent value payment".split()
+_TOTALS: Final = [
+    "amount",
+    "total",
+    "totalprice",
+    "totalamount",
+    "linetotal",
+    "sales",
+    "revenue",
+    "spent",
+    "value",
+    "payment",
+]
 _SAMPLE: Final = 2000
 _NEEDED: Final = ("event_time", "customer_id", "kind")
 
@@ -126,9 +138,7 @@ def describe(mapping: SourceMapping) -> str:
     return "\n".join(lines)
 
 
-def _mapping(
-    chosen: dict[str, str], free: list[str], sample: pa.Table, name: str
-) -> SourceMapping:
+def _mapping(chosen: dict[str, str], free: list[str], sample: pa.Table, name: str) -> SourceMapping:
     constants: dict[str, str] = {}
     kinds: dict[str, str] = {}
     value_event = PURCHASE
@@ -280,8 +290,8 @@ def _cannot(missing: Sequence[str], found: Sequence[str]) -> InputError:
     asked = " and ".join(f"{what[name]} ({name})" for name in missing)
     names = ", ".join(repr(name) for name in list(found)[:40])
     hint = (
-        "Write a mapping file and give it with --mapping: [columns] event_time = \"...\", "
-        "customer_id = \"...\", kind = \"...\" (or [constants] kind = \"purchase\"). "
+        'Write a mapping file and give it with --mapping: [columns] event_time = "...", '
+        'customer_id = "...", kind = "..." (or [constants] kind = "purchase"). '
         "Or choose a --preset."
     )
     if len(found) == 1:

@@ -92,7 +92,7 @@ def bucket_of(customer_id: str, buckets: int) -> int:
     """The bucket of one customer: xxh64 of the id's UTF-8 bytes modulo `buckets`.
 
     >>> bucket_of("17850", 16)
-    8
+    1
     """
     return xxhash.xxh64_intdigest(customer_id.encode()) % buckets
 

@@ -1,4 +1,4 @@
-"""The TOML form of a mapping: every key checked, every error names key, file and what is allowed."""
+"""The TOML form of a mapping: every key is checked; errors name key, file and what is allowed."""
 
 from __future__ import annotations
 
@@ -255,7 +255,7 @@ def _fields(mapping: SourceMapping) -> dict[str, Any]:
 
 
 def _inherit(base: SourceMapping, found: dict[str, Any]) -> dict[str, Any]:
-    """A layout's fields: given tables replace those of the base, except that an empty one does not."""
+    """A layout's fields: a table that is given and not empty replaces that of the base."""
     fields = _fields(base) | {"layouts": ()}
     kept = {key: value for key, value in found.items() if value or key in ("skip", "properties")}
     return fields | kept

@@ -60,12 +60,14 @@ def _members(columns: Mapping[str, Column]) -> pa.Array | None:
         text = as_text(columns[name], integral=True)
         coded = text.dictionary_encode()
         quoted = [
-            f"{json.dumps(name, ensure_ascii=False)}:{json.dumps(value, ensure_ascii=False)}"
+            f",{json.dumps(name, ensure_ascii=False)}:{json.dumps(value, ensure_ascii=False)}"
             for value in coded.dictionary.to_pylist()
         ]
         members.append(pa.array(quoted, pa.string()).take(coded.indices))
-    joined = pc.binary_join_element_wise(*members, ",", null_handling="skip")
+    # Not null_handling="skip": it drops the rows of which every member is null.
+    joined = pc.binary_join_element_wise(*members, "", null_handling="replace", null_replacement="")
     empty = pc.equal(joined, "")
+    joined = pc.utf8_ltrim(joined, characters=",")
     braced = pc.binary_join_element_wise("{", joined, "}", "")
     return pc.if_else(empty, pa.scalar(None, pa.string()), braced)
 

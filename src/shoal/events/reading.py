@@ -46,7 +46,8 @@ def discover(paths: Sequence[str]) -> list[Path]:
             elif path.exists():
                 files = [path]
             else:
-                files = _visible([Path(p) for p in sorted(glob.glob(text)) if Path(p).is_file()])
+                matches = sorted(glob.glob(text))  # noqa: PTH207  (the pattern may be absolute)
+                files = _visible([Path(match) for match in matches if Path(match).is_file()])
         if not files:
             raise _nothing(text, path)
         found |= dict.fromkeys(files)

@@ -7,7 +7,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -57,7 +57,8 @@ class CsvSource:
         doubles = sorted({name for name in self.columns if self.columns.count(name) > 1})
         if doubles:
             raise duplicate_headers(doubles, path)
-        if self.has_header and len(rows) == 1:
+        whole = len(head) < _HEAD and self.size_bytes <= _HEAD  # else more may follow the head
+        if self.has_header and len(rows) == 1 and whole:
             raise self._empty(f"the file has a header of {len(self.columns)} columns but no rows")
 
     def sample(self, rows: int) -> pa.Table:
@@ -80,25 +81,33 @@ class CsvSource:
             bad.append(row)
             return "skip"
 
-        first = 0
+        first, unclosed = 0, ""
         with io_errors(self.path), self.path.open("rb") as raw:
-            for batch in self._batches(raw, block, keep):
+            stream = _Counted(self._expanded(raw))
+            for batch, final in _ending(self._batches(stream, block, keep)):
                 table = pa.Table.from_batches([batch])
+                if final and stream.quotes % 2:
+                    table, unclosed = _without_unclosed(table)
                 for start in range(0, max(table.num_rows, 1), self.rows_per_chunk):
                     part = table.slice(start, self.rows_per_chunk)
                     last = start + self.rows_per_chunk >= table.num_rows
                     chunk, first = self._chunk(part, first, bad, last, raw.tell())
                     yield chunk
             if bad:
-                yield self._chunk(self._none(), first, bad, True, self.size_bytes)[0]
+                chunk, first = self._chunk(self._none(), first, bad, True, self.size_bytes)
+                yield chunk
+            if unclosed:
+                yield self._swallowed(unclosed, first)
 
-    def _batches(self, raw: Any, block: int, keep: Any) -> Iterator[pa.RecordBatch]:
-        stream: Any = pa.PythonFile(raw, "r")
+    def _expanded(self, raw: IO[bytes]) -> Any:
         if self.compression:
-            stream = pa.CompressedInputStream(stream, self.compression)
+            return pa.CompressedInputStream(pa.PythonFile(raw, "r"), self.compression)
+        return raw
+
+    def _batches(self, stream: _Counted, block: int, keep: Any) -> Iterator[pa.RecordBatch]:
         try:
             reader = pacsv.open_csv(
-                stream,
+                pa.PythonFile(stream, "r"),
                 read_options=pacsv.ReadOptions(
                     column_names=list(self.columns),
                     skip_rows_after_names=1 if self.has_header else 0,
@@ -141,6 +150,12 @@ class CsvSource:
         rejected = rejected_rows(faults, self.path.name) if faults else no_rows()
         return RawChunk(table, first, rejected, read, places), end
 
+    def _swallowed(self, text: str, place: int) -> RawChunk:
+        lines = text.count("\n") + 1
+        detail = f"a quote is opened and never closed, so that {lines} lines became one row"
+        rejected = rejected_rows([(place, "wrong_field_count", detail, text)], self.path.name)
+        return RawChunk(self._none(), place, rejected, self.size_bytes)
+
     def _counted(self, row: pacsv.InvalidRow) -> str:
         return f"{row.actual_columns} fields where the header has {row.expected_columns}"
 
@@ -179,9 +194,7 @@ class CsvSource:
         """Whether the whole file decodes, read once in blocks."""
         decoder = codecs.getincrementaldecoder(name)()
         with self.path.open("rb") as raw:
-            stream: Any = pa.PythonFile(raw, "r")
-            if self.compression:
-                stream = pa.CompressedInputStream(stream, self.compression)
+            stream = self._expanded(raw)
             try:
                 while block := stream.read(1 << 20):
                     decoder.decode(block)
@@ -210,6 +223,41 @@ class CsvSource:
             where=str(self.path),
             hint='Most often a quote " is opened and never closed: look for a field with one.',
         )
+
+
+class _Counted:
+    """A stream that counts the quotes read: an odd number hints at one that is never closed."""
+
+    closed = False
+
+    def __init__(self, stream: Any) -> None:
+        self.stream, self.quotes = stream, 0
+
+    def read(self, size: int = -1) -> bytes:
+        block: bytes = self.stream.read(size)
+        self.quotes += block.count(b'"')
+        return block
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def _ending(batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, bool]]:
+    """Each batch, and whether it is the last."""
+    held = next(batches, None)
+    while held is not None:
+        ahead = next(batches, None)
+        yield held, ahead is None
+        held = ahead
+
+
+def _without_unclosed(table: pa.Table) -> tuple[pa.Table, str]:
+    """The table without its last row, and that row's text, if one of its fields spans lines."""
+    row = table.slice(max(table.num_rows - 1, 0)).to_pylist()
+    fields = [value for value in row[0].values() if value is not None] if row else []
+    if not any("\n" in value for value in fields):
+        return table, ""
+    return table.slice(0, table.num_rows - 1), ",".join(fields)
 
 
 def sniffed_delimiter(text: str) -> str:

@@ -1,4 +1,4 @@
-"""JSON Lines: one object a line. Integers of any size stay exact; nested values become JSON text."""
+"""JSON Lines: one object a line; integers of any size are exact, nested values are JSON text."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class JsonlSource:
                 "input_empty", "the file holds no lines", where=str(path),
                 hint="Export it again, or leave it out.",
             )  # fmt: skip
-        if not rows:
+        if not rows or (faults and faults[0][0] == 0 and faults[0][3].lstrip().startswith("[")):
             raise self._no_objects(faults)
 
     def sample(self, rows: int) -> pa.Table:
@@ -95,7 +95,7 @@ class JsonlSource:
         line = faults[0][3][:60]
         return InputError(
             "input_unreadable",
-            f"not one of the first {len(faults)} lines is a JSON object; the first is {line!r}",
+            f"the file is not JSON Lines: its first line is {line!r}",
             where=str(self.path),
             hint="JSON Lines is wanted: one object {...} a line, no surrounding list. "
             "`jq -c '.[]' file.json > file.jsonl` turns a list into lines.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pyarrow as pa
@@ -56,7 +57,7 @@ class ParquetSource:
     def _open(self) -> pq.ParquetFile:
         return pq.ParquetFile(self.path, buffer_size=1 << 20, pre_buffer=False)
 
-    def _errors(self):  # type: ignore[no-untyped-def]
+    def _errors(self) -> AbstractContextManager[None]:
         return io_errors(self.path)
 
 

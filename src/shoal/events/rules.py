@@ -51,7 +51,7 @@ class Condition:
         text = as_text(column)
         if self.test == "missing":
             found = pc.is_null(text)
-            return _mask(found) == bool(self.value)
+            return _mask(found) if self.value else ~_mask(found)
         if self.test == "equals":
             return _mask(pc.equal(text, str(self.value)))
         if self.test == "one_of":

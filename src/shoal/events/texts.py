@@ -10,14 +10,14 @@ import json
 import re
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-Column = pa.Array | pa.ChunkedArray
+Column: TypeAlias = pa.Array | pa.ChunkedArray
 
 _WHITE: Final = " \t\r\n\x0b\x0c\u00a0\u3000\ufeff"
 _INTEGRAL: Final = r"^(-?\d+)\.0+$"
@@ -46,9 +46,7 @@ def as_text(column: Column, *, integral: bool = False) -> pa.Array:
     kind = array.type
     if pa.types.is_string(kind):
         text = _trimmed(array)
-    elif pa.types.is_null(kind):
-        return array.cast(pa.string())
-    elif pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+    elif pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         return array.cast(pa.string())
     elif pa.types.is_floating(kind):
         return _float_text(array)

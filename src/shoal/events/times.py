@@ -3,7 +3,8 @@
 Understood: timestamps and dates of Parquet; numbers since 1970 in seconds, milli-, micro- or
 nanoseconds (told by their size, for the ranges between 1990 and 2099 do not overlap); dates of
 eight digits; ISO 8601 with or without offset or the word UTC; the mapping's own formats. A time
-without offset is local to the mapping's zone; a bare date is 00:00; parts below a microsecond are cut.
+without offset is local to the mapping's zone; a bare date is 00:00; what is below a microsecond is
+cut off.
 """
 
 from __future__ import annotations
@@ -216,5 +217,3 @@ def _one_text(value: str) -> tuple[int, bool, bool]:
         return to_us(moment), False, False
     except OverflowError:
         return 0, False, True
-
-

@@ -72,9 +72,7 @@ def periods(
     """
     rows = queries.prepared(_before(queries.events_table(), _span_table()), rules)
     # The span is joined again, since preparing keeps the columns of events alone.
-    dated = rows.cross_join(_span_table().select("origin", "width")).mutate(
-        place=_.day - _.origin
-    )
+    dated = rows.cross_join(_span_table().select("origin", "width")).mutate(place=_.day - _.origin)
     binned = dated.mutate(
         period=(_.place - ((_.place % _.width) + _.width) % _.width) / _.width,
         bought=_.customer_id + "\x1f" + _.order_key,

@@ -2,9 +2,9 @@
 
 A feature is written once, as data, in three steps:
 
-    prepare   event -> columns                        `shoal.features.fold.prepared`
-    merge     Grain of Stats: add, min, max           events -> partials, partials + partials -> partials
-    finish    Summary of a grain -> Feature           partials -> one value a customer
+    prepare   event -> columns             `shoal.features.queries.prepared`
+    merge     Grain of Stats               events -> partials; partials + partials -> partials
+    finish    Summary of a grain, Feature  partials -> one value a customer
 
 Every `Stat` is an int64 and every merge is associative and commutative, so any split and order of
 the same events ends in bit-equal partials; floats appear in `finish` only. The expressions are Ibis
@@ -72,7 +72,7 @@ class Grain:
         keep_days: groups with a key `day` older than this many local days before the customer's
             latest event are dropped; None keeps all.
         derive: columns that `finish` adds to the merged partial before it is summed up.
-        refer: `finish` joins the reference of `item_id` (`shoal.features.reference`) to the partial.
+        refer: `finish` joins what `shoal.features.reference` knows of the `item_id`.
     """
 
     name: str

@@ -73,7 +73,7 @@ SUMMARIES: Final = (
     Summary("session_us_90d", "session", total(_.last_us - _.first_us, where=_RECENT)),
     Summary("session_depth_max_90d", "session", _.n.max(where=_RECENT), default=None),
     Summary("buying_sessions_90d", "session", total(1, where=_RECENT & (_.bought > 0))),
-    Summary("active_days_90d", "session", _.day.nunique(where=_RECENT)),
+    Summary("active_days_90d", "day", total(1, where=_RECENT)),
 )
 
 

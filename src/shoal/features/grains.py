@@ -119,7 +119,7 @@ GRAINS: Final = (
 )  # fmt: skip
 
 COARSER: Final = (
+    Coarser("day", "session", ("day",)),
     Coarser("channel", "touch", ("channel",)),
     Coarser("device", "touch", ("device",)),
-    Coarser("place", "touch", ("country", "region")),
 )

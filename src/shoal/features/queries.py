@@ -297,7 +297,7 @@ def finished(
 
 
 #: Grains whose summaries look at the clock.
-_TIMED: Final = frozenset({"session", "order"})
+_TIMED: Final = frozenset({"session", "day", "order"})
 
 
 def _typed(value: Any, kind: ValueType) -> Any:

@@ -77,17 +77,17 @@ class Vocabulary:
 
     names: tuple[tuple[str, str], ...]
     means: tuple[float, ...]
-    prior: float = 3.0
+    prior: float = 1.0
 
     @classmethod
     def of(
         cls,
         table: pa.Table,
         *,
-        facets: tuple[str, ...] = ("category", "channel", "device", "payment"),
+        facets: tuple[str, ...] = tuple(FACETS),
         most: int = 16,
         least_share: float = 0.01,
-        prior: float = 3.0,
+        prior: float = 1.0,
     ) -> Self:
         """The commonest names of each facet, at most `most`, each with `least_share` of events.
 

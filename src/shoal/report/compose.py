@@ -1,4 +1,4 @@
-"""From what the shop keeps (a segmentation's documents, counts of events) to a report's document."""
+"""From what a shop keeps (documents of segmentations, counts of events) to a report's document."""
 
 from __future__ import annotations
 
@@ -89,7 +89,9 @@ def weeks(table: pa.Table) -> dict[str, Week]:
     }
 
 
-def periods(table: pa.Table, first_day: int, last_day: int, *, has_money: bool) -> tuple[Period, ...]:
+def periods(
+    table: pa.Table, first_day: int, last_day: int, *, has_money: bool
+) -> tuple[Period, ...]:
     """Periods from the first whole one to the one that ends on the last day, quiet ones included.
 
     Args:

@@ -17,9 +17,10 @@ from typing import Any
 class Effect:
     """How one feature differs between a segment and everyone else who was placed.
 
-    `size` is the standardised mean difference (Cohen's d) after the preparation that clustering
-    used; `low` and `high` are its interval, where one was estimated. `inside` and `outside` are the
-    typical values in `unit`, in the segment and in the rest: medians, or means if `average`. `label` says in plain words what the feature measures.
+    `label` says in plain words what the feature measures. `size` is the standardised mean
+    difference (Cohen's d) after the preparation that clustering used; `low` and `high` are its
+    interval, where one was estimated. `inside` and `outside` are the typical values in `unit`, in
+    the segment and in the rest: medians, or means if `average`.
     """
 
     feature: str

@@ -13,7 +13,9 @@ NBSP: Final = "\u00a0"
 #: Currencies whose smallest unit is the whole unit (ISO 4217 exponent 0).
 _WHOLE: Final = frozenset({"JPY", "KRW", "VND", "CLP", "ISK", "UGX", "XAF", "XOF", "XPF"})
 
-_MONTHS: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_MONTHS: Final = (
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+)  # fmt: skip
 
 #: Shown where a value is not defined.
 MISSING: Final = "–"
@@ -94,9 +96,7 @@ class Numbers:
         """
         if value is None or not math.isfinite(value):
             return MISSING
-        steps = (
-            ((1e8, "亿"), (1e4, "万")) if self.lang == "zh" else ((1e9, "bn"), (1e6, "M"))
-        )
+        steps = ((1e8, "亿"), (1e4, "万")) if self.lang == "zh" else ((1e9, "bn"), (1e6, "M"))
         for step, name in steps:
             if abs(value) >= step:
                 scaled = value / step
@@ -120,7 +120,7 @@ class Numbers:
         )
         for step, name in steps:
             if abs(value) >= step:
-                return grouped(value / step, digits_for(value / step)) + name
+                return self.plain(value / step) + name
         return grouped(value)
 
     def plain(self, value: float | None) -> str:

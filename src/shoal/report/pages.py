@@ -14,8 +14,9 @@ from markupsafe import Markup, escape
 
 from shoal.report.document import ReportDocument
 from shoal.report.numbers import Numbers
-from shoal.report.sections import Plot, page
+from shoal.report.sections import page
 from shoal.report.texts import Texts
+from shoal.report.views import Plot
 from shoal.report.wording import Wording
 
 
@@ -28,13 +29,17 @@ def render(document: ReportDocument, lang: str = "en") -> str:
     texts = Texts(lang)
     wording = Wording(document, texts, Numbers(lang, document.currency))
     library, script = plotly_library(), _asset("report.js")
-    return _environment().get_template("report.html.j2").render(
-        page=page(wording),
-        t=texts,
-        library=Markup(library),
-        script=Markup(script),
-        style=Markup(_asset("report.css")),
-        policy=_policy(library, script),
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            page=page(wording),
+            t=texts,
+            library=Markup(library),
+            script=Markup(script),
+            style=Markup(_asset("report.css")),
+            policy=_policy(library, script),
+        )
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shoal.report.document import Effect, ReportDocument, Segment
-from shoal.report.figures import clean
+from shoal.report.names import clean
 from shoal.report.numbers import MISSING, Numbers
 from shoal.report.texts import Texts
 
@@ -143,20 +143,21 @@ class Wording:
         )
 
     def _concentration(self) -> list[str]:
-        total, crowd = 0.0, 0.0
+        total, crowd, count = 0.0, 0.0, 0
         ranked = sorted(self.document.segments, key=self.worth, reverse=True)
-        for count, segment in enumerate(ranked, start=1):
-            total, crowd = total + self.worth(segment), crowd + self.crowd(segment)
-            if total >= 0.5:
-                break
+        while total < 0.5 and count < len(ranked):
+            total, crowd = total + self.worth(ranked[count]), crowd + self.crowd(ranked[count])
+            count += 1
         # One segment is the sentence before; all of them say nothing.
-        if count == 1 or count > len(ranked) // 2:
+        if total < 0.5 or count == 1 or count > len(ranked) // 2:
             return []
         return [
             self.texts(
                 "found.concentrated",
                 count=self.numbers.count(count),
-                segments=self.texts.counted("segment", len(ranked), self.numbers.count(len(ranked))),
+                segments=self.texts.counted(
+                    "segment", len(ranked), self.numbers.count(len(ranked))
+                ),
                 what=self.what(),
                 customers=self.numbers.share(crowd),
             )
@@ -215,7 +216,7 @@ class Wording:
 
     def apart(self, segment: Segment, most: int = 4) -> list[tuple[str, str, str]]:
         """What sets a segment apart: (feature, how much in words, values), strongest first."""
-        said = []
+        said: list[tuple[str, str, str]] = []
         for effect in sorted(segment.effects, key=lambda one: -abs(one.size)):
             strength = self.strength(effect)
             if strength is None or len(said) == most:
@@ -242,9 +243,7 @@ class Wording:
             said.append(texts("caveat.apart"))
         days = (document.last - document.first).days + 1
         if days < _SHORT_DAYS:
-            said.append(
-                texts("caveat.short", days=texts.counted("day", days, numbers.count(days)))
-            )
+            said.append(texts("caveat.short", days=texts.counted("day", days, numbers.count(days))))
         small = [
             one
             for one in document.segments

@@ -7,7 +7,7 @@ the same as if nothing had happened.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 from shoal.domain.account import RowAccount
 from shoal.domain.errors import InputError, ShoalError
 from shoal.domain.time import Zone
-from shoal.events.clean import clean
-from shoal.events.reading import Source, discover, open_source
+from shoal.events.clean import Cleaned, clean
+from shoal.events.reading import RawChunk, Source, discover, open_source
 from shoal.ports import StateStore, UnitWriter, Warehouse
 from shoal.workflows import units
 from shoal.workflows.catch_up import VALUE_EVENT, catch_up
@@ -149,18 +149,28 @@ class _Ingest:
         """Clean and stage a source chunk by chunk; returns rows read and skipped."""
         read = skipped = seen = 0
         self.bar.start(Path(file).name, source.size_bytes, "bytes")
-        with ahead(source.chunks()) as chunks:
-            for chunk in chunks:
-                cleaned = clean(chunk, mapping, zone=self.zone, buckets=self.buckets, file=file)
+        # Reading, cleaning and writing are three threads' work; all three let others run meanwhile.
+        with (
+            ahead(source.chunks()) as chunks,
+            ahead(self._cleaned(chunks, mapping, file), depth=1) as ready,
+        ):
+            for cleaned, bytes_read in ready:
                 if cleaned.events.num_rows:
                     writer.append(cleaned.events)
                 quarantined.append(cleaned.quarantined)
                 read += cleaned.read
                 skipped += cleaned.skipped
-                self.bar.advance(chunk.bytes_read - seen)
-                seen = chunk.bytes_read
+                self.bar.advance(bytes_read - seen)
+                seen = bytes_read
         self.bar.done()
         return read, skipped
+
+    def _cleaned(
+        self, chunks: Iterator[RawChunk], mapping: SourceMapping, file: str
+    ) -> Iterator[tuple[Cleaned, int]]:
+        for chunk in chunks:
+            cleaned = clean(chunk, mapping, zone=self.zone, buckets=self.buckets, file=file)
+            yield cleaned, chunk.bytes_read
 
 
 def commit(warehouse: Warehouse, store: StateStore, writer: UnitWriter, unit: Unit) -> None:

@@ -148,7 +148,11 @@ class _Gathered:
         has_money = bool(totals["currencies"])
         week = compose.weeks(
             activity.hours_of_week(
-                engine, events, rules, as_of, self.main.members.select(["customer_id", "segment_id"])
+                engine,
+                events,
+                rules,
+                as_of,
+                self.main.members.select(["customer_id", "segment_id"]),
             )
         )
         everyone = self._segments(self.main, week, has_money)

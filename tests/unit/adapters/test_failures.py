@@ -49,10 +49,11 @@ def test_failures_of_a_store_are_told(
 
 
 def test_what_cannot_be_read_is_damaged_only_where_said() -> None:
-    with pytest.raises(OperationError, match="the log cannot be read: bad magic") as caught:
-        with translated("/shop", damaged="the log"):
-            raise ValueError("bad magic\nand more")
+    with pytest.raises(OperationError) as caught, translated("/shop", damaged="the log"):
+        raise ValueError("\x1b[31mbad magic\x1b[0m\nand more")
     assert caught.value.code == "shop_damaged"
+    assert caught.value.message == "the log cannot be read: bad magic"
+    assert caught.value.hint.endswith("or make a new shop and ingest the sources again.")
     with pytest.raises(ValueError, match="bad magic"), translated("/shop"):
         raise ValueError("bad magic")
     with (

@@ -41,7 +41,7 @@ def segment(place: int, count: int, *, money: bool = True, categories: bool = Tr
         customers=customers,
         orders=customers * (place + 2),
         revenue=customers * 31.5 * (1 + (place * 7 % 5)) if money else None,
-        effects=effects(place),
+        effects=tuple(one for one in effects(place) if money or one.unit != "currency"),
         categories=(
             Preference("Home/Kitchen", 0.42, 0.18),
             Preference("Garden", 0.21, 0.24),
@@ -57,7 +57,10 @@ def segment(place: int, count: int, *, money: bool = True, categories: bool = Tr
         exemplars=tuple(
             Exemplar(
                 f"c{10_000 + place * 10 + number}",
-                (Fact("Orders placed", "orders", 6.0), Fact("Days since the last order", "days", 9.3)),
+                (
+                    Fact("Orders placed", "orders", 6.0),
+                    Fact("Days since the last order", "days", 9.3),
+                ),
             )
             for number in range(3)
         ),
@@ -71,7 +74,8 @@ def effects(place: int) -> tuple[Effect, ...]:
         ("recency_days", "Days since the last order", "days", 8.4, 61.25),
         ("net_revenue", "Net revenue", "currency", 812.4, 96.0),
         ("night_share", "Share of events at night", "share", 0.31, 0.08),
-        ("session_minutes", "Median length of a session, from its first to its last event", "minutes", 14.2, 6.1),
+        ("session_minutes", "Median length of a session, from its first event to its last",
+         "minutes", 14.2, 6.1),
         ("unit_price_mean", "Mean price of a unit bought", "currency", 23.9, 24.0),
         ("entropy", "Spread over categories", "nats", 1.42, 1.2),
         ("refund_share", "Share of revenue refunded", "share", 0.004, 0.05),
@@ -100,9 +104,7 @@ def document(
     )
     if not hours:
         parts = tuple(replace(one, hours=()) for one in parts)
-    unknown = Segment(
-        "new", "Too little known", tier, tier, tier * 11.0 if money else None
-    )
+    unknown = Segment("new", "Too little known", tier, tier, tier * 11.0 if money else None)
     everyone = (*parts, unknown)
     customers = sum(one.customers for one in everyone)
     revenue = sum(one.revenue or 0.0 for one in everyone) if money else None
@@ -150,12 +152,20 @@ def _grid(money: bool) -> Grid:
     cells = tuple(
         GridCell(
             recency, frequency, 40 * recency * frequency + 100 * (6 - recency),
-            3100.5 * recency * frequency**2 if money else None, "Champions" if recency + frequency > 8 else "Others",
+            3100.5 * recency * frequency**2 if money else None,
+            "Champions" if recency + frequency > 8 else "Others",
         )
         for recency in range(1, 6)
         for frequency in range(1, 6)
     )  # fmt: skip
-    named = Segment("r01", "Champions", 900, 5000, 91_000.0 if money else None, rule="Recency 4 or 5 and the rest 4 or 5")
+    named = Segment(
+        "r01",
+        "Champions",
+        900,
+        5000,
+        91_000.0 if money else None,
+        rule="Recency 4 or 5 and the rest 4 or 5",
+    )
     return Grid("rfm-0001", cells, (named,))
 
 
@@ -167,7 +177,9 @@ def _choice(chosen: int) -> Choice:
         )
         for k in range(4, 13)
     )  # fmt: skip
-    reason = "The smallest number within one standard error of the best at foretelling the next 28 days."
+    reason = (
+        "The smallest number within one standard error of the best at foretelling the next 28 days."
+    )
     return Choice("next_period", min(max(chosen, 4), 12), candidates, reason, 28)
 
 
@@ -192,7 +204,10 @@ def hostile() -> ReportDocument:
         segment_id=bad,
         name=bad,
         effects=(Effect(bad, bad, bad, 2.0, 1.0, 0.5), *plain.segments[0].effects),
-        categories=(Preference(bad, 0.4, 0.1), Preference('<a href="http://x.example">x</a>', 0.3, 0.1)),
+        categories=(
+            Preference(bad, 0.4, 0.1),
+            Preference('<a href="http://x.example">x</a>', 0.3, 0.1),
+        ),
         exemplars=(Exemplar(bad, (Fact(bad, bad, 1.0),)), Exemplar(long)),
     )
     second = replace(plain.segments[1], name=long, categories=(Preference(long, 0.2, 0.1),))

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.shops import COLUMNS, Shop, purchase, write_csv
 
 from shoal.domain.errors import UsageError
 from shoal.events.mapping import SourceMapping, read_mapping
 from shoal.events.presets import load
-from tests.shops import COLUMNS, Shop, purchase, write_csv
 
 #: A kind that the mapping does not know at first.
 LINES = [

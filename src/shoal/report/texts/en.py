@@ -65,7 +65,8 @@ EN: Final[Mapping[str, str]] = {
         "The busiest segment is {name}: {customers} of customers, {value} of all {orders}."
     ),
     "found.concentrated": (
-        "{count} of the {segments} bring at least half of all {what}, with {customers} of customers."
+        "{count} of the {segments} bring at least half of all {what}, "
+        "with {customers} of customers."
     ),
     "found.largest": "The largest segment is {name}, with {customers} of customers.",
     "found.single": "There is one segment only: nothing here tells these customers apart.",
@@ -178,11 +179,13 @@ EN: Final[Mapping[str, str]] = {
     "tier.name": "Too little known",
     "tier.text": (
         "{customers} ({share}) have fewer than {minimum} and are not placed. "
-        "Whatever segment they were put in would be a guess; they join one when they have done more."
+        "Whatever segment they were put in would be a guess; "
+        "they join one when they have done more."
     ),
     "tier.text_unknown": (
-        "{customers} ({share}) have done too little to be placed. Whatever segment they were put in "
-        "would be a guess; they join one when they have done more."
+        "{customers} ({share}) have done too little to be placed. "
+        "Whatever segment they were put in would be a guess; "
+        "they join one when they have done more."
     ),
     "tier.value": "They bring {revenue} ({share} of net revenue).",
     "tier.value_orders": "They bring {orders} {what} ({share}).",
@@ -190,14 +193,14 @@ EN: Final[Mapping[str, str]] = {
     # rfm
     "grid.title": "Recency and frequency",
     "grid.lead_money": (
-        "The usual RFM grid, made by rules and kept beside the segments above. Each customer gets a "
-        "score from 1 to 5 for how recently they bought, and one for how often and how much; "
-        "5 is best."
+        "The usual RFM grid, made by rules and kept beside the segments above. "
+        "Each customer gets a score from 1 to 5 for how recently they bought, "
+        "and one for how often and how much; 5 is best."
     ),
     "grid.lead_orders": (
-        "The usual grid of recency and frequency, made by rules and kept beside the segments above. "
-        "Each customer gets a score from 1 to 5 for how recently and one for how often they acted; "
-        "5 is best."
+        "The usual grid of recency and frequency, made by rules and kept beside the segments "
+        "above. Each customer gets a score from 1 to 5 for how recently "
+        "and one for how often they acted; 5 is best."
     ),
     "grid.customers": "Customers",
     "grid.revenue": "Net revenue",
@@ -251,7 +254,9 @@ EN: Final[Mapping[str, str]] = {
     ),
     "data.guests": "{events} belong to nobody known (guests); they are stored but no customer’s.",
     **{f"reason.{code}": meaning for code, meaning in REASONS.items()},
-    "reason.other": "No explanation is on file for this code; `shoal quarantine SHOP` shows examples.",
+    "reason.other": (
+        "No explanation is on file for this code; `shoal quarantine SHOP` shows examples."
+    ),
     # made
     "made.title": "How this was made",
     "made.version": "Shoal version",
@@ -270,7 +275,8 @@ EN: Final[Mapping[str, str]] = {
     "choice.title": "Why this number of segments",
     "choice.axis_k": "Number of segments",
     "choice.alt": (
-        "Line chart for each number of segments tried, from {low} to {high}: {what}. {k} was chosen."
+        "Line chart for each number of segments tried, from {low} to {high}: {what}. "
+        "{k} was chosen."
     ),
     "choice.next_period": "Share of the next {days} foretold",
     "choice.stability": "Stability over resamples (adjusted Rand index)",
@@ -302,11 +308,14 @@ EN: Final[Mapping[str, str]] = {
         "construction. The sizes of the differences rank features; they are not tests."
     ),
     "caveat.short": (
-        "The events span only {days}. Habits that take longer to show, such as seasons, are not in it."
+        "The events span only {days}. "
+        "Habits that take longer to show, such as seasons, are not in it."
     ),
     "caveat.small": "Some segments are small ({names}); their figures are rough.",
     "caveat.money": "The events carry no prices, so nothing here speaks of money.",
-    "caveat.currency": "The events state no currency; amounts are in whatever unit the source used.",
+    "caveat.currency": (
+        "The events state no currency; amounts are in whatever unit the source used."
+    ),
     "caveat.left_out": "Amounts in other currencies than {currency} are left out: {others}.",
     "caveat.mixed": (
         "The prices are in several currencies ({others}) and were added as if they were one. "
@@ -319,8 +328,8 @@ EN: Final[Mapping[str, str]] = {
         "customers, these included."
     ),
     "caveat.revenue": (
-        "Net revenue is price times quantity, less discounts and refunds, without tax and shipping. "
-        "It is not profit."
+        "Net revenue is price times quantity, less discounts and refunds, "
+        "without tax and shipping. It is not profit."
     ),
     "weekday.0": "Monday",
     "weekday.1": "Tuesday",

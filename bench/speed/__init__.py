@@ -1,0 +1,1 @@
+"""What Shoal costs, measured beside its peers: `python -m bench.speed [--quick]`."""

@@ -1,0 +1,37 @@
+"""Texts that come from data, made fit to show: short, and unable to disturb what is around them."""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+from typing import Final
+
+#: What a name may not hold: it would turn the text around it.
+_TURNING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
+
+
+def clean(text: str, limit: int = 60) -> str:
+    """A text from data made fit to show: no control or direction marks, at most `limit` characters.
+
+    >>> clean("a\\x00b\\u202ec"), clean("x" * 100, 5)
+    ('a b c', 'xxxx…')
+    """
+    # Cut before looking at characters: a name may be megabytes long.
+    head = text[: 4 * limit]
+    shown = "".join(
+        " " if mark in _TURNING or unicodedata.category(mark) in {"Cc", "Cs"} else mark
+        for mark in head
+    )
+    shown = " ".join(shown.split())
+    if len(shown) > limit or len(head) < len(text):
+        shown = shown[: limit - 1].rstrip() + "…"
+    return shown or "–"
+
+
+def label(text: str, limit: int = 48) -> str:
+    """A text from data for Plotly, which reads a subset of HTML in its labels.
+
+    >>> label("<b>a</b> & b")
+    '&lt;b&gt;a&lt;/b&gt; &amp; b'
+    """
+    return html.escape(clean(text, limit), quote=False)

@@ -1,0 +1,156 @@
+"""The sections on the data and on how the report was made."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from shoal.report import figures
+from shoal.report.document import Candidate, Choice
+from shoal.report.names import clean
+from shoal.report.numbers import MISSING
+from shoal.report.views import Plot, Table
+from shoal.report.wording import Wording
+
+
+def local(wording: Wording, moment: datetime) -> datetime:
+    """The moment in the shop's time zone."""
+    return moment.astimezone(ZoneInfo(wording.document.provenance.time_zone))
+
+
+def parameters(wording: Wording) -> list[tuple[str, str]]:
+    """Every parameter of the segmentation, by name."""
+    known = wording.document.provenance.parameters
+    return [(clean(str(name), 80), clean(_shown(known[name]), 300)) for name in sorted(known)]
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def rows(wording: Wording) -> Table:
+    rows, texts, numbers = wording.document.rows, wording.texts, wording.numbers
+    lines = [
+        [texts(f"data.{what}"), numbers.count(count), numbers.share(count / (rows.read or 1))]
+        for what, count in (
+            ("stored", rows.stored),
+            ("duplicate", rows.duplicate),
+            ("conflicting", rows.conflicting),
+            ("quarantined", rows.quarantined),
+            ("skipped", rows.skipped),
+            ("read", rows.read),
+        )
+    ]
+    columns = [texts("data.col.outcome"), texts("data.col.rows"), texts("data.col.share")]
+    return Table(columns, lines)
+
+
+def files(wording: Wording) -> str:
+    files = wording.document.rows.files
+    if not files:
+        return ""
+    shown = wording.texts.counted("file", files, wording.numbers.count(files))
+    return wording.texts("data.files", files=shown)
+
+
+def reasons(wording: Wording) -> Table:
+    rows, texts, numbers = wording.document.rows, wording.texts, wording.numbers
+    lines = []
+    for code, count in sorted(rows.reasons.items(), key=lambda pair: (-pair[1], pair[0])):
+        key = f"reason.{code}"
+        meaning = texts(key) if texts.known(key) else texts("reason.other")
+        lines.append([clean(code), meaning, numbers.count(count)])
+    columns = [texts("data.col.reason"), texts("data.col.meaning"), texts("data.col.rows")]
+    return Table(columns, lines, text_columns=frozenset({0, 1}))
+
+
+def guests(wording: Wording) -> str:
+    guests = wording.document.guest_events
+    if not guests:
+        return ""
+    events = wording.texts.counted("event", guests, wording.numbers.count(guests))
+    return wording.texts("data.guests", events=events)
+
+
+def facts(wording: Wording) -> list[tuple[str, str]]:
+    document, texts, numbers = wording.document, wording.texts, wording.numbers
+    made = document.provenance
+    zone = f" ({made.time_zone})"
+    currency = document.currency
+    if not document.has_money:
+        currency = texts("made.currency_none")
+    elif not currency:
+        currency = texts("made.currency_unknown")
+    facts = [
+        (texts("made.version"), made.shoal_version),
+        (texts("made.at"), numbers.moment(made.made_at.astimezone(UTC)) + " UTC"),
+        (
+            texts("made.period"),
+            texts(
+                "page.period", first=numbers.day(document.first), last=numbers.day(document.last)
+            ),
+        ),
+        (texts("made.as_of"), numbers.moment(local(wording, made.as_of)) + zone),
+        (texts("made.zone"), made.time_zone),
+        (texts("made.currency"), currency),
+        (texts("made.value_event"), clean(document.value_event)),
+        (texts("made.table"), numbers.count(made.table_version)),
+        (texts("made.catalog"), made.catalog_fingerprint or MISSING),
+    ]
+    for identity, title in made.segmentations:
+        facts.append((clean(title, 80), clean(identity, 80)))
+    return [*facts, (texts("made.seed"), MISSING if made.seed is None else str(made.seed))]
+
+
+def choice_reason(wording: Wording) -> str:
+    choice = wording.document.choice
+    if choice is None:
+        return ""
+    return (
+        clean(choice.reason, 600)
+        if choice.reason
+        else (wording.texts("choice.told") if choice.rule == "told" else "")
+    )
+
+
+def choice(wording: Wording, choice: Choice) -> Plot | None:
+    texts, numbers = wording.texts, wording.numbers
+    next_period = choice.rule == "next_period"
+
+    def score(one: Candidate) -> float | None:
+        return one.score if next_period else one.stability
+
+    tried = [one for one in choice.candidates if score(one) is not None]
+    if len(tried) < 2:
+        return None
+    days = choice.horizon_days or 0
+    measure = (
+        texts("choice.next_period", days=texts.counted("day", days, numbers.count(days)))
+        if next_period
+        else texts("choice.stability")
+    )
+    rows = []
+    for one in choice.candidates:
+        note = texts("col.chosen") if one.k == choice.chosen else one.note
+        rows.append(
+            [
+                str(one.k), _decimal(wording, one.score), _decimal(wording, one.spread),
+                _decimal(wording, one.stability), numbers.share(one.smallest), clean(note, 200),
+            ]
+        )  # fmt: skip
+    columns = [
+        texts(f"col.{what}") for what in ("k", "score", "spread", "stability", "smallest", "note")
+    ]
+    return Plot(
+        key="choice",
+        title=measure,
+        figure=figures.choice(choice, measure, texts),
+        alt=texts("choice.alt", low=tried[0].k, high=tried[-1].k, what=measure, k=choice.chosen),
+        table=Table(columns, rows, text_columns=frozenset({5})),
+    )
+
+
+def _decimal(wording: Wording, value: float | None) -> str:
+    return MISSING if value is None else f"{value:.3f}"

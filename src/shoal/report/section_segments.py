@@ -1,0 +1,237 @@
+"""The sections on segments: all at a glance, each one, and the tier of the too little known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shoal.report import figures
+from shoal.report.document import Exemplar, Preference, Segment
+from shoal.report.names import clean
+from shoal.report.numbers import MISSING
+from shoal.report.views import Plot, Profile, Table, Tier
+from shoal.report.wording import Wording
+
+
+def _everyone(wording: Wording) -> tuple[Segment, ...]:
+    document = wording.document
+    return (*document.segments, *((document.tier,) if document.tier else ()))
+
+
+def shares(wording: Wording) -> Plot:
+    document, texts, numbers = wording.document, wording.texts, wording.numbers
+    worth = texts("series.revenue") if document.has_money else wording.value_events_title()
+    top = max(_everyone(wording), key=wording.worth)
+    segments = texts.counted("segment", len(document.segments), str(len(document.segments)))
+    return Plot(
+        key="shares",
+        title=texts("segments.figure", what=wording.what()),
+        figure=figures.shares(document, worth, texts, numbers),
+        alt=texts(
+            "segments.alt",
+            segments=segments,
+            what=wording.what(),
+            value=numbers.share(wording.worth(top)),
+            name=wording.name(top),
+        ),
+        table=table(wording),
+    )
+
+
+def table(wording: Wording) -> Table:
+    document, texts, numbers = wording.document, wording.texts, wording.numbers
+    columns = [texts("col.segment"), texts("col.customers"), texts("col.customer_share")]
+    if document.has_money:
+        columns += [
+            texts("col.revenue"), texts("col.revenue_share"), texts("col.revenue_per_customer"),
+        ]  # fmt: skip
+    else:
+        columns += [
+            wording.value_events_title(),
+            texts("col.value_share", what=wording.what()),
+            texts("col.orders_per_customer"),
+        ]
+    rows = []
+    for one in _everyone(wording):
+        whole = one.revenue if document.has_money else one.orders
+        each = (whole or 0) / one.customers if one.customers else None
+        rows.append(
+            [
+                clean(one.name, 80),
+                numbers.count(one.customers),
+                numbers.share(wording.crowd(one)),
+                numbers.money(whole) if document.has_money else numbers.count(whole),
+                numbers.share(wording.worth(one)),
+                numbers.money(each) if document.has_money else numbers.plain(each),
+            ]
+        )
+    links = [_anchor(place) for place in range(len(document.segments))]
+    return Table(columns, rows, links=[*links, *(["tier"] if document.tier else [])])
+
+
+def _anchor(place: int) -> str:
+    # Never from an id or a name: those come from data.
+    return f"segment-{place + 1}"
+
+
+# -- one segment ------------------------------------------------------------------------------
+
+
+def profile(wording: Wording, segment: Segment) -> Profile:
+    place = wording.document.segments.index(segment)
+    plots = [
+        _effects_plot(wording, segment, f"effects-{place}"),
+        _preferences_plot(
+            wording, segment, segment.categories, "categories", f"categories-{place}"
+        ),
+        _preferences_plot(wording, segment, segment.brands, "brands", f"brands-{place}"),
+        _hours_plot(wording, segment, f"hours-{place}"),
+        _weekdays_plot(wording, segment, f"weekdays-{place}"),
+    ]
+    return Profile(
+        anchor=_anchor(place),
+        segment_id=clean(segment.segment_id, 40),
+        name=clean(segment.name, 120),
+        line=wording.line(segment),
+        apart=wording.apart(segment),
+        plots=[plot for plot in plots if plot is not None],
+        exemplars=_exemplars(wording, segment.exemplars) if segment.exemplars else None,
+    )
+
+
+def _effects_plot(wording: Wording, segment: Segment, key: str) -> Plot | None:
+    texts, numbers = wording.texts, wording.numbers
+    items = sorted(segment.effects, key=lambda one: -abs(one.size))[:8]
+    if not items:
+        return None
+    columns = [texts("col.feature"), texts("col.inside"), texts("col.outside"), texts("col.size")]
+    intervals = any(one.low is not None for one in items)
+    rows = []
+    for one in items:
+        row = [
+            clean(one.label, 120), wording.value(one.unit, one.inside),
+            wording.value(one.unit, one.outside), numbers.signed(one.size),
+        ]  # fmt: skip
+        if intervals:
+            row.append(f"{numbers.signed(one.low)} … {numbers.signed(one.high)}")
+        rows.append(row)
+    return Plot(
+        key=key,
+        title=texts("profile.effects"),
+        figure=figures.effects(items, texts, numbers),
+        alt=texts(
+            "profile.effects_alt",
+            name=wording.name(segment),
+            label=clean(items[0].label, 120),
+            size=numbers.signed(items[0].size),
+        ),
+        table=Table([*columns, *([texts("col.interval")] if intervals else [])], rows),
+    )
+
+
+def _preferences_plot(
+    wording: Wording, segment: Segment, items: Sequence[Preference], what: str, key: str
+) -> Plot | None:
+    texts, numbers = wording.texts, wording.numbers
+    items = items[:6]
+    if not items:
+        return None
+    noun = "col.category" if what == "categories" else "col.brand"
+    rows = [
+        [clean(one.label, 120), numbers.share(one.inside), numbers.share(one.outside)]
+        for one in items
+    ]
+    return Plot(
+        key=key,
+        title=texts(f"profile.{what}"),
+        figure=figures.preferences(items, texts, numbers),
+        alt=texts(
+            f"profile.{what}_alt",
+            name=wording.name(segment),
+            label=clean(items[0].label),
+            inside=numbers.share(items[0].inside),
+        ),
+        table=Table([texts(noun), texts("col.inside"), texts("col.outside")], rows),
+        note=texts("profile.first_note"),
+    )
+
+
+def _hours_plot(wording: Wording, segment: Segment, key: str) -> Plot | None:
+    document, texts, numbers = wording.document, wording.texts, wording.numbers
+    if not segment.hours or not document.hours:
+        return None
+    rows = [
+        [f"{hour:02d}:00", numbers.share(segment.hours[hour]), numbers.share(document.hours[hour])]
+        for hour in range(24)
+    ]
+    return Plot(
+        key=key,
+        title=texts("profile.hours"),
+        figure=figures.hours(segment.hours, document.hours, document.provenance.time_zone, texts),
+        alt=texts(
+            "profile.hours_alt",
+            name=wording.name(segment),
+            peak=max(range(24), key=segment.hours.__getitem__),
+        ),
+        table=Table([texts("col.hour"), texts("col.inside"), texts("col.overall")], rows),
+    )
+
+
+def _weekdays_plot(wording: Wording, segment: Segment, key: str) -> Plot | None:
+    document, texts, numbers = wording.document, wording.texts, wording.numbers
+    if not segment.weekdays or not document.weekdays:
+        return None
+    rows = [
+        [
+            texts(f"weekday.{day}"),
+            numbers.share(segment.weekdays[day]),
+            numbers.share(document.weekdays[day]),
+        ]
+        for day in range(7)
+    ]
+    return Plot(
+        key=key,
+        title=texts("profile.weekdays"),
+        figure=figures.weekdays(segment.weekdays, document.weekdays, texts),
+        alt=texts(
+            "profile.weekdays_alt",
+            name=wording.name(segment),
+            peak=texts(f"weekday.{max(range(7), key=segment.weekdays.__getitem__)}"),
+        ),
+        table=Table([texts("col.weekday"), texts("col.inside"), texts("col.overall")], rows),
+    )
+
+
+def _exemplars(wording: Wording, exemplars: Sequence[Exemplar]) -> Table:
+    labels = list(dict.fromkeys(fact.label for one in exemplars for fact in one.facts))[:5]
+    rows = []
+    for one in exemplars[:5]:
+        known = {fact.label: wording.value(fact.unit, fact.value) for fact in one.facts}
+        cells = [known.get(name, MISSING) for name in labels]
+        rows.append([clean(one.customer_id, 40), *cells])
+    columns = [wording.texts("col.customer"), *(clean(name, 60) for name in labels)]
+    return Table(columns, rows)
+
+
+def tier(wording: Wording) -> Tier | None:
+    document, texts, numbers = wording.document, wording.texts, wording.numbers
+    tier = document.tier
+    if tier is None or not tier.customers:
+        return None
+    customers = texts.counted("customer", tier.customers, numbers.count(tier.customers))
+    share = numbers.share(wording.crowd(tier))
+    if document.tier_minimum is None:
+        text = texts("tier.text_unknown", customers=customers, share=share)
+    else:
+        least = texts.counted("event", document.tier_minimum, numbers.count(document.tier_minimum))
+        text = texts("tier.text", customers=customers, share=share, minimum=least)
+    worth = numbers.share(wording.worth(tier))
+    if document.has_money:
+        value = texts("tier.value", revenue=numbers.money(tier.revenue), share=worth)
+    else:
+        value = texts(
+            "tier.value_orders",
+            orders=numbers.count(tier.orders),
+            what=wording.value_events(),
+            share=worth,
+        )
+    return Tier(text, value)

@@ -1,0 +1,104 @@
+"""The sections on the shop as a whole: the RFM grid and activity over time."""
+
+from __future__ import annotations
+
+from shoal.report import figures
+from shoal.report.document import Grid
+from shoal.report.names import clean
+from shoal.report.numbers import MISSING
+from shoal.report.views import Plot, Table
+from shoal.report.wording import Wording
+
+
+def grid_plots(wording: Wording, grid: Grid) -> list[Plot]:
+    document, texts, numbers = wording.document, wording.texts, wording.numbers
+    if not grid.cells:
+        return []
+    vertical = texts("grid.frequency_money" if document.has_money else "grid.frequency_orders")
+    counts = [float(cell.customers) for cell in grid.cells]
+    panels = [("customers", counts, [numbers.short_count(one) for one in counts], numbers.count)]
+    if document.has_money:
+        amounts = [cell.revenue or 0.0 for cell in grid.cells]
+        # The currency stands in the title, not in 25 cells.
+        panels.append(
+            ("revenue", amounts, [numbers.short_count(one) for one in amounts], numbers.money)
+        )
+    plots = []
+    for what, values, shown, exact in panels:
+        best = max(range(len(values)), key=values.__getitem__)
+        unit = f" ({document.currency})" if what == "revenue" and document.currency else ""
+        table = Table(
+            [texts("col.recency"), vertical, texts("col.segment"), texts(f"grid.{what}")],
+            [
+                [str(cell.recency), str(cell.frequency), clean(cell.name), exact(value)]
+                for cell, value in zip(grid.cells, values, strict=True)
+            ],
+            text_columns=frozenset({2}),
+        )
+        plots.append(
+            Plot(
+                key=f"grid-{what}",
+                title=texts(f"grid.{what}") + unit,
+                figure=figures.grid(grid, values, shown, vertical, texts),
+                alt=texts(
+                    f"grid.{what}_alt",
+                    n=exact(values[best]),
+                    r=grid.cells[best].recency,
+                    f=grid.cells[best].frequency,
+                ),
+                table=table,
+            )
+        )
+    return plots
+
+
+def grid_table(wording: Wording, grid: Grid) -> Table | None:
+    document, texts, numbers = wording.document, wording.texts, wording.numbers
+    if not grid.segments:
+        return None
+    rows = []
+    for one in grid.segments:
+        worth = numbers.money(one.revenue) if document.has_money else numbers.count(one.orders)
+        rows.append(
+            [
+                clean(one.name, 60), clean(one.rule, 200) if one.rule else MISSING,
+                numbers.count(one.customers), numbers.share(wording.crowd(one)), worth,
+                numbers.share(wording.worth(one)),
+            ]
+        )  # fmt: skip
+    what = texts("col.revenue") if document.has_money else wording.value_events_title()
+    columns = [
+        texts("col.segment"), texts("grid.rule"), texts("col.customers"),
+        texts("col.customer_share"), what, texts("col.value_share", what=wording.what()),
+    ]  # fmt: skip
+    return Table(columns, rows, text_columns=frozenset({0, 1}))
+
+
+def activity(wording: Wording) -> Plot:
+    document, texts, numbers = wording.document, wording.texts, wording.numbers
+    periods = document.activity
+    panels: list[tuple[str, list[float]]] = [
+        (texts("activity.customers"), [float(one.customers) for one in periods]),
+        (wording.value_events_title(), [float(one.orders) for one in periods]),
+    ]
+    if document.has_money:
+        unit = f" ({document.currency})" if document.currency else ""
+        panels.append((texts("activity.revenue") + unit, [one.revenue or 0.0 for one in periods]))
+    title, values = panels[-1]
+    best = max(range(len(values)), key=values.__getitem__)
+    rows = [
+        [numbers.day(one.start), *(numbers.count(values[place]) for _, values in panels)]
+        for place, one in enumerate(periods)
+    ]
+    return Plot(
+        key="activity",
+        title="",
+        figure=figures.activity(periods, panels, numbers),
+        alt=texts(
+            "activity.alt",
+            what=title,
+            peak=numbers.count(values[best]),
+            day=numbers.day(periods[best].start),
+        ),
+        table=Table([texts("col.from"), *(name for name, _ in panels)], rows),
+    )

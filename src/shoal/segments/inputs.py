@@ -1,0 +1,72 @@
+"""What the learned segments are made from: catalog features and tastes, by theme, with weights.
+
+Each theme has the same say whatever its number of columns (`GroupBalance`), except for the weights
+below. Tuned on seeds 0 to 4 of the simulated world `steady`: tastes in categories count double;
+how much somebody buys is one theme among many, because RFM beside it tells that already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import pyarrow as pa
+
+from shoal.features.algebra import Feature
+from shoal.features.matrix import Column, numeric_columns
+from shoal.features.prepare import MEDIAN
+from shoal.features.tastes import Vocabulary
+
+#: Everything about how much, how often and how recently.
+VOLUME: Final = "volume"
+
+#: Features that tell how somebody shops, by theme.
+STYLE: Final[Mapping[str, tuple[str, ...]]] = {
+    "discount": ("discounted_order_share", "discount_share", "coupon_share"),
+    "refund": ("refund_rate", "refund_share"),
+    "funnel": (
+        "cart_per_view", "purchase_per_cart", "purchase_per_view", "cart_remove_rate",
+        "buying_session_share_90d", "session_depth_90d", "search_share", "favourite_share",
+    ),
+    "hours": ("night_share", "morning_share", "afternoon_share", "evening_share"),
+    "week": ("weekend_share",),
+    "basket": ("basket_units_mean", "basket_lines_mean"),
+    "price": ("unit_price_mean", "price_level", "price_level_bought"),
+    "review": ("review_rate",),
+    "repeat": ("repeat_line_share", "repeat_item_share"),
+    "breadth": ("category_entropy", "top_category_share", "brand_entropy", "top_brand_share"),
+}  # fmt: skip
+
+#: How many times the say of a theme counts; 1 where not named.
+WEIGHTS: Final[Mapping[str, float]] = {"tastes:category": 2.0}
+
+#: Events' worth of the shop's mean that a customer's tastes start with.
+TASTE_PRIOR_EVENTS: Final = 1.0
+
+_THEME: Final = {name: theme for theme, names in STYLE.items() for name in names}
+#: What the shop does to customers, or what only a part of them was asked, makes no segment.
+_LEFT_OUT: Final = frozenset({"profile"})
+
+
+def inputs(
+    features: pa.Table, catalog: Iterable[Feature], vocabulary: Vocabulary
+) -> list[Column]:
+    """The columns to cluster on that a features table has, each in its theme."""
+    found = [
+        Column(one.name, _THEME.get(one.name, VOLUME), one.missing)
+        for one in numeric_columns(features, catalog)
+        if one.group not in _LEFT_OUT
+    ]
+    for column, (facet, _) in zip(vocabulary.columns, vocabulary.names, strict=True):
+        # Brands are too many and too thin to cluster on; they are kept for the profiles.
+        if facet != "brand":
+            found.append(Column(column, f"tastes:{facet}", MEDIAN))
+    return found
+
+
+def with_tastes(features: pa.Table, counts: pa.Table, vocabulary: Vocabulary) -> pa.Table:
+    """The features with one column more a name of the vocabulary."""
+    shares = vocabulary.shares(features["customer_id"], counts)
+    for name, values in zip(vocabulary.columns, shares.T, strict=True):
+        features = features.append_column(name, pa.array(values))
+    return features

@@ -1,0 +1,468 @@
+"""Form segments: features at a moment, k-means and RFM beside it, artefacts, memberships, pointers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shoal import __version__
+from shoal.config import SegmentConfig
+from shoal.domain.errors import InputError, UsageError
+from shoal.domain.segment import TIER_NEW, Text
+from shoal.domain.time import Clock, Zone, from_us, iso, system_clock, to_us
+from shoal.features.fold import Fold
+from shoal.features.snapshot import latest_moment, snapshot_table
+from shoal.features.tastes import Vocabulary, counts_at
+from shoal.ports import Registry, StateStore, Warehouse
+from shoal.segments import artefact
+from shoal.segments.base import (
+    CUSTOMER,
+    EVENTS,
+    NET_REVENUE,
+    ORDERS,
+    Segmenter,
+    Weights,
+    column,
+)
+from shoal.segments.choose import Choice, Future, choose, told
+from shoal.segments.clustered import ClusterSegmenter
+from shoal.segments.inputs import TASTE_PRIOR_EVENTS, WEIGHTS, inputs, with_tastes
+from shoal.segments.clustered import Preparation
+from shoal.segments.naming import name_all, summary
+from shoal.segments.picture import grid_document, map_document
+from shoal.segments.profile import Placed, profiles
+from shoal.segments.rules import NAMES, Rfm, rule_in_words
+from shoal.segments.rules_sql import segment_sql
+from shoal.segments.wording import describe
+from shoal.workflows import reference
+from shoal.workflows.progress import NoProgress, Progress
+
+SCHEMA: Final = "shoal.segment/1"
+METHODS: Final = ("kmeans", "rfm")
+
+#: The period that segments have to foretell, and the shortest one worth asking for.
+HORIZON_DAYS: Final = 28
+SHORTEST_HORIZON_DAYS: Final = 7
+#: A horizon may take this share of the log at most.
+_HORIZON_SHARE: Final = 4
+#: Customers a segment that k-means chooses k among; below, k has to be told.
+CUSTOMERS_A_SEGMENT: Final = 10
+
+TITLES: Final[Mapping[str, Text]] = {
+    "kmeans": Text("Segments by behaviour (k-means)", "行为分群（k-means）"),
+    "rfm": Text("RFM segments (rules)", "RFM 分群（规则）"),
+}
+
+
+@dataclass(frozen=True)
+class SegmentResult:
+    """The segmentations that were made, main one first, and what a person should know."""
+
+    as_of: datetime
+    documents: tuple[Mapping[str, Any], ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the segmentations, main one first."""
+        return tuple(str(one["segmentation_id"]) for one in self.documents)
+
+    def as_document(self) -> dict[str, Any]:
+        """The JSON document `shoal.segment/1`."""
+        shown = (
+            "segmentation_id", "method", "as_of", "trained_until", "seed", "k", "choice",
+            "customers", "minimum_events", "warnings", "segments",
+        )  # fmt: skip
+        return {
+            "schema": SCHEMA,
+            "as_of": iso(self.as_of),
+            "segmentations": [{key: one[key] for key in shown} for one in self.documents],
+            "warnings": list(self.warnings),
+        }
+
+
+def segment(
+    *,
+    warehouse: Warehouse,
+    store: StateStore,
+    registry: Registry,
+    fold: Fold,
+    zone: Zone,
+    settings: SegmentConfig | None = None,
+    until: datetime | None = None,
+    methods: Sequence[str] = METHODS,
+    k: int | None = None,
+    seed: int | None = None,
+    table_version: int | None = None,
+    clock_now: Clock = system_clock,
+    progress: Progress | None = None,
+) -> SegmentResult:
+    """Learn segments from all customers' features and make them the current ones.
+
+    K-means becomes `segmentation.main` (RFM where k-means was not asked for) and RFM becomes
+    `segmentation.rfm`. All customers with an event before the moment get a membership in each.
+
+    Args:
+        settings: k, its bounds, minimum events and seed; `k` and `seed` given here win.
+        until: T; nothing at or after it is used. None: just after the latest event.
+        methods: some of `METHODS`.
+        table_version: of the event table; None for the latest.
+
+    Raises:
+        UsageError: `unknown_method`.
+        InputError: `too_little_data`: what there is, what is needed, what is possible with less.
+        OperationError: `shop_locked`, `disk_full`, `no_permission`.
+    """
+    unknown = [method for method in methods if method not in METHODS]
+    if unknown or not methods:
+        raise UsageError(
+            "unknown_method",
+            f"no segmentation method {', '.join(map(repr, unknown)) or 'was given'}",
+            hint=f"Methods: {', '.join(METHODS)}.",
+        )
+    settings = settings or SegmentConfig()
+    job = _Job(
+        warehouse=warehouse,
+        store=store,
+        registry=registry,
+        fold=fold,
+        zone=zone,
+        settings=settings,
+        k=settings.k if k is None else k,
+        seed=settings.seed if seed is None else seed,
+        table_version=table_version,
+        now=clock_now(),
+        progress=progress or NoProgress(),
+    )
+    with store.lease():
+        return job.run(until, methods)
+
+
+@dataclass
+class _Job:
+    """One run; the steps in the order of `run`."""
+
+    warehouse: Warehouse
+    store: StateStore
+    registry: Registry
+    fold: Fold
+    zone: Zone
+    settings: SegmentConfig
+    k: int
+    seed: int
+    table_version: int | None
+    now: datetime
+    progress: Progress
+    warnings: list[Text] = field(default_factory=list)
+
+    def run(self, until: datetime | None, methods: Sequence[str]) -> SegmentResult:
+        as_of = until or latest_moment(self.warehouse, version=self.table_version)
+        self.progress.start("features", None)
+        items, reference_id = reference.freeze(
+            self.warehouse, self.registry, as_of, table_version=self.table_version
+        )
+        features = self._features(as_of, items)
+        counts = self._counts(as_of)
+        vocabulary = Vocabulary.of(counts, prior=TASTE_PRIOR_EVENTS)
+        self.progress.done()
+        made: list[tuple[Segmenter, Choice | None]] = []
+        if "kmeans" in methods:
+            made.append(self._kmeans(as_of, features, counts, vocabulary))
+        if "rfm" in methods:
+            made += self._rfm(features, needed=len(methods) == 1)
+        self.progress.start("profiles", len(made))
+        documents = []
+        for segmenter, choice in made:
+            documents.append(
+                self._publish(
+                    segmenter, choice, as_of, features, counts, vocabulary, reference_id
+                )
+            )
+            self.progress.advance()
+        self.progress.done()
+        self.store.set_pointer(reference.POINTER, reference_id, self.now)
+        return SegmentResult(as_of, tuple(documents), tuple(text.en for text in self.warnings))
+
+    def _features(self, as_of: datetime, items: pa.Table | None = None) -> pa.Table:
+        features = snapshot_table(
+            self.warehouse,
+            self.fold,
+            zone=self.zone,
+            as_of=as_of,
+            reference_table=items,
+            version=self.table_version,
+        )
+        if not features.num_rows:
+            raise InputError(
+                "too_little_data",
+                f"no customer has an event before {iso(as_of)}",
+                hint="Give a later --until, or ingest earlier events.",
+            )
+        return features
+
+    def _counts(self, as_of: datetime) -> pa.Table:
+        return counts_at(self.fold, self.warehouse.events(version=self.table_version), as_of)
+
+    # -- methods -----------------------------------------------------------------------------------
+
+    def _kmeans(
+        self, as_of: datetime, features: pa.Table, counts: pa.Table, vocabulary: Vocabulary
+    ) -> tuple[Segmenter, Choice]:
+        table = with_tastes(features, counts, vocabulary)
+        segmenter = self._segmenter(table, vocabulary, self.k or self.settings.k_min)
+        Z = segmenter.prepare(table)
+        if self.k:
+            choice = told(self.k)
+        else:
+            self._enough(len(Z), features.num_rows)
+            future = self._future(as_of, features, vocabulary)
+            ks = range(self.settings.k_min, self.settings.k_max + 1)
+            self.progress.start("number of segments", len(ks))
+            choice = choose(Z, ks, seed=self.seed, future=future, step=self.progress.advance)
+            self.progress.done()
+        segmenter.k = choice.chosen
+        segmenter.cluster(Z)
+        made = len(segmenter.centers)
+        if made < choice.chosen:
+            self.warnings.append(
+                Text(
+                    f"{choice.chosen} segments were wanted, but the customers show only {made} "
+                    "different behaviours.",
+                    f"希望分为 {choice.chosen} 群，但客户只呈现 {made} 种不同行为。",
+                )
+            )
+        return segmenter, choice
+
+    def _segmenter(self, table: pa.Table, vocabulary: Vocabulary, k: int) -> ClusterSegmenter:
+        return ClusterSegmenter(
+            inputs(table, self.fold.catalog, vocabulary),
+            k,
+            minimum_events=self.settings.min_events,
+            preparation=Preparation(group_weights=WEIGHTS),
+            seed=self.seed,
+        )
+
+    def _enough(self, placed: int, customers: int) -> None:
+        needed = CUSTOMERS_A_SEGMENT * self.settings.k_min
+        if placed < needed:
+            raise InputError(
+                "too_little_data",
+                f"choosing the number of segments needs at least {needed} customers with "
+                f"{self.settings.min_events} events or more; there are {placed} of {customers} "
+                "customers",
+                hint="Ingest more events, tell the number of segments (--k), or use what works "
+                "with less: RFM rules (--method rfm) or features alone (shoal features).",
+            )
+
+    def _future(
+        self, as_of: datetime, features: pa.Table, vocabulary: Vocabulary
+    ) -> Future | None:
+        """What was known a horizon ago and what came since; None if the log is too short."""
+        span = float(np.nanmax(column(features, "tenure_days")))
+        horizon = min(HORIZON_DAYS, int(span / _HORIZON_SHARE))
+        if horizon < SHORTEST_HORIZON_DAYS:
+            return None
+        then = as_of - timedelta(days=horizon)
+        before = self._features(then)
+        before = with_tastes(before, self._counts(then), vocabulary)
+        segmenter = self._segmenter(before, vocabulary, self.settings.k_min)
+        known = segmenter.known(before)
+        if known.sum() < CUSTOMERS_A_SEGMENT * self.settings.k_min:
+            return None
+        Z = segmenter.prepare(before)
+        before = before.filter(pa.array(known))
+        after = features.take(pc.index_in(before[CUSTOMER], features[CUSTOMER].combine_chunks()))
+        events, orders, spend = (
+            np.nan_to_num(column(after, name)) - np.nan_to_num(column(before, name))
+            for name in (EVENTS, ORDERS, NET_REVENUE)
+        )
+        return Future(Z, horizon, (events > 0).astype(np.float64), np.maximum(orders, 0), spend)
+
+    def _rfm(self, features: pa.Table, *, needed: bool) -> list[tuple[Segmenter, Choice | None]]:
+        try:
+            return [(Rfm().fit(features), None)]
+        except InputError as error:
+            if needed:
+                raise
+            self.warnings.append(
+                Text(
+                    f"No RFM segments were made: {error.message}.",
+                    "未生成 RFM 分群：有订单的客户太少。",
+                )
+            )
+            return []
+
+    # -- publishing --------------------------------------------------------------------------------
+
+    def _publish(
+        self,
+        segmenter: Segmenter,
+        choice: Choice | None,
+        as_of: datetime,
+        features: pa.Table,
+        counts: pa.Table,
+        vocabulary: Vocabulary,
+        reference_id: str,
+    ) -> Mapping[str, Any]:
+        table = with_tastes(features, counts, vocabulary)
+        weights = segmenter.transform(table)
+        placed = Placed(
+            features,
+            segmenter.segment_ids,
+            weights,
+            vocabulary,
+            vocabulary.shares(features[CUSTOMER], counts),
+        )
+        told = self._profiles(segmenter, placed, table, as_of)
+        members = members_of(features[CUSTOMER], segmenter.segment_ids, weights)
+        document = self._document(segmenter, choice, as_of, features, told, reference_id)
+        name = artefact.write(
+            self.registry, segmenter, vocabulary, document, told, members
+        )
+        self._remember(name, segmenter.method, members, as_of)
+        return {**document, "segmentation_id": name, "method": segmenter.method}
+
+    def _profiles(
+        self, segmenter: Segmenter, placed: Placed, table: pa.Table, as_of: datetime
+    ) -> dict[str, Any]:
+        described = describe(self.fold.catalog, placed.vocabulary)
+        picture: dict[str, Any] = {"grid": None, "map": None}
+        if isinstance(segmenter, ClusterSegmenter):
+            found = profiles(
+                placed,
+                described,
+                clustered=segmenter.used,
+                centrality=segmenter.centrality(table),
+            )
+            names = name_all(found)
+            picture["map"] = map_document(segmenter, table, placed)
+        else:
+            assert isinstance(segmenter, Rfm)
+            found = profiles(placed, described)
+            names = [NAMES[one["segment_id"]] for one in found]
+            picture["grid"] = grid_document(segmenter, placed)
+        for profile, name in zip(found, names, strict=True):
+            profile["name"] = name.as_document()
+            profile["summary"] = summary(profile, self.settings.min_events).as_document()
+            profile |= self._rule(segmenter, profile["segment_id"], as_of)
+        return {"currency": self.fold.rules.currency, "segments": found, **picture}
+
+    def _rule(self, segmenter: Segmenter, segment_id: str, as_of: datetime) -> dict[str, Any]:
+        if not isinstance(segmenter, Rfm) or segmenter.thresholds is None:
+            return {"rule": None, "sql": None}
+        return {
+            "rule": rule_in_words(segment_id, segmenter.thresholds).as_document(),
+            "sql": segment_sql(segment_id, segmenter.thresholds, as_of, self.fold.rules),
+        }
+
+    def _document(
+        self,
+        segmenter: Segmenter,
+        choice: Choice | None,
+        as_of: datetime,
+        features: pa.Table,
+        told: Mapping[str, Any],
+        reference_id: str,
+    ) -> dict[str, Any]:
+        clustered = isinstance(segmenter, ClusterSegmenter)
+        segments = told["segments"]
+        unknown = sum(one["size"] for one in segments if one["segment_id"] == TIER_NEW)
+        version = self.warehouse.version() if self.table_version is None else self.table_version
+        return {
+            "title": TITLES[segmenter.method].as_document(),
+            "parameters": self._parameters(segmenter),
+            "seed": self.seed,
+            "as_of": iso(as_of),
+            "trained_until": iso(as_of),
+            "period": _period(features, as_of),
+            "created_at": iso(self.now),
+            "table_version": version,
+            "catalog_fingerprint": self.fold.catalog.fingerprint,
+            "fold_fingerprint": self.fold.fingerprint,
+            "value_event": self.fold.rules.value_event,
+            "reference_id": reference_id,
+            "shoal_version": __version__,
+            "currency": self.fold.rules.currency,
+            "minimum_events": self.settings.min_events if clustered else 1,
+            "customers": {
+                "total": features.num_rows,
+                "placed": features.num_rows - unknown,
+                "too_little_known": unknown,
+            },
+            "k": len(segments) - (1 if unknown else 0),
+            "choice": None if choice is None else choice.as_document(),
+            "features": _inputs_document(segmenter),
+            "warnings": [
+                {"code": "segment", "en": text.en, "zh": text.zh} for text in self.warnings
+            ],
+            "segments": [
+                {key: one[key] for key in ("segment_id", "name", "size", "share")}
+                for one in segments
+            ],
+        }
+
+    def _parameters(self, segmenter: Segmenter) -> dict[str, Any]:
+        if isinstance(segmenter, ClusterSegmenter):
+            learned, _ = segmenter.to_artefact()
+            return {
+                "k": self.k or "chosen",
+                "k_min": self.settings.k_min,
+                "k_max": self.settings.k_max,
+                "minimum_events": self.settings.min_events,
+                **learned["preparation"],
+            }
+        return segmenter.to_artefact()[0]
+
+    def _remember(self, name: str, method: str, members: pa.Table, as_of: datetime) -> None:
+        """Memberships and pointers in one transaction."""
+        rows = members.num_rows
+        moment = pa.array([as_of] * rows, pa.timestamp("us", tz="UTC"))
+        table = members.append_column("segmentation_id", pa.repeat(name, rows))
+        table = table.append_column("since", moment)
+        table = table.append_column("cause", pa.repeat("version", rows))
+        with self.store.transaction():
+            self.store.put_memberships(table)
+            if method == "rfm":
+                self.store.set_pointer(artefact.RFM, name, self.now)
+            if method == "kmeans" or self.store.get_pointer(artefact.MAIN) is None:
+                self.store.set_pointer(artefact.MAIN, name, self.now)
+
+
+def members_of(
+    customers: pa.ChunkedArray, segment_ids: Sequence[str], weights: Weights
+) -> pa.Table:
+    """One row a customer: the segment with the largest weight, and that weight."""
+    places: npt.NDArray[np.int64] = weights.argmax(axis=1)
+    segments = pa.array(segment_ids, pa.string()).take(pa.array(places))
+    return pa.table(
+        [customers, segments, pa.array(weights.max(axis=1))], schema=artefact.MEMBERS_SCHEMA
+    )
+
+
+def _period(features: pa.Table, as_of: datetime) -> dict[str, str | None]:
+    """First and last event of the customers before the moment."""
+    oldest = float(np.nanmax(column(features, "tenure_days")))
+    latest = float(np.nanmin(column(features, "recency_days")))
+    ends = (from_us(to_us(as_of) - round(days * 86_400_000_000)) for days in (oldest, latest))
+    first, last = (iso(end) for end in ends)
+    return {"from": first, "to": last}
+
+
+def _inputs_document(segmenter: Segmenter) -> dict[str, Any]:
+    if not isinstance(segmenter, ClusterSegmenter):
+        return {"used": [ORDERS, "order_recency_days", NET_REVENUE], "dropped": [],
+                "components": None, "variance_share": None}  # fmt: skip
+    components = segmenter.parts[-1]
+    return {
+        "used": list(segmenter.used),
+        "dropped": [{"feature": name, "reason": why} for name, why in segmenter.dropped],
+        "components": int(components.n_components_),
+        "variance_share": float(components.explained_share_.sum()),
+    }
