@@ -29,7 +29,7 @@ ZONE = Zone("Europe/London")
 #: Columns of the files that `write_csv` writes, all canonical names.
 COLUMNS = (
     "event_id", "customer_id", "kind", "event_time", "item_id", "category", "price", "quantity",
-    "order_id", "session_id",
+    "order_id", "session_id", "currency",
 )  # fmt: skip
 
 Row = Mapping[str, object]
@@ -46,9 +46,9 @@ atexit.register(lambda: (fold.cache_clear(), engine.cache_clear()))
 
 
 @cache
-def fold(value_event: str) -> Fold:
-    """A fold for a value event; compiling one costs a second, so all tests share it."""
-    return Fold(CATALOG, engine(), value_event=value_event)
+def fold(value_event: str, currency: str) -> Fold:
+    """A fold, compiled once for all tests of a process."""
+    return Fold(CATALOG, engine(), value_event=value_event, currency=currency or None)
 
 
 class Shop:
@@ -64,9 +64,9 @@ class Shop:
         #: Value events that folds were asked for.
         self.folded: list[str] = []
 
-    def fold(self, value_event: str) -> Fold:
+    def fold(self, value_event: str, currency: str) -> Fold:
         self.folded.append(value_event)
-        return fold(value_event)
+        return fold(value_event, currency)
 
     def ingest(
         self,

@@ -106,6 +106,8 @@ def _fold(
     ]
     tasks.append(Task("shoal to file", "fold_to_file", at, repeats))
     figures = measure(tasks)
+    if "failed" in figures["shoal"]:
+        return figures, {"shoal": [figures["shoal"]["failed"]]}
     mine = pq.read_table(home / "features-shoal.parquet")
     others = [engine for engine in ENGINES[1:] if "failed" not in figures[engine]]
     different = {

@@ -9,7 +9,8 @@ _NAMES = {
     "shoal": "Shoal", "shoal to file": "Shoal, written to a file (reference built too)",
     "sql": "hand-written DuckDB SQL", "polars": "polars, streaming", "pandas": "pandas",
     "shoal parquet": "Shoal, from Parquet", "shoal csv": "Shoal, from CSV",
-    "duckdb parquet": "DuckDB load + distinct, Parquet", "duckdb csv": "DuckDB load + distinct, CSV",
+    "duckdb parquet": "DuckDB load + distinct, Parquet",
+    "duckdb csv": "DuckDB load + distinct, CSV",
     "polars parquet": "polars load + unique, Parquet", "polars csv": "polars load + unique, CSV",
 }  # fmt: skip
 
@@ -18,19 +19,63 @@ def markdown(document: Mapping[str, Any]) -> str:
     """The page: one section a part, medians with least and greatest."""
     machine = document["machine"]
     packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items())
-    blocks = [
-        "# Speed and memory",
+    measured = (
         f"`{document['command']}`, seed {document['seed']}. {machine['cores']} cores "
         f"({machine['processor']}), {machine['memory_gib']} GiB, {machine['system']}, "
-        f"Python {machine['python']}; {packages}.",
-        "Each figure is the median of runs in fresh processes that took turns, least and greatest "
-        "in brackets. Memory is the greatest resident memory of the process.",
+        f"Python {machine['python']}; {packages}."
+    )
+    worlds = sorted({size["world"] for size in document["sizes"].values()})
+    reading = (
+        f"Simulated shops (world {', '.join(worlds)}). Each figure is the median of runs in fresh "
+        "processes that took turns, least and greatest in brackets. Memory is the greatest "
+        "resident memory of the process."
+    )
+    blocks = [
+        "# Speed and memory",
+        measured,
+        reading,
+        _goals(document),
         _fold(document),
         *_ingest(document),
         *_incremental(document),
         *_rest(document),
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _goals(document: Mapping[str, Any]) -> str:
+    """What was aimed at, what was measured, and whether that is enough."""
+    rows = []
+
+    def judge(
+        goal: str, value: float | None, limit: float, unit: str, *, least: bool = False
+    ) -> None:
+        if value is not None:
+            enough = value >= limit if least else value <= limit
+            told = f"{value:,.0f}" if value >= 1_000 else f"{value:.2f}"
+            rows.append([goal, f"{told} {unit}".strip(), "met" if enough else "missed"])
+
+    for size in document["sizes"].values():
+        fold, told = size.get("fold", {}), _millions(size["events"])
+        mine = _median(fold, "shoal", "seconds")
+        for engine, limit in (("sql", 1.3), ("polars", 1.15), ("pandas", 1 / 1.5)):
+            other = _median(fold, engine, "seconds")
+            if mine and other:
+                goal = f"fold of {told}: at most {limit:.2f} x {_NAMES[engine]}"
+                judge(goal, mine / other, limit, "x")
+        memory = _median(fold, "shoal", "peak_mib") or _median(fold, "shoal to file", "peak_mib")
+        judge(f"fold of {told}: under 4 GiB", memory and memory / 1024, 4, "GiB")
+        for form, limit in (("parquet", 150_000), ("csv", 60_000)):
+            rate = _median(size.get("ingest", {}), f"shoal {form}", "events_per_second")
+            judge(f"ingest of {told} from {form}", rate, limit, "events/s", least=True)
+    for name, figure in document.get("startup", {}).items():
+        judge(f"`{name}` under 0.7 s", figure["seconds"]["median"], 0.7, "s")
+    return _table(["goal", "measured", ""], rows) if rows else ""
+
+
+def _median(figures: Mapping[str, Any], label: str, name: str) -> float | None:
+    told = figures.get(label, {}).get(name)
+    return float(told["median"]) if told else None
 
 
 def _fold(document: Mapping[str, Any]) -> str:

@@ -165,7 +165,12 @@ def _load_duckdb(source: Path, out: Path) -> None:
 def _load_polars(source: Path, out: Path) -> None:
     import polars as pl
 
-    scan = pl.scan_csv(source) if source.suffix == ".csv" else pl.scan_parquet(source)
+    # Texts that are rare are taken for numbers by a guess: read all as text, as a plain load does.
+    scan = (
+        pl.scan_csv(source, infer_schema=False)
+        if source.suffix == ".csv"
+        else pl.scan_parquet(source)
+    )
     scan.unique(["source", "event_id"]).sink_parquet(out, compression="zstd")
 
 

@@ -6,6 +6,7 @@ loops, must give the same numbers.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import statistics
@@ -191,7 +192,7 @@ class _Customer:
     def times(self) -> Row:
         moments = sorted(e.event_time for e in self.events)
         ordered = sorted(set(self.order_times))
-        gaps = [(b - a) / DAY for a, b in zip(ordered, ordered[1:], strict=False)]
+        gaps = [(b - a) / DAY for a, b in itertools.pairwise(ordered)]
         gap, std = mean(gaps), statistics.stdev(gaps) if len(gaps) > 1 else None
         since_order = span_days(self.as_of, max(ordered, default=None))
         tenure = (self.as_of - moments[0]) / DAY
@@ -237,9 +238,15 @@ class _Customer:
         parts: Counter[str] = Counter()
         for e in self.events:
             when = self.local(e.event_time)
-            parts["night" if when.hour < 6 or when.hour >= 22 else
-                  "morning" if when.hour < 12 else
-                  "afternoon" if when.hour < 18 else "evening"] += 1
+            parts[
+                "night"
+                if when.hour < 6 or when.hour >= 22
+                else "morning"
+                if when.hour < 12
+                else "afternoon"
+                if when.hour < 18
+                else "evening"
+            ] += 1
             parts["weekend"] += when.weekday() >= 5
         names = ("night", "morning", "afternoon", "evening", "weekend")
         return {f"{name}_share": parts[name] / len(self.events) for name in names}

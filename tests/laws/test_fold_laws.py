@@ -1,7 +1,8 @@
-"""Any split and order of the same events gives the same states; the fold agrees with plain Python."""
+"""Any split and order of events gives the same states; the fold agrees with plain Python."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from datetime import datetime
@@ -10,6 +11,8 @@ from functools import lru_cache
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.laws import naive_features as naive
+from tests.laws.logs import AS_OFS, ZONES, logs, to_table
 
 from shoal.adapters.duckdb import DuckEngine
 from shoal.domain.event import Event
@@ -18,8 +21,6 @@ from shoal.features import reference
 from shoal.features.catalog import CATALOG
 from shoal.features.fold import Fold
 from shoal.features.state import decode, encode
-from tests.laws import naive_features as naive
-from tests.laws.logs import AS_OFS, ZONES, logs, to_table
 
 _FAST = settings(max_examples=8)
 
@@ -91,7 +92,7 @@ def test_any_split_and_order_gives_the_same_bytes(
     random.Random(seed).shuffle(shuffled)
     bounds = [0, *sorted(min(cut, len(events)) for cut in cuts), len(events)]
     state = fold.partials(to_table([], "Europe/London"))
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in itertools.pairwise(bounds):
         new = fold.partials(to_table(shuffled[start:stop], "Europe/London"))
         state = fold.merge(decode(encode(state)), new)
     assert encode(state).equals(whole)

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.laws.logs import AS_OFS, ZONES, logs, to_table
+from tests.laws.test_fold_laws import fold_of
 
 from shoal.domain.event import Event
 from shoal.domain.time import Zone
 from shoal.features import reference
-from tests.laws.logs import AS_OFS, ZONES, logs, to_table
-from tests.laws.test_fold_laws import fold_of
 
 
 @settings(max_examples=8)

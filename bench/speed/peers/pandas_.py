@@ -45,7 +45,7 @@ def features(files: Sequence[str], reference: pa.Table, now_us: int, today: int)
 
 def _events(files: Sequence[str], now_us: int) -> pd.DataFrame:
     tables = [pq.ParquetFile(file).read(columns=_COLUMNS) for file in files]
-    event = pa.concat_tables(tables).to_pandas(categories=[n for n in _CATEGORICAL])
+    event = pa.concat_tables(tables).to_pandas(categories=list(_CATEGORICAL))
     us = event["event_time"].dt.as_unit("us").astype("int64")
     event = event.drop(columns="event_time").assign(us=us)
     keep = event[_KEY].notna() & (event["kind"] != "item") & (us < now_us)

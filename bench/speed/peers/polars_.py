@@ -19,7 +19,7 @@ def features(files: Sequence[str], reference: pa.Table, now_us: int, today: int)
     parts = [
         _customers(event), _visits(event, today), _orders(event, today),
         _spread(event, "top_category", "category"), _spread(event, "brand", "brand"),
-        _items(event, pl.from_arrow(reference).lazy()), *_means(event),
+        _items(event, pl.DataFrame(reference).lazy()), *_means(event),
     ]  # fmt: skip
     wide, *rest = pl.collect_all(parts, engine="streaming")
     for part in rest:

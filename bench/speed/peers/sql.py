@@ -128,7 +128,8 @@ orders AS (
         f'''
 {name} AS (
   SELECT customer_id, count(*) AS kinds, sum(n) AS n, max(n) AS n_max, sum(n * ln(n)) AS nlogn,
-         max(struct_pack(n := n, k := {key})).k AS top, count(*) FILTER (bought > 0) AS kinds_bought,
+         max(struct_pack(n := n, k := {key})).k AS top,
+         count(*) FILTER (bought > 0) AS kinds_bought,
          sum(bought) AS bought, nullif(max(bought), 0) AS bought_max
   FROM (SELECT customer_id, {key}, count(*) AS n, count(*) FILTER (kind = 'purchase') AS bought
         FROM event WHERE {key} IS NOT NULL GROUP BY customer_id, {key})
@@ -181,7 +182,8 @@ wide AS (
          CASE WHEN o.lines IS NULL OR o.priced > 0 THEN 1e6 END AS unit,
          v.* EXCLUDE (customer_id),
          {", ".join(f"coalesce(o.orders_{days}, 0) AS orders_{days}" for days in (7, 28, 90))},
-         k.kinds AS categories, k.n AS category_n, k.n_max AS category_max, k.nlogn AS category_nlogn,
+         k.kinds AS categories, k.n AS category_n, k.n_max AS category_max,
+         k.nlogn AS category_nlogn,
          k.top AS top_category, k.kinds_bought AS categories_bought, k.bought AS category_bought,
          k.bought_max AS category_bought_max,
          b.kinds AS brands, b.n AS brand_n, b.n_max AS brand_max, b.nlogn AS brand_nlogn,
@@ -213,10 +215,12 @@ SELECT customer_id, events, n_view AS views, n_click AS clicks, n_cart_add AS ca
   couponed / nullif(orders, 0) AS coupon_share,
   refund_micros / nullif(gross - discount, 0) AS refund_share,
   n_refund / nullif(lines, 0) AS refund_rate, n_cart_add / nullif(n_view, 0) AS cart_per_view,
-  lines / nullif(n_cart_add, 0) AS purchase_per_cart, lines / nullif(n_view, 0) AS purchase_per_view,
+  lines / nullif(n_cart_add, 0) AS purchase_per_cart,
+  lines / nullif(n_view, 0) AS purchase_per_view,
   n_cart_remove / nullif(n_cart_add, 0) AS cart_remove_rate, night / events AS night_share,
   morning / events AS morning_share, afternoon / events AS afternoon_share,
-  (events - night - morning - afternoon) / events AS evening_share, weekend / events AS weekend_share,
+  (events - night - morning - afternoon) / events AS evening_share,
+  weekend / events AS weekend_share,
   coalesce(payment_kinds, 0) AS payment_kinds, coalesce(channels, 0) AS channels, main_payment,
   main_channel, main_device, coalesce(sessions, 0) AS sessions_90d,
   coalesce(active_days, 0) AS active_days_90d, session_us / sessions / 6e7 AS session_minutes_90d,

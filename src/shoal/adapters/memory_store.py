@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from shoal.adapters.sql_schema import MEMBERSHIPS_SCHEMA, STATES_SCHEMA
+from shoal.adapters.store_schema import MEMBERSHIPS_SCHEMA, STATES_SCHEMA
 from shoal.domain.errors import OperationError
 
 

@@ -21,13 +21,11 @@ import sqlalchemy as sa
 from shoal.adapters.sql_lease import Lease
 from shoal.adapters.sql_schema import (
     MEMBERSHIPS,
-    MEMBERSHIPS_SCHEMA,
     META,
     POINTER_HISTORY,
     POINTERS,
     SETTINGS,
     STATES,
-    STATES_SCHEMA,
     UNITS,
     begin,
     check_schema,
@@ -35,6 +33,7 @@ from shoal.adapters.sql_schema import (
     failures_told,
     upsert,
 )
+from shoal.adapters.store_schema import MEMBERSHIPS_SCHEMA, STATES_SCHEMA
 from shoal.domain.time import Clock, from_us, system_clock, to_us
 
 _APPLIED: Final = "applied_version"

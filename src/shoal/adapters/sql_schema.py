@@ -8,34 +8,12 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Final
 
-import pyarrow as pa
 import sqlalchemy as sa
 
 from shoal.domain.errors import OperationError
 
 #: Raised whenever a table below changes; `check_schema` compares it with what the store says.
 STORE_VERSION: Final = 1
-
-#: States as they leave and enter a state store.
-STATES_SCHEMA: Final = pa.schema(
-    [
-        pa.field("customer_id", pa.string()),
-        pa.field("version", pa.int32()),
-        pa.field("body", pa.binary()),
-    ]
-)
-
-#: Memberships as they leave and enter a state store; `since` UTC, `weight` in 0..1.
-MEMBERSHIPS_SCHEMA: Final = pa.schema(
-    [
-        pa.field("customer_id", pa.string()),
-        pa.field("segmentation_id", pa.string()),
-        pa.field("segment_id", pa.string()),
-        pa.field("weight", pa.float64()),
-        pa.field("since", pa.timestamp("us", tz="UTC")),
-        pa.field("cause", pa.string()),
-    ]
-)
 
 _METADATA = sa.MetaData()
 #: SQLite numbers rows by itself only for a column of exactly type INTEGER.

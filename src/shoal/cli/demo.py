@@ -99,7 +99,7 @@ def _shop(
 ) -> dict[str, Any]:
     """Init, ingest, segment, report; returns the overview of segments."""
     from shoal import shop as shops
-    from shoal.cli.views import segment_rows
+    from shoal.cli.views import show_segments
 
     def accept(description: str) -> bool:
         console.say(description)
@@ -118,9 +118,7 @@ def _shop(
         for warning in formed.warnings:
             console.warn(warning)
         overview = opened.segments()
-        console.say("   " + str(overview["headline"]))
-        columns, rows = segment_rows(overview)
-        console.table(columns, rows, right=["customers", "share", "revenue"])
+        show_segments(console, overview)
         opened.report()
     return overview
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from shoal.cli.console import Console
-from shoal.cli.options import AsOf, Debug, Json, Out, ShopDir
+from shoal.cli.options import AsOf, Debug, Json, Out, ShopDir, TableVersion
 from shoal.domain.errors import UsageError
 
 Segmentation = Annotated[
@@ -38,25 +38,32 @@ def segment(
         str | None, typer.Option("--until", metavar="T", help="Learn only from before T.")
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", metavar="S")] = None,
+    table_version: TableVersion = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Form segments from what is known of the customers."""
     from shoal import shop as shops
+    from shoal.cli.views import show_segments
 
     if k is not None and k < 2:
         raise UsageError("usage", f"--k is {k}", hint="Allowed: a whole number of at least 2.")
     console = Console(json)
     with shops.open(shop) as opened:
         result = opened.segment(
-            method=method, k=k, until=until, seed=seed, progress=console.progress()
+            method=method,
+            k=k,
+            until=until,
+            seed=seed,
+            table_version=table_version,
+            progress=console.progress(),
         )
         overview = None if json else opened.segments()
     console.document(result.as_document())
     for warning in result.warnings:
         console.warn(warning)
     if overview is not None:
-        _show(console, overview)
+        show_segments(console, overview)
 
 
 def segments(
@@ -64,21 +71,14 @@ def segments(
 ) -> None:
     """The segments of the current segmentation: size, share of revenue, what sets them apart."""
     from shoal import shop as shops
+    from shoal.cli.views import show_segments
 
     console = Console(json)
     with shops.open(shop) as opened:
         overview = opened.segments(segmentation)
     console.document(overview)
     if not json:
-        _show(console, overview)
-
-
-def _show(console: Console, overview: dict[str, object]) -> None:
-    from shoal.cli.views import segment_rows
-
-    console.heading(str(overview["headline"]))
-    columns, rows = segment_rows(overview)
-    console.table(columns, rows, right=["customers", "share", "revenue"])
+        show_segments(console, overview)
 
 
 def memberships(
@@ -87,6 +87,7 @@ def memberships(
     as_of: AsOf = None,
     segmentation: Segmentation = None,
     soft: Annotated[bool, typer.Option("--soft", help="One row a segment with its weight.")] = False,
+    table_version: TableVersion = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -96,7 +97,7 @@ def memberships(
     console = Console(json)
     with shops.open(shop) as opened:
         written = opened.write_memberships(
-            out, as_of=as_of, segmentation=segmentation, soft=soft, progress=console.progress()
+            out, as_of=as_of, segmentation=segmentation, soft=soft, table_version=table_version
         )
     for warning in written.warnings:
         console.warn(warning)

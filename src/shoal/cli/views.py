@@ -8,23 +8,28 @@ from typing import Any
 from shoal.cli.console import Console
 
 
-def segment_rows(overview: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of the table of segments."""
-    rows = []
-    for entry in overview["segments"]:
-        effects = entry.get("effects") or []
-        rows.append(
+def show_segments(console: Console, overview: Mapping[str, Any]) -> None:
+    """A segmentation: its segments as a table, then what sets each apart."""
+    console.heading(str(overview["headline"]))
+    segments = overview["segments"]
+    console.table(
+        ["segment", "name", "customers", "share", "revenue"],
+        [
             [
-                entry["segment_id"],
-                entry["name"]["en"],
-                f"{entry['size']:,}",
-                f"{entry['share']:.1%}",
-                "" if entry.get("revenue_share") is None else f"{entry['revenue_share']:.1%}",
-                "; ".join(effect["sentence"]["en"] for effect in effects[:2])
-                or entry["summary"]["en"],
+                one["segment_id"],
+                one["name"]["en"],
+                f"{one['size']:,}",
+                f"{one['share']:.1%}",
+                "" if one.get("revenue_share") is None else f"{one['revenue_share']:.1%}",
             ]
-        )
-    return ["segment", "name", "customers", "share", "revenue", "what sets it apart"], rows
+            for one in segments
+        ],
+        right=["customers", "share", "revenue"],
+    )
+    console.say("What sets each apart:")
+    for one in segments:
+        effects = [effect["sentence"]["en"].rstrip(".") for effect in one.get("effects") or []]
+        console.say(f"  {one['segment_id']:<4} {'; '.join(effects[:3]) or one['summary']['en']}")
 
 
 def show_customer(console: Console, known: Mapping[str, Any]) -> None:

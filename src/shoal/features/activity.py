@@ -70,7 +70,8 @@ def periods(
     Returns:
         `period` (may be negative), `customers`, `events`, `orders` and `net` (micro-units).
     """
-    rows = queries.prepared(_before(queries.events_table(), _span_table()), rules)
+    early = _before(queries.events_table(), _span_table())
+    rows = queries.prepared(early, rules, {"day", "is_value", "order_key", "net"})
     # The span is joined again, since preparing keeps the columns of events alone.
     dated = rows.cross_join(_span_table().select("origin", "width")).mutate(place=_.day - _.origin)
     binned = dated.mutate(
@@ -102,7 +103,8 @@ def hours_of_week(
     Returns:
         `segment_id`, `weekday`, `hour`, `n` events, `midnight` how many of them at 00:00:00 sharp.
     """
-    rows = queries.prepared(_before(queries.events_table(), _span_table()), rules)
+    early = _before(queries.events_table(), _span_table())
+    rows = queries.prepared(early, rules, {"day", "local_us", "hour", "weekday"})
     who = queries.unbound(MEMBERS_SCHEMA, "members")
     table = (
         rows.join(who, "customer_id")

@@ -41,6 +41,7 @@ LONGEST_WINDOW_DAYS: Final = 90
 
 _COUNT_BASE: Final = 10**18
 _COUNT_DIGITS: Final = 19
+_EXACT: Final = dt.Decimal(38, 0)
 
 
 @dataclass(frozen=True)
@@ -196,8 +197,30 @@ def as_int64(value: Any) -> Any:
     return ops.Cast(value, dt.int64).to_expr()
 
 
-@ibis.udf.scalar.builtin(
-    name="epoch_us", signature=((dt.Timestamp("UTC", 6),), dt.int64)
-)
+@ibis.udf.scalar.builtin(name="epoch_us", signature=((dt.Timestamp("UTC", 6),), dt.int64))
 def epoch_us(moment: Any) -> Any:
     """Microseconds since 1970 of a timestamp, exactly (a Spark engine calls it `unix_micros`)."""
+
+
+@deferrable
+def fixed(value: Any, scale: int) -> Any:
+    """A float in whole parts of 1 / scale, so that its sums do not depend on their order."""
+    return as_int64((value * scale).round())
+
+
+@deferrable
+def sum_of_squares(value: Any, where: Any) -> Any:
+    """Exact sum of squares of an integer, as decimal(38, 0); null of nothing."""
+    exact = value.cast(_EXACT)
+    return (exact * exact).sum(where=where)
+
+
+@deferrable
+def sample_std(count: Any, sum_: Any, squares: Any) -> Any:
+    """Sample standard deviation sqrt((n Q - S^2) / (n (n - 1))); null below two values.
+
+    The difference is taken exactly, in decimals: as floats it would cancel for regular gaps.
+    """
+    difference = count.cast(_EXACT) * squares - sum_.cast(_EXACT) * sum_.cast(_EXACT)
+    pairs = (count * (count - 1)).nullif(0)
+    return (difference.cast("float64") / pairs.cast("float64")).sqrt()

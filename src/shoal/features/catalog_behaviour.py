@@ -18,6 +18,8 @@ from shoal.features.algebra import (
     days,
     named,
     ratio,
+    sample_std,
+    sum_of_squares,
     total,
 )
 
@@ -56,8 +58,9 @@ SUMMARIES: Final = (
     Summary("orders", "order", _.count()),
     Summary("first_order_us", "order", _.first_us.min(), default=None),
     Summary("last_order_us", "order", _.first_us.max(), default=None),
-    Summary("gap_mean_us", "order", _.gap_us.mean(where=_.gap_us > 0), default=None),
-    Summary("gap_std_us", "order", _.gap_us.std(where=_.gap_us > 0, how="sample"), default=None),
+    Summary("gaps", "order", total(1, where=_.gap_us > 0)),
+    Summary("gap_sum_us", "order", total(_.gap_us, where=_.gap_us > 0)),
+    Summary("gap_squares", "order", sum_of_squares(_.gap_us, where=_.gap_us > 0), default=None),
     Summary("lines", "order", total(_.lines)),
     Summary("units", "order", total(_.units)),
     Summary("units_max", "order", _.units.max(), default=None),
@@ -88,6 +91,8 @@ def known_money(micros: Deferred) -> Deferred:
 _NET: Final = _.gross_micros - _.discount_micros - _.refund_micros
 _TENURE: Final = days(_.now_us - _.first_us)
 _RECENCY: Final = days(_.now_us - _.last_order_us)
+_GAP_MEAN_US: Final = ratio(_.gap_sum_us, _.gaps)
+_GAP_STD_US: Final = sample_std(_.gaps, _.gap_sum_us, _.gap_squares)
 _MONTH_DAYS: Final = 30
 
 _COUNTS: Final = (
@@ -149,23 +154,23 @@ _TIMES: Final = (
     ),
     _feature(
         "order_gap_mean_days", "days", "mean time between consecutive distinct order times",
-        "Usual days between two orders.", "两次下单之间的平均天数。", days(_.gap_mean_us),
+        "Usual days between two orders.", "两次下单之间的平均天数。", days(_GAP_MEAN_US),
     ),
     _feature(
         "order_gap_std_days", "days", "sample standard deviation of the times between orders",
         "How much the time between orders varies.", "下单间隔的波动（标准差）。",
-        days(_.gap_std_us),
+        days(_GAP_STD_US),
     ),
     _feature(
         "order_gap_cv", "ratio", "std / mean of the times between orders",
         "Irregularity of ordering: 0 is clockwork, 1 is random.",
-        "下单的不规律程度：0 为完全规律，1 为随机。", ratio(_.gap_std_us, _.gap_mean_us),
+        "下单的不规律程度：0 为完全规律，1 为随机。", ratio(_GAP_STD_US, _GAP_MEAN_US),
     ),
     _feature(
         "order_overdue", "ratio", "(T - last order) / mean time between orders",
         "Time since the last order, measured in the customer's own usual gap.",
         "距最近一次下单的时间与其平均间隔之比。",
-        ratio((_.now_us - _.last_order_us), _.gap_mean_us),
+        ratio(_.now_us - _.last_order_us, _GAP_MEAN_US),
     ),
 )  # fmt: skip
 

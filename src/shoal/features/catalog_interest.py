@@ -16,11 +16,17 @@ from shoal.features.algebra import (
     ValueType,
     commonest,
     days,
+    fixed,
     named,
     ratio,
     total,
 )
 from shoal.features.catalog_behaviour import count_of
+
+#: Floats are summed as integers: engines add in any order, and the same events must give the same
+#: features to the last bit. n ln n in billionths, ranks in trillionths.
+_SCALE: Final = 10**9
+_RANK_SCALE: Final = 10**12
 
 
 def _feature(
@@ -42,13 +48,11 @@ def _spread(grain: str, key: Deferred) -> Iterator[Summary]:
     yield Summary(f"{grain}_kinds", grain, _.count())
     yield Summary(f"{grain}_events", grain, total(_.n))
     yield Summary(f"{grain}_max", grain, _.n.max(), default=None)
-    yield Summary(f"{grain}_nlogn", grain, (n * n.ln()).sum(), default=None)
+    yield Summary(f"{grain}_nlogn", grain, total(fixed(n * n.ln(), _SCALE)), default=None)
     yield Summary(f"{grain}_top", grain, commonest(key, _.n), default=None)
     yield Summary(f"{grain}_kinds_bought", grain, total(1, where=_.bought > 0))
     yield Summary(f"{grain}_bought", grain, total(_.bought))
-    yield Summary(
-        f"{grain}_bought_max", grain, bought.max(where=_.bought > 0), default=None
-    )
+    yield Summary(f"{grain}_bought_max", grain, bought.max(where=_.bought > 0), default=None)
 
 
 SUMMARIES: Final = (
@@ -60,10 +64,13 @@ SUMMARIES: Final = (
     Summary("items_again", "item", total(1, where=_.bought > 1)),
     Summary("item_lines", "item", total(_.bought)),
     Summary("item_age_us", "item", (_.first_us - _.item_first_us).mean(), default=None),
-    Summary("item_popularity", "item", _.popularity.mean(), default=None),
-    Summary("item_price_rank", "item", _.price_rank.mean(), default=None),
+    Summary("item_popularity", "item", fixed(_.popularity, _RANK_SCALE).mean(), default=None),
+    Summary("item_price_rank", "item", fixed(_.price_rank, _RANK_SCALE).mean(), default=None),
     Summary(
-        "bought_price_rank", "item", _.price_rank.mean(where=_.bought > 0), default=None
+        "bought_price_rank",
+        "item",
+        fixed(_.price_rank, _RANK_SCALE).mean(where=_.bought > 0),
+        default=None,
     ),
 )
 
@@ -71,7 +78,7 @@ SUMMARIES: Final = (
 def _entropy(grain: str) -> Deferred:
     """H = ln N - sum(n ln n) / N, in nats (Shannon 1948); never below 0 by rounding."""
     count = _[f"{grain}_events"]
-    entropy = count.nullif(0).cast("float64").ln() - ratio(_[f"{grain}_nlogn"], count)
+    entropy = count.nullif(0).cast("float64").ln() - ratio(_[f"{grain}_nlogn"], count) / _SCALE
     return ibis.ifelse(entropy > 0, entropy, entropy * 0.0)
 
 
@@ -134,18 +141,19 @@ FEATURES: Final = (
     ),
     _feature(
         "item_popularity", "share", "mean popularity rank of the items taken up",
-        "How sought after the items are: 1 is the bestseller.", "所选商品的热门程度：1 为最热门。",
-        _.item_popularity,
+        "How sought after the items are: 100 % is the bestseller.",
+        "所选商品的热门程度：100% 为最热门。",
+        _.item_popularity / _RANK_SCALE,
     ),
     _feature(
         "price_level", "share", "mean price rank within category of the items taken up",
-        "Price level within the category: 0 the cheapest, 1 the dearest.",
-        "品类内的价格档次：0 最便宜，1 最贵。", _.item_price_rank,
+        "Price level within the category: 0 % the cheapest, 100 % the dearest.",
+        "品类内的价格档次：0% 最便宜，100% 最贵。", _.item_price_rank / _RANK_SCALE,
     ),
     _feature(
         "price_level_bought", "share", "mean price rank within category of the items bought",
-        "Price level of what is bought: 0 the cheapest, 1 the dearest.",
-        "所购商品在品类内的价格档次：0 最便宜，1 最贵。", _.bought_price_rank,
+        "Price level of what is bought: 0 % the cheapest, 100 % the dearest.",
+        "所购商品在品类内的价格档次：0% 最便宜，100% 最贵。", _.bought_price_rank / _RANK_SCALE,
     ),
     _feature(
         "searches", "events", "number of `search` events", "Searches.", "搜索次数。",

@@ -10,14 +10,10 @@ from shoal.domain import kinds
 from shoal.features.algebra import Feature, Summary, Text, commonest, days, named, total
 
 SUMMARIES: Final = (
-    Summary(
-        "signed_up_us", "kind", _.first_us.min(where=_.kind == kinds.SIGN_UP), default=None
-    ),
+    Summary("signed_up_us", "kind", _.first_us.min(where=_.kind == kinds.SIGN_UP), default=None),
     Summary("n_profile", "kind", total(_.n, where=_.kind == kinds.PROFILE)),
     # the latest is the "commonest" by time: the greatest moment, of equals the greater text
-    Summary(
-        "latest_country", "touch", commonest(_.country, _.last_us), default=None
-    ),
+    Summary("latest_country", "touch", commonest(_.country, _.last_us), default=None),
     Summary("latest_region", "touch", commonest(_.region, _.last_us), default=None),
 )
 

@@ -104,8 +104,7 @@ class Fold:
         Associative and commutative, bit for bit.
         """
         return {
-            name: self._run("merge", name, {"a": a[name], "b": b[name]})
-            for name in PARTIAL_SCHEMAS
+            name: self._run("merge", name, {"a": a[name], "b": b[name]}) for name in PARTIAL_SCHEMAS
         }
 
     def finish(
@@ -142,6 +141,22 @@ class Fold:
         inputs |= _moment(as_of, zone, reference_table)
         return self._run("features", "", inputs)
 
+    def grain_at(self, name: str, events: Relation, as_of: datetime, zone: Zone) -> pa.Table:
+        """One grain's partials of the events before a moment, sorted by customer and key.
+
+        What `features` sums up, for those who need the rows: a customer's categories with counts,
+        for example. Grains that keep days hold those of the windows at `as_of`.
+
+        Raises:
+            KeyError: no grain has that name.
+        """
+        inputs: dict[str, Relation] = {"events": _complete(events)}
+        inputs |= _moment(as_of, zone, None)
+        del inputs["reference"]
+        if name == TRAIT.name and not self.rules.traits:
+            return PARTIAL_SCHEMAS[name].empty_table()
+        return self._run("at", name, inputs)
+
     def _run(self, step: str, name: str, inputs: Mapping[str, Relation]) -> pa.Table:
         query = self._compiled.get((step, name))
         if query is None:
@@ -169,7 +184,9 @@ class Fold:
         if name == TAIL:
             rows = queries.of_customers(events) if step == "partial" else _union(name)
             return queries.tail(rows, self.rules.tail)
-        grain = next(one for one in GRAINS if one.name == name)
+        grain = {one.name: one for one in GRAINS}[name]
+        if step == "at":
+            return queries.in_order(grain, self._at(grain, events, clock))
         if step == "partial":
             table = queries.partial(grain, events, self.rules)
         else:

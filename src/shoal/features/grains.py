@@ -97,17 +97,14 @@ ITEM: Final = Grain(
     "item",
     ("item_id",),
     (_N, Stat("first_us", _.us, "min"), _BOUGHT),
-    where=_.item_id.notnull()
-    & (_.is_value | _.kind.isin((kinds.CART_ADD, kinds.FAVOURITE))),
+    where=_.item_id.notnull() & (_.is_value | _.kind.isin((kinds.CART_ADD, kinds.FAVOURITE))),
     refer=True,
 )
 
 TOUCH: Final = Grain(
     "touch", ("channel", "device", "country", "region"), (_N, Stat("last_us", _.us, "max"))
 )
-PAYMENT: Final = Grain(
-    "payment", ("payment",), (_N,), where=_.is_value & _.payment.notnull()
-)
+PAYMENT: Final = Grain("payment", ("payment",), (_N,), where=_.is_value & _.payment.notnull())
 
 #: Declared traits of `profile` events; made by `shoal.features.fold.traits_of`, one row a trait.
 TRAIT: Final = Grain(

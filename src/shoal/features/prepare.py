@@ -34,16 +34,23 @@ _IQR_OF_NORMAL: Final = 1.3489795003921634
 def canonical_order(X: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """Row numbers in an order that depends on the rows' values only, not on their places.
 
-    Rows are sorted by a 64-bit mix of their bits; equal rows are interchangeable, so any array
-    with the same rows gives the same sequence of rows. The order has nothing to do with size or
-    distance: a seeded permutation of it is a fair sample whatever order the rows came in.
+    Rows are sorted by a 64-bit mix of their values in single precision (engines sum in any order,
+    so the last bits of a mean may differ between runs), then in full; equal rows are
+    interchangeable, so any array with the same rows gives the same sequence of rows. The order has
+    nothing to do with size or distance: a seeded permutation of it is a fair sample whatever order
+    the rows came in.
     """
-    bits = (np.ascontiguousarray(X, dtype=np.float64) + 0.0).view(np.uint64)
-    key = np.full(len(bits), 0x9E3779B97F4A7C15, dtype=np.uint64)
-    for column in bits.T:
+    exact = np.ascontiguousarray(X, dtype=np.float64) + 0.0
+    coarse = exact.astype(np.float32).astype(np.float64)
+    return np.lexsort((_mixed(exact), _mixed(coarse))).astype(np.int64)
+
+
+def _mixed(X: Matrix) -> npt.NDArray[np.uint64]:
+    key = np.full(len(X), 0x9E3779B97F4A7C15, dtype=np.uint64)
+    for column in X.view(np.uint64).T:
         key = (key ^ column) * np.uint64(0xBF58476D1CE4E5B9)
         key ^= key >> np.uint64(31)
-    return np.argsort(key, kind="stable").astype(np.int64)
+    return key
 
 
 def sample_rows(X: npt.NDArray[Any], rows: int, seed: int) -> npt.NDArray[np.int64]:

@@ -7,6 +7,7 @@ aggregates, no engine-made hashes, no timestamp differences, no division by zero
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,7 +16,8 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pyarrow as pa
-from ibis import _
+from ibis import Deferred, _
+from ibis.common.deferred import deferrable
 
 from shoal.domain import kinds
 from shoal.domain.money import MICROS
@@ -111,44 +113,77 @@ def of_customers(events: ir.Table) -> ir.Table:
     return events.filter(_.customer_id.notnull(), _.kind != kinds.ITEM)
 
 
-def prepared(events: ir.Table, rules: Rules) -> ir.Table:
-    """Events with the columns that grains speak of; amounts are 0 where they do not count."""
-    is_value = _.kind == rules.value_event
-    is_refund = _.kind == kinds.REFUND
-    foreign = (
-        (_.currency != rules.currency).fill_null(False)
-        if rules.currency
-        else ibis.literal(False)
-    )
-    local = _.us + _.utc_offset_s.fill_null(0).cast("int64") * SECOND_US
+def prepared_columns(rules: Rules) -> dict[str, Deferred]:
+    """The columns that grains speak of, each over the event's columns and those before it.
+
+    Amounts are 0 where they do not count.
+    """
+    other = (_.currency != rules.currency).fill_null(False) if rules.currency else _.kind.isnull()
     slash = _.category.find("/")
-    timed = of_customers(events).mutate(us=epoch_us(_.event_time))
-    local_time = timed.mutate(local_us=local).mutate(day=floor_div(_.local_us, DAY_US))
-    lines = local_time.mutate(
-        hour=floor_div(_.local_us - _.day * DAY_US, HOUR_US),
-        weekday=(_.day + _EPOCH_WEEKDAY) % 7,
-        is_value=is_value,
-        priced=_.price.notnull() & ~foreign,
-        foreign=foreign,
-        units=ibis.coalesce(_.quantity, ibis.ifelse(_.price.notnull(), 1, 0)).cast("int64"),
-        session=_.session_id,
-        order_key=ibis.coalesce(_.order_id, "@" + _.us.cast("string")),
-        top_category=ibis.ifelse(slash >= 0, _.category.substr(0, slash), _.category),
-        rating_micros=(_.rating * MICROS).round().cast("int64"),
-    )
-    amount = ibis.ifelse(_.priced, _.price * _.units, 0)
-    reduction = ibis.ifelse(_.foreign, 0, _.discount.fill_null(0))
-    amounts = lines.mutate(amount_micros=amount, reduction_micros=reduction)
-    back = _.amount_micros.abs() - _.reduction_micros
-    return amounts.mutate(
-        gross=ibis.ifelse(is_refund, back, _.amount_micros),
-        reduction=_.reduction_micros,
-        net=ibis.ifelse(
-            is_value, _.amount_micros - _.reduction_micros, ibis.ifelse(is_refund, -back, 0)
+    return {
+        "us": epoch_us(_.event_time),
+        "local_us": _.us + _.utc_offset_s.fill_null(0).cast("int64") * SECOND_US,
+        "day": floor_div(_.local_us, DAY_US),
+        "hour": floor_div(_.local_us % DAY_US, HOUR_US),
+        "weekday": (_.day + _EPOCH_WEEKDAY) % 7,
+        "session": _.session_id,
+        "is_value": _.kind == rules.value_event,
+        "is_refund": _.kind == kinds.REFUND,
+        "foreign": other,
+        "priced": _.price.notnull() & ~_.foreign,
+        "units": ibis.coalesce(_.quantity, ibis.ifelse(_.price.notnull(), 1, 0)).cast("int64"),
+        "amount": ibis.ifelse(_.priced, _.price * _.units, 0),
+        "reduction": ibis.ifelse(_.foreign, 0, _.discount.fill_null(0)),
+        "returned": _.amount.abs() - _.reduction,
+        "gross": ibis.ifelse(_.is_refund, _.returned, _.amount),
+        "net": ibis.ifelse(
+            _.is_value, _.amount - _.reduction, ibis.ifelse(_.is_refund, -_.returned, 0)
         ),
-    )
+        "order_key": ibis.coalesce(_.order_id, "@" + _.us.cast("string")),
+        "top_category": ibis.ifelse(slash >= 0, _.category.substr(0, slash), _.category),
+        "rating_micros": (_.rating * MICROS).round().cast("int64"),
+    }
 
 
+_READ: Final = re.compile(r"_(?:\.|\[')(\w+)")
+
+
+def columns_read(*parts: object) -> set[str]:
+    """Names of the columns that deferred expressions begin with.
+
+    >>> sorted(columns_read(_.us.max(), _["kind"] == "view"))
+    ['kind', 'us']
+    """
+    return {name for part in parts for name in _READ.findall(repr(part))}
+
+
+def prepared(events: ir.Table, rules: Rules, wanted: set[str]) -> ir.Table:
+    """Customers' own events with the wanted columns, and nothing that these do not need.
+
+    Narrow tables keep queries short: Ibis compiles them, and engines plan them, in a fifth of the
+    time that the full width takes.
+    """
+    known = prepared_columns(rules)
+    needed, new = set[str](), wanted
+    while new:
+        needed |= new
+        new = columns_read(*(known[name] for name in new if name in known)) - needed
+    own = {name for name in needed if name not in known}
+    table = of_customers(events.select(*(name for name in EVENT_COLUMNS if name in own | _OWN)))
+    level = dict.fromkeys(EVENT_COLUMNS, 0)
+    for name, value in known.items():
+        if name in needed:
+            level[name] = 1 + max(level[read] for read in columns_read(value))
+    for depth in range(1, max(level.values()) + 1):
+        table = table.mutate(**{name: known[name] for name in known if level.get(name) == depth})
+    return table
+
+
+#: What every grain reads: whose event it is and whether it counts.
+_OWN: Final = frozenset({CUSTOMER, "kind"})
+
+
+@deferrable
 def floor_div(value: Any, unit: int) -> Any:
     """Whole units in a value from 0 to 2**53, exactly, although engines divide as float64."""
     return as_int64((value - value % unit) / unit)
@@ -172,7 +207,8 @@ def partial(grain: Grain, events: ir.Table, rules: Rules) -> ir.Table:
     if grain is TRAIT:
         source = _traits(events, rules)
     else:
-        source = prepared(events, rules)
+        parts = [part for stat in grain.stats for part in (stat.value, stat.where)]
+        source = prepared(events, rules, columns_read(grain.where, *parts) | set(grain.keys))
     if grain.where is not None:
         source = source.filter(grain.where)
     stats = {stat.name: _value(stat) for stat in grain.stats}
@@ -205,9 +241,7 @@ def json_valid(document: Any) -> Any:
     """Whether a text is JSON (Spark's `get_json_object` needs no such guard)."""
 
 
-@ibis.udf.scalar.builtin(
-    name="json_extract_string", signature=((dt.string, dt.string), dt.string)
-)
+@ibis.udf.scalar.builtin(name="json_extract_string", signature=((dt.string, dt.string), dt.string))
 def json_extract_string(document: Any, path: Any) -> Any:
     """A member of a JSON text as text (a Spark engine calls it `get_json_object`)."""
 
@@ -217,9 +251,7 @@ def merged(grain: Grain, rows: ir.Table) -> ir.Table:
     stats = {}
     for stat in grain.stats:
         column = rows[stat.name]
-        stats[stat.name] = (
-            total(column) if stat.merge == "add" else getattr(column, stat.merge)()
-        )
+        stats[stat.name] = total(column) if stat.merge == "add" else getattr(column, stat.merge)()
     return rows.group_by(_by(grain)).agg(**stats)
 
 
@@ -256,7 +288,7 @@ def recent(grain: Grain, events: ir.Table, clock: ir.Table) -> ir.Table:
         # a day more than needed: the local day is only known after preparing
         oldest = (_.today - grain.keep_days - 1) * DAY_US
         before = before.filter(epoch_us(_.event_time) >= oldest)
-    return before.select(*EVENT_COLUMNS)
+    return before
 
 
 def finished(

@@ -84,6 +84,6 @@ def _definition() -> ir.Table:
         peers=_.price.count().over(group_by=[_.category, _.price.isnull()]),
     )
     alone = (_.peers > 1).ifelse(_.price_rank, ibis.null("float64"))
-    return ranks.select(
-        "item_id", "item_first_us", "popularity", price_rank=alone
-    ).order_by("item_id")
+    return ranks.select("item_id", "item_first_us", "popularity", price_rank=alone).order_by(
+        "item_id"
+    )

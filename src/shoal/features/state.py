@@ -44,7 +44,7 @@ _NULL: Final = np.iinfo(np.int64).min
 _JOINT: Final = pa.scalar(b"", pa.large_binary())
 _WORD: Final = 8
 _HALF_WORD: Final = 4
-_CUSTOMERS_A_CHUNK: Final = 50_000
+_CUSTOMERS_A_CHUNK: Final = 10_000
 _HEADER_BYTES: Final = -(-len(PARTIAL_SCHEMAS) * _HALF_WORD // _WORD) * _WORD
 
 Ints = npt.NDArray[np.int64]
@@ -230,8 +230,10 @@ class _Cutter:
         """The next `size` bytes of each customer, one customer after the other."""
         starts, stops = self.position, self.position + size
         # offsets that alternate wanted and unwanted stretches must not decrease
-        if (size < 0).any() or (stops[:-1] > starts[1:]).any() or (
-            len(stops) and stops[-1] > self.data.size
+        if (
+            (size < 0).any()
+            or (stops[:-1] > starts[1:]).any()
+            or (len(stops) and stops[-1] > self.data.size)
         ):
             raise _damaged()
         offsets = np.empty(2 * len(size), np.int64)

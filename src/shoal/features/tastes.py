@@ -117,11 +117,25 @@ class Vocabulary:
 
     def shares(self, customers: pa.ChunkedArray, table: pa.Table) -> npt.NDArray[np.float64]:
         """(n, names) share of each customer's events of the facet that have the name."""
+        found, wholes = self._counted(customers, table)
+        shrunk: npt.NDArray[np.float64] = (found + self.prior * np.array(self.means)) / (
+            wholes + self.prior
+        )
+        return shrunk
+
+    def events(self, customers: pa.ChunkedArray, table: pa.Table) -> npt.NDArray[np.float64]:
+        """(n, names) number of each customer's events with the name."""
+        return self._counted(customers, table)[0]
+
+    def _counted(
+        self, customers: pa.ChunkedArray, table: pa.Table
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """(n, names) events with the name, and with any name of its facet."""
         found = np.zeros((len(customers), len(self.names)))
         wholes = np.zeros((len(customers), len(self.names)))
-        rows = pc.index_in(table["customer_id"], value_set=customers.combine_chunks())
+        rows = pc.index_in(table["customer_id"], value_set=_one_chunk(customers))
         table = table.append_column("row", rows).filter(pc.is_valid(rows))
-        for facet in {facet for facet, _ in self.names}:
+        for facet in sorted({facet for facet, _ in self.names}):
             own = table.filter(pc.field("facet") == facet)
             places = [place for place, (name, _) in enumerate(self.names) if name == facet]
             row, n = own["row"].to_numpy(), own["n"].to_numpy().astype(np.float64)
@@ -130,10 +144,7 @@ class Vocabulary:
             hit = place >= 0
             np.add.at(found, (row[hit], np.array(places)[place[hit]]), n[hit])
             wholes[:, places] = np.bincount(row, n, minlength=len(customers))[:, None]
-        shrunk: npt.NDArray[np.float64] = (found + self.prior * np.array(self.means)) / (
-            wholes + self.prior
-        )
-        return shrunk
+        return found, wholes
 
     def to_document(self) -> dict[str, Any]:
         """As JSON."""
@@ -148,6 +159,10 @@ class Vocabulary:
         """What `to_document` wrote."""
         names = tuple((facet, value) for facet, value in document["names"])
         return cls(names, tuple(document["means"]), document["prior"])
+
+
+def _one_chunk(values: pa.ChunkedArray | pa.Array) -> pa.Array:
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
 
 
 def counts_at(fold: Fold, events: Relation, as_of: datetime) -> pa.Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -173,7 +173,25 @@ def grid(
         # "No purchase yet" has no scores and no place in the grid.
         if 1 <= cell["recency"] <= 5 and 1 <= cell["frequency"] <= 5
     )
-    return Grid(segmentation_id, cells, tuple(one for one in named if one.customers))
+    return Grid(
+        segmentation_id,
+        cells,
+        tuple(
+            replace(one, rule=_cells_of(one, document["cells"], has_money) or one.rule)
+            for one in named
+            if one.customers
+        ),
+        tuple(document.get("recency_thresholds") or ()),
+        tuple(document.get("frequency_thresholds") or ()),
+        tuple(document.get("monetary_thresholds") or ()) if has_money else (),
+    )
+
+
+def _cells_of(segment: Segment, cells: Sequence[Mapping[str, Any]], has_money: bool) -> str:
+    """The cells of the grid that make a segment: recency, then frequency (and money)."""
+    second = "FM" if has_money else "F"
+    own = [cell for cell in cells if cell["segment_id"] == segment.segment_id]
+    return ", ".join(f"R{cell['recency']} {second}{cell['frequency']}" for cell in own)
 
 
 def choice(document: Mapping[str, Any], lang: str) -> Choice | None:
@@ -191,6 +209,7 @@ def choice(document: Mapping[str, Any], lang: str) -> Choice | None:
                 one.get("score_se"),
                 one.get("stability"),
                 one.get("smallest_share"),
+                one.get("eligible", True),
                 _said(one.get("why_not"), lang),
             )
             for one in found.get("candidates") or ()

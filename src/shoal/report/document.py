@@ -91,11 +91,18 @@ class GridCell:
 
 @dataclass(frozen=True)
 class Grid:
-    """The RFM grid with its named segments."""
+    """The RFM grid with its named segments, and the bounds between the scores.
+
+    Bounds are four each, rising: days since the last order, orders, and net revenue (empty where
+    amounts play no part).
+    """
 
     segmentation_id: str
     cells: tuple[GridCell, ...]
     segments: tuple[Segment, ...] = ()
+    recency_days: tuple[float, ...] = ()
+    frequency: tuple[float, ...] = ()
+    spend: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,7 @@ class Candidate:
     spread: float | None = None
     stability: float | None = None
     smallest: float | None = None
+    eligible: bool = True
     note: str = ""
 
 

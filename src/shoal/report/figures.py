@@ -208,46 +208,49 @@ def activity(
     return drawn(lines, height=150 * len(panels) + 40, axes=axes, notes=notes, top=8)
 
 
-def choice(evidence: Choice, measure: str, texts: Texts) -> go.Figure:
-    """Score of each number of segments tried, with its standard error; the chosen one is filled."""
+def choice(evidence: Choice, texts: Texts) -> go.Figure:
+    """Score of each number of segments tried, with its standard error; the chosen one is filled.
+
+    Those that were left out are crosses.
+    """
     foretold = evidence.rule == "next_period"
     tried = [
-        (one.k, score, one.spread, one.k == evidence.chosen)
+        (one, score)
         for one in evidence.candidates
         if (score := one.score if foretold else one.stability) is not None
     ]
+    chosen = [one.k == evidence.chosen for one, _ in tried]
+    usable = [one.eligible or flag for (one, _), flag in zip(tried, chosen, strict=True)]
     line = {
         "type": "scatter", "mode": "lines+markers", "line": {"color": GREY, "width": 2},
-        "x": [k for k, *_ in tried], "y": [score for _, score, *_ in tried],
+        "x": [one.k for one, _ in tried], "y": [score for _, score in tried],
         "marker": {
-            "size": [13 if chosen else 9 for *_, chosen in tried],
-            "color": [BLUE if chosen else "#FFFFFF" for *_, chosen in tried],
-            "line": {"color": BLUE, "width": 2},
+            "size": [13 if flag else 9 for flag in chosen],
+            "symbol": ["circle" if flag else "x-thin" for flag in usable],
+            "color": [BLUE if flag else "#FFFFFF" for flag in chosen],
+            "line": {"color": [BLUE if flag else MUTED for flag in usable], "width": 2},
         },
         "error_y": {
-            "array": [spread or 0.0 for _, _, spread, _ in tried], "color": GREY,
-            "thickness": 1.5, "visible": foretold,
+            "array": [one.spread or 0.0 for one, _ in tried], "color": GREY, "thickness": 1.5,
+            "visible": foretold,
         },
         "hovertemplate": "k = %{x}: %{y:.3f}<extra></extra>",
     }  # fmt: skip
     notes = [
         {
-            "x": k, "y": score, "text": texts("choice.chosen", k=k), "yshift": 18,
+            "x": one.k, "y": score, "text": texts("choice.chosen", k=one.k), "yshift": 18,
             "showarrow": False, "font": {"color": BLUE, "size": 13},
             "bgcolor": "rgba(255,255,255,.85)",
         }
-        for k, score, _, chosen in tried
-        if chosen
+        for (one, score), flag in zip(tried, chosen, strict=True)
+        if flag
     ]  # fmt: skip
-    axes = {
+    axes: dict[str, dict[str, Any]] = {
         "xaxis": {
-            "tickvals": [k for k, *_ in tried], "showgrid": False,
+            "tickvals": [one.k for one, _ in tried], "showgrid": False,
             "title": titled(texts("choice.axis_k")),
         },
-        "yaxis": {
-            "nticks": 5, "title": titled(label(measure, 60)),
-            "tickformat": ".0%" if foretold else ".2f",
-        },
+        "yaxis": {"nticks": 5, "tickformat": ".0%" if foretold else ".2f"},
     }  # fmt: skip
     return drawn([line], height=300, axes=axes, notes=notes, top=24)
 

@@ -27,6 +27,8 @@ def parameters(wording: Wording) -> list[tuple[str, str]]:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
@@ -88,9 +90,7 @@ def facts(wording: Wording) -> list[tuple[str, str]]:
         (texts("made.at"), numbers.moment(made.made_at.astimezone(UTC)) + " UTC"),
         (
             texts("made.period"),
-            texts(
-                "page.period", first=numbers.day(document.first), last=numbers.day(document.last)
-            ),
+            f"{numbers.day(document.first)} – {numbers.day(document.last)}",
         ),
         (texts("made.as_of"), numbers.moment(local(wording, made.as_of)) + zone),
         (texts("made.zone"), made.time_zone),
@@ -146,9 +146,10 @@ def choice(wording: Wording, choice: Choice) -> Plot | None:
     return Plot(
         key="choice",
         title=measure,
-        figure=figures.choice(choice, measure, texts),
+        figure=figures.choice(choice, texts),
         alt=texts("choice.alt", low=tried[0].k, high=tried[-1].k, what=measure, k=choice.chosen),
         table=Table(columns, rows, text_columns=frozenset({5})),
+        note="" if all(one.eligible for one in tried) else texts("choice.left_out"),
     )
 
 

@@ -52,6 +52,21 @@ def grid_plots(wording: Wording, grid: Grid) -> list[Plot]:
     return plots
 
 
+def grid_bounds(wording: Wording, grid: Grid) -> list[str]:
+    """What the scores cut at, a sentence each."""
+    texts, numbers = wording.texts, wording.numbers
+    said = []
+    for key, bounds, shown in (
+        ("recency", grid.recency_days, lambda days: numbers.plain(round(days, 1))),
+        ("frequency", grid.frequency, numbers.plain),
+        ("spend", grid.spend, numbers.money),
+    ):
+        if bounds:
+            listed = texts("list.comma").join(shown(bound) for bound in bounds)
+            said.append(texts(f"grid.bounds_{key}", bounds=listed, what=wording.value_events()))
+    return said
+
+
 def grid_table(wording: Wording, grid: Grid) -> Table | None:
     document, texts, numbers = wording.document, wording.texts, wording.numbers
     if not grid.segments:

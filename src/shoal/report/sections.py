@@ -39,6 +39,7 @@ def page(wording: Wording) -> Page:
         grid_lead=texts("grid.lead_money" if document.has_money else "grid.lead_orders"),
         grid_plots=section_shop.grid_plots(wording, document.grid) if document.grid else (),
         grid_table=section_shop.grid_table(wording, document.grid) if document.grid else None,
+        grid_bounds=section_shop.grid_bounds(wording, document.grid) if document.grid else (),
         activity_lead=texts("activity.lead", days=days, last=numbers.day(document.last)),
         activity=section_shop.activity(wording) if len(document.activity) > 1 else None,
         rows=section_made.rows(wording),

@@ -73,6 +73,7 @@ class Page:
     grid_lead: str
     grid_plots: Sequence[Plot]
     grid_table: Table | None
+    grid_bounds: Sequence[str]
     activity_lead: str
     activity: Plot | None
     rows: Table

@@ -84,6 +84,11 @@ class SegmentationArtefact:
             ),
         )
 
+    def profile_name(self, segment_id: str) -> str:
+        """The English name of a segment; its id where nobody was in it when it was made."""
+        known = {one["segment_id"]: one["name"]["en"] for one in self.document["segments"]}
+        return str(known.get(segment_id, segment_id))
+
     def profile(self, segment_id: str) -> Mapping[str, Any]:
         """The profile of a segment.
 

@@ -3,7 +3,8 @@
 No internal index finds k reliably, so candidates are scored by the next period: segments are made
 from what was known a horizon H before the end, and their members' mean is the forecast of what each
 customer did within H. The score is the mean share of what could be foretold (Bernoulli deviance of
-being active, Poisson deviance of orders, variance of log spend), cross-validated over customers.
+being active, Poisson deviance of orders, variance of log spend, divergence of the mix of
+categories), cross-validated over customers.
 Trusted are candidates whose segments come back when the customers are drawn again (bootstrap
 adjusted Rand index, Hubert and Arabie, 1985) and that are not tiny. Chosen is the smallest trusted
 k within one standard error of the best trusted one. Where the log is too short for a next period,
@@ -39,16 +40,17 @@ _STRONG: Final = 0.8
 class Future:
     """What was known a horizon before the end, and what came.
 
-    `X` (n, d) prepared features then; `active` (n,) 0/1, `orders` (n,) counts and `spend` (n,) net
-    revenue (currency units) within the horizon; rows are the same customers. Outcomes that the shop
-    does not have (no purchases, no prices) are None.
+    `X` (n, d) prepared features then; `active` (n,) 0/1, `orders` (n,) counts, `spend` (n,) net
+    revenue (currency units) and `categories` (n, c) events by category within the horizon; rows are
+    the same customers. An outcome without variation (no purchases, no prices) does not count.
     """
 
     X: Matrix
     horizon_days: int
-    active: Matrix | None
-    orders: Matrix | None
-    spend: Matrix | None
+    active: Matrix
+    orders: Matrix
+    spend: Matrix
+    categories: Matrix | None = None
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,10 @@ class Limits:
 
     stability: float = 0.9
     smallest_share: float = 0.01
-    bootstraps: int = 12
+    bootstraps: int = 10
     folds: int = 5
     sample_customers: int = 4_000
-    starts: int = 4
+    starts: int = 3
 
 
 @dataclass(frozen=True)
@@ -242,15 +244,21 @@ class _Foretelling:
     def __init__(self, future: Future, rows: npt.NDArray[np.int64], folds: int) -> None:
         self.X = future.X[rows]
         self.fold = np.arange(len(rows)) % folds
+        everybody = np.ones(len(rows))
         told = {
-            "activity": (future.active, _bernoulli),
-            "orders": (future.orders, _poisson),
-            "spend": (None if future.spend is None else _log_money(future.spend), _squared),
+            "activity": (future.active[rows, None], everybody, _bernoulli),
+            "orders": (future.orders[rows, None], everybody, _poisson),
+            "spend": (_log_money(future.spend[rows])[:, None], everybody, _squared),
         }
+        if future.categories is not None and future.categories.shape[1] > 1:
+            events = future.categories[rows]
+            totals = events.sum(axis=1, keepdims=True)
+            mix = np.divide(events, totals, out=np.zeros_like(events), where=totals > 0)
+            told["categories"] = (mix, (totals[:, 0] > 0).astype(np.float64), _divergence)
         self.outcomes = {
-            name: (values[rows], deviance)
-            for name, (values, deviance) in told.items()
-            if values is not None and values[rows].std() > 0
+            name: outcome
+            for name, outcome in told.items()
+            if outcome[1].any() and np.ptp(outcome[0][outcome[1] > 0], axis=0).max() > 0
         }
 
     def segment(self, k: int, seed: int, starts: int) -> npt.NDArray[np.int64] | None:
@@ -267,40 +275,49 @@ class _Foretelling:
         of the ratio.
         """
         shares, parts = {}, np.zeros(len(labels))
-        for name, (values, deviance) in self.outcomes.items():
-            forecast, common = self._forecast(values, labels)
-            own, base = deviance(values, forecast), deviance(values, common)
+        for name, (values, weight, deviance) in self.outcomes.items():
+            forecast, common = self._forecast(values, weight, labels)
+            own, base = weight * deviance(values, forecast), weight * deviance(values, common)
             ratio = own.sum() / base.sum()
             shares[name] = float(1 - ratio)
             parts -= (own - ratio * base) / base.sum() / len(self.outcomes)
         return float(np.mean(list(shares.values()))), parts, shares
 
-    def _forecast(self, values: Matrix, labels: npt.NDArray[np.int64]) -> tuple[Matrix, Matrix]:
-        forecast, common = np.empty(len(values)), np.empty(len(values))
-        k = int(labels.max()) + 1
+    def _forecast(
+        self, values: Matrix, weight: Matrix, labels: npt.NDArray[np.int64]
+    ) -> tuple[Matrix, Matrix]:
+        """(n, m) mean of the own segment and mean of all, of the other folds."""
+        forecast, common = np.empty_like(values), np.empty_like(values)
+        member = np.eye(int(labels.max()) + 1)[labels] * weight[:, None]
         for fold in range(int(self.fold.max()) + 1):
             out = self.fold == fold
-            mean = values[~out].mean()
-            sums = np.bincount(labels[~out], values[~out], k)
+            mean = np.average(values[~out], axis=0, weights=weight[~out])
             # One customer's weight of the common mean keeps small segments from certainty.
-            means = (sums + mean) / (np.bincount(labels[~out], minlength=k) + 1)
+            sums = member[~out].T @ values[~out] + mean
+            means = sums / (member[~out].sum(axis=0) + 1)[:, None]
             forecast[out], common[out] = means[labels[out]], mean
         return forecast, common
 
 
 def _bernoulli(values: Matrix, forecast: Matrix) -> Matrix:
     p = np.clip(forecast, 1e-6, 1 - 1e-6)
-    return np.asarray(-2 * (values * np.log(p) + (1 - values) * np.log1p(-p)))
+    return np.asarray(-2 * (values * np.log(p) + (1 - values) * np.log1p(-p)))[:, 0]
 
 
 def _poisson(values: Matrix, forecast: Matrix) -> Matrix:
     rate = np.maximum(forecast, 1e-9)
     logs = np.where(values > 0, values * np.log(np.maximum(values, 1e-9) / rate), 0.0)
-    return np.asarray(2 * (logs - (values - rate)))
+    return np.asarray(2 * (logs - (values - rate)))[:, 0]
 
 
 def _squared(values: Matrix, forecast: Matrix) -> Matrix:
-    return np.asarray((values - forecast) ** 2)
+    return np.asarray((values - forecast) ** 2)[:, 0]
+
+
+def _divergence(values: Matrix, forecast: Matrix) -> Matrix:
+    """Kullback-Leibler divergence of each customer's mix from the forecast."""
+    q = np.maximum(forecast, 1e-6)
+    return np.asarray(np.where(values > 0, values * np.log(np.maximum(values, 1e-9) / q), 0).sum(1))
 
 
 def _log_money(spend: Matrix) -> Matrix:

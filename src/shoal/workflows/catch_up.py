@@ -25,8 +25,13 @@ from shoal.workflows.progress import NoProgress, Progress
 if TYPE_CHECKING:
     from shoal.features.fold import Fold
 
+    #: Makes the fold of a value event and a currency ("" for none), when there is need of one.
+    FoldFactory = Callable[[str, str], Fold]
+
 #: Setting with the kind of event that counts as buying, declared by the first source.
 VALUE_EVENT: Final = "value_event"
+#: Setting with the main currency of the first priced events.
+CURRENCY: Final = "currency"
 #: Setting with the fingerprint of the fold that made the stored states.
 FOLD_FINGERPRINT: Final = "fold"
 
@@ -43,7 +48,7 @@ def catch_up(
     *,
     warehouse: Warehouse,
     store: StateStore,
-    fold: Fold | Callable[[str], Fold],
+    fold: Fold | FoldFactory,
     progress: Progress | None = None,
 ) -> int:
     """Bring the stored states to the event table's latest version; returns that version.
@@ -74,7 +79,7 @@ def rebuild(
     *,
     warehouse: Warehouse,
     store: StateStore,
-    fold: Fold | Callable[[str], Fold],
+    fold: Fold | FoldFactory,
     progress: Progress | None = None,
 ) -> int:
     """Make all states anew from the event table, in bounded memory; returns its version."""
@@ -83,10 +88,11 @@ def rebuild(
         return _rebuild(warehouse, store, made, warehouse.version(), progress or NoProgress())
 
 
-def _make(fold: Fold | Callable[[str], Fold], store: StateStore) -> Fold:
+def _make(fold: Fold | FoldFactory, store: StateStore) -> Fold:
     if not callable(fold):
         return fold
-    return fold(store.get_settings().get(VALUE_EVENT, PURCHASE))
+    settings = store.get_settings()
+    return fold(settings.get(VALUE_EVENT, PURCHASE), settings.get(CURRENCY, ""))
 
 
 def _same_fold(fold: Fold, store: StateStore) -> bool:
@@ -114,7 +120,7 @@ def _rebuild(
         for batch in store.iter_states():
             store.delete_states(batch["customer_id"].to_pylist())
         files = warehouse.events(version=version if version >= 0 else None).paths
-        _fold_files(files, frozenset(), store, fold, progress)
+        _fold_files("all customer states", files, frozenset(), store, fold, progress)
         store.set_applied_version(version)
         store.put_setting(FOLD_FINGERPRINT, fold.fingerprint)
     return version
@@ -130,7 +136,7 @@ def _apply(
 ) -> None:
     rewritten = frozenset(name for unit in units for name in unit.rewritten_customers)
     files = [path for unit in units for path in unit.added.paths]
-    _fold_files(files, rewritten, store, fold, progress)
+    _fold_files("customer states", files, rewritten, store, fold, progress)
     if rewritten:
         store.delete_states(sorted(rewritten))
         events = _events_of(warehouse, sorted(rewritten), version)
@@ -147,6 +153,7 @@ def _events_of(warehouse: Warehouse, customers: Sequence[str], version: int) -> 
 
 
 def _fold_files(
+    label: str,
     files: Sequence[str],
     left_out: frozenset[str],
     store: StateStore,
@@ -155,7 +162,7 @@ def _fold_files(
 ) -> None:
     """Fold the events of files into the stored states, inside the caller's transaction."""
     groups = list(_groups(files))
-    progress.start("customer states", sum(rows for _, rows in groups), "events")
+    progress.start(label, sum(rows for _, rows in groups), "events")
     try:
         partials = (fold.partials(ParquetFiles(tuple(paths), TABLE_SCHEMA)) for paths, _ in groups)
         with ahead(partials, depth=1) as ready:

@@ -7,11 +7,16 @@ the same as if nothing had happened.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from shoal.domain.account import RowAccount
 from shoal.domain.errors import InputError, ShoalError
@@ -20,12 +25,13 @@ from shoal.events.clean import Cleaned, clean
 from shoal.events.reading import RawChunk, Source, discover, open_source
 from shoal.ports import StateStore, UnitWriter, Warehouse
 from shoal.workflows import units
-from shoal.workflows.catch_up import VALUE_EVENT, catch_up
+from shoal.workflows.catch_up import CURRENCY, VALUE_EVENT, catch_up
 from shoal.workflows.ingest_errors import interrupted, keep_earlier, told, unusable
 from shoal.workflows.ingest_result import (
     FileAccount,
     IngestResult,
     as_read_again,
+    remembered,
     summarise,
 )
 from shoal.workflows.pipeline import ahead
@@ -36,6 +42,7 @@ from shoal.workflows.units import Unit
 if TYPE_CHECKING:
     from shoal.events.mapping import SourceMapping
     from shoal.features.fold import Fold
+    from shoal.workflows.catch_up import FoldFactory
 
 #: What is committed but not yet in the customer states is folded when it has so many events: many
 #: small files share one fold, a big one is folded at once.
@@ -46,7 +53,7 @@ def ingest(
     *,
     warehouse: Warehouse,
     store: StateStore,
-    fold: Fold | Callable[[str], Fold],
+    fold: Fold | FoldFactory,
     quarantine_dir: Path,
     paths: Sequence[str],
     mapping: SourceMapping | Callable[[Source], SourceMapping],
@@ -57,7 +64,7 @@ def ingest(
     """Bring files into the shop, one commit each, and its customers' states up to date.
 
     Args:
-        fold: a fold, or what makes one for a value event when states must be folded.
+        fold: a fold, or what makes one (of value event and currency) when states must be folded.
         quarantine_dir: where quarantined rows are kept, a file a unit.
         paths: files, folders (not recursive) and globs.
         mapping: how to read them, or what chooses that for each source.
@@ -70,6 +77,7 @@ def ingest(
             as it was before the file in hand, files before it stay.
     """
     bar = progress or NoProgress()
+    made = cache(fold) if callable(fold) else fold  # compiling takes longer than a small file
     files = discover(paths)
     ingested = _Ingest(warehouse, store, quarantine_dir, zone, buckets, bar)
     accounts: list[FileAccount] = []
@@ -82,19 +90,19 @@ def ingest(
                 accounts.append(account)
                 pending += 0 if account.unchanged else account.rows.stored
                 if pending >= FOLD_AFTER:
-                    catch_up(warehouse=warehouse, store=store, fold=fold, progress=bar)
+                    catch_up(warehouse=warehouse, store=store, fold=made, progress=bar)
                     pending = 0
-            catch_up(warehouse=warehouse, store=store, fold=fold, progress=bar)
+            catch_up(warehouse=warehouse, store=store, fold=made, progress=bar)
         except KeyboardInterrupt as error:
             raise interrupted(files, len(accounts)) from error
         except ShoalError as error:
             keep_earlier(error, accounts)
             with suppress(ShoalError):  # the first failure is the one to tell
-                catch_up(warehouse=warehouse, store=store, fold=fold, progress=bar)
+                catch_up(warehouse=warehouse, store=store, fold=made, progress=bar)
             raise
         finally:
             bar.done()
-        return summarise(warehouse, store, accounts)
+        return remembered(summarise(warehouse, store, accounts), store)
 
 
 @dataclass(frozen=True)
@@ -119,16 +127,22 @@ class _Ingest:
         known = units.find(self.store, name)
         if known is not None and known.status == units.COMMITTED:
             return FileAccount(str(path), as_read_again(known.account), unchanged=True)
-        if VALUE_EVENT not in self.store.get_settings():
-            self.store.put_setting(VALUE_EVENT, chosen.value_event)
         writer = self.warehouse.unit(name)
         quarantined = QuarantineFile(self.quarantine_dir, f"{name}.parquet", source.columns)
         try:
             with told(path):
-                read, skipped = self._stage(source, chosen, str(path), writer, quarantined)
+                read, skipped, currencies = self._stage(
+                    source, chosen, str(path), writer, quarantined
+                )
                 account = _settled(writer, quarantined, read, skipped, path)
                 unit = Unit(
-                    name, units.STAGED, str(path), chosen.source, account, quarantined.publish()
+                    name,
+                    units.STAGED,
+                    str(path),
+                    chosen.source,
+                    account,
+                    quarantined.publish(),
+                    {VALUE_EVENT: chosen.value_event, **_main_currency(currencies)},
                 )
             commit(self.warehouse, self.store, writer, unit)
         except BaseException:
@@ -145,9 +159,13 @@ class _Ingest:
         file: str,
         writer: UnitWriter,
         quarantined: QuarantineFile,
-    ) -> tuple[int, int]:
-        """Clean and stage a source chunk by chunk; returns rows read and skipped."""
+    ) -> tuple[int, int, Counter[str]]:
+        """Clean and stage a source chunk by chunk.
+
+        Returns rows read, rows skipped, and the priced events of each currency.
+        """
         read = skipped = seen = 0
+        currencies: Counter[str] = Counter()
         self.bar.start(Path(file).name, source.size_bytes, "bytes")
         # Reading, cleaning and writing are three threads' work; all three let others run meanwhile.
         with (
@@ -156,14 +174,17 @@ class _Ingest:
         ):
             for cleaned, bytes_read in ready:
                 if cleaned.events.num_rows:
+                    currencies += _currencies(cleaned.events)
                     writer.append(cleaned.events)
                 quarantined.append(cleaned.quarantined)
                 read += cleaned.read
                 skipped += cleaned.skipped
                 self.bar.advance(bytes_read - seen)
                 seen = bytes_read
+                # Arrow keeps what threads free for their own next use; without this it adds up.
+                pa.default_memory_pool().release_unused()
         self.bar.done()
-        return read, skipped
+        return read, skipped, currencies
 
     def _cleaned(
         self, chunks: Iterator[RawChunk], mapping: SourceMapping, file: str
@@ -171,6 +192,22 @@ class _Ingest:
         for chunk in chunks:
             cleaned = clean(chunk, mapping, zone=self.zone, buckets=self.buckets, file=file)
             yield cleaned, chunk.bytes_read
+
+
+def _currencies(events: pa.Table) -> Counter[str]:
+    """Priced events of each currency."""
+    if events["currency"].null_count == events.num_rows:
+        return Counter()
+    priced = events["currency"].filter(events["price"].is_valid()).drop_null()
+    found = pc.value_counts(priced.combine_chunks()).to_pylist()
+    return Counter({entry["values"]: entry["counts"] for entry in found})
+
+
+def _main_currency(currencies: Counter[str]) -> dict[str, str]:
+    """The most frequent currency, of equals the first by name, as a setting; none if none."""
+    if not currencies:
+        return {}
+    return {CURRENCY: min(currencies, key=lambda name: (-currencies[name], name))}
 
 
 def commit(warehouse: Warehouse, store: StateStore, writer: UnitWriter, unit: Unit) -> None:

@@ -82,6 +82,15 @@ def summarise(
     )
 
 
+def remembered(result: IngestResult, store: StateStore) -> IngestResult:
+    """The result, its first and last moment kept as settings for those who ask without a table."""
+    known = store.get_settings()
+    for key, moment in (("first", result.first), ("last", result.last)):
+        if moment is not None and known.get(key) != iso(moment):
+            store.put_setting(key, iso(moment))
+    return result
+
+
 def as_read_again(account: RowAccount) -> RowAccount:
     """The account of a file that is in already, as reading it again would give it."""
     return RowAccount(

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.domain.account import RowAccount
-from shoal.domain.errors import UsageError
+from shoal.domain.errors import OperationError, UsageError
 from shoal.domain.time import Zone
 from shoal.events.chunks import chunk_of_quarantine
 from shoal.events.clean import clean
@@ -24,7 +24,7 @@ from shoal.workflows import units
 from shoal.workflows.catch_up import catch_up
 from shoal.workflows.ingest import commit
 from shoal.workflows.ingest_errors import told
-from shoal.workflows.ingest_result import FileAccount, IngestResult, summarise
+from shoal.workflows.ingest_result import FileAccount, IngestResult, remembered, summarise
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.quarantine_file import QuarantineFile, columns_of, read_batches
 from shoal.workflows.units import Unit
@@ -32,6 +32,11 @@ from shoal.workflows.units import Unit
 if TYPE_CHECKING:
     from shoal.events.mapping import SourceMapping
     from shoal.features.fold import Fold
+    from shoal.workflows.catch_up import FoldFactory
+
+
+#: How often a listing is begun anew when another process replays meanwhile.
+_ATTEMPTS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ def listing(
 
     Raises:
         UsageError: `usage`, there is no such reason code.
+        OperationError: `shop_damaged`, a quarantine file is missing.
     """
     if code is not None and code not in REASONS:
         raise UsageError(
@@ -91,10 +97,25 @@ def listing(
             f"there is no quarantine reason {code!r}",
             hint="Reasons: " + ", ".join(sorted(REASONS)) + ".",
         )
+    missing = ""
+    for _ in range(_ATTEMPTS):
+        try:
+            return _listed(_with_quarantine(store), quarantine_dir, code, samples)
+        except FileNotFoundError as error:  # a replay at work took a file away: look again
+            missing = str(error.filename or error)
+    raise OperationError(
+        "shop_damaged",
+        "a file of the quarantine is missing",
+        missing,
+        "Restore it from a backup, or ingest the source again to see what was refused.",
+    )
+
+
+def _listed(held: Sequence[Unit], directory: Path, code: str | None, samples: int) -> Listing:
     counts: Counter[str] = Counter()
     shown: dict[str, list[Sample]] = {}
-    for unit in _with_quarantine(store):
-        for rows in read_batches(quarantine_dir / str(unit.quarantine)):
+    for unit in held:
+        for rows in read_batches(directory / str(unit.quarantine)):
             for entry in pc.value_counts(rows["code"].combine_chunks()).to_pylist():
                 found = entry["values"]
                 if code in (None, found):
@@ -129,7 +150,7 @@ def replay(
     *,
     warehouse: Warehouse,
     store: StateStore,
-    fold: Fold | Callable[[str], Fold],
+    fold: Fold | FoldFactory,
     quarantine_dir: Path,
     mapping: SourceMapping,
     zone: Zone,
@@ -176,7 +197,7 @@ def replay(
             bar.done()
         units.settle(warehouse, store, quarantine_dir)
         catch_up(warehouse=warehouse, store=store, fold=fold, progress=bar)
-        return summarise(warehouse, store, [FileAccount(unit.file, account)])
+        return remembered(summarise(warehouse, store, [FileAccount(unit.file, account)]), store)
 
 
 def _of_source(store: StateStore, source: str) -> list[Unit]:

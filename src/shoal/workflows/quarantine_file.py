@@ -61,7 +61,8 @@ class QuarantineFile:
         """Make the file complete and durable; returns its name, None if there was no row."""
         if not self.counts:
             return None
-        self._write()
+        if self._waiting:
+            self._write()
         assert self._writer is not None
         self._writer.close()
         self._writer = None
@@ -91,13 +92,14 @@ class QuarantineFile:
 
 def columns_of(path: Path) -> tuple[str, ...]:
     """All columns of the source that a quarantine file's rows came from."""
-    metadata = pq.read_schema(path).metadata or {}
+    with path.open("rb") as handle:
+        metadata = pq.read_schema(handle).metadata or {}
     return tuple(json.loads(metadata.get(_COLUMNS, b"[]")))
 
 
 def read_batches(path: Path) -> Iterator[pa.Table]:
     """The rows of a quarantine file, in bounded pieces."""
-    with pq.ParquetFile(path) as file:
+    with path.open("rb") as handle, pq.ParquetFile(handle) as file:
         for batch in file.iter_batches(batch_size=20_000):
             yield pa.Table.from_batches([batch])
 

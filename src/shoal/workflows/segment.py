@@ -222,7 +222,7 @@ class _Job:
             choice = told(self.k)
         else:
             self._enough(len(Z), features.num_rows)
-            future = self._future(as_of, features, vocabulary)
+            future = self._future(as_of, features, counts, vocabulary)
             ks = range(self.settings.k_min, self.settings.k_max + 1)
             self.progress.start("number of segments", len(ks))
             choice = choose(Z, ks, seed=self.seed, future=future, step=self.progress.advance)
@@ -262,7 +262,7 @@ class _Job:
             )
 
     def _future(
-        self, as_of: datetime, features: pa.Table, vocabulary: Vocabulary
+        self, as_of: datetime, features: pa.Table, counts: pa.Table, vocabulary: Vocabulary
     ) -> Future | None:
         """What was known a horizon ago and what came since; None if the log is too short."""
         span = float(np.nanmax(column(features, "tenure_days")))
@@ -270,8 +270,8 @@ class _Job:
         if horizon < SHORTEST_HORIZON_DAYS:
             return None
         then = as_of - timedelta(days=horizon)
-        before = self._features(then)
-        before = with_tastes(before, self._counts(then), vocabulary)
+        counts_then = self._counts(then)
+        before = with_tastes(self._features(then), counts_then, vocabulary)
         segmenter = self._segmenter(before, vocabulary, self.settings.k_min)
         known = segmenter.known(before)
         if known.sum() < CUSTOMERS_A_SEGMENT * self.settings.k_min:
@@ -283,7 +283,12 @@ class _Job:
             np.nan_to_num(column(after, name)) - np.nan_to_num(column(before, name))
             for name in (EVENTS, ORDERS, NET_REVENUE)
         )
-        return Future(Z, horizon, (events > 0).astype(np.float64), np.maximum(orders, 0), spend)
+        taken = vocabulary.events(before[CUSTOMER], counts) - vocabulary.events(
+            before[CUSTOMER], counts_then
+        )
+        categories = [facet == "category" for facet, _ in vocabulary.names]
+        active = (events > 0).astype(np.float64)
+        return Future(Z, horizon, active, np.maximum(orders, 0), spend, taken[:, categories])
 
     def _rfm(self, features: pa.Table, *, needed: bool) -> list[tuple[Segmenter, Choice | None]]:
         try:

@@ -35,6 +35,8 @@ class Unit:
         source: the mapping's source name.
         account: the rows, counted.
         quarantine: name of the file with its quarantined rows, None if there are none.
+        declares: settings of the shop that the first unit with an answer gives: `value_event`, the
+            kind that counts as buying; `currency`, the most frequent one of its priced events.
         replaces: of a replay: for each unit whose quarantine it took rows from, the name of the
             file with those that remain, None if none remain.
     """
@@ -45,6 +47,7 @@ class Unit:
     source: str
     account: RowAccount
     quarantine: str | None = None
+    declares: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     replaces: Mapping[str, str | None] = field(default_factory=lambda: MappingProxyType({}))
 
     def as_document(self) -> dict[str, Any]:
@@ -55,6 +58,7 @@ class Unit:
             "rows": self.account.as_document(),
             "reasons": dict(self.account.quarantine),
             "quarantine": self.quarantine,
+            "declares": dict(self.declares),
             "replaces": dict(self.replaces),
         }
 
@@ -69,6 +73,7 @@ class Unit:
                 **document["rows"], quarantine=MappingProxyType(dict(document["reasons"]))
             ),
             quarantine=document["quarantine"],
+            declares=MappingProxyType(dict(document["declares"])),
             replaces=MappingProxyType(dict(document["replaces"])),
         )
 
@@ -103,9 +108,13 @@ def put(store: StateStore, unit: Unit) -> None:
 
 
 def finish(store: StateStore, unit: Unit) -> None:
-    """The unit was committed to the event table: say so, and let its quarantine take effect."""
+    """The unit was committed to the event table: say so, and let what it brings take effect."""
     with store.transaction():
         put(store, replace(unit, status=COMMITTED))
+        known = store.get_settings()
+        for key, value in unit.declares.items():
+            if key not in known:
+                store.put_setting(key, value)
         for name, remaining in unit.replaces.items():
             source = find(store, name)
             assert source is not None

@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql
 
 from shoal.adapters import process, sql, sql_schema
 from shoal.adapters.sql import SqlStateStore
+from shoal.adapters.store_schema import MEMBERSHIPS_SCHEMA
 from shoal.domain.errors import OperationError
 from shoal.domain.time import from_us, iso
 
@@ -204,7 +205,7 @@ def test_times_of_memberships_survive_as_microseconds(url: str) -> None:
         "since": moment,
         "cause": "first",
     }
-    store.put_memberships(pa.Table.from_pylist([row], schema=sql_schema.MEMBERSHIPS_SCHEMA))
+    store.put_memberships(pa.Table.from_pylist([row], schema=MEMBERSHIPS_SCHEMA))
     assert store.get_memberships("k").to_pylist() == [row]
 
 

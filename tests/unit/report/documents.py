@@ -172,7 +172,7 @@ def _grid(money: bool) -> Grid:
 def _choice(chosen: int) -> Choice:
     candidates = tuple(
         Candidate(
-            k, 0.31 - 0.004 * abs(k - 8), 0.006, 0.97 - 0.02 * (k - 4), 0.2 / k,
+            k, 0.31 - 0.004 * abs(k - 8), 0.006, 0.97 - 0.02 * (k - 4), 0.2 / k, k < 11,
             "" if k < 11 else "Not stable enough over resamples",
         )
         for k in range(4, 13)

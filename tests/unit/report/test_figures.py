@@ -58,14 +58,14 @@ def test_grid_places_recency_across_and_frequency_up() -> None:
 def test_choice_marks_the_chosen_number_only() -> None:
     evidence = document(7).choice
     assert evidence is not None
-    drawn = figures.choice(evidence, "Share foretold", TEXTS)
+    drawn = figures.choice(evidence, TEXTS)
     assert [note.text for note in drawn.layout.annotations] == ["chosen: 7"]
 
 
 def test_choice_by_stability_leaves_out_what_was_not_measured() -> None:
     evidence = document(7).choice
     assert evidence is not None
-    drawn = figures.choice(Choice("stability_only", 5, evidence.candidates), "Stability", TEXTS)
+    drawn = figures.choice(Choice("stability_only", 5, evidence.candidates), TEXTS)
     assert drawn.data[0].y[0] == evidence.candidates[0].stability
 
 

@@ -173,7 +173,7 @@ def test_the_same_page_in_chinese() -> None:
     page = read("whole", "zh")
     said = page.text.replace("\u00a0", " ")
     assert page.elements[0] == ("html", {"lang": "zh-Hans"})
-    assert "10,842 位客户中有 6,642 位（61.3 %）按其行为归入7 个分群。" in said
+    assert "10,842 位客户中有 6,642 位（61.3 %）按其行为归入 7 个分群。" in said
     assert "时间无法读取" in said
     for english in ("Show the numbers", "What was found", "Contents", "Customers"):
         assert english not in said

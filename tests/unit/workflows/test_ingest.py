@@ -248,7 +248,7 @@ def test_progress_reaches_the_size_of_the_file(shop: Shop, tmp_path: Path) -> No
     file = write_csv(tmp_path / "a.csv", rows(range(200)))
     shop.ingest(file, progress=bar)
     size = file.stat().st_size
-    assert bar.bars == [["a.csv", size, "bytes", size], ["customer states", 200, "events", 200]]
+    assert bar.bars == [["a.csv", size, "bytes", size], ["all customer states", 200, "events", 200]]
 
 
 def test_states_are_rebuilt_when_the_fold_changes(shop: Shop, tmp_path: Path) -> None:
@@ -288,3 +288,38 @@ def test_the_table_holds_what_the_rows_said(shop: Shop, tmp_path: Path) -> None:
     assert (row["customer_id"], row["price"], row["quantity"]) == ("c1", 19_990_000, 2)
     assert (row["source"], row["event_id"], row["utc_offset_s"]) == ("shoal", "e1", 0)
     assert pc.min(shop.events()["bucket"]).as_py() >= 0
+
+
+def test_the_first_priced_events_give_the_shop_its_currency(shop: Shop, tmp_path: Path) -> None:
+    views = [purchase(n, "c1", kind="view", price="", currency="USD") for n in range(5)]
+    shop.ingest(write_csv(tmp_path / "a.csv", views))
+    assert "currency" not in shop.store.get_settings()
+    mixed = [purchase(10 + n, "c1", currency=name) for n, name in enumerate(["JPY", "EUR"] * 2)]
+    shop.ingest(write_csv(tmp_path / "b.csv", mixed))
+    assert shop.store.get_settings()["currency"] == "EUR"  # as many as JPY, earlier by name
+    shop.ingest(write_csv(tmp_path / "c.csv", [purchase(50, "c1", currency="JPY")]))
+    assert shop.store.get_settings()["currency"] == "EUR"
+    incremental = shop.states()
+    shop.rebuild()
+    assert shop.states() == incremental
+
+
+def test_a_refused_file_declares_nothing(shop: Shop, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not one of the 1 rows"):
+        shop.ingest(write_csv(tmp_path / "a.csv", [purchase(1, "null", currency="EUR")]))
+    assert shop.store.get_settings() == {}
+
+
+def test_the_period_is_kept_for_those_who_ask_without_the_table(shop: Shop, tmp_path: Path) -> None:
+    shop.ingest(write_csv(tmp_path / "a.csv", rows(range(10, 20))))
+    shop.ingest(write_csv(tmp_path / "b.csv", rows(range(5))))
+    settings = shop.store.get_settings()
+    assert settings["first"] == "2024-03-01T00:00:00Z"
+    assert settings["last"] == "2024-03-01T00:19:00Z"
+
+
+def test_one_huge_refused_row_fills_a_row_group_alone(shop: Shop, tmp_path: Path) -> None:
+    huge = purchase(90, "x" * 10_000_000)
+    result = shop.ingest(write_csv(tmp_path / "a.csv", [purchase(1, "c1"), huge]))
+    assert result.rows.quarantine == {"text_too_long": 1}
+    assert shop.listing().reasons[0].count == 1

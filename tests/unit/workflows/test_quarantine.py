@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.shops import COLUMNS, Shop, purchase, write_csv
 
-from shoal.domain.errors import UsageError
+from shoal.domain.errors import OperationError, UsageError
 from shoal.events.mapping import SourceMapping, read_mapping
 from shoal.events.presets import load
 
@@ -158,3 +158,15 @@ def test_rows_of_another_source_are_left_alone(
     with pytest.raises(UsageError, match="holds no rows of source 'taobao'") as told:
         shop.replay(load("taobao"))
     assert "Sources with quarantined rows: till." in told.value.hint
+
+
+def test_a_missing_quarantine_file_is_told(
+    shop: Shop, tmp_path: Path, first: SourceMapping
+) -> None:
+    shop.ingest(write_csv(tmp_path / "a.csv", LINES), mapping=first)
+    (file,) = shop.quarantine_dir.iterdir()
+    file.unlink()
+    with pytest.raises(OperationError, match="a file of the quarantine is missing") as told:
+        shop.listing()
+    assert told.value.code == "shop_damaged"
+    assert told.value.where == str(file)

@@ -219,7 +219,13 @@ EN: Final[Mapping[str, str]] = {
     "grid.none": (
         "This shop has no RFM segmentation yet; `shoal segment SHOP --method rfm` makes one."
     ),
-    "grid.rule": "Rule",
+    "grid.rule": "Rule or cells (R recency, F frequency, M money)",
+    "grid.bounds_recency": "Recency 5 to 1: active at most {bounds} days ago, or longer.",
+    "grid.bounds_frequency": "Frequency 1 to 5: at most {bounds} {what}, or more.",
+    "grid.bounds_spend": (
+        "Spend 1 to 5: net revenue of at most {bounds}, or more; "
+        "frequency and spend count as their rounded mean."
+    ),
     "col.recency": "Recency",
     # activity
     "activity.title": "Activity over time",
@@ -281,6 +287,7 @@ EN: Final[Mapping[str, str]] = {
     "choice.next_period": "Share of the next {days} foretold",
     "choice.stability": "Stability over resamples (adjusted Rand index)",
     "choice.chosen": "chosen: {k}",
+    "choice.left_out": "Crosses were left out; the table says why.",
     "choice.told": "The number of segments was told, not searched for.",
     "choice.note": (
         "No measure of “how many segments” is sure. Read the chosen number as a working choice, "

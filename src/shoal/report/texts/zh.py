@@ -24,8 +24,8 @@ ZH: Final[Mapping[str, str]] = {
     "noun.file.many": "{n} 个文件",
     # page
     "page.title": "{shop}：客户分群",
-    "page.period": "事件时间：{first}至{last}",
-    "page.made": "由 Shoal {version} 于{day}生成",
+    "page.period": "事件时间：{first}至 {last}",
+    "page.made": "由 Shoal {version} 于 {day}生成",
     "page.skip": "跳到正文",
     "page.contents": "目录",
     "page.table": "查看数据表",
@@ -43,10 +43,10 @@ ZH: Final[Mapping[str, str]] = {
     # findings
     "found.title": "主要发现",
     "found.placed": (
-        "{customers}中有 {placed} 位（{share}）按其行为归入{segments}。"
+        "{customers}中有 {placed} 位（{share}）按其行为归入 {segments}。"
         "其余 {tier} 位（{tier_share}）行为太少，尚无法判断。"
     ),
-    "found.placed_all": "全部{customers}按其行为归入{segments}。",
+    "found.placed_all": "全部 {customers}按其行为归入 {segments}。",
     "found.none": (
         "{customers}中没有一位的行为多到可以归入分群。需要每位客户有更多事件，分群才有意义。"
     ),
@@ -58,7 +58,7 @@ ZH: Final[Mapping[str, str]] = {
     "found.largest": "最大的分群是{name}，占客户的 {customers}。",
     "found.single": "只有一个分群：现有数据无法把这些客户区分开。",
     "found.tier_money": "了解太少的客户仍带来收入的 {value}。",
-    "found.quarantined": "读入的{rows}中有 {bad} 行（{share}）无法使用，原因见“数据”一节。",
+    "found.quarantined": "读入的 {rows}中有 {bad} 行（{share}）无法使用，原因见“数据”一节。",
     "what.revenue": "收入",
     "what.orders": "订单",
     "what.reviews": "评价",
@@ -151,7 +151,7 @@ ZH: Final[Mapping[str, str]] = {
     "tier.title": "了解太少的客户",
     "tier.name": "了解太少",
     "tier.text": (
-        "{customers}（{share}）的事件不足{minimum}，未归入任何分群。"
+        "{customers}（{share}）的事件不足 {minimum}，未归入任何分群。"
         "把他们放进哪个分群都只是猜测；等他们有更多行为后再归入。"
     ),
     "tier.text_unknown": (
@@ -184,20 +184,23 @@ ZH: Final[Mapping[str, str]] = {
     ),
     "grid.segments": "网格中的分群",
     "grid.none": "本店还没有 RFM 分群；运行 `shoal segment SHOP --method rfm` 即可生成。",
-    "grid.rule": "规则",
+    "grid.rule": "规则或网格单元（R 近度、F 频度、M 金额）",
+    "grid.bounds_recency": "近度 5 至 1：最近一次在 {bounds} 天以内，或更久。",
+    "grid.bounds_frequency": "频度 1 至 5：{what}数不超过 {bounds}，或更多。",
+    "grid.bounds_spend": "金额 1 至 5：净收入不超过 {bounds}，或更多；频度与金额取四舍五入的均值。",
     "col.recency": "近度",
     # activity
     "activity.title": "活跃度随时间的变化",
-    "activity.lead": "每个点代表{days}，最后一段截至{last}。",
+    "activity.lead": "每个点代表 {days}，最后一段截至 {last}。",
     "activity.customers": "活跃客户",
     "activity.orders": "订单",
     "activity.revenue": "净收入",
-    "activity.alt": "折线图：{what}随时间的变化。最高值 {peak} 出现在自{day}起的一段。",
+    "activity.alt": "折线图：{what}随时间的变化。最高值 {peak} 出现在自 {day}起的一段。",
     "col.from": "起始日",
     # data
     "data.title": "数据",
     "data.lead": "读入的每一行都恰好计入下面的一类。",
-    "data.files": "来自{files}。",
+    "data.files": "来自 {files}。",
     "data.read": "读入的行",
     "data.stored": "存为事件",
     "data.duplicate": "已有的行（同一事件再次出现）",
@@ -258,6 +261,7 @@ ZH: Final[Mapping[str, str]] = {
     "choice.next_period": "对未来 {days}的预示程度",
     "choice.stability": "重抽样下的稳定性（调整兰德指数）",
     "choice.chosen": "选定：{k}",
+    "choice.left_out": "叉号表示被排除，原因见数据表。",
     "choice.told": "分群数由人指定，未作搜索。",
     "choice.note": (
         "没有哪种指标能确定“该有几个分群”。请把选定的数目当作可用的选择，而不是关于客户的事实。"
@@ -280,7 +284,7 @@ ZH: Final[Mapping[str, str]] = {
         "分群正是由描述它们的那些特征形成的，因此在这些特征上必然有差异。"
         "差异的大小用于给特征排序，不是统计检验。"
     ),
-    "caveat.short": "事件只覆盖{days}。更长周期才能显现的习惯（例如季节）不在其中。",
+    "caveat.short": "事件只覆盖 {days}。更长周期才能显现的习惯（例如季节）不在其中。",
     "caveat.small": "有些分群很小（{names}），其数字比较粗略。",
     "caveat.money": "事件中没有价格，因此本报告不涉及金额。",
     "caveat.currency": "事件未说明货币；金额沿用来源数据的单位。",

@@ -1,0 +1,197 @@
+"""What is known of one customer: segments, why there, features and tastes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shoal.domain.errors import UsageError
+from shoal.domain.segment import TIER_NEW
+from shoal.domain.time import Zone, iso
+from shoal.features import state
+from shoal.features.fold import Fold
+from shoal.features.snapshot import latest_moment
+from shoal.features.tastes import COUNTS_SCHEMA, counts, counts_at
+from shoal.ports import Registry, StateStore, Warehouse
+from shoal.segments import artefact
+from shoal.segments.artefact import SegmentationArtefact
+from shoal.segments.base import CUSTOMER, column
+from shoal.segments.inputs import with_tastes
+from shoal.segments.wording import amount, describe
+from shoal.workflows import reference
+from shoal.workflows.memberships import fold_warning, late_warning
+
+SCHEMA: Final = "shoal.customer/1"
+_REASONS: Final = 5
+_TASTES: Final = 5
+
+
+def customer(
+    *,
+    warehouse: Warehouse,
+    store: StateStore,
+    registry: Registry,
+    fold: Fold,
+    zone: Zone,
+    customer_id: str,
+    as_of: datetime | None = None,
+) -> dict[str, Any]:
+    """The JSON document `shoal.customer/1`.
+
+    Without `as_of` the features come from the customer's stored state and the frozen reference;
+    with it, from the events before the moment.
+
+    Raises:
+        UsageError: `unknown_customer`, no event of that customer (before the moment).
+    """
+    pointer = store.get_pointer(reference.POINTER)
+    items = None if pointer is None else reference.read(registry, pointer)
+    moment = as_of or latest_moment(warehouse)
+    if as_of is None:
+        features, tastes = _from_state(store, fold, zone, customer_id, moment, items)
+    else:
+        features, tastes = _from_events(warehouse, fold, zone, customer_id, moment, items)
+    if not features.num_rows:
+        raise UsageError(
+            "unknown_customer",
+            f"the shop knows no customer {customer_id!r}"
+            + ("" if as_of is None else f" with an event before {iso(moment)}"),
+            where=customer_id,
+            hint="Ids are case-sensitive texts; shoal memberships lists them all.",
+        )
+    found = [
+        artefact.read(registry, one)
+        for one in dict.fromkeys((store.get_pointer(artefact.MAIN), store.get_pointer(artefact.RFM)))
+        if one is not None
+    ]
+    placed = [_membership(one, features, tastes, store, moment) for one in found]
+    values = features.to_pylist()[0]
+    warnings = [text for one in found for text in late_warning(one, moment)]
+    warnings += [text for one in found for text in fold_warning(one.document, fold)]
+    return {
+        "schema": SCHEMA,
+        "customer_id": customer_id,
+        "as_of": iso(moment),
+        "memberships": placed,
+        "reasons": _reasons(found[0], placed[0], features, tastes, fold) if found else [],
+        "tastes": _tastes(tastes),
+        "features": {
+            one.name: {
+                "value": values[one.name],
+                "unit": one.unit,
+                "group": one.group,
+                "sentence": {"en": one.sentence.en, "zh": one.sentence.zh},
+            }
+            for one in fold.catalog
+        },
+        "warnings": warnings,
+    }
+
+
+def _from_state(
+    store: StateStore,
+    fold: Fold,
+    zone: Zone,
+    customer_id: str,
+    moment: datetime,
+    items: pa.Table | None,
+) -> tuple[pa.Table, pa.Table]:
+    stored = store.get_states([customer_id])
+    if not stored.num_rows:
+        return pa.table({CUSTOMER: pa.array([], pa.string())}), COUNTS_SCHEMA.empty_table()
+    partials = state.decode(stored)
+    return fold.finish(partials, moment, zone, items), counts(partials)
+
+
+def _from_events(
+    warehouse: Warehouse,
+    fold: Fold,
+    zone: Zone,
+    customer_id: str,
+    moment: datetime,
+    items: pa.Table | None,
+) -> tuple[pa.Table, pa.Table]:
+    own = pc.field(CUSTOMER) == customer_id
+    events = warehouse.events()
+    return (
+        fold.features(events, moment, zone, items).filter(own),
+        counts_at(fold, events, moment).filter(own),
+    )
+
+
+def _membership(
+    found: SegmentationArtefact,
+    features: pa.Table,
+    tastes: pa.Table,
+    store: StateStore,
+    moment: datetime,
+) -> dict[str, Any]:
+    weights = found.segmenter.transform(with_tastes(features, tastes, found.vocabulary))[0]
+    ids = found.segmenter.segment_ids
+    segment_id = ids[int(weights.argmax())]
+    names = {one["segment_id"]: one["name"] for one in found.document["segments"]}
+    recorded = store.get_memberships(
+        found.segmentation_id, customers=features[CUSTOMER].to_pylist()
+    ).to_pylist()
+    same = [row for row in recorded if row["segment_id"] == segment_id and row["since"] <= moment]
+    return {
+        "segmentation_id": found.segmentation_id,
+        "method": found.document["method"],
+        "segment_id": segment_id,
+        "name": names.get(segment_id, {"en": segment_id, "zh": segment_id}),
+        "weight": float(weights.max()),
+        "since": iso(same[0]["since"] if same else moment),
+        "weights": {name: float(weight) for name, weight in zip(ids, weights, strict=True) if weight > 0.01},
+    }
+
+
+def _reasons(
+    found: SegmentationArtefact,
+    placed: Mapping[str, Any],
+    features: pa.Table,
+    tastes: pa.Table,
+    fold: Fold,
+) -> list[dict[str, Any]]:
+    """What sets the segment apart and holds for this customer: nearer to it than to the rest."""
+    known = [one for one in found.profiles["segments"] if one["segment_id"] == placed["segment_id"]]
+    if not known:
+        return []
+    if placed["segment_id"] == TIER_NEW:
+        return [{"feature": "events", "sentence": known[0]["summary"]}]
+    table = with_tastes(features, tastes, found.vocabulary)
+    described = describe(fold.catalog, found.vocabulary)
+    reasons = []
+    for effect in known[0]["effects"]:
+        name = effect["feature"]
+        value = float(column(table, name)[0])
+        inside, outside = effect["mean"], effect["rest_mean"]
+        if np.isnan(value) or abs(value - inside) >= abs(value - outside):
+            continue
+        words, unit = described[name].text, effect["unit"]
+        mine, own, rest = (amount(one, unit) for one in (value, inside, outside))
+        sentence = {
+            "en": f"{words.en}: {mine}; the segment has {own} on average, the rest {rest}.",
+            "zh": f"{words.zh}：{mine}；该分群平均为 {own}，其余客户为 {rest}。",
+        }
+        reasons.append({"feature": name, "value": value, "sentence": sentence})
+    return reasons[:_REASONS]
+
+
+def _tastes(tastes: pa.Table) -> dict[str, list[dict[str, Any]]]:
+    """The commonest names of each facet with the customer's share of events."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    rows = sorted(tastes.to_pylist(), key=lambda row: (row["facet"], -row["n"], row["value"]))
+    totals: dict[str, int] = {}
+    for row in rows:
+        totals[row["facet"]] = totals.get(row["facet"], 0) + row["n"]
+    for row in rows:
+        kept = found.setdefault(row["facet"], [])
+        if len(kept) < _TASTES:
+            share = row["n"] / totals[row["facet"]]
+            kept.append({"name": row["value"], "events": row["n"], "share": share})
+    return found

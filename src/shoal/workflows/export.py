@@ -1,0 +1,138 @@
+"""Export the members of a segment: a list of customers, or the SQL that selects them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shoal.domain.errors import UsageError
+from shoal.domain.time import Zone
+from shoal.features.fold import Fold
+from shoal.ports import Registry, StateStore, Warehouse
+from shoal.segments import artefact
+from shoal.segments.artefact import SegmentationArtefact
+from shoal.segments.rules import Rfm
+from shoal.segments.rules_sql import segment_sql
+from shoal.workflows.memberships import current, memberships, write_table
+
+FORMATS: Final = ("csv", "parquet", "sql")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A written export: `rows` members as of the shop's now."""
+
+    path: Path
+    rows: int
+    format: str
+    segmentation_id: str
+    segment_id: str
+    warnings: tuple[str, ...] = ()
+
+    def as_document(self) -> dict[str, Any]:
+        """The JSON document `shoal.export/1`."""
+        return {
+            "schema": "shoal.export/1",
+            "path": str(self.path),
+            "format": self.format,
+            "customers": self.rows,
+            "segmentation_id": self.segmentation_id,
+            "segment_id": self.segment_id,
+            "warnings": list(self.warnings),
+        }
+
+
+def export(
+    *,
+    warehouse: Warehouse,
+    store: StateStore,
+    registry: Registry,
+    fold: Fold,
+    zone: Zone,
+    segment: str,
+    format: str = "csv",  # noqa: A002
+    exports_dir: Path,
+    out: Path | None = None,
+    segmentation: str | None = None,
+) -> Exported:
+    """Write the members of a segment as they are now.
+
+    Args:
+        segment: an id of the main or the RFM segmentation (`s03`, `r01`, `new`), or both ids
+            (`kmeans-0001/s03`).
+        format: one of `FORMATS`; `sql` for rule segments only.
+        exports_dir: where the file goes unless `out` is given.
+
+    Raises:
+        UsageError: `unknown_format`, `unknown_segment`, `unknown_segmentation`, `no_sql_form`.
+    """
+    if format not in FORMATS:
+        raise UsageError(
+            "unknown_format",
+            f"no export format {format!r}",
+            hint=f"Formats: {', '.join(FORMATS)}.",
+        )
+    found, segment_id = resolve(store, registry, segment, segmentation)
+    if format == "sql" and not isinstance(found.segmenter, Rfm):
+        raise UsageError(
+            "no_sql_form",
+            f"{found.segmentation_id}/{segment_id} was learned by {found.document['method']} and "
+            "cannot be written as SQL over canonical columns",
+            where=f"{found.segmentation_id}/{segment_id}",
+            hint="Export it as csv or parquet; RFM segments (r01, r02, ...) have SQL.",
+        )
+    now = memberships(
+        warehouse=warehouse,
+        store=store,
+        registry=registry,
+        fold=fold,
+        zone=zone,
+        segmentation=found.segmentation_id,
+    )
+    members = now.table.filter(pc.field("segment_id") == segment_id)
+    path = out or exports_dir / f"{found.segmentation_id}-{segment_id}.{format}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if format == "sql":
+        assert isinstance(found.segmenter, Rfm)
+        assert found.segmenter.thresholds is not None
+        sql = segment_sql(segment_id, found.segmenter.thresholds, now.as_of, fold.rules)
+        path.write_text(sql, encoding="utf-8")
+    else:
+        name = found.profile_name(segment_id)
+        members = members.append_column("segment", pa.repeat(name, members.num_rows))
+        write_table(members, path.with_suffix(f".{format}") if out is None else path)
+    return Exported(
+        path, members.num_rows, format, found.segmentation_id, segment_id, now.warnings
+    )
+
+
+def resolve(
+    store: StateStore, registry: Registry, segment: str, segmentation: str | None = None
+) -> tuple[SegmentationArtefact, str]:
+    """The segmentation and the id that a segment's name means.
+
+    Raises:
+        UsageError: `unknown_segment`, with the ids there are; `unknown_segmentation`.
+    """
+    named, _, segment_id = segment.rpartition("/")
+    wanted = [named or segmentation] if named or segmentation else [None]
+    if wanted == [None]:
+        wanted = [store.get_pointer(artefact.MAIN), store.get_pointer(artefact.RFM)]
+    known: list[str] = []
+    for one in dict.fromkeys(wanted):
+        if one is None and known:
+            continue
+        found = current(store, registry, one)
+        if segment_id in found.segmenter.segment_ids:
+            return found, segment_id
+        known += found.segmenter.segment_ids
+    raise UsageError(
+        "unknown_segment",
+        f"the shop's current segmentations have no segment {segment!r}",
+        where=segment,
+        hint=f"Segments: {', '.join(known)}.",
+    )

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from shoal.domain.errors import OperationError
+from shoal.features.queries import PARTIAL_SCHEMAS
+from shoal.features.state import STATE_SCHEMA, STATE_VERSION, decode, encode
+
+
+def partials(**rows: list[dict[str, object]]) -> dict[str, pa.Table]:
+    return {
+        name: pa.Table.from_pylist(
+            [{**dict.fromkeys(schema.names), **row} for row in rows.get(name, [])], schema=schema
+        )
+        for name, schema in PARTIAL_SCHEMAS.items()
+    }
+
+
+SOME = partials(
+    customer=[
+        {"customer_id": "a", "events": 3, "first_us": 5},
+        {"customer_id": "b", "events": -1, "first_us": None},
+        {"customer_id": "çé", "events": 0, "first_us": 2**62},
+    ],
+    brand=[
+        {"customer_id": "b", "brand": "béta", "n": 1},
+        {"customer_id": "çé", "brand": "", "n": 2},
+    ],
+    touch=[{"customer_id": "a", "channel": None, "device": "x", "n": 1}],
+    tail=[
+        {"customer_id": "b", "event_id": "e", "rating": -0.0},
+        {"customer_id": "b", "rating": 4.5},
+    ],
+)
+
+
+def test_partials_come_back_as_they_were() -> None:
+    states = encode(SOME)
+    assert states.schema == STATE_SCHEMA
+    assert all(len(body) % 8 == 0 for body in states.column("body").to_pylist())
+    assert {k: t.to_pylist() for k, t in decode(states).items()} == {
+        k: t.to_pylist() for k, t in SOME.items()
+    }
+
+
+def test_states_of_some_customers_in_any_order_come_back_sorted() -> None:
+    some = encode(SOME).take([2, 0])
+    back = decode(some)
+    assert back["customer"].column("customer_id").to_pylist() == ["a", "çé"]
+    assert back["brand"].to_pylist() == SOME["brand"].slice(1).to_pylist()
+
+
+def test_nobody_is_encoded_and_decoded() -> None:
+    states = encode(partials())
+    assert states.num_rows == 0
+    assert all(table.num_rows == 0 for table in decode(states).values())
+
+
+@pytest.mark.parametrize(
+    ("version", "code"), [(STATE_VERSION + 1, "shop_newer"), (STATE_VERSION - 1, "shop_older")]
+)
+def test_states_of_another_version_are_refused(version: int, code: str) -> None:
+    states = encode(SOME).set_column(1, "version", pa.array([version] * 3, pa.int32()))
+    with pytest.raises(OperationError, match=f"customer states have version {version}") as caught:
+        decode(states)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("cut", [8, 40, -8])
+def test_a_damaged_body_is_told(cut: int) -> None:
+    states = encode(SOME)
+    bodies = states.column("body").to_pylist()
+    bodies[1] = bodies[1][:cut]
+    damaged = states.set_column(2, "body", pa.array(bodies, pa.binary()))
+    with pytest.raises(OperationError, match="not as long as it says"):
+        decode(damaged)

@@ -1,0 +1,111 @@
+"""The choice of k: by foretelling, by stability, and what is said when neither helps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_blobs
+
+from shoal.segments.choose import (
+    NEXT_PERIOD,
+    STABILITY_ONLY,
+    Future,
+    Limits,
+    choose,
+    told,
+)
+
+QUICK = Limits(bootstraps=5, sample_customers=1500, starts=2)
+
+
+def blobs(k=5, n=1500, spread=1.0, seed=1):
+    X, y = make_blobs(n, n_features=8, centers=k, cluster_std=spread, random_state=seed)
+    return X, y
+
+
+def future(X, y, seed=0):
+    rng = np.random.default_rng(seed)
+    orders = rng.poisson(0.3 + 0.7 * y).astype(float)
+    return Future(X, 28, (orders > 0).astype(float), orders, orders * rng.gamma(2, 10, len(y)))
+
+
+def test_planted_segments_that_foretell_are_counted_right():
+    X, y = blobs()
+    choice = choose(X, range(3, 9), seed=0, future=future(X, y), limits=QUICK)
+    assert (choice.chosen, choice.rule) == (5, NEXT_PERIOD)
+    five = next(one for one in choice.candidates if one.k == 5)
+    assert five.stability > 0.95
+    assert five.shares["orders"] > 0.3
+    assert "foretells the next 28 days" in choice.reason.en
+
+
+def test_without_a_next_period_stability_decides_and_it_is_said():
+    X, _ = blobs()
+    choice = choose(X, range(3, 9), seed=0, limits=QUICK)
+    assert (choice.chosen, choice.rule) == (5, STABILITY_ONLY)
+    assert "too short for a next period" in choice.reason.en
+    assert all(one.score is None for one in choice.candidates)
+
+
+def test_noise_has_no_stable_segments_and_it_is_said():
+    X = np.random.default_rng(0).normal(size=(1500, 12))
+    choice = choose(X, range(4, 8), seed=0, limits=QUICK)
+    assert "No candidate is stable" in choice.reason.en
+    assert all(one.why_not is not None for one in choice.candidates)
+
+
+def test_outcomes_that_no_segment_foretells_end_in_the_smallest_k():
+    X, _ = blobs()
+    coin = np.random.default_rng(3).integers(0, 2, len(X)).astype(float)
+    choice = choose(
+        X, range(4, 8), seed=0, future=Future(X, 28, coin, coin, coin * 10), limits=QUICK
+    )
+    trusted = [one.k for one in choice.candidates if one.why_not is None]
+    assert choice.chosen == min(trusted)
+    assert abs(choice.candidates[0].score) < 0.02
+
+
+def test_the_mix_of_categories_counts_as_an_outcome():
+    X, y = blobs()
+    rng = np.random.default_rng(0)
+    flat = np.ones(len(X))
+    taken = np.array([rng.multinomial(8, np.where(np.arange(5) == c, 0.6, 0.1)) for c in y]) * 1.0
+    coin = rng.integers(0, 2, len(X)).astype(float)
+    outcome = Future(X, 28, coin, flat, flat, taken)
+    choice = choose(X, range(4, 8), seed=0, future=outcome, limits=QUICK)
+    assert choice.chosen == 5
+    assert set(choice.candidates[0].shares) == {"activity", "categories"}
+
+
+def test_a_tiny_segment_is_no_candidate():
+    X, _ = blobs(4)
+    X[:3] += 500
+    choice = choose(X, [4, 5], seed=0, limits=QUICK)
+    assert "its smallest segment holds" in choice.candidates[1].why_not.en
+
+
+def test_identical_customers_show_one_behaviour():
+    choice = choose(np.ones((100, 3)), range(4, 6), seed=0, limits=QUICK)
+    assert "only 1 different behaviours" in choice.candidates[0].why_not.en
+
+
+def test_the_order_of_customers_changes_nothing():
+    X, y = blobs(spread=2.5)
+    order = np.random.default_rng(2).permutation(len(X))
+    one = choose(X, range(4, 7), seed=0, future=future(X, y), limits=QUICK)
+    F = future(X, y)
+    moved = Future(X[order], 28, F.active[order], F.orders[order], F.spend[order])
+    other = choose(X[order], range(4, 7), seed=0, future=moved, limits=QUICK)
+    assert one.chosen == other.chosen
+    for a, b in zip(one.candidates, other.candidates, strict=True):
+        assert a.stability == pytest.approx(b.stability)
+        assert a.score == pytest.approx(b.score)
+
+
+def test_the_evidence_is_a_plain_document():
+    import json
+
+    X, y = blobs(n=600)
+    document = choose(X, [4, 5], seed=0, future=future(X, y), limits=QUICK).as_document()
+    assert json.loads(json.dumps(document))["candidates"][1]["k"] == 5
+    assert told(7).as_document()["rule"] == "told"
