@@ -43,13 +43,18 @@ def main() -> int:
     for size in options.sizes:
         say(f"{size:,} events")
         document["sizes"][str(size)] = _size(size, options)
+        _write(document, options.out)  # what is measured stays, should a bigger size fail
     if "startup" in options.only:
         document["startup"] = _startup(options, min(options.sizes))
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "speed.json").write_text(json.dumps(document, indent=1) + "\n")
-    (options.out / "speed.md").write_text(report.markdown(document))
+    _write(document, options.out)
     print(report.markdown(document))
     return int(any(part.get("different") for part in document["sizes"].values()))
+
+
+def _write(document: dict[str, Any], out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "speed.json").write_text(json.dumps(document, indent=1) + "\n")
+    (out / "speed.md").write_text(report.markdown(document))
 
 
 def _options() -> argparse.Namespace:

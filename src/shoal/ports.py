@@ -35,7 +35,7 @@ class Engine(Protocol):
     dialect: str
 
     def compile(self, expr: ir.Table) -> str:
-        """SQL of an expression over unbound tables (`ibis.table(schema, name=...)`), in `dialect`."""
+        """SQL, in `dialect`, of an expression over unbound `ibis.table(schema, name=...)`."""
 
     def run(self, query: str, inputs: Mapping[str, Relation]) -> pa.Table:
         """Run compiled SQL with each named table bound to a relation; rows as one Arrow table."""
@@ -124,7 +124,7 @@ class StateStore(Protocol):
     def set_applied_version(self, version: int) -> None: ...
 
     def get_states(self, customers: Sequence[str]) -> pa.Table:
-        """Rows (`customer_id` string, `version` int32, `body` binary) of the known ones asked for."""
+        """Rows (`customer_id`, `version` int32, `body` binary) of those asked for and known."""
 
     def put_states(self, states: pa.Table) -> None:
         """Insert or replace states (`customer_id`, `version`, `body`)."""
@@ -144,7 +144,7 @@ class StateStore(Protocol):
     def units(self) -> list[dict[str, Any]]: ...
 
     def put_memberships(self, memberships: pa.Table) -> None:
-        """Append memberships (`customer_id`, `segmentation_id`, `segment_id`, `weight`, `since`, `cause`)."""
+        """Append memberships: customer_id, segmentation_id, segment_id, weight, since, cause."""
 
     def get_memberships(
         self, segmentation_id: str, *, customers: Sequence[str] | None = None
@@ -161,7 +161,7 @@ class Registry(Protocol):
     """Immutable versioned artefacts: a directory each, with a manifest and checksums."""
 
     def create(self, kind: str, stem: str) -> AbstractContextManager[Path]:
-        """A new artefact's directory, published under `artefacts/<kind>/<id>` when the block ends well.
+        """A new artefact's directory, published as `artefacts/<kind>/<id>` if the block ends well.
 
         The id is `<stem>-<NNNN>`; a manifest with sha256 checksums of every file is added.
         """

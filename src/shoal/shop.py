@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from shoal import bootstrap
 from shoal.config import Config
-from shoal.domain.errors import OperationError, UsageError
-from shoal.domain.time import Zone, parse_moment, system_clock
+from shoal.domain.errors import UsageError
+from shoal.domain.time import Zone, parse_moment
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from shoal.events.mapping import SourceMapping
     from shoal.events.reading import Source
-    from shoal.workflows.export import Exported
     from shoal.workflows.export import Exported
     from shoal.workflows.features import WrittenFeatures
     from shoal.workflows.ingest import IngestResult

@@ -1,4 +1,4 @@
-"""Bad input through the command line: what, where, what is allowed, what next; the shop unharmed."""
+"""Bad input through the command line: what, where, what is allowed, what next; no harm."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
 from tests.journeys.conftest import Shoal
 
 HEAD = "customer_id,kind,event_time,price,quantity,currency,title\n"
@@ -126,7 +125,9 @@ def test_a_bad_row_is_quarantined_with_its_reason_and_costs_no_other(
 
 def test_another_delimiter_is_seen(shoal: Shoal, shop: Path, tmp_path: Path) -> None:
     path = _written(tmp_path / "a.csv", (HEAD + GOOD).replace(",", ";"))
-    assert shoal("ingest", shop, path, "--preset", "shoal", "--json").document["rows"]["stored"] == 1
+    assert (
+        shoal("ingest", shop, path, "--preset", "shoal", "--json").document["rows"]["stored"] == 1
+    )
 
 
 def test_mixed_types_in_json_lines_are_kept_exactly(

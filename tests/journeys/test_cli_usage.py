@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.journeys.conftest import Shoal
 
 
@@ -108,7 +107,9 @@ def test_json_is_the_only_thing_on_stdout(shoal: Shoal, shop: Path) -> None:
     assert json.loads(answer.out)["schema"] == "shoal.status/1"
 
 
-def test_before_segmenting_the_verbs_say_what_to_do(shoal: Shoal, shop: Path, tmp_path: Path) -> None:
+def test_before_segmenting_the_verbs_say_what_to_do(
+    shoal: Shoal, shop: Path, tmp_path: Path
+) -> None:
     for call in (
         ["segments", shop],
         ["memberships", shop, "--out", tmp_path / "m.csv"],

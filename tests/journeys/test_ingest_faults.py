@@ -19,7 +19,7 @@ from shoal.adapters.delta_unit import DeltaUnit
 from shoal.domain.errors import OperationError
 from shoal.events.presets import load
 from shoal.workflows import ingest as ingest_module
-from shoal.workflows import units
+from shoal.workflows import recovery, units
 from shoal.workflows.quarantine_file import QuarantineFile
 
 ROOT = Path(__file__).parents[2]
@@ -224,7 +224,7 @@ def test_a_killed_replay_is_settled_either_way(
                 patch.setattr(DeltaUnit, "commit", killed)
             with pytest.raises(Killed):
                 shop.replay(mended)
-        units.settle(shop.warehouse, shop.store, shop.quarantine_dir)
+        recovery.settle(shop.warehouse, shop.store, shop.quarantine_dir)
         assert shop.events().num_rows == 30 + after
         assert [r.count for r in shop.listing().reasons] == ([] if after else [1])
     shop.close()

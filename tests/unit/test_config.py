@@ -20,14 +20,22 @@ def test_what_is_rendered_is_read_back() -> None:
 @pytest.mark.parametrize(
     ("text", "message", "hint"),
     [
-        ("[shop]\ntimezone = 'UTC'", "unknown setting shop.timezone", "Settings of [shop]: version"),
+        (
+            "[shop]\ntimezone = 'UTC'",
+            "unknown setting shop.timezone",
+            "Settings of [shop]: version",
+        ),
         ("[stuff]\na = 1", "unknown section [stuff]", "[shop], [features], [segment]"),
         ("[shop]\nbuckets = 'many'", "setting shop.buckets has the value 'many'", "type int"),
         ("[shop]\nbuckets = true", "setting shop.buckets has the value True", "type int"),
         ("[shop]\nbuckets = 0", "setting shop.buckets has the value 0", "1 to 4096"),
         ("[shop]\ncurrency = 'EURO'", "setting shop.currency has the value 'EURO'", "ISO 4217"),
         ("[shop]\nvalue_event = 'buy'", "setting shop.value_event has the value 'buy'", "purchase"),
-        ("[features]\ntraits = 'age'", "setting features.traits has the value 'age'", "list of str"),
+        (
+            "[features]\ntraits = 'age'",
+            "setting features.traits has the value 'age'",
+            "list of str",
+        ),
         ("[segment]\nk_min = 9\nk_max = 4", "9 with k_max 4", "2 <= k_min <= k_max"),
         ("[segment]\nk = 1", "setting segment.k has the value 1", "at least 2"),
         ("shop = 3", "setting shop has the value 3", "a table [shop]"),

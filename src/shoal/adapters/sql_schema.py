@@ -178,7 +178,7 @@ def check_schema(engine: sa.Engine) -> None:
             f"the shop's state store has schema version {version}, "
             f"this program needs {STORE_VERSION}",
             where,
-            "Run `shoal migrate` on the shop; it keeps the event table as it is.",
+            "Open it with the version of Shoal that wrote it.",
         )
 
 

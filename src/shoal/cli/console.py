@@ -74,7 +74,9 @@ class Console:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+        table = Table(
+            title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False
+        )
         for name in columns:
             table.add_column(name, justify="right" if name in right else "left", overflow="fold")
         for row in rows:

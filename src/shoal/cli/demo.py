@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.say(f"\nThe report: {(shop / 'report.html').resolve()}")
         console.say(f"The shop:   {shop.resolve()}   ({elapsed():.0f} s in all)")
         console.say(f"Look on:    .venv/bin/shoal segments {shop}")
-        console.say(f"            .venv/bin/shoal --help")
+        console.say("            .venv/bin/shoal --help")
     except ShoalError as error:
         console.error(error)
         return error.exit_code
@@ -123,9 +123,7 @@ def _shop(
     return overview
 
 
-def _against_truth(
-    console: Console, shop: Path, truth: Path, overview: dict[str, Any]
-) -> None:
+def _against_truth(console: Console, shop: Path, truth: Path, overview: dict[str, Any]) -> None:
     import pyarrow.parquet as pq
 
     from shoal import shop as shops
@@ -159,7 +157,9 @@ def _against_truth(
             if customer in placed
         ]
         score = agreement([a for a, _ in pairs], [b for _, b in pairs])
-        lines.append([name, f"{len({b for _, b in pairs})}", f"{score.ari:.2f}", f"{score.purity:.0%}"])
+        lines.append(
+            [name, f"{len({b for _, b in pairs})}", f"{score.ari:.2f}", f"{score.purity:.0%}"]
+        )
         if name == "k-means":
             names = {entry["segment_id"]: entry["name"]["en"] for entry in overview["segments"]}
             rows = crosstab(pairs)

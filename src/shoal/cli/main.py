@@ -34,7 +34,7 @@ app = typer.Typer(
 
 def _version(show: bool) -> None:
     if show:
-        from shoal import __version__
+        from shoal.domain.version import __version__
 
         typer.echo(f"shoal {__version__}")
         raise typer.Exit

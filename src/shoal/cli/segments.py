@@ -86,7 +86,9 @@ def memberships(
     out: Out,
     as_of: AsOf = None,
     segmentation: Segmentation = None,
-    soft: Annotated[bool, typer.Option("--soft", help="One row a segment with its weight.")] = False,
+    soft: Annotated[
+        bool, typer.Option("--soft", help="One row a segment with its weight.")
+    ] = False,
     table_version: TableVersion = None,
     json: Json = False,
     debug: Debug = False,

@@ -54,7 +54,10 @@ def show_customer(console: Console, known: Mapping[str, Any]) -> None:
             console.say(f"  - {reason['sentence']['en']}")
     console.table(
         ["feature", "value", "unit"],
-        [[name, _number(value["value"]), value["unit"]] for name, value in known["features"].items()],
+        [
+            [name, _number(value["value"]), value["unit"]]
+            for name, value in known["features"].items()
+        ],
         right=["value"],
     )
 

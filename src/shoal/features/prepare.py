@@ -375,7 +375,11 @@ def dump(parts: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[str, npt.NDAr
     for place, part in enumerate(parts):
         check_is_fitted(part)
         documents.append(
-            {"part": type(part).__name__, "parameters": part.get_params(), "n_in": part.n_features_in_}
+            {
+                "part": type(part).__name__,
+                "parameters": part.get_params(),
+                "n_in": part.n_features_in_,
+            }
         )
         for name in part._state:
             arrays[f"prepare.{place}.{name}"] = np.ascontiguousarray(getattr(part, name))

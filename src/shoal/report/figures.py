@@ -101,7 +101,7 @@ def hours(inside: Sequence[float], overall: Sequence[float], zone: str, texts: T
         {
             "type": "scatter", "x": list(range(24)), "y": list(values), "name": name,
             "mode": "lines", "hovertemplate": "%{x}:00 · %{y:.1%}",
-            "line": {"color": color, "width": width, "dash": dash, "shape": "spline"},
+            "line": {"color": color, "width": width, "dash": dash},
         }
         for name, values, color, dash, width in (
             (texts("series.shop"), overall, GREY, "dot", 2),

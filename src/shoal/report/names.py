@@ -28,7 +28,7 @@ def clean(text: str, limit: int = 60) -> str:
     return shown or "–"
 
 
-def label(text: str, limit: int = 48) -> str:
+def label(text: str, limit: int = 56) -> str:
     """A text from data for Plotly, which reads a subset of HTML in its labels.
 
     >>> label("<b>a</b> & b")

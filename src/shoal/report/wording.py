@@ -260,6 +260,8 @@ class Wording:
             said += self._currencies()
         else:
             said.append(texts("caveat.money"))
+        if document.value_event != "purchase":
+            said.append(texts("caveat.occasions", kind=clean(document.value_event)))
         if document.segments and not any(one.categories for one in document.segments):
             said.append(texts("caveat.categories"))
         if document.weekdays and not document.hours:

@@ -1,9 +1,9 @@
 """A segmentation on disk: an immutable, versioned directory that any process can read.
 
-    segmentation.json     method, parameters, versions, choice of k, segments, warnings
-    profiles.json         a profile a segment
-    members.parquet       customer_id, segment_id, weight at the moment it was made
-    arrays.safetensors    what the method learned, as plain arrays (nothing is unpickled)
+segmentation.json     method, parameters, versions, choice of k, segments, warnings
+profiles.json         a profile a segment
+members.parquet       customer_id, segment_id, weight at the moment it was made
+arrays.safetensors    what the method learned, as plain arrays (nothing is unpickled)
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import adjusted_rand_score
+from threadpoolctl import threadpool_limits
 
 from shoal.domain.segment import Text
 from shoal.features.prepare import sample_rows
@@ -130,7 +131,19 @@ def choose(
 
     Candidates are judged on a sample of `limits.sample_customers`; `step` is called after each.
     """
-    limits = limits or Limits()
+    # Hundreds of small products: threads would wait for each other longer than they work.
+    with threadpool_limits(1, user_api="blas"):
+        return _choose(X, ks, seed, future, limits or Limits(), step)
+
+
+def _choose(
+    X: Matrix,
+    ks: Sequence[int],
+    seed: int,
+    future: Future | None,
+    limits: Limits,
+    step: Callable[[], None],
+) -> Choice:
     X = X[sample_rows(X, limits.sample_customers, seed)]
     folds: _Foretelling | None = None
     if future is not None:
@@ -266,9 +279,7 @@ class _Foretelling:
             return None
         return KMeans(k, n_starts=2 * starts, random_state=seed).fit(self.X).labels_
 
-    def judge(
-        self, labels: npt.NDArray[np.int64]
-    ) -> tuple[float, Matrix, dict[str, float]]:
+    def judge(self, labels: npt.NDArray[np.int64]) -> tuple[float, Matrix, dict[str, float]]:
         """Mean share foretold, each customer's part in its error, and the share an outcome.
 
         The share is 1 - D / D0, D0 the deviance under one common mean; its error by linearisation

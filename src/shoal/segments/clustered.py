@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
 from shoal.domain.errors import InputError
 from shoal.domain.segment import TIER_NEW
@@ -139,7 +140,8 @@ class ClusterSegmenter:
                 hint=f"Ask for at most {len(Z)} segments, or ingest more events. RFM rules "
                 "(--method rfm) and features are possible with less.",
             )
-        model = KMeans(self.k, random_state=self.seed).fit(Z)
+        with threadpool_limits(1, user_api="blas"):
+            model = KMeans(self.k, random_state=self.seed).fit(Z)
         self.centers, self.variance = model.cluster_centers_, model.variance_
         return self
 

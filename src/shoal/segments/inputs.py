@@ -48,9 +48,7 @@ _THEME: Final = {name: theme for theme, names in STYLE.items() for name in names
 _LEFT_OUT: Final = frozenset({"profile"})
 
 
-def inputs(
-    features: pa.Table, catalog: Iterable[Feature], vocabulary: Vocabulary
-) -> list[Column]:
+def inputs(features: pa.Table, catalog: Iterable[Feature], vocabulary: Vocabulary) -> list[Column]:
     """The columns to cluster on that a features table has, each in its theme."""
     found = [
         Column(one.name, _THEME.get(one.name, VOLUME), one.missing)

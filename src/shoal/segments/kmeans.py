@@ -174,9 +174,7 @@ def plus_plus(X: Matrix, k: int, random: np.random.Generator) -> Matrix:
     return np.array(centers)
 
 
-def lloyd(
-    X: Matrix, centers: Matrix, max_iterations: int
-) -> tuple[Matrix, Labels, float, int]:
+def lloyd(X: Matrix, centers: Matrix, max_iterations: int) -> tuple[Matrix, Labels, float, int]:
     """Lloyd's iterations from a start until no row changes its centre.
 
     Returns centres, labels, inertia and the iterations made. A centre that loses all its rows is

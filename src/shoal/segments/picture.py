@@ -32,7 +32,9 @@ def map_document(segmenter: ClusterSegmenter, table: pa.Table, placed: Placed) -
     centre = np.average(segmenter.centers, axis=0, weights=sizes)
     spread = (segmenter.centers - centre) * np.sqrt(sizes)[:, None]
     axes = np.linalg.svd(spread, full_matrices=False)[2][:2]
-    axes = axes * np.where(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)] < 0, -1, 1)[:, None]
+    axes = (
+        axes * np.where(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)] < 0, -1, 1)[:, None]
+    )
     if len(axes) < 2:
         axes = np.vstack([axes, np.zeros_like(axes)])[:2]
     points = (Z - centre) @ axes.T

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.stats import rankdata
 
-from shoal.domain.segment import TIER_NEW, TIER_PLACED, Text
+from shoal.domain.segment import TIER_NEW, TIER_PLACED
 from shoal.features.prepare import SkewScaler
 from shoal.features.tastes import Vocabulary
 from shoal.segments.base import CUSTOMER, NET_REVENUE, ORDERS, Weights, column

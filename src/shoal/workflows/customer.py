@@ -66,7 +66,9 @@ def customer(
         )
     found = [
         artefact.read(registry, one)
-        for one in dict.fromkeys((store.get_pointer(artefact.MAIN), store.get_pointer(artefact.RFM)))
+        for one in dict.fromkeys(
+            (store.get_pointer(artefact.MAIN), store.get_pointer(artefact.RFM))
+        )
         if one is not None
     ]
     placed = [_membership(one, features, tastes, store, moment) for one in found]
@@ -146,7 +148,9 @@ def _membership(
         "name": names.get(segment_id, {"en": segment_id, "zh": segment_id}),
         "weight": float(weights.max()),
         "since": iso(same[0]["since"] if same else moment),
-        "weights": {name: float(weight) for name, weight in zip(ids, weights, strict=True) if weight > 0.01},
+        "weights": {
+            name: float(weight) for name, weight in zip(ids, weights, strict=True) if weight > 0.01
+        },
     }
 
 

@@ -54,7 +54,7 @@ def export(
     fold: Fold,
     zone: Zone,
     segment: str,
-    format: str = "csv",  # noqa: A002
+    format: str = "csv",
     exports_dir: Path,
     out: Path | None = None,
     segmentation: str | None = None,
@@ -105,9 +105,7 @@ def export(
         name = found.profile_name(segment_id)
         members = members.append_column("segment", pa.repeat(name, members.num_rows))
         write_table(members, path.with_suffix(f".{format}") if out is None else path)
-    return Exported(
-        path, members.num_rows, format, found.segmentation_id, segment_id, now.warnings
-    )
+    return Exported(path, members.num_rows, format, found.segmentation_id, segment_id, now.warnings)
 
 
 def resolve(

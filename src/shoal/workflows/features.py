@@ -65,6 +65,4 @@ def write_features(
         )
     moment = as_of or latest_moment(warehouse, version=version)
     rows = write_snapshot(out, warehouse, fold, zone=zone, as_of=moment, version=version)
-    return WrittenFeatures(
-        out, rows, len(fold.catalog.names), moment, fold.catalog.fingerprint
-    )
+    return WrittenFeatures(out, rows, len(fold.catalog.names), moment, fold.catalog.fingerprint)

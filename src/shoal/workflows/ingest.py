@@ -24,7 +24,7 @@ from shoal.domain.time import Zone
 from shoal.events.clean import Cleaned, clean
 from shoal.events.reading import RawChunk, Source, discover, open_source
 from shoal.ports import StateStore, UnitWriter, Warehouse
-from shoal.workflows import units
+from shoal.workflows import recovery, units
 from shoal.workflows.catch_up import CURRENCY, VALUE_EVENT, catch_up
 from shoal.workflows.ingest_errors import interrupted, keep_earlier, told, unusable
 from shoal.workflows.ingest_result import (
@@ -82,7 +82,7 @@ def ingest(
     ingested = _Ingest(warehouse, store, quarantine_dir, zone, buckets, bar)
     accounts: list[FileAccount] = []
     with store.lease():
-        units.settle(warehouse, store, quarantine_dir)
+        recovery.settle(warehouse, store, quarantine_dir)
         try:
             pending = 0
             for path in files:

@@ -20,7 +20,7 @@ from shoal.events.chunks import chunk_of_quarantine
 from shoal.events.clean import clean
 from shoal.events.reasons import REASONS
 from shoal.ports import StateStore, UnitWriter, Warehouse
-from shoal.workflows import units
+from shoal.workflows import recovery, units
 from shoal.workflows.catch_up import catch_up
 from shoal.workflows.ingest import commit
 from shoal.workflows.ingest_errors import told
@@ -168,7 +168,7 @@ def replay(
     """
     bar = progress or NoProgress()
     with store.lease():
-        units.settle(warehouse, store, quarantine_dir)
+        recovery.settle(warehouse, store, quarantine_dir)
         chosen = _of_source(store, mapping.source)
         name = _name(chosen, mapping)
         writer = warehouse.unit(name)
@@ -191,11 +191,11 @@ def replay(
         except BaseException:
             if not warehouse.committed(name):
                 writer.discard()
-                units.settle(warehouse, store, quarantine_dir)
+                recovery.settle(warehouse, store, quarantine_dir)
             raise
         finally:
             bar.done()
-        units.settle(warehouse, store, quarantine_dir)
+        recovery.settle(warehouse, store, quarantine_dir)
         catch_up(warehouse=warehouse, store=store, fold=fold, progress=bar)
         return remembered(summarise(warehouse, store, [FileAccount(unit.file, account)]), store)
 

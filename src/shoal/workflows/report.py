@@ -11,10 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shoal import __version__
 from shoal.domain.errors import OperationError, UsageError
 from shoal.domain.kinds import PURCHASE
 from shoal.domain.time import Clock, Zone, parse_moment, system_clock
+from shoal.domain.version import __version__
 from shoal.features import activity
 from shoal.ports import Registry, StateStore, Warehouse
 from shoal.report import compose

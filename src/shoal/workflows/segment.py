@@ -12,11 +12,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal import __version__
 from shoal.config import SegmentConfig
 from shoal.domain.errors import InputError, UsageError
 from shoal.domain.segment import TIER_NEW, Text
 from shoal.domain.time import Clock, Zone, from_us, iso, system_clock, to_us
+from shoal.domain.version import __version__
 from shoal.features.fold import Fold
 from shoal.features.snapshot import latest_moment, snapshot_table
 from shoal.features.tastes import Vocabulary, counts_at
@@ -32,9 +32,8 @@ from shoal.segments.base import (
     column,
 )
 from shoal.segments.choose import Choice, Future, choose, told
-from shoal.segments.clustered import ClusterSegmenter
+from shoal.segments.clustered import ClusterSegmenter, Preparation
 from shoal.segments.inputs import TASTE_PRIOR_EVENTS, WEIGHTS, inputs, with_tastes
-from shoal.segments.clustered import Preparation
 from shoal.segments.naming import name_all, summary
 from shoal.segments.picture import grid_document, map_document
 from shoal.segments.profile import Placed, profiles
@@ -181,9 +180,7 @@ class _Job:
         documents = []
         for segmenter, choice in made:
             documents.append(
-                self._publish(
-                    segmenter, choice, as_of, features, counts, vocabulary, reference_id
-                )
+                self._publish(segmenter, choice, as_of, features, counts, vocabulary, reference_id)
             )
             self.progress.advance()
         self.progress.done()
@@ -328,9 +325,7 @@ class _Job:
         told = self._profiles(segmenter, placed, table, as_of)
         members = members_of(features[CUSTOMER], segmenter.segment_ids, weights)
         document = self._document(segmenter, choice, as_of, features, told, reference_id)
-        name = artefact.write(
-            self.registry, segmenter, vocabulary, document, told, members
-        )
+        name = artefact.write(self.registry, segmenter, vocabulary, document, told, members)
         self._remember(name, segmenter.method, members, as_of)
         return {**document, "segmentation_id": name, "method": segmenter.method}
 

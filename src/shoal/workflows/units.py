@@ -14,8 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from shoal.domain.account import RowAccount
-from shoal.ports import StateStore, Warehouse
-from shoal.workflows import quarantine_file
+from shoal.ports import StateStore
 
 STAGED: Final = "staged"
 COMMITTED: Final = "committed"
@@ -119,21 +118,3 @@ def finish(store: StateStore, unit: Unit) -> None:
             source = find(store, name)
             assert source is not None
             put(store, replace(source, quarantine=remaining))
-
-
-def settle(warehouse: Warehouse, store: StateStore, quarantine_dir: Path) -> None:
-    """Settle every unit that a kill left staged, and remove quarantine files that nobody names.
-
-    Under the shop's lease only: a staged unit may otherwise be another process at work.
-    """
-    kept: set[str] = set()
-    for unit in all_units(store):
-        if unit.status == STAGED:
-            if warehouse.committed(unit.name):
-                finish(store, unit)
-            else:
-                put(store, replace(unit, status=DISCARDED, quarantine=None))
-    for unit in all_units(store):
-        if unit.status == COMMITTED and unit.quarantine is not None:
-            kept.add(unit.quarantine)
-    quarantine_file.sweep(quarantine_dir, frozenset(kept))

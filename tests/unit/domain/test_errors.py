@@ -9,7 +9,9 @@ from shoal.domain.errors import CODES, InputError, OperationError, ShoalError, U
 
 
 def test_an_error_says_what_where_and_what_next() -> None:
-    error = InputError("input_missing", "no such file: a.csv", where="a.csv", hint="Check the path.")
+    error = InputError(
+        "input_missing", "no such file: a.csv", where="a.csv", hint="Check the path."
+    )
 
     assert str(error) == "no such file: a.csv\nWhere: a.csv\nCheck the path."
     assert error.as_document() == {
@@ -30,7 +32,7 @@ def test_exit_codes_follow_the_contract(kind: type[ShoalError], exit_code: int) 
 
 
 def test_a_code_outside_the_registry_is_a_mistake() -> None:
-    with pytest.raises(KeyError, match="not in shoal.domain.errors.CODES"):
+    with pytest.raises(KeyError, match=r"not in shoal\.domain\.errors\.CODES"):
         UsageError("no_such_code", "x")
 
 

@@ -133,7 +133,10 @@ def test_frames_and_arrays_and_any_order_of_rows_give_the_same_numbers():
 
 def test_a_chain_survives_json_and_arrays_bit_for_bit():
     X = rows()
-    parts, Z = [MissingFiller(), SkewScaler(), NearDuplicateFilter(), GroupBalance(), VariancePCA()], X
+    parts, Z = (
+        [MissingFiller(), SkewScaler(), NearDuplicateFilter(), GroupBalance(), VariancePCA()],
+        X,
+    )
     for part in parts:
         Z = part.fit(Z).transform(Z)
     documents, arrays = dump(parts)

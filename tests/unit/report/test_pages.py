@@ -182,7 +182,7 @@ def test_the_same_page_in_chinese() -> None:
 def test_a_shop_without_money_speaks_of_its_value_event() -> None:
     said = read("no money").text
     assert "The events carry no prices" in said
-    assert "Share of customers and of reviews, by segment" in said
+    assert "Share of customers and of review occasions, by segment" in said
     assert "Revenue per customer" not in said and "Net revenue" not in said
     assert "GBP" not in said
 

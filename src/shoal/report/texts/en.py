@@ -43,8 +43,8 @@ EN: Final[Mapping[str, str]] = {
     "key.customers": "Customers",
     "key.events": "Events",
     "key.orders": "Orders",
-    "key.values.review": "Reviews",
-    "key.values.other": "“{kind}” events",
+    "key.values.review": "Review occasions",
+    "key.values.other": "“{kind}” occasions",
     "key.revenue": "Net revenue",
     "key.period": "Period",
     # findings
@@ -76,8 +76,8 @@ EN: Final[Mapping[str, str]] = {
     ),
     "what.revenue": "revenue",
     "what.orders": "orders",
-    "what.reviews": "reviews",
-    "what.values": "“{kind}” events",
+    "what.reviews": "review occasions",
+    "what.values": "“{kind}” occasions",
     # segments
     "segments.title": "Segments",
     "segments.lead_money": (
@@ -320,6 +320,10 @@ EN: Final[Mapping[str, str]] = {
     ),
     "caveat.small": "Some segments are small ({names}); their figures are rough.",
     "caveat.money": "The events carry no prices, so nothing here speaks of money.",
+    "caveat.occasions": (
+        "Events of kind “{kind}” count as buying here; "
+        "those of one customer at one moment are one occasion."
+    ),
     "caveat.currency": (
         "The events state no currency; amounts are in whatever unit the source used."
     ),

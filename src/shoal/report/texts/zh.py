@@ -24,7 +24,7 @@ ZH: Final[Mapping[str, str]] = {
     "noun.file.many": "{n} 个文件",
     # page
     "page.title": "{shop}：客户分群",
-    "page.period": "事件时间：{first}至 {last}",
+    "page.period": "事件时间：{first}至{last}",
     "page.made": "由 Shoal {version} 于 {day}生成",
     "page.skip": "跳到正文",
     "page.contents": "目录",
@@ -36,8 +36,8 @@ ZH: Final[Mapping[str, str]] = {
     "key.customers": "客户",
     "key.events": "事件",
     "key.orders": "订单",
-    "key.values.review": "评价",
-    "key.values.other": "“{kind}”事件",
+    "key.values.review": "评价时刻",
+    "key.values.other": "“{kind}”时刻",
     "key.revenue": "净收入",
     "key.period": "时间跨度",
     # findings
@@ -61,8 +61,8 @@ ZH: Final[Mapping[str, str]] = {
     "found.quarantined": "读入的 {rows}中有 {bad} 行（{share}）无法使用，原因见“数据”一节。",
     "what.revenue": "收入",
     "what.orders": "订单",
-    "what.reviews": "评价",
-    "what.values": "“{kind}”事件",
+    "what.reviews": "评价时刻",
+    "what.values": "“{kind}”时刻",
     # segments
     "segments.title": "分群",
     "segments.lead_money": "收入条长于客户条的分群，其价值高于人数占比。",
@@ -287,6 +287,7 @@ ZH: Final[Mapping[str, str]] = {
     "caveat.short": "事件只覆盖 {days}。更长周期才能显现的习惯（例如季节）不在其中。",
     "caveat.small": "有些分群很小（{names}），其数字比较粗略。",
     "caveat.money": "事件中没有价格，因此本报告不涉及金额。",
+    "caveat.occasions": ("本店以“{kind}”类事件视为购买；同一客户同一时刻的此类事件算作一次。"),
     "caveat.currency": "事件未说明货币；金额沿用来源数据的单位。",
     "caveat.left_out": "{currency} 以外的货币金额未计入：{others}。",
     "caveat.mixed": (
