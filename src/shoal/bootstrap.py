@@ -12,8 +12,9 @@ from shoal.domain import kinds
 from shoal.domain.errors import OperationError, ShoalError, UsageError
 
 if TYPE_CHECKING:
+    from shoal.adapters.duckdb import DuckEngine
     from shoal.features.fold import Fold
-    from shoal.ports import Engine, Registry, StateStore, Warehouse
+    from shoal.ports import Registry, StateStore, Warehouse
 
 STORE_FILE: Final = "shop.sqlite"
 EVENTS_DIR: Final = "events"
@@ -36,7 +37,7 @@ class Parts:
         return SqlStateStore(f"sqlite:///{self.directory / STORE_FILE}")
 
     @cached_property
-    def engine(self) -> Engine:
+    def engine(self) -> DuckEngine:
         from shoal.adapters.duckdb import DuckEngine
 
         return DuckEngine()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from shoal.events.reading import Source
     from shoal.workflows.export import Exported
     from shoal.workflows.features import WrittenFeatures
-    from shoal.workflows.ingest import IngestResult
+    from shoal.workflows.ingest_result import IngestResult
     from shoal.workflows.memberships import Written
     from shoal.workflows.progress import Progress
     from shoal.workflows.quarantine import Listing

@@ -26,8 +26,12 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 NOW = START + timedelta(days=90)
 
 ODD_IDS = ["a", "O'Brien", 'say "hi"', "; DROP TABLE events; --", "客户", "%s {x}", " pad ", "\\n"]
-COLUMNS = [Column("orders", "volume", "zero"), Column("spend", "volume", "median"),
-           Column("night_share", "hours", "median"), Column("recency_days", "time", "largest")]  # fmt: skip
+COLUMNS = [
+    Column("orders", "volume", "zero"),
+    Column("spend", "volume", "median"),
+    Column("night_share", "hours", "median"),
+    Column("recency_days", "time", "largest"),
+]
 
 
 def customers(n: int, seed: int) -> pa.Table:

@@ -67,10 +67,11 @@ def _fresh(out: Path) -> None:
 
 
 def _simulated(console: Console, options: argparse.Namespace) -> Path:
+    out: Path = options.out
     from shoal.workflows.simulate import simulate
 
     console.heading("1. Simulate a shop whose segments are known")
-    source = options.out / "simulated"
+    source = out / "simulated"
     result = simulate(
         source,
         customers=options.customers,
@@ -80,7 +81,7 @@ def _simulated(console: Console, options: argparse.Namespace) -> Path:
         progress=console.progress(),
     )
     console.say(f"   {result.events:,} events of {result.customers:,} customers in {source}")
-    shop = options.out / "shop"
+    shop = out / "shop"
     overview = _shop(console, shop, [str(source / "events.parquet")], "shoal", confirm=False)
     console.heading("4. What was found, against what was planted")
     _against_truth(console, shop, source / "_truth", overview)
@@ -89,7 +90,7 @@ def _simulated(console: Console, options: argparse.Namespace) -> Path:
 
 def _real(console: Console, options: argparse.Namespace) -> Path:
     console.heading(f"1. Your data: {options.data}")
-    shop = options.out / "shop"
+    shop: Path = options.out / "shop"
     _shop(console, shop, [options.data], options.preset, confirm=True)
     return shop
 

@@ -225,6 +225,7 @@ class NearDuplicateFilter(SelectorMixin, BaseEstimator):
         self._drop_duplicates(X, names)
         if not self.support_.any():  # a matrix needs a column; the first one is as good as any
             self.support_[0] = True
+            self.dropped_ = [one for one in self.dropped_ if one[0] != names[0]]
         return self
 
     def _drop_duplicates(self, X: Matrix, names: list[str]) -> None:

@@ -353,8 +353,8 @@ def _decide(
     if not trusted:
         chosen = max(candidates, key=lambda one: (one.stability, -one.k))
         reason = Text(
-            f"No candidate is stable (bootstrap ARI of at least {limits.stability}) and free of tiny "
-            f"segments; k = {chosen.k} is the most stable (ARI {chosen.stability:.2f}). Take these "
+            f"No candidate is stable (bootstrap ARI of at least {limits.stability}) and free of "
+            f"tiny segments; k = {chosen.k} is the most stable (ARI {chosen.stability:.2f}). Take these "
             "segments as a description, not as groups that exist.",
             f"没有候选同时满足稳定（自助法 ARI ≥ {limits.stability}）且无过小分群；k = {chosen.k} "
             f"最稳定（ARI {chosen.stability:.2f}）。请将这些分群视为描述，而非客观存在的群体。",

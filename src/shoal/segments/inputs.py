@@ -1,8 +1,8 @@
 """What the learned segments are made from: catalog features and tastes, by theme, with weights.
 
 Each theme has the same say whatever its number of columns (`GroupBalance`), except for the weights
-below. Tuned on seeds 0 to 4 of the simulated world `steady`: tastes in categories count double;
-how much somebody buys is one theme among many, because RFM beside it tells that already.
+below. Tuned on seeds 0 to 2 of the simulated world `steady`: tastes in categories count double;
+how much somebody buys counts half, because RFM beside it tells that already.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ STYLE: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 
 #: How many times the say of a theme counts; 1 where not named.
-WEIGHTS: Final[Mapping[str, float]] = {"tastes:category": 2.0}
+WEIGHTS: Final[Mapping[str, float]] = {"tastes:category": 2.0, VOLUME: 0.5}
 
 #: Events' worth of the shop's mean that a customer's tastes start with.
 TASTE_PRIOR_EVENTS: Final = 1.0

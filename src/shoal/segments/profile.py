@@ -3,8 +3,8 @@
 Effects compare the segment with all other placed customers, per feature, on at most
 `EFFECT_CUSTOMERS` of them: Cohen's d on robustly scaled values (difference of means over the pooled
 deviation) and the rank-biserial correlation (Kerby, 2014), which needs no scale: the chance that a
-member exceeds a non-member minus the chance of the opposite, from -1 to 1. Values that are undefined
-are left out.
+member exceeds a non-member minus the chance of the opposite, from -1 to 1. Undefined values are
+left out.
 """
 
 from __future__ import annotations

@@ -75,8 +75,8 @@ def sentence(
 ) -> Text:
     """How a segment differs in a feature: medians, or means where the medians hide it.
 
-    >>> print(sentence(Described("orders", "behaviour", "orders", Text("Orders placed", "下单次数")),
-    ...                1.2, 7.0, 2.0, 8.1, 2.5).en)
+    >>> orders = Described("orders", "behaviour", "orders", Text("Orders placed", "下单次数"))
+    >>> print(sentence(orders, 1.2, 7.0, 2.0, 8.1, 2.5).en)
     Orders placed: typically 7, against 2 for the rest (much more).
     """
     hidden = amount(inside, described.unit) == amount(outside, described.unit) or (

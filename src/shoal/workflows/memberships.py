@@ -177,20 +177,22 @@ def late_warning(found: SegmentationArtefact, moment: datetime) -> tuple[str, ..
     """A warning where the segmentation saw events that were in the future at the moment."""
     if found.trained_until <= moment:
         return ()
-    return (
-        f"{found.segmentation_id} was trained until {iso(found.trained_until)}, which is later than "
-        f"{iso(moment)}: it knows what was still to come.",
+    warning = (
+        f"{found.segmentation_id} was trained until {iso(found.trained_until)}, which is later "
+        f"than {iso(moment)}: it knows what was still to come."
     )
+    return (warning,)
 
 
 def fold_warning(document: Mapping[str, Any], fold: Fold) -> tuple[str, ...]:
     """A warning where features mean something else than when the segmentation was made."""
     if document["fold_fingerprint"] == fold.fingerprint:
         return ()
-    return (
+    warning = (
         f"{document['segmentation_id']} was made with other definitions of features "
-        f"({document['fold_fingerprint']}, now {fold.fingerprint}): run shoal segment again.",
+        f"({document['fold_fingerprint']}, now {fold.fingerprint}): run shoal segment again."
     )
+    return (warning,)
 
 
 def _since(

@@ -1,4 +1,4 @@
-"""Form segments: features at a moment, k-means and RFM beside it, artefacts, memberships, pointers."""
+"""Form segments: features at a moment, k-means and RFM beside it, artefacts, memberships."""
 
 from __future__ import annotations
 

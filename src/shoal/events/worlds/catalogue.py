@@ -157,7 +157,7 @@ class Catalogue:
     def leaf_shelf(self) -> Shelf:
         """Leaves within their top category, the more popular ones met more often."""
         tops = np.array([TOPS.index(name.split("/")[0]) for name in self.leaf_names])
-        weight: Floats = 1.0 / (1.0 + np.arange(len(tops)) % 6) ** 0.5
+        weight = np.asarray(1.0 / (1.0 + np.arange(len(tops)) % 6) ** 0.5, np.float64)
         return Shelf.stock(tops, np.arange(len(tops)), weight)
 
     @cached_property
@@ -188,7 +188,7 @@ def build(items: int, rng: np.random.Generator) -> Catalogue:
     dearer = np.exp(_BRAND_STEP * (rank - (per_top - 1) / 2))
     price = median * dearer * np.exp(_PRICE_SIGMA * rng.standard_normal(items))
     cents = np.maximum(np.round(price) * 100 - 1, 99).astype(np.int64)
-    popularity: Floats = 1.0 / (1.0 + rng.permutation(items)) ** 0.8
+    popularity = np.asarray(1.0 / (1.0 + rng.permutation(items)) ** 0.8, np.float64)
     quality = np.clip(rng.normal(0.0, 0.5, items), -1.2, 1.2)
     word = rng.integers(0, len(_WORDS), items)
     chinese = rng.random(items) < _CHINESE_SHARE

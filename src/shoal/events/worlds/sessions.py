@@ -117,7 +117,8 @@ def _seconds(world: World, segment: Ints, rng: np.random.Generator) -> Ints:
     edges = np.cumsum([hour_weights(s) for s in world.segments], axis=1)
     ladder = (edges / edges[:, -1:] + np.arange(len(edges))[:, None]).ravel()
     hour = np.searchsorted(ladder, segment + rng.random(len(segment)), side="right") - 24 * segment
-    return np.minimum(hour, 23) * 3600 + rng.integers(0, 3600, len(segment))
+    second: Ints = np.minimum(hour, 23) * 3600 + rng.integers(0, 3600, len(segment))
+    return second
 
 
 def _plan(
