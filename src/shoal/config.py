@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from shoal.domain.errors import InputError, OperationError, UsageError
@@ -79,6 +80,30 @@ class Config:
     shop: ShopConfig = field(default_factory=ShopConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
     segment: SegmentConfig = field(default_factory=SegmentConfig)
+
+
+def laptop() -> Config:
+    """The recipe of one machine: everything embedded, the defaults of every stage."""
+    return Config()
+
+
+#: A recipe is a function that returns a whole configuration; flags win over it.
+RECIPES: Final = MappingProxyType({"laptop": laptop})
+
+
+def recipe(name: str) -> Config:
+    """The configuration of a recipe.
+
+    Raises:
+        UsageError: `unknown_recipe`, naming the known ones.
+    """
+    if name not in RECIPES:
+        raise UsageError(
+            "unknown_recipe",
+            f"no recipe is called {name!r}",
+            hint=f"Recipes: {', '.join(RECIPES)}.",
+        )
+    return RECIPES[name]()
 
 
 def _bad(key: str, received: object, allowed: str) -> UsageError:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from shoal.events.mapping import SourceMapping
-    from shoal.events.reading import Source
     from shoal.workflows.export import Exported
     from shoal.workflows.features import WrittenFeatures
     from shoal.workflows.ingest_result import IngestResult
@@ -107,6 +106,7 @@ class Shop:
             OperationError: disk, permission, lock or interrupt; the shop is as before that file.
         """
         from shoal.workflows.ingest import ingest
+        from shoal.workflows.layout import layout_of
 
         return ingest(
             warehouse=self._parts.warehouse,
@@ -114,7 +114,7 @@ class Shop:
             fold=self._parts.fold_of,
             quarantine_dir=self.directory / bootstrap.QUARANTINE_DIR,
             paths=[str(file) for file in files],
-            mapping=self._mapping(preset, mapping, confirm),
+            mapping=layout_of(preset, mapping, confirm),
             zone=self.zone,
             buckets=self.config.shop.buckets,
             progress=progress,
@@ -139,9 +139,10 @@ class Shop:
         progress: Progress | None = None,
     ) -> IngestResult:
         """Try the quarantined rows again with a mended mapping; those now valid are stored."""
+        from shoal.workflows.layout import layout_of
         from shoal.workflows.quarantine import replay
 
-        chosen = self._mapping(preset, mapping, None)
+        chosen = layout_of(preset, mapping)
         if callable(chosen):
             raise UsageError(
                 "usage", "no mapping was given", hint="Give preset=NAME or mapping=FILE."
@@ -161,38 +162,6 @@ class Shop:
         """Merge the event table's small files; returns the new table version."""
         with self._parts.store.lease():
             return self._parts.warehouse.compact()
-
-    def _mapping(
-        self,
-        preset: str | None,
-        mapping: str | Path | SourceMapping | None,
-        confirm: Callable[[str], bool] | None,
-    ) -> SourceMapping | Callable[[Source], SourceMapping]:
-        from shoal.events import presets
-        from shoal.events.mapping import read_mapping
-
-        if preset is not None:
-            return presets.load(preset)
-        if isinstance(mapping, str | Path):
-            return read_mapping(Path(mapping))
-        if mapping is not None:
-            return mapping
-
-        def guessed(source: Source) -> SourceMapping:
-            from shoal.events.guess import describe, guess
-
-            candidate = guess(source.sample(1000))
-            if confirm is None or not confirm(describe(candidate)):
-                raise UsageError(
-                    "mapping_unconfirmed",
-                    "the layout was guessed and not confirmed:\n" + describe(candidate),
-                    where=str(source.path),
-                    hint="Take it with --yes, name a layout with --preset, "
-                    "or write your own with --mapping.",
-                )
-            return candidate
-
-        return guessed
 
     # -- segments --------------------------------------------------------------------------------
 

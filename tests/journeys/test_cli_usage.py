@@ -80,6 +80,7 @@ def test_a_shop_is_not_made_among_other_files(shoal: Shoal, tmp_path: Path) -> N
         (["--currency", "EURO"], "setting shop.currency has the value 'EURO'"),
         (["--value-event", "buy"], "setting shop.value_event has the value 'buy'"),
         (["--buckets", "0"], "setting shop.buckets has the value 0"),
+        (["--recipe", "cluster"], "no recipe is called 'cluster'"),
     ],
 )
 def test_bad_settings_at_init_leave_nothing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,7 @@ def register(app: typer.Typer) -> None:
 
 def init(
     shop: ShopDir,
+    recipe: Annotated[str, typer.Option("--recipe", help="Where the settings start.")] = "laptop",
     time_zone: Annotated[
         str, typer.Option("--time-zone", help="IANA name; fixed afterwards.")
     ] = "UTC",
@@ -40,16 +42,19 @@ def init(
     debug: Debug = False,
 ) -> None:
     """Make a new shop directory."""
+    from shoal import config as configuration
     from shoal import shop as shops
-    from shoal.config import Config, ShopConfig
 
     console = Console(json)
-    config = Config(
-        shop=ShopConfig(
-            time_zone=time_zone, currency=currency, value_event=value_event, buckets=buckets
-        )
+    base = configuration.recipe(recipe)
+    settled = replace(
+        base.shop,
+        time_zone=time_zone,
+        currency=currency,
+        value_event=value_event,
+        buckets=buckets,
     )
-    shops.init(shop, config)
+    shops.init(shop, replace(base, shop=settled))
     console.document({"schema": "shoal.init/1", "shop": str(shop), "time_zone": time_zone})
     console.say(f"Shop made in {shop}. Next: shoal ingest {shop} FILE... --preset NAME")
 

@@ -27,6 +27,7 @@ CODES: Final = MappingProxyType(
         # usage
         "usage": "the command or call has wrong arguments",
         "unknown_preset": "no source preset has that name",
+        "unknown_recipe": "no recipe has that name",
         "unknown_world": "no simulated world has that name",
         "unknown_method": "no segmenter has that name",
         "unknown_segment": "the shop's current segmentation has no such segment",

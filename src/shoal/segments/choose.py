@@ -101,6 +101,11 @@ class Choice:
     sample_customers: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def trusted(self) -> bool:
+        """Whether the chosen k passed the limits; a told one is not questioned."""
+        return not self.candidates or any(one.why_not is None for one in self.candidates)
+
     def as_document(self) -> dict[str, Any]:
         return {
             "rule": self.rule,
@@ -151,14 +156,12 @@ def _choose(
         folds = _Foretelling(future, rows, limits.folds)
         if not folds.outcomes:
             folds = None
-    candidates, errors = [], {}
+    candidates = []
     for k in ks:
         if k > len(X) // 2:
             break
         labels = folds.segment(k, seed, limits.starts) if folds else None
         found = None if folds is None or labels is None else folds.judge(labels)
-        if found is not None:
-            errors[k] = found[1]
         candidates.append(_evidence(X, k, seed, limits, found))
         step()
     if not candidates:
@@ -169,7 +172,7 @@ def _choose(
         )
         return Choice(k, STABILITY_ONLY, text, sample_customers=len(X))
     horizon = future.horizon_days if future is not None and folds is not None else None
-    return _decide(candidates, errors, limits, horizon, len(X))
+    return _decide(candidates, limits, horizon, len(X))
 
 
 # --- Evidence -------------------------------------------------------------------------------------
@@ -180,7 +183,7 @@ def _evidence(
     k: int,
     seed: int,
     limits: Limits,
-    found: tuple[float, Matrix, dict[str, float]] | None,
+    found: tuple[float, float, dict[str, float]] | None,
 ) -> Candidate:
     model = KMeans(k, n_starts=2 * limits.starts, random_state=seed).fit(X)
     shares = np.bincount(model.labels_, minlength=k) / len(X)
@@ -211,7 +214,7 @@ def _evidence(
         largest_share=float(shares.max()),
         inertia=model.inertia_,
         score=None if found is None else found[0],
-        score_se=None if found is None else float(np.sqrt(np.sum(found[1] ** 2))),
+        score_se=None if found is None else found[1],
         shares=None if found is None else found[2],
         why_not=why_not,
     )
@@ -279,8 +282,8 @@ class _Foretelling:
             return None
         return KMeans(k, n_starts=2 * starts, random_state=seed).fit(self.X).labels_
 
-    def judge(self, labels: npt.NDArray[np.int64]) -> tuple[float, Matrix, dict[str, float]]:
-        """Mean share foretold, each customer's part in its error, and the share an outcome.
+    def judge(self, labels: npt.NDArray[np.int64]) -> tuple[float, float, dict[str, float]]:
+        """Mean share foretold, its standard error, and the share an outcome.
 
         The share is 1 - D / D0, D0 the deviance under one common mean; its error by linearisation
         of the ratio.
@@ -292,7 +295,7 @@ class _Foretelling:
             ratio = own.sum() / base.sum()
             shares[name] = float(1 - ratio)
             parts -= (own - ratio * base) / base.sum() / len(self.outcomes)
-        return float(np.mean(list(shares.values()))), parts, shares
+        return float(np.mean(list(shares.values()))), float(np.sqrt(np.sum(parts**2))), shares
 
     def _forecast(
         self, values: Matrix, weight: Matrix, labels: npt.NDArray[np.int64]
@@ -343,19 +346,18 @@ def _log_money(spend: Matrix) -> Matrix:
 
 def _decide(
     candidates: list[Candidate],
-    errors: Mapping[int, Matrix],
     limits: Limits,
     horizon_days: int | None,
     sample: int,
 ) -> Choice:
-    rule = NEXT_PERIOD if errors else STABILITY_ONLY
+    rule = STABILITY_ONLY if horizon_days is None else NEXT_PERIOD
     trusted = [candidate for candidate in candidates if candidate.why_not is None]
     if not trusted:
         chosen = max(candidates, key=lambda one: (one.stability, -one.k))
         reason = Text(
             f"No candidate is stable (bootstrap ARI of at least {limits.stability}) and free of "
-            f"tiny segments; k = {chosen.k} is the most stable (ARI {chosen.stability:.2f}). Take these "
-            "segments as a description, not as groups that exist.",
+            f"tiny segments; k = {chosen.k} is the most stable (ARI {chosen.stability:.2f}). "
+            "Take these segments as a description, not as groups that exist.",
             f"没有候选同时满足稳定（自助法 ARI ≥ {limits.stability}）且无过小分群；k = {chosen.k} "
             f"最稳定（ARI {chosen.stability:.2f}）。请将这些分群视为描述，而非客观存在的群体。",
         )
@@ -372,22 +374,22 @@ def _decide(
         )
     else:
         best = max(trusted, key=lambda one: one.score or 0.0)
-        chosen = next(one for one in trusted if _within_one_error(one, best, errors))
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in (chosen.shares or {}).items())
-        reason = Text(
-            f"Membership foretells the next {horizon_days} days ({shares} of what varies). "
-            f"k = {chosen.k} is the smallest within one standard error of the best stable "
-            f"candidate (k = {best.k}); bootstrap ARI {chosen.stability:.2f}.",
-            f"分群能预测未来 {horizon_days} 天的行为（解释比例：{shares}）。k = {chosen.k} "
-            f"是与最佳稳定候选（k = {best.k}）相差不超过一个标准误的最小值；"
-            f"自助法 ARI {chosen.stability:.2f}。",
-        )
-    return Choice(
-        chosen.k, rule, reason, tuple(candidates), horizon_days if errors else None, sample
+        bound = (best.score or 0.0) - (best.score_se or 0.0)
+        chosen = next(one for one in trusted if (one.score or 0.0) >= bound)
+        reason = _foretold(chosen, best, horizon_days)
+    return Choice(chosen.k, rule, reason, tuple(candidates), horizon_days, sample)
+
+
+def _foretold(chosen: Candidate, best: Candidate, horizon_days: int | None) -> Text:
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in (chosen.shares or {}).items())
+    en = f"Membership foretells the next {horizon_days} days ({shares} of what varies)."
+    zh = f"分群能预测未来 {horizon_days} 天的行为（解释比例：{shares}）。"
+    if (best.score or 0.0) <= (best.score_se or 0.0):
+        en = f"No number of segments foretells the next {horizon_days} days ({shares})."
+        zh = f"任何分群数量都不能预测未来 {horizon_days} 天的行为（{shares}）。"
+    return Text(
+        f"{en} k = {chosen.k} is the smallest within one standard error of the best stable "
+        f"candidate (k = {best.k}); bootstrap ARI {chosen.stability:.2f}.",
+        f"{zh}k = {chosen.k} 是与最佳稳定候选（k = {best.k}）相差不超过一个标准误的最小值；"
+        f"自助法 ARI {chosen.stability:.2f}。",
     )
-
-
-def _within_one_error(one: Candidate, best: Candidate, errors: Mapping[int, Matrix]) -> bool:
-    """Whether the best's lead is at most one standard error of the lead, same customers paired."""
-    lead = (best.score or 0.0) - (one.score or 0.0)
-    return lead <= float(np.sqrt(np.sum((errors[best.k] - errors[one.k]) ** 2)))

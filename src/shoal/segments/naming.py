@@ -69,7 +69,7 @@ _PHRASES: Final[Mapping[tuple[str, str], tuple[str, Text]]] = {
     ("order_recency_days", "higher"): ("recency", Text("lapsed", "久未下单")),
     ("recency_days", "lower"): ("recency", Text("recently active", "近期活跃")),
     ("order_recency_days", "lower"): ("recency", Text("recently active", "近期下单")),
-    ("tenure_days", "lower"): ("tenure", Text("newcomer", "新来的")),
+    ("tenure_days", "lower"): ("tenure", Text("newcomer", "新近加入")),
     ("tenure_days", "higher"): ("tenure", Text("long-standing", "资深")),
     ("top_category_share", "lower"): ("breadth", Text("all-round", "兴趣广泛")),
     ("category_entropy", "higher"): ("breadth", Text("all-round", "兴趣广泛")),
@@ -123,7 +123,8 @@ def _category(profile: Mapping[str, Any]) -> str | None:
     """The category whose share is told apart most, if any."""
     for effect in sorted(profile["effects"], key=lambda one: -one["effect"]):
         if effect["feature"].startswith("category:") and effect["effect"] >= NAMED_EFFECT:
-            return str(effect["feature"].partition(":")[2])
+            name = str(effect["feature"].partition(":")[2])
+            return f"category-{name}" if name.isdigit() else name
     return None
 
 

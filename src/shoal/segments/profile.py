@@ -33,6 +33,8 @@ _EXEMPLARS: Final = 5
 _NAMES: Final = 8
 #: A difference smaller than this (Cohen's "small") is not told.
 _TELLING: Final = 0.2
+#: Effects beyond this are told as this: the groups do not overlap.
+_LARGEST: Final = 10.0
 #: A feature is only compared where this many members and others have it.
 _FEWEST_KNOWN: Final = 5
 
@@ -154,7 +156,8 @@ def _compare(
             continue
         spread = (inside * scaled[own].var() + outside * scaled[~own].var()) / len(scaled)
         difference = scaled[own].mean() - scaled[~own].mean()
-        effect = difference / np.sqrt(spread) if spread > 0 else 0.0
+        # Where neither side varies the difference is total; told as the largest effect there is.
+        effect = np.clip(difference / max(np.sqrt(spread), 1e-9), -_LARGEST, _LARGEST)
         if abs(effect) < _TELLING:
             continue
         biserial = 2 * (ranks[own].mean() - ranks[~own].mean()) / len(ranks)

@@ -3,8 +3,8 @@
 Scores run from 1 (worst fifth) to 5 (best fifth) among customers with an order; their thresholds
 are learned once and then literal, so a customer's segment depends on that customer alone and can
 be written as SQL (`shoal.segments.rules_sql`). The grid has recency on one side and the rounded
-mean of frequency and money on the other. Everything is compared as integers (microseconds, micro-units of
-currency), so rules, SQL and rebuilt states never differ by a rounding.
+mean of frequency and money on the other. Everything is compared as integers (microseconds,
+micro-units of currency), so rules, SQL and rebuilt states never differ by a rounding.
 """
 
 from __future__ import annotations

@@ -224,6 +224,8 @@ class _Job:
             self.progress.start("number of segments", len(ks))
             choice = choose(Z, ks, seed=self.seed, future=future, step=self.progress.advance)
             self.progress.done()
+            if not choice.trusted:
+                self.warnings.append(choice.reason)
         segmenter.k = choice.chosen
         segmenter.cluster(Z)
         made = len(segmenter.centers)

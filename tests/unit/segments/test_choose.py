@@ -51,6 +51,7 @@ def test_noise_has_no_stable_segments_and_it_is_said():
     X = np.random.default_rng(0).normal(size=(1500, 12))
     choice = choose(X, range(4, 8), seed=0, limits=QUICK)
     assert "No candidate is stable" in choice.reason.en
+    assert not choice.trusted
     assert all(one.why_not is not None for one in choice.candidates)
 
 
@@ -63,6 +64,7 @@ def test_outcomes_that_no_segment_foretells_end_in_the_smallest_k():
     trusted = [one.k for one in choice.candidates if one.why_not is None]
     assert choice.chosen == min(trusted)
     assert abs(choice.candidates[0].score) < 0.02
+    assert "No number of segments foretells the next 28 days" in choice.reason.en
 
 
 def test_the_mix_of_categories_counts_as_an_outcome():
