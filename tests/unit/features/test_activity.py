@@ -82,6 +82,7 @@ def test_hours_of_week_are_local_and_by_segment(engine: DuckEngine) -> None:
     members = pa.table({"customer_id": ["a", "b"], "segment_id": ["s01", "s02"]})
     found = activity.hours_of_week(engine, EVENTS, Rules(), LATER, members).to_pylist()
     # 1 January 2024 was a Monday; the refund of the 9th at 23:30 UTC is on the 10th at 00:30 there.
-    assert [(row["segment_id"], row["weekday"], row["hour"], row["n"], row["midnight"]) for row in found] == [
+    shown = ("segment_id", "weekday", "hour", "n", "midnight")
+    assert [tuple(row[name] for name in shown) for row in found] == [
         ("s01", 0, 9, 1, 0), ("s01", 0, 10, 2, 0), ("s01", 2, 0, 1, 0), ("s02", 0, 0, 1, 1),
     ]  # fmt: skip
