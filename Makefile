@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .PHONY: demo test check lint types layers docs env-demo env-test env-check env-bench bench-speed lock clean
 
 demo: $(VENV)/.demo
-	$(BIN)/python -m shoal.cli.demo --out "$(DEMO_OUT)" --customers $(CUSTOMERS) --days $(DAYS) --seed $(SEED) \
+	@$(BIN)/python -m shoal.cli.demo --out "$(DEMO_OUT)" --customers $(CUSTOMERS) --days $(DAYS) --seed $(SEED) \
 	  $(if $(DATA),--data "$(DATA)") $(if $(PRESET),--preset "$(PRESET)")
 
 test: $(VENV)/.test

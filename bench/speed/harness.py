@@ -96,11 +96,13 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def wall_of(command: Sequence[str], repeats: int) -> dict[str, Any]:
-    """Seconds of a command from start to end."""
+    """Seconds of a command from start to end; `failed` holds its words if it fails."""
     rows = []
     for _ in range(repeats):
         start = time.perf_counter()
-        subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode:
+            return {"failed": done.stderr.strip()[-2000:]}
         rows.append({"seconds": time.perf_counter() - start})
     return {"runs": rows, **summary(rows)}
 

@@ -69,7 +69,7 @@ def _goals(document: Mapping[str, Any]) -> str:
             rate = _median(size.get("ingest", {}), f"shoal {form}", "events_per_second")
             judge(f"ingest of {told} from {form}", rate, limit, "events/s", least=True)
     for name, figure in document.get("startup", {}).items():
-        judge(f"`{name}` under 0.7 s", figure["seconds"]["median"], 0.7, "s")
+        judge(f"`{name}` under 0.7 s", _median({name: figure}, name, "seconds"), 0.7, "s")
     return _table(["goal", "measured", ""], rows) if rows else ""
 
 
@@ -178,7 +178,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _seconds(figure: Mapping[str, Any], name: str) -> str:
     if name not in figure:
-        return ""
+        return "failed" if "failed" in figure else ""
     told = figure[name]
     return f"{told['median']:.2f} ({told['min']:.2f}-{told['max']:.2f})"
 

@@ -96,7 +96,7 @@ def overview(
     customers = document["customers"]
     headline = (
         f"{found.segmentation_id}: {document['k']} segments of {customers['placed']:,} customers, "
-        f"as of {document['as_of']}"
+        f"as of {document['as_of'][:16].replace('T', ' ')} UTC"
     )
     if customers["too_little_known"]:
         headline += (
