@@ -29,7 +29,7 @@ from shoal.features.fold import Fold
 from shoal.features.queries import unbound
 from shoal.ports import ParquetFiles, Warehouse
 
-EVENTS_AT_ONCE: Final = 2_000_000
+EVENTS_AT_ONCE: Final = 4_000_000
 #: Keys of a snapshot's Parquet metadata.
 AS_OF_KEY: Final = b"shoal.as_of"
 CATALOG_KEY: Final = b"shoal.catalog"
