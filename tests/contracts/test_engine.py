@@ -189,3 +189,21 @@ def test_a_damaged_file_is_told(engine: Engine, tmp_path: Path, harm: str) -> No
     assert caught.value.message.startswith("a file of the event table cannot be read: ")
     assert caught.value.where == str(victim.parent)
     assert "Restore the directory from a backup" in caught.value.hint
+
+
+@pytest.mark.parametrize("rows", [1_000, 400_000])
+def test_ordered_rows_come_in_order_however_many(engine: Engine, rows: int) -> None:
+    # More rows than one thread sorts: an engine that gathers threads' results may lose the order.
+    table = sales(*[(f"c{n * 7_919 % rows:07d}", NOON, n, n % 3) for n in range(rows)])
+    ordered = SALES.filter(SALES.amount >= 0).order_by(["customer_id", "amount"])
+    query = engine.compile(ordered)
+
+    whole = engine.run(query, {"sales": table})["customer_id"]
+    streamed = [
+        value
+        for batch in engine.stream(query, {"sales": table})
+        for value in batch["customer_id"].to_pylist()
+    ]
+
+    assert whole.to_pylist() == sorted(table["customer_id"].to_pylist())
+    assert streamed == whole.to_pylist()

@@ -59,7 +59,8 @@ class DuckEngine:
         settings: dict[str, str | bool | int | float | list[str]] = {
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
-            "preserve_insertion_order": False,
+            # Without it the rows of `execute` come unordered whatever the query orders.
+            "preserve_insertion_order": True,
             "memory_limit": f"{memory_mib or _default_memory_mib()}MiB",
             "temp_directory": os.fspath(spill) if spill else str(_default_spill()),
         }

@@ -63,13 +63,20 @@ def encode(partials: Mapping[str, pa.Table]) -> pa.Table:
 
     Args:
         partials: tables of `shoal.features.fold.Fold`, each sorted by customer.
+
+    Raises:
+        ValueError: a table is not in the order of the customers, or holds others.
     """
     customers = _one(partials["customer"].column(CUSTOMER))
     total = len(customers)
     counts = np.zeros((len(PARTIAL_SCHEMAS), total), np.int64)
     for place, name in enumerate(PARTIAL_SCHEMAS):
-        owner = pc.index_in(_one(partials[name].column(CUSTOMER)), value_set=customers)
-        counts[place] = np.bincount(owner.to_numpy(zero_copy_only=False), minlength=total)
+        found = pc.index_in(_one(partials[name].column(CUSTOMER)), value_set=customers)
+        owner = found.to_numpy(zero_copy_only=False)
+        # Unsorted rows would end in other customers' states, and nothing later would notice.
+        if found.null_count or (len(owner) > 1 and (np.diff(owner) < 0).any()):
+            raise ValueError(f"partials {name!r} are not sorted by customer, or of others")
+        counts[place] = np.bincount(owner, minlength=total)
     first = np.concatenate([np.zeros((len(counts), 1), np.int64), counts.cumsum(axis=1)], axis=1)
     chunks = []
     for start in range(0, total, _CUSTOMERS_A_CHUNK):

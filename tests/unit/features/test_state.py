@@ -75,3 +75,12 @@ def test_a_damaged_body_is_told(cut: int) -> None:
     damaged = states.set_column(2, "body", pa.array(bodies, pa.binary()))
     with pytest.raises(OperationError, match="not as long as it says"):
         decode(damaged)
+
+
+@pytest.mark.parametrize("order", [[1, 0], [0]], ids=["unsorted", "customers missing"])
+def test_partials_that_would_mix_customers_are_refused(order: list[int]) -> None:
+    kept = {name: table for name, table in SOME.items() if name != "tail"}
+    customers = SOME["customer"].take([0, 1])
+    two = {**SOME, **kept, "customer": customers.take(order)}
+    with pytest.raises(ValueError, match="not sorted by customer, or of others"):
+        encode(two)
