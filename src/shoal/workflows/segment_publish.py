@@ -1,0 +1,225 @@
+"""Publish a fitted segmenter: profiles, names, artefact, memberships, pointers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from shoal.config import SegmentConfig
+from shoal.domain.segment import TIER_NEW, Text
+from shoal.domain.time import DAY_US, from_us, iso, to_us
+from shoal.domain.version import __version__
+from shoal.features.fold import Fold
+from shoal.features.tastes import Vocabulary
+from shoal.ports import Registry, StateStore
+from shoal.segments import artefact
+from shoal.segments.base import CUSTOMER, NET_REVENUE, ORDERS, Segmenter, Weights, column
+from shoal.segments.choose import Choice
+from shoal.segments.clustered import ClusterSegmenter
+from shoal.segments.inputs import with_tastes
+from shoal.segments.naming import name_all, summary
+from shoal.segments.picture import grid_document, map_document
+from shoal.segments.profile import Placed, profiles
+from shoal.segments.rules import NAMES, Rfm, rule_in_words
+from shoal.segments.rules_sql import segment_sql
+from shoal.segments.wording import describe
+
+TITLES: Final[Mapping[str, Text]] = {
+    "kmeans": Text("Segments by behaviour (k-means)", "行为分群（k-means）"),
+    "rfm": Text("RFM segments (rules)", "RFM 分群（规则）"),
+}
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Makes fitted segmenters the shop's current ones.
+
+    Args:
+        k: the number of segments asked for, 0 if it was chosen.
+        table_version: of the event table that was learned from.
+        now: when this is done; pointers carry it.
+        warnings: what a person should know, written into the artefact.
+    """
+
+    store: StateStore
+    registry: Registry
+    fold: Fold
+    settings: SegmentConfig
+    k: int
+    seed: int
+    table_version: int
+    now: datetime
+    warnings: Sequence[Text]
+
+    def publish(
+        self,
+        segmenter: Segmenter,
+        choice: Choice | None,
+        as_of: datetime,
+        features: pa.Table,
+        counts: pa.Table,
+        vocabulary: Vocabulary,
+        reference_id: str,
+    ) -> Mapping[str, Any]:
+        """Write the artefact of a fitted segmenter, its memberships and pointers.
+
+        Returns its document, with its id and method.
+        """
+        table = with_tastes(features, counts, vocabulary)
+        weights = segmenter.transform(table)
+        placed = Placed(
+            features,
+            segmenter.segment_ids,
+            weights,
+            vocabulary,
+            vocabulary.shares(features[CUSTOMER], counts),
+        )
+        told = self._profiles(segmenter, placed, table, as_of)
+        members = members_of(features[CUSTOMER], segmenter.segment_ids, weights)
+        document = self._document(segmenter, choice, as_of, features, told, reference_id)
+        name = artefact.write(self.registry, segmenter, vocabulary, document, told, members)
+        self._remember(name, segmenter.method, members, as_of)
+        return {**document, "segmentation_id": name, "method": segmenter.method}
+
+    def _profiles(
+        self, segmenter: Segmenter, placed: Placed, table: pa.Table, as_of: datetime
+    ) -> dict[str, Any]:
+        described = describe(self.fold.catalog, placed.vocabulary)
+        picture: dict[str, Any] = {"grid": None, "map": None}
+        if isinstance(segmenter, ClusterSegmenter):
+            found = profiles(
+                placed,
+                described,
+                clustered=segmenter.used,
+                centrality=segmenter.centrality(table),
+            )
+            names = name_all(found)
+            picture["map"] = map_document(segmenter, table, placed)
+        else:
+            assert isinstance(segmenter, Rfm)
+            found = profiles(placed, described)
+            names = [NAMES[one["segment_id"]] for one in found]
+            picture["grid"] = grid_document(segmenter, placed)
+        for profile, name in zip(found, names, strict=True):
+            profile["name"] = name.as_document()
+            profile["summary"] = summary(profile, self.settings.min_events).as_document()
+            profile |= self._rule(segmenter, profile["segment_id"], as_of)
+        return {"currency": self.fold.rules.currency, "segments": found, **picture}
+
+    def _rule(self, segmenter: Segmenter, segment_id: str, as_of: datetime) -> dict[str, Any]:
+        if not isinstance(segmenter, Rfm) or segmenter.thresholds is None:
+            return {"rule": None, "sql": None}
+        return {
+            "rule": rule_in_words(segment_id, segmenter.thresholds).as_document(),
+            "sql": segment_sql(segment_id, segmenter.thresholds, as_of, self.fold.rules),
+        }
+
+    def _document(
+        self,
+        segmenter: Segmenter,
+        choice: Choice | None,
+        as_of: datetime,
+        features: pa.Table,
+        told: Mapping[str, Any],
+        reference_id: str,
+    ) -> dict[str, Any]:
+        clustered = isinstance(segmenter, ClusterSegmenter)
+        segments = told["segments"]
+        unknown = sum(one["size"] for one in segments if one["segment_id"] == TIER_NEW)
+        return {
+            "title": TITLES[segmenter.method].as_document(),
+            "parameters": self._parameters(segmenter),
+            "seed": self.seed,
+            "as_of": iso(as_of),
+            "trained_until": iso(as_of),
+            "period": _period(features, as_of),
+            "created_at": iso(self.now),
+            "table_version": self.table_version,
+            "catalog_fingerprint": self.fold.catalog.fingerprint,
+            "fold_fingerprint": self.fold.fingerprint,
+            "value_event": self.fold.rules.value_event,
+            "reference_id": reference_id,
+            "shoal_version": __version__,
+            "currency": self.fold.rules.currency,
+            "minimum_events": self.settings.min_events if clustered else 1,
+            "customers": {
+                "total": features.num_rows,
+                "placed": features.num_rows - unknown,
+                "too_little_known": unknown,
+            },
+            "k": len(segments) - (1 if unknown else 0),
+            "choice": None if choice is None else choice.as_document(),
+            "features": _inputs_document(segmenter),
+            "warnings": [
+                {"code": "segment", "en": text.en, "zh": text.zh} for text in self.warnings
+            ],
+            "segments": [
+                {key: one[key] for key in ("segment_id", "name", "size", "share")}
+                for one in segments
+            ],
+        }
+
+    def _parameters(self, segmenter: Segmenter) -> dict[str, Any]:
+        if isinstance(segmenter, ClusterSegmenter):
+            learned, _ = segmenter.to_artefact()
+            return {
+                "k": self.k or "chosen",
+                "k_min": self.settings.k_min,
+                "k_max": self.settings.k_max,
+                "minimum_events": self.settings.min_events,
+                **learned["preparation"],
+            }
+        return segmenter.to_artefact()[0]
+
+    def _remember(self, name: str, method: str, members: pa.Table, as_of: datetime) -> None:
+        """Memberships and pointers in one transaction."""
+        rows = members.num_rows
+        moment = pa.array([as_of] * rows, pa.timestamp("us", tz="UTC"))
+        table = members.append_column("segmentation_id", pa.repeat(name, rows))
+        table = table.append_column("since", moment)
+        table = table.append_column("cause", pa.repeat("version", rows))
+        with self.store.transaction():
+            self.store.put_memberships(table)
+            if method == "rfm":
+                self.store.set_pointer(artefact.RFM, name, self.now)
+            if method == "kmeans" or self.store.get_pointer(artefact.MAIN) is None:
+                self.store.set_pointer(artefact.MAIN, name, self.now)
+
+
+def members_of(
+    customers: pa.ChunkedArray, segment_ids: Sequence[str], weights: Weights
+) -> pa.Table:
+    """One row a customer: the segment with the largest weight, and that weight."""
+    places: npt.NDArray[np.int64] = weights.argmax(axis=1)
+    segments = pa.array(segment_ids, pa.string()).take(pa.array(places))
+    return pa.table(
+        [customers, segments, pa.array(weights.max(axis=1))], schema=artefact.MEMBERS_SCHEMA
+    )
+
+
+def _period(features: pa.Table, as_of: datetime) -> dict[str, str | None]:
+    """First and last event of the customers before the moment."""
+    oldest = float(np.nanmax(column(features, "tenure_days")))
+    latest = float(np.nanmin(column(features, "recency_days")))
+    ends = (from_us(to_us(as_of) - round(days * DAY_US)) for days in (oldest, latest))
+    first, last = (iso(end) for end in ends)
+    return {"from": first, "to": last}
+
+
+def _inputs_document(segmenter: Segmenter) -> dict[str, Any]:
+    if not isinstance(segmenter, ClusterSegmenter):
+        return {"used": [ORDERS, "order_recency_days", NET_REVENUE], "dropped": [],
+                "components": None, "variance_share": None}  # fmt: skip
+    components = segmenter.parts[-1]
+    return {
+        "used": list(segmenter.used),
+        "dropped": [{"feature": name, "reason": why} for name, why in segmenter.dropped],
+        "components": int(components.n_components_),
+        "variance_share": float(components.explained_share_.sum()),
+    }
