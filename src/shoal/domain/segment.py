@@ -6,22 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from shoal.domain.text import Text
+
 #: Tier of customers with fewer events than the stated minimum: too little known to place.
 TIER_NEW: Final = "new"
 
 #: Tier of the customers a segmenter has placed.
 TIER_PLACED: Final = "placed"
-
-
-@dataclass(frozen=True)
-class Text:
-    """A short text in the two languages of the product."""
-
-    en: str
-    zh: str
-
-    def as_document(self) -> dict[str, str]:
-        return {"en": self.en, "zh": self.zh}
 
 
 @dataclass(frozen=True)

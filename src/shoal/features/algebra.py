@@ -26,6 +26,7 @@ from ibis import Deferred, _
 from ibis.common.deferred import deferrable
 
 from shoal.domain.money import MICROS
+from shoal.domain.text import Text
 from shoal.domain.time import DAY_US
 
 Merge = Literal["add", "min", "max"]
@@ -109,18 +110,6 @@ class Summary:
     grain: str
     value: Deferred
     default: int | None = 0
-
-
-@dataclass(frozen=True)
-class Text:
-    """A text in the languages of the reports."""
-
-    en: str
-    zh: str
-
-    def of(self, language: str) -> str:
-        """The text in `en` or `zh`."""
-        return self.zh if language == "zh" else self.en
 
 
 @dataclass(frozen=True)

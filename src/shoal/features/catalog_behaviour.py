@@ -8,10 +8,10 @@ import ibis
 from ibis import Deferred, _
 
 from shoal.domain import kinds
+from shoal.domain.text import Text
 from shoal.features.algebra import (
     Feature,
     Summary,
-    Text,
     ValueType,
     commonest,
     currency,

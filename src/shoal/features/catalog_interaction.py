@@ -7,7 +7,8 @@ from typing import Final
 from ibis import Deferred, _
 
 from shoal.domain import kinds
-from shoal.features.algebra import Feature, Summary, Text, ValueType, ratio, total
+from shoal.domain.text import Text
+from shoal.features.algebra import Feature, Summary, ValueType, ratio, total
 from shoal.features.catalog_behaviour import count_of
 
 _RATING_SCALE: Final = 1_000_000

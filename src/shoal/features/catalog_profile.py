@@ -7,7 +7,8 @@ from typing import Final
 from ibis import _
 
 from shoal.domain import kinds
-from shoal.features.algebra import Feature, Summary, Text, commonest, days, named, total
+from shoal.domain.text import Text
+from shoal.features.algebra import Feature, Summary, commonest, days, named, total
 
 SUMMARIES: Final = (
     Summary("signed_up_us", "kind", _.first_us.min(where=_.kind == kinds.SIGN_UP), default=None),

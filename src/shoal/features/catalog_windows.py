@@ -9,12 +9,12 @@ from typing import Final
 import ibis
 from ibis import Deferred, _
 
+from shoal.domain.text import Text
 from shoal.domain.time import SECOND_US
 from shoal.features.algebra import (
     LONGEST_WINDOW_DAYS,
     Feature,
     Summary,
-    Text,
     currency,
     ratio,
     total,

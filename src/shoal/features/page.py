@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from shoal.features.algebra import Feature, Text
+from shoal.domain.text import Text
+from shoal.features.algebra import Feature
 from shoal.features.catalog import CATALOG, GROUPS, Catalog
 
 _GROUP_TITLES: Final = {

@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 from safetensors.numpy import load_file, save_file
 
 from shoal.domain.errors import OperationError, UsageError
-from shoal.domain.segment import Segment, Segmentation, Text
+from shoal.domain.segment import Segment, Segmentation
+from shoal.domain.text import Text
 from shoal.domain.time import parse_moment
 from shoal.features.tastes import Vocabulary
 from shoal.ports import Registry

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
-from shoal.domain.segment import Text
+from shoal.domain.text import Text
 from shoal.features.prepare import sample_rows
 from shoal.segments.kmeans import KMeans, nearest
 

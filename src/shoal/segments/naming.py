@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from shoal.domain.segment import TIER_NEW, Text
+from shoal.domain.segment import TIER_NEW
+from shoal.domain.text import Text
 
 #: Cohen's "medium" effect.
 NAMED_EFFECT: Final = 0.5

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from shoal.domain.errors import InputError
 from shoal.domain.money import MICROS
-from shoal.domain.segment import Text
+from shoal.domain.text import Text
 from shoal.domain.time import DAY_US
 from shoal.segments.base import (
     NET_REVENUE,

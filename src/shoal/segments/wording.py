@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from shoal.domain.segment import Text
+from shoal.domain.text import Text
 from shoal.features.algebra import Feature
 from shoal.features.tastes import Vocabulary
 

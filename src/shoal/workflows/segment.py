@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from shoal.config import SegmentConfig
 from shoal.domain.errors import InputError, UsageError
-from shoal.domain.segment import Text
+from shoal.domain.text import Text
 from shoal.domain.time import Clock, Zone, iso, system_clock
 from shoal.features.fold import Fold
 from shoal.features.snapshot import latest_moment, snapshot_table

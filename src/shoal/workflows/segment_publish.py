@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shoal.config import SegmentConfig
-from shoal.domain.segment import TIER_NEW, Text
+from shoal.domain.segment import TIER_NEW
+from shoal.domain.text import Text
 from shoal.domain.time import DAY_US, from_us, iso, to_us
 from shoal.domain.version import __version__
 from shoal.features.fold import Fold

@@ -7,7 +7,7 @@ from datetime import date
 import pyarrow as pa
 import pytest
 
-from shoal.domain.segment import Text
+from shoal.domain.text import Text
 from shoal.report import compose
 from shoal.report.document import Effect
 from shoal.segments.wording import Described
