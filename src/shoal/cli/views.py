@@ -34,7 +34,7 @@ def show_segments(console: Console, overview: Mapping[str, Any]) -> None:
 
 def show_customer(console: Console, known: Mapping[str, Any]) -> None:
     """One customer for people."""
-    console.heading(f"Customer {known['customer_id']} as of {known['as_of']}")
+    console.heading(f"Customer {known['customer_id']} as of {_minute(known['as_of'])}")
     console.table(
         ["segmentation", "segment", "name", "weight", "since"],
         [
@@ -43,7 +43,7 @@ def show_customer(console: Console, known: Mapping[str, Any]) -> None:
                 entry["segment_id"],
                 entry["name"]["en"],
                 f"{entry['weight']:.2f}",
-                entry["since"],
+                _minute(entry["since"]),
             ]
             for entry in known["memberships"]
         ],
@@ -60,6 +60,15 @@ def show_customer(console: Console, known: Mapping[str, Any]) -> None:
         ],
         right=["value"],
     )
+
+
+def _minute(moment: str) -> str:
+    """ISO 8601 in UTC as a person reads it.
+
+    >>> _minute("2024-03-01T10:20:30.000001Z")
+    '2024-03-01 10:20 UTC'
+    """
+    return f"{moment[:10]} {moment[11:16]} UTC"
 
 
 def _number(value: object) -> str:
