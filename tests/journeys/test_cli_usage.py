@@ -119,3 +119,16 @@ def test_before_segmenting_the_verbs_say_what_to_do(
         answer = shoal(*call)
         assert answer.code == 2, call
         assert f"shoal segment {shop}" in answer.err or "shoal segment" in answer.err
+
+
+def test_an_interrupt_is_exit_code_1_with_a_message(
+    shoal: Shoal, shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("shoal.workflows.status.status", interrupted)
+    answer = shoal("status", shop, "--json")
+    assert answer.code == 1
+    assert answer.error["code"] == "interrupted"
+    assert "run it again" in answer.error["hint"]

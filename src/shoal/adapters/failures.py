@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 from shoal.domain.errors import OperationError, ShoalError
 
+#: What DuckDB makes of Ctrl-C while a query runs.
+_INTERRUPTED = ("Query interrupted", "INTERRUPT Error: Interrupted!")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _FULL = "no space left on device"
 _REFUSED = ("permission denied", "read-only file system", "operation not permitted")
@@ -33,12 +35,15 @@ def translated(
 
     Raises:
         OperationError: `disk_full`, `no_permission`, or `shop_damaged`.
+        KeyboardInterrupt: a library told of it as an error of its own.
     """
     try:
         yield
     except (ShoalError, MemoryError, AssertionError):
         raise
     except Exception as error:
+        if str(error) in _INTERRUPTED:
+            raise KeyboardInterrupt from error
         said = damaged if isinstance(error, unreadable) else ""
         told = operation_error(error, os.fspath(where), said)
         if told is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import typer
 from typer.exceptions import TyperException
@@ -21,6 +22,9 @@ from shoal.domain.errors import (
     ShoalError,
     UsageError,
 )
+
+#: What Typer makes of an interrupt; the contract says 1, with a message.
+_INTERRUPTED: Final = 130
 
 app = typer.Typer(
     name="shoal",
@@ -76,6 +80,8 @@ def run(arguments: Sequence[str]) -> int:
         if "--debug" in arguments:
             raise
         return _unexpected(console, error)
+    if code == _INTERRUPTED:
+        return _stopped(console)
     return code if isinstance(code, int) else EXIT_DONE
 
 

@@ -204,9 +204,15 @@ def numbered(prefix: str, number: Ints, width: int) -> pa.StringArray:
 
 
 def _texts(values: tuple[str, ...], code: Ints) -> pa.DictionaryArray:
-    """Texts by code; negative codes are null."""
-    indices = pa.array(np.maximum(code, 0).astype(np.int32), mask=np.asarray(code) < 0)
-    return pa.DictionaryArray.from_arrays(indices, pa.array(values, pa.string()))
+    """Texts by code; negative codes are null.
+
+    The dictionary holds each text once: of one with repeats the Parquet writer makes plain pages
+    whose bytes differ from run to run.
+    """
+    places = {text: place for place, text in enumerate(dict.fromkeys(values))}
+    place_of = np.array([places[text] for text in values], np.int32)
+    indices = pa.array(place_of[np.maximum(code, 0)], mask=np.asarray(code) < 0)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(list(places), pa.string()))
 
 
 def _moments(world: World, seconds: Ints) -> pa.Array:
