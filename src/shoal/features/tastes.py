@@ -18,10 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.domain.time import to_us
-from shoal.features import queries
+from shoal.domain.time import Zone
 from shoal.features.fold import Fold
-from shoal.features.grains import GRAINS
 from shoal.ports import Relation
 
 #: facet -> (grain of a customer's partials, its key)
@@ -170,14 +168,7 @@ def counts_at(fold: Fold, events: Relation, as_of: datetime) -> pa.Table:
 
     The same numbers as `counts` of the partials of those events.
     """
-    wanted = {grain for grain, _ in FACETS.values()}
-    # The grains of tastes have no window, so the local day does not matter.
-    clock = pa.table({"now_us": [to_us(as_of)], "today": [0]}, schema=queries.CLOCK_SCHEMA)
-    table, moment = queries.events_table(), queries.clock_table()
-    partials = {}
-    for grain in GRAINS:
-        if grain.name in wanted:
-            rows = queries.recent(grain, table, moment)
-            query = fold.engine.compile(queries.partial(grain, rows, fold.rules))
-            partials[grain.name] = fold.engine.run(query, {"events": events, "clock": clock})
+    wanted = dict.fromkeys(grain for grain, _ in FACETS.values())
+    # The grains of tastes have no window, so the zone does not matter.
+    partials = {name: fold.grain_at(name, events, as_of, Zone()) for name in wanted}
     return counts(partials)
