@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_network
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, get_args, get_origin, get_type_hints
@@ -15,6 +16,7 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 from shoal.domain.errors import InputError, OperationError, UsageError
 from shoal.domain.money import CURRENCIES
 from shoal.domain.time import Zone
+from shoal.events.noise import RULES as NOISE_RULES
 
 FILE_NAME: Final = "shop.toml"
 CONFIG_VERSION: Final = 1
@@ -74,12 +76,65 @@ class SegmentConfig:
 
 
 @dataclass(frozen=True)
+class IdentityConfig:
+    """How anonymous visitors become customers.
+
+    An anonymous id on which more than `shared_by` customers signed in belongs to nobody (a till, a
+    library's computer): what happens on it without a sign-in is nobody's.
+    """
+
+    shared_by: int = 20
+
+    def __post_init__(self) -> None:
+        if self.shared_by < 1:
+            raise _bad("identity.shared_by", self.shared_by, "a whole number of at least 1")
+
+
+@dataclass(frozen=True)
+class NoiseConfig:
+    """Which events are no customer's behaviour. `rules` are those switched on.
+
+    `agents` are parts of agent strings beside the known ones, `addresses` single addresses or
+    networks (10.0.0.0/8). A visitor with more than `rate_events` browsing events within an hour is
+    too fast; so is one with `run_events` browsing events in a row, each within `think_seconds` of
+    the one before.
+    """
+
+    rules: tuple[str, ...] = tuple(NOISE_RULES)
+    agents: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    rate_events: int = 600
+    run_events: int = 60
+    think_seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in self.rules:
+            if name not in NOISE_RULES:
+                raise _bad("noise.rules", name, "of " + ", ".join(NOISE_RULES))
+        for address in self.addresses:
+            try:
+                ip_network(address, strict=False)
+            except ValueError as error:
+                raise _bad(
+                    "noise.addresses", address, "an address or network such as 10.0.0.0/8"
+                ) from error
+        if self.rate_events < 1:
+            raise _bad("noise.rate_events", self.rate_events, "a whole number of at least 1")
+        if self.run_events < 2:
+            raise _bad("noise.run_events", self.run_events, "a whole number of at least 2")
+        if self.think_seconds <= 0:
+            raise _bad("noise.think_seconds", self.think_seconds, "more than 0 seconds")
+
+
+@dataclass(frozen=True)
 class Config:
     """All stages side by side."""
 
     shop: ShopConfig = field(default_factory=ShopConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
     segment: SegmentConfig = field(default_factory=SegmentConfig)
+    identity: IdentityConfig = field(default_factory=IdentityConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
 
 
 def laptop() -> Config:
@@ -122,6 +177,8 @@ def _coerce(key: str, expected: Any, value: Any) -> Any:
         if isinstance(value, list) and all(isinstance(entry, inner) for entry in value):
             return tuple(value)
         raise _bad(key, value, f"a list of {inner.__name__}")
+    if expected is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
     if isinstance(value, expected) and not (expected is int and isinstance(value, bool)):
         return value
     raise _bad(key, value, f"a value of type {expected.__name__}")
@@ -204,7 +261,8 @@ def read(shop: Path) -> Config:
 def render(config: Config) -> str:
     """The `shop.toml` of a configuration, with a comment a setting."""
     shop, features, segment = config.shop, config.features, config.segment
-    traits = ", ".join(f'"{name}"' for name in features.traits)
+    identity, noise = config.identity, config.noise
+    traits = _listed(features.traits)
     return f"""\
 # A Shoal shop. Flags win over this file. See docs/concepts/shop.md.
 
@@ -233,4 +291,24 @@ k_max = {segment.k_max}
 # Customers with fewer events are too little known to place.
 min_events = {segment.min_events}
 seed = {segment.seed}
+
+[identity]
+# An anonymous id on which more customers than this signed in is shared: it belongs to nobody.
+shared_by = {identity.shared_by}
+
+[noise]
+# Rules that are on; what they catch is stored and counted, and left out of features.
+rules = [{_listed(noise.rules)}]
+# Parts of agent strings of robots, beside the known ones; own addresses and networks.
+agents = [{_listed(noise.agents)}]
+addresses = [{_listed(noise.addresses)}]
+# Browsing events of one visitor within an hour beyond which no person clicks.
+rate_events = {noise.rate_events}
+# So many browsing events in a row, each within so many seconds of the one before.
+run_events = {noise.run_events}
+think_seconds = {noise.think_seconds}
 """
+
+
+def _listed(texts: tuple[str, ...]) -> str:
+    return ", ".join(f'"{text}"' for text in texts)

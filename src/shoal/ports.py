@@ -45,6 +45,14 @@ class Engine(Protocol):
     ) -> Iterator[pa.RecordBatch]:
         """As `run`, in bounded batches."""
 
+    def spool(
+        self, query: str, inputs: Mapping[str, Relation], directory: Path, schema: pa.Schema
+    ) -> ParquetFiles:
+        """Write a query's rows as Parquet files under `directory/bucket=N/`, in bounded memory.
+
+        The query's columns are those of `schema`, `bucket` among them.
+        """
+
 
 @dataclass(frozen=True)
 class CommittedUnit:

@@ -112,6 +112,18 @@ class DuckEngine:
                 for start in range(0, batch.num_rows, rows_per_batch):
                     yield batch.slice(start, rows_per_batch).cast(schema)
 
+    def spool(
+        self, query: str, inputs: Mapping[str, Relation], directory: Path, schema: pa.Schema
+    ) -> ParquetFiles:
+        """Write a query's rows as Parquet files under `directory/bucket=N/`, in bounded memory."""
+        columns = ", ".join(_name(name) for name in schema.names)
+        options = "FORMAT parquet, COMPRESSION lz4, PARTITION_BY (bucket), OVERWRITE_OR_IGNORE"
+        target = _literal(str(directory))
+        with self._bound(inputs) as cursor, _told(inputs):
+            cursor.execute(f"COPY (SELECT {columns} FROM ({query})) TO {target} ({options})")
+        paths = sorted(str(path) for path in directory.glob("bucket=*/*.parquet"))
+        return ParquetFiles(tuple(paths), schema)
+
     def _bound(self, inputs: Mapping[str, Relation]) -> duckdb.DuckDBPyConnection:
         with self._lock:
             cursor = self._connection.cursor()

@@ -21,7 +21,16 @@ from shoal.events import identity
 from shoal.events.chunks import RawChunk, no_rows
 from shoal.events.draft import Draft
 from shoal.events.mapping import SourceMapping
-from shoal.events.schema import BUCKET, CONTENT_KEY, EVENT_KEY, TABLE_SCHEMA, UTC_OFFSET
+from shoal.events.schema import (
+    BUCKET,
+    CONTENT_KEY,
+    EVENT_KEY,
+    NOISE,
+    SCOPE_KEY,
+    SCOPE_VERSION,
+    TABLE_SCHEMA,
+    UTC_OFFSET,
+)
 from shoal.events.texts import one_array
 from shoal.events.zones import zone_table
 
@@ -78,8 +87,9 @@ def clean(
     draft.read_quantities()
     draft.read_amounts()
     draft.read_rest(chunk.row_places())
+    draft.read_marks()
     kept = draft.faults.none & ~draft.skipped
-    events = _events(draft.done, kept, zone, buckets)
+    events = _events(draft, kept, zone, buckets)
     quarantined = draft.faults.quarantine(draft.table, draft.skipped, chunk.row_places(), file)
     return _cleaned(events, quarantined, chunk, int(draft.skipped.sum()), file)
 
@@ -95,24 +105,29 @@ def _cleaned(
     return Cleaned(events, quarantined, chunk.rows, skipped)
 
 
-def _events(done: dict[str, pa.Array], kept: Mask, zone: Zone, buckets: int) -> pa.Table:
-    """The rows without fault, with ids, keys, offset and bucket."""
+def _events(draft: Draft, kept: Mask, zone: Zone, buckets: int) -> pa.Table:
+    """The rows without fault, with ids, keys, marks, offset and bucket."""
     n = len(kept)
+    done = draft.done
     columns = [done.get(f.name, pa.nulls(n, f.type)) if f.name in CANONICAL else None
                for f in TABLE_SCHEMA]  # fmt: skip
     canonical = pa.table(columns[: len(CANONICAL)], schema=_CANONICAL)
     if not kept.all():
         canonical = canonical.filter(pa.array(kept)).combine_chunks()
+        draft.marks = {name: marks.filter(pa.array(kept)) for name, marks in draft.marks.items()}
     texts = identity.content_texts(canonical)
     ids, generated = _with_ids(canonical, texts)
     times = canonical["event_time"].cast(pa.int64()).to_numpy()
-    customers = one_array(canonical["customer_id"])
+    visitors = one_array(pc.coalesce(canonical["customer_id"], canonical["anonymous_id"]))
     keys = identity.event_keys(one_array(canonical["source"]), ids)
     internal = {
         EVENT_KEY: pa.array(keys),
         CONTENT_KEY: pa.array(identity.content_keys(texts)),
         UTC_OFFSET: pa.array(zone_table(zone).offset_s(times)),
-        BUCKET: identity.bucket_column(customers, buckets),
+        SCOPE_KEY: draft.marks[SCOPE_KEY],
+        SCOPE_VERSION: draft.marks[SCOPE_VERSION],
+        NOISE: draft.marks[NOISE],
+        BUCKET: identity.bucket_column(visitors, buckets),
         GENERATED: pa.array(generated),
     }
     arrays = [ids, *canonical.columns[1:], *(internal[f.name] for f in CLEANED_SCHEMA

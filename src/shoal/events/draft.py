@@ -18,10 +18,13 @@ from shoal.domain.event import CANONICAL, MONEY_COLUMNS, NO_IDS, TIME_COLUMNS
 from shoal.domain.kinds import PURCHASE, REFUND, kind_of
 from shoal.domain.money import CURRENCIES, MICROS
 from shoal.events.faults import Faults
+from shoal.events.identity import scope_keys
 from shoal.events.mapping import SourceMapping
 from shoal.events.money import LARGEST_TOTAL, per_unit, read_amounts, read_quantities
 from shoal.events.properties import pack_properties
 from shoal.events.rules import Rule
+from shoal.events.schema import NOISE, SCOPE_KEY, SCOPE_VERSION
+from shoal.events.shapes import SKIP
 from shoal.events.texts import as_text, contains_byte, one_array, parse_numbers, raw_text
 from shoal.events.times import read_times
 
@@ -51,6 +54,8 @@ class Draft:
     faults: Faults = field(init=False)
     skipped: Mask = field(init=False)
     rule_masks: list[Mask] = field(default_factory=list)
+    #: Columns of the table's own: `scope_key`, `scope_version`, `noise`.
+    marks: dict[str, pa.Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = self.table.num_rows
@@ -62,6 +67,8 @@ class Draft:
             self.rule_masks.append(mask)
             if rule.skip:
                 self.skipped |= mask
+        if SKIP in self.table.column_names:
+            self.skipped |= ~_np(one_array(self.table[SKIP]).is_null())
 
     def raw(self, canonical: str) -> pa.ChunkedArray | None:
         """The raw column that feeds a canonical one."""
@@ -266,6 +273,28 @@ class Draft:
         usable = ~missing & ~bad
         given = np.where(usable, numbers, 0).astype(np.int64)
         self.done["sequence"] = pa.array(np.where(usable, given, places))
+
+    def read_marks(self) -> None:
+        """What the event table keeps beside the event: what restates it, whether it is noise."""
+        n, mapping = self.table.num_rows, self.mapping
+        self.marks = {
+            SCOPE_KEY: pa.nulls(n, pa.int64()),
+            SCOPE_VERSION: pa.nulls(n, pa.int64()),
+            NOISE: pa.nulls(n, pa.string()),
+        }
+        for rule, mask in self._rules():
+            if rule.noise:
+                code = pa.scalar(rule.noise, pa.string())
+                self.marks[NOISE] = pc.if_else(pa.array(mask), code, self.marks[NOISE])
+        if mapping.scope:
+            parts = [as_text(self.table[name], integral=True) for name in mapping.scope]
+            scope = pc.binary_join_element_wise(*parts, "#")
+            self.marks[SCOPE_KEY] = scope_keys(self.done["source"], scope)
+            if mapping.scope_version in self.table.column_names:
+                raw = self.table[mapping.scope_version]
+                read = read_times(raw, mapping.zone, mapping.time_unit, mapping.time_formats)
+                unknown = read.missing | read.bad | read.absurd
+                self.marks[SCOPE_VERSION] = pa.array(read.us, mask=unknown)
 
     def _rules(self) -> Iterator[tuple[Rule, Mask]]:
         return zip(self.mapping.rules, self.rule_masks, strict=True)

@@ -59,6 +59,13 @@ def event_keys(
     return _hashes(_bytes(joined))
 
 
+def scope_keys(source: pa.Array, scope: pa.Array) -> pa.Array:
+    """Signed xxh3_64 of source, separator, scope; null where the row has no scope."""
+    coded = pc.binary_join_element_wise(source, scope, "\x1f").dictionary_encode()
+    texts = np.array([text.encode() for text in coded.dictionary.to_pylist()], dtype=object)
+    return pa.array(_hashes(texts), pa.int64()).take(coded.indices)
+
+
 def generated_ids(
     texts: NDArray[np.object_], source: str | Sequence[str], occurrence: NDArray[np.int64] | int = 0
 ) -> list[str]:

@@ -8,6 +8,16 @@ A mapping is written as TOML, comes from a preset, or is guessed. An example wit
     skip = ["heartbeat"]           # values of the kind column left out, counted as skipped
     properties = ["campaign"]      # source columns kept in `properties`
     event_id = ["order", "line"]   # columns that make the id, joined by "#"; else it is generated
+    shape = "ga4"                  # nested layouts: what unpacks their rows into flat ones first
+
+    [restates]                     # a later export states these rows anew, as a whole
+    scope = ["order"]              # columns that name the whole, joined by "#"
+    version = "updated_at"         # the later statement has the greater time or number; without it
+                                   # the statement that was ingested later counts
+
+    [noise]                        # columns that tell robots and the shop's own people
+    agent = "user_agent"
+    address = "ip"
 
     [columns]                      # canonical = source column, or several of which the first counts
     event_time = "ts"
@@ -47,6 +57,7 @@ A mapping is written as TOML, comes from a preset, or is guessed. An example wit
     when = { column = "order_id", starts_with = "C" }   # or a list of conditions, all of which hold
     set = { kind = "refund" }
     absolute = ["quantity"]
+    # noise = "test_order"         # stored, but no customer's behaviour (or "staff_order")
 
     [[layout]]                     # other files of the same source, told by their columns
     when_columns = ["user_id", "age"]
@@ -112,6 +123,11 @@ class SourceMapping:
     thousands_mark: str = ""
     category_separator: str = ""
     csv: CsvOptions = CsvOptions()
+    shape: str = ""
+    scope: tuple[str, ...] = ()
+    scope_version: str = ""
+    noise_agent: str = ""
+    noise_address: str = ""
     rules: tuple[Rule, ...] = ()
     when_columns: tuple[str, ...] = ()
     layouts: tuple[SourceMapping, ...] = ()
@@ -165,6 +181,7 @@ class SourceMapping:
             if name not in chosen.columns and name not in bound and name not in chosen.constants
         ]
         missing += [f"event_id (from {name})" for name in chosen.event_id if name not in have]
+        missing += [f"restates.scope (from {name})" for name in chosen.scope if name not in have]
         missing += [f"properties (from {name})" for name in chosen.properties if name not in have]
         missing += [
             f"{name} (a rule asks for it)"

@@ -12,12 +12,14 @@ from shoal.domain.kinds import KINDS
 from shoal.domain.money import CURRENCIES
 from shoal.domain.time import Zone
 from shoal.events.mapping import CsvOptions, SourceMapping
+from shoal.events.noise import ORDER_NOISE
 from shoal.events.rules import TESTS, Condition, Rule
+from shoal.events.shapes import SHAPES
 
 _TOP: Final = (
     "name", "source", "description", "value_event", "currency", "skip", "properties", "event_id",
-    "columns", "optional", "constants", "kinds", "time", "money", "category", "csv", "rule",
-    "layout", "when_columns",
+    "columns", "optional", "constants", "kinds", "time", "money", "category", "csv", "shape",
+    "restates", "noise", "rule", "layout", "when_columns",
 )  # fmt: skip
 _TIME: Final = {"zone": "time_zone", "unit": "time_unit", "formats": "time_formats"}
 _MONEY: Final = {
@@ -26,7 +28,9 @@ _MONEY: Final = {
     "decimal_mark": "decimal_mark",
     "thousands_mark": "thousands_mark",
 }
-_RULE: Final = ("why", "when", "set", "clear", "absolute", "note", "skip")
+_RESTATES: Final = ("scope", "version")
+_NOISE: Final = {"agent": "noise_agent", "address": "noise_address"}
+_RULE: Final = ("why", "when", "set", "clear", "absolute", "note", "skip", "noise")
 _CHOICES: Final = {
     "time_unit": ("auto", "s", "ms", "us", "ns"),
     "money_units": ("units", "cents", "micro"),
@@ -92,6 +96,16 @@ class _Reader:
         self.known(category, ("separator",), "category.")
         if "separator" in category:
             found["category_separator"] = self.text(category["separator"], "category.separator")
+        found |= self.section(document, "noise", _NOISE)
+        restates = self.table(document.get("restates", {}), "restates")
+        self.known(restates, _RESTATES, "restates.")
+        if restates:
+            found["scope"] = self.texts(restates.get("scope", []), "restates.scope")
+            found["scope_version"] = self.text(restates.get("version", ""), "restates.version")
+        if "shape" in document:
+            found["shape"] = self.text(document["shape"], "shape")
+            if found["shape"] not in SHAPES:
+                raise self.fail("shape", found["shape"], SHAPES)
         if "csv" in document:
             found["csv"] = self.csv(self.table(document["csv"], "csv"))
         found["rules"] = tuple(
@@ -195,8 +209,15 @@ class _Reader:
             absolute=absolute,
             note={key: self.text(value, f"{at}note.{key}") for key, value in note.items()},
             skip=bool(table.get("skip", False)),
+            noise=self.noise(table.get("noise", ""), f"{at}noise"),
             why=self.text(table.get("why", ""), f"{at}why"),
         )
+
+    def noise(self, value: object, key: str) -> str:
+        code = self.text(value, key)
+        if code and code not in ORDER_NOISE:
+            raise self.fail(key, code, ORDER_NOISE)
+        return code
 
     def condition(self, entry: object, at: str) -> Condition:
         table = self.table(entry, at)

@@ -14,6 +14,7 @@ from shoal.events.mapping import SourceMapping
 from shoal.events.reading_csv import CsvSource
 from shoal.events.reading_jsonl import JsonlSource
 from shoal.events.reading_parquet import ParquetSource
+from shoal.events.shapes import open_shaped
 
 __all__ = ["RawChunk", "Source", "discover", "open_source"]
 
@@ -78,6 +79,8 @@ def open_source(
                 where=str(path),
                 hint="Export it again, or leave it out.",
             )
+        if mapping is not None and mapping.shape:
+            return open_shaped(path, mapping, rows_per_chunk)
         form = _format_of(path) or _sniffed(path, compression)
         if form == "parquet":
             return ParquetSource(path, rows_per_chunk)

@@ -70,6 +70,7 @@ class Rule:
         absolute: number columns of which the sign is dropped (`quantity`).
         note: property -> text, where `{Column}` is replaced by the row's value.
         skip: leave the rows out, counted as skipped.
+        noise: store the rows, marked as no customer's behaviour: `test_order` or `staff_order`.
         why: one line for a person.
     """
 
@@ -79,6 +80,7 @@ class Rule:
     absolute: tuple[str, ...] = ()
     note: Mapping[str, str] = field(default_factory=dict)
     skip: bool = False
+    noise: str = ""
     why: str = ""
 
     def mask(self, table: pa.Table, bound: Mapping[str, str]) -> Mask:

@@ -155,13 +155,13 @@ def test_a_newer_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OperationError) as caught:
         table(tmp_path).events()
     assert caught.value.code == "shop_newer"
-    assert caught.value.message == "the event table has schema 99, this Shoal knows up to 1"
+    assert caught.value.message == "the event table has schema 99, this Shoal knows up to 2"
     assert "Upgrade Shoal" in caught.value.hint
 
 
 def test_other_buckets_are_refused(tmp_path: Path) -> None:
     ingest(table(tmp_path), "first", FIRST)
-    with pytest.raises(OperationError, match="made with schema 1 and 4 buckets") as caught:
+    with pytest.raises(OperationError, match="made with schema 2 and 4 buckets") as caught:
         table(tmp_path, buckets=8).events()
     assert caught.value.code == "shop_damaged"
     assert "restore `buckets` in shop.toml" in caught.value.hint

@@ -1,0 +1,9 @@
+"""Verbs about sources: sql."""
+
+from __future__ import annotations
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verbs."""

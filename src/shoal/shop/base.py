@@ -1,0 +1,64 @@
+"""What every group of a shop's verbs shares: its parts, its zone, and how moments are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shoal import bootstrap
+from shoal.config import Config
+from shoal.domain.time import Zone, parse_moment
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    from shoal.workflows.progress import Progress
+
+    Moment = str | date | datetime
+
+
+class Verbs:
+    """Base of the groups of verbs; `Shop` is all of them."""
+
+    def __init__(self, parts: bootstrap.Parts) -> None:
+        self._parts = parts
+
+    @property
+    def directory(self) -> Path:
+        return self._parts.directory
+
+    @property
+    def config(self) -> Config:
+        return self._parts.config
+
+    @property
+    def zone(self) -> Zone:
+        return Zone(self.config.shop.time_zone)
+
+    def catch_up(self, progress: Progress | None = None) -> None:
+        """Fold committed events that a killed ingest left out of the customers' states."""
+        from shoal.workflows.catch_up import catch_up
+
+        if self._parts.warehouse.version() > self._parts.store.applied_version():
+            with self._parts.store.lease():
+                catch_up(
+                    warehouse=self._parts.warehouse,
+                    store=self._parts.store,
+                    fold=self._parts.fold_of,
+                    progress=progress,
+                )
+
+    def _applied(self) -> dict[str, Any]:
+        """What every workflow that applies a segmentation needs."""
+        return {
+            "warehouse": self._parts.warehouse,
+            "store": self._parts.store,
+            "registry": self._parts.registry,
+            "fold": self._parts.fold,
+            "zone": self.zone,
+        }
+
+
+def moment_of(text: Moment | None) -> datetime | None:
+    """An aware moment of what a caller gave; None stays None."""
+    return None if text is None else parse_moment(text)

@@ -1,0 +1,131 @@
+"""Verbs that bring data in and read it out: ingest, quarantine, compact, features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shoal import bootstrap
+from shoal.domain.errors import UsageError
+from shoal.shop.base import Verbs, moment_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from shoal.events.mapping import SourceMapping
+    from shoal.shop.base import Moment
+    from shoal.workflows.features import WrittenFeatures
+    from shoal.workflows.ingest_result import IngestResult
+    from shoal.workflows.progress import Progress
+    from shoal.workflows.quarantine import Listing
+
+
+class DataVerbs(Verbs):
+    """Data in and out."""
+
+    def ingest(
+        self,
+        files: Sequence[str | Path],
+        *,
+        preset: str | None = None,
+        mapping: str | Path | SourceMapping | None = None,
+        confirm: Callable[[str], bool] | None = None,
+        progress: Progress | None = None,
+    ) -> IngestResult:
+        """Bring files, folders or globs into the shop.
+
+        Without a preset or a mapping the layout is guessed and described to `confirm`, which says
+        whether to take it.
+
+        Raises:
+            UsageError: `unknown_preset`, `bad_mapping`, `mapping_unconfirmed`.
+            InputError: a file is missing, unreadable or holds nothing usable.
+            OperationError: disk, permission, lock or interrupt; the shop is as before that file.
+        """
+        from shoal.workflows.ingest import ingest
+        from shoal.workflows.layout import layout_of
+
+        return ingest(
+            warehouse=self._parts.warehouse,
+            store=self._parts.store,
+            fold=self._parts.fold_of,
+            quarantine_dir=self.directory / bootstrap.QUARANTINE_DIR,
+            paths=[str(file) for file in files],
+            mapping=layout_of(preset, mapping, confirm),
+            zone=self.zone,
+            buckets=self.config.shop.buckets,
+            progress=progress,
+        )
+
+    def quarantine(self, *, code: str | None = None, samples: int = 3) -> Listing:
+        """The rows that were not stored, by reason, with samples."""
+        from shoal.workflows.quarantine import listing
+
+        return listing(
+            store=self._parts.store,
+            quarantine_dir=self.directory / bootstrap.QUARANTINE_DIR,
+            code=code,
+            samples=samples,
+        )
+
+    def replay_quarantine(
+        self,
+        *,
+        preset: str | None = None,
+        mapping: str | Path | SourceMapping | None = None,
+        progress: Progress | None = None,
+    ) -> IngestResult:
+        """Try the quarantined rows again with a mended mapping; those now valid are stored."""
+        from shoal.workflows.layout import layout_of
+        from shoal.workflows.quarantine import replay
+
+        chosen = layout_of(preset, mapping)
+        if callable(chosen):
+            raise UsageError(
+                "usage", "no mapping was given", hint="Give preset=NAME or mapping=FILE."
+            )
+        return replay(
+            warehouse=self._parts.warehouse,
+            store=self._parts.store,
+            fold=self._parts.fold_of,
+            quarantine_dir=self.directory / bootstrap.QUARANTINE_DIR,
+            mapping=chosen,
+            zone=self.zone,
+            buckets=self.config.shop.buckets,
+            progress=progress,
+        )
+
+    def compact(self) -> int:
+        """Merge the event table's small files; returns the new table version."""
+        with self._parts.store.lease():
+            return self._parts.warehouse.compact()
+
+    def features(
+        self, *, as_of: Moment | None = None, table_version: int | None = None
+    ) -> pa.Table:
+        """The features of all customers with an event before `as_of`, one row a customer."""
+        from shoal.features.snapshot import snapshot_table
+
+        return snapshot_table(
+            self._parts.warehouse,
+            self._parts.fold,
+            zone=self.zone,
+            as_of=moment_of(as_of),
+            version=table_version,
+        )
+
+    def write_features(
+        self, out: str | Path, *, as_of: Moment | None = None, table_version: int | None = None
+    ) -> WrittenFeatures:
+        """Write the features of all customers to a Parquet file, in bounded memory."""
+        from shoal.workflows.features import write_features
+
+        return write_features(
+            warehouse=self._parts.warehouse,
+            fold=self._parts.fold,
+            zone=self.zone,
+            out=Path(out),
+            as_of=moment_of(as_of),
+            version=table_version,
+        )

@@ -1,0 +1,145 @@
+"""Verbs that form segments and use them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shoal import bootstrap
+from shoal.shop.base import Verbs, moment_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from shoal.shop.base import Moment
+    from shoal.workflows.export import Exported
+    from shoal.workflows.memberships import Written
+    from shoal.workflows.progress import Progress
+    from shoal.workflows.segment import SegmentResult
+
+
+class SegmentVerbs(Verbs):
+    """Segments: made, read, exported, reported."""
+
+    def current(self, name: str = "main") -> str | None:
+        """The id of the current segmentation, `main` or `rfm`; None before the first."""
+        return self._parts.store.get_pointer(f"segmentation.{name}")
+
+    def segment(
+        self,
+        *,
+        method: str = "kmeans",
+        k: int | None = None,
+        until: Moment | None = None,
+        seed: int | None = None,
+        table_version: int | None = None,
+        progress: Progress | None = None,
+    ) -> SegmentResult:
+        """Form segments: `kmeans` (with the RFM rules beside it) or `rfm` alone.
+
+        Raises:
+            UsageError: `unknown_method`.
+            InputError: `too_little_data`.
+        """
+        from shoal.workflows.segment import segment
+
+        self.catch_up(progress)
+        return segment(
+            **self._applied(),
+            settings=self.config.segment,
+            until=moment_of(until),
+            methods=("kmeans", "rfm") if method == "kmeans" else (method,),
+            k=k,
+            seed=seed,
+            table_version=table_version,
+            progress=progress,
+        )
+
+    def segments(self, segmentation: str | None = None) -> dict[str, Any]:
+        """A segmentation (the main one by default) and the profile of each of its segments."""
+        from shoal.workflows.memberships import overview
+
+        return overview(
+            store=self._parts.store, registry=self._parts.registry, segmentation=segmentation
+        )
+
+    def memberships(
+        self,
+        *,
+        as_of: Moment | None = None,
+        segmentation: str | None = None,
+        soft: bool = False,
+        table_version: int | None = None,
+    ) -> pa.Table:
+        """Who belongs where: `customer_id`, `segmentation_id`, `segment_id`, `weight`, `since`."""
+        from shoal.workflows.memberships import memberships
+
+        return memberships(
+            **self._applied(),
+            as_of=moment_of(as_of),
+            segmentation=segmentation,
+            soft=soft,
+            table_version=table_version,
+        ).table
+
+    def write_memberships(
+        self,
+        out: str | Path,
+        *,
+        as_of: Moment | None = None,
+        segmentation: str | None = None,
+        soft: bool = False,
+        table_version: int | None = None,
+    ) -> Written:
+        """Write the memberships as Parquet or CSV, by the file's ending."""
+        from shoal.workflows.memberships import write_memberships
+
+        return write_memberships(
+            **self._applied(),
+            out=Path(out),
+            as_of=moment_of(as_of),
+            segmentation=segmentation,
+            soft=soft,
+            table_version=table_version,
+        )
+
+    def customer(self, customer_id: str, *, as_of: Moment | None = None) -> dict[str, Any]:
+        """What is known of one customer: segments, why, tastes, features."""
+        from shoal.workflows.customer import customer
+
+        return customer(**self._applied(), customer_id=customer_id, as_of=moment_of(as_of))
+
+    def export(
+        self,
+        segment: str,
+        *,
+        format: str = "csv",
+        out: str | Path | None = None,
+        segmentation: str | None = None,
+    ) -> Exported:
+        """Write the members of a segment (csv, parquet), or the SQL that selects them (sql)."""
+        from shoal.workflows.export import export
+
+        return export(
+            **self._applied(),
+            segment=segment,
+            format=format,
+            exports_dir=self.directory / bootstrap.EXPORTS_DIR,
+            out=None if out is None else Path(out),
+            segmentation=segmentation,
+        )
+
+    def report(
+        self, *, out: str | Path | None = None, lang: str = "en", segmentation: str | None = None
+    ) -> Path:
+        """Write the report, one self-contained HTML file; `report.html` in the shop by default."""
+        from shoal.workflows.report import report
+
+        return report(
+            **self._applied(),
+            out=Path(out) if out is not None else self.directory / "report.html",
+            shop_name=self.directory.resolve().name,
+            currency=self.config.shop.currency,
+            lang=lang,
+            segmentation=segmentation,
+        )
