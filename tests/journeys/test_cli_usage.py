@@ -93,8 +93,8 @@ def test_bad_settings_at_init_leave_nothing(
 
 
 def test_a_misspelt_setting_is_named(shoal: Shoal, shop: Path) -> None:
-    with (shop / "shop.toml").open("a") as file:
-        file.write("min_event = 4\n")
+    text = (shop / "shop.toml").read_text()
+    (shop / "shop.toml").write_text(text.replace("[segment]", "[segment]\nmin_event = 4"))
     answer = shoal("status", shop, "--json")
     assert answer.code == 2
     assert answer.error["code"] == "unknown_setting"
