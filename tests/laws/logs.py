@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shoal.domain.event import Event
 from shoal.domain.time import Zone
-from shoal.events.schema import CANONICAL_SCHEMA, UTC_OFFSET
+from shoal.events.schema import CANONICAL_SCHEMA, NOISE, UTC_OFFSET
 
 ZONES: Final = ("Europe/London", "America/New_York", "UTC", "Asia/Kolkata")
 
@@ -95,8 +95,8 @@ def logs(max_size: int) -> st.SearchStrategy[list[Event]]:
     return st.builds(random_log, st.integers(0, 2**32), st.integers(0, max_size))
 
 
-def to_table(events: Sequence[Event], zone: str) -> pa.Table:
-    """Events as canonical columns with the shop's UTC offset."""
+def to_table(events: Sequence[Event], zone: str, noise: Sequence[str | None] = ()) -> pa.Table:
+    """Events as canonical columns with the shop's UTC offset and their noise codes (none)."""
     columns = {
         field.name: pa.array(
             [getattr(event, field.name) for event in events],
@@ -105,4 +105,6 @@ def to_table(events: Sequence[Event], zone: str) -> pa.Table:
         for field in fields(Event)
     }
     offsets = [Zone(zone).offset_s(event.event_time) for event in events]
-    return pa.table({**columns, UTC_OFFSET: pa.array(offsets, pa.int32())})
+    codes = list(noise) or [None] * len(events)
+    own = {UTC_OFFSET: pa.array(offsets, pa.int32()), NOISE: pa.array(codes, pa.string())}
+    return pa.table({**columns, **own})

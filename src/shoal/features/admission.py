@@ -9,9 +9,11 @@ they come about is the business of `shoal.features.people`, `shoal.features.pace
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 #: Whose an event is. An event's raw id is its `customer_id`, or its `anonymous_id` where it has no
 #: customer; with `from_us <= event_time < to_us` it belongs to `customer_id` (null: to nobody).
@@ -51,3 +53,37 @@ RATES_SCHEMA: Final = pa.schema(
 #: The beginning and the end of time, for intervals without one.
 EVER_US: Final = -(2**62)
 NEVER_US: Final = 2**62
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Whose, noise or not, and for how much, as of one moment.
+
+    Args:
+        people: `PEOPLE_SCHEMA`.
+        flags: `FLAGS_SCHEMA`, of the rules that are switched on and known at the moment.
+        rates: `RATES_SCHEMA` into `currency`; without rows amounts stay as they are.
+        currency: the shop's.
+    """
+
+    people: pa.Table = field(default_factory=PEOPLE_SCHEMA.empty_table)
+    flags: pa.Table = field(default_factory=FLAGS_SCHEMA.empty_table)
+    rates: pa.Table = field(default_factory=RATES_SCHEMA.empty_table)
+    currency: str = ""
+
+    @property
+    def none(self) -> bool:
+        """Whether every event counts as it is stored."""
+        return not (self.people.num_rows or self.flags.num_rows or self.rates.num_rows)
+
+    def ids_of(self, customers: pa.Array) -> pa.Array:
+        """The raw ids whose events may belong to some customers, the customers' own among them."""
+        owned = pc.is_in(self.people["customer_id"], value_set=customers)
+        theirs = self.people["id"].filter(owned).combine_chunks()
+        return pa.concat_arrays([customers.cast(pa.string()), theirs.cast(pa.string())]).unique()
+
+    def owners_of(self, ids: pa.Array) -> pa.Array:
+        """The customers to whom events of raw ids may belong, the ids themselves among them."""
+        mine = pc.is_in(self.people["id"], value_set=ids)
+        owners = self.people["customer_id"].filter(mine).combine_chunks().drop_null()
+        return pa.concat_arrays([ids.cast(pa.string()), owners.cast(pa.string())]).unique()

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from shoal.domain.kinds import KINDS, PURCHASE
 from shoal.domain.time import Zone, to_us
+from shoal.events.noise import ROW_RULES
 from shoal.features import queries, reference, state
 from shoal.features.algebra import CUSTOMER, Grain
 from shoal.features.catalog import Catalog
@@ -50,6 +51,7 @@ class Fold:
         tail: how many last events of a customer are kept.
         currency: the shop's main currency; amounts in another one are left out and counted as
             `foreign_lines`. None takes all amounts as one currency.
+        noise: codes of the column `noise` whose events are left out.
 
     Raises:
         ValueError: an unknown kind as `value_event`, or `tail` below 1.
@@ -68,6 +70,7 @@ class Fold:
         traits: tuple[str, ...] = (),
         tail: int = 32,
         currency: str | None = None,
+        noise: tuple[str, ...] = ROW_RULES,
     ) -> None:
         if value_event not in KINDS:
             raise ValueError(f"value_event {value_event!r} is not a kind of event: {KINDS}")
@@ -75,7 +78,7 @@ class Fold:
             raise ValueError(f"tail must be at least 1, received {tail}")
         self.catalog = catalog.with_traits(tuple(traits))
         self.engine = engine
-        self.rules = Rules(value_event, currency, self.catalog.traits, tail)
+        self.rules = Rules(value_event, currency, self.catalog.traits, tail, noise)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -186,7 +189,7 @@ class Fold:
                 self.catalog, lambda one: self._at(one, events, clock), clock, items
             )
         if name == TAIL:
-            rows = queries.of_customers(events) if step == "partial" else _union(name)
+            rows = queries.of_customers(events, self.rules) if step == "partial" else _union(name)
             return queries.tail(rows, self.rules.tail)
         grain = {one.name: one for one in GRAINS}[name]
         if step == "at":

@@ -8,7 +8,7 @@ aggregates, no engine-made hashes, no timestamp differences, no division by zero
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from ibis.common.deferred import deferrable
 from shoal.domain import kinds
 from shoal.domain.money import MICROS
 from shoal.domain.time import DAY_US, SECOND_US
+from shoal.events.noise import ROW_RULES
 from shoal.events.schema import ORDER, TABLE_SCHEMA
 from shoal.features.algebra import CUSTOMER, Grain, Stat, ValueType, as_int64, epoch_us, total
 from shoal.features.catalog import Catalog
@@ -36,7 +37,7 @@ EVENT_COLUMNS: Final = (
     "event_id", "customer_id", "kind", "event_time", "sequence", "item_id", "category", "brand",
     "price", "discount", "currency", "quantity", "order_id", "payment", "coupon", "session_id",
     "query", "rating", "channel", "device", "country", "region", "action_id", "properties",
-    "utc_offset_s",
+    "utc_offset_s", "noise",
 )  # fmt: skip
 EVENTS_SCHEMA: Final = pa.schema([TABLE_SCHEMA.field(name) for name in EVENT_COLUMNS])
 
@@ -71,12 +72,14 @@ class Rules:
         currency: amounts in any other currency are left out; None takes all as one currency.
         traits: names in `properties` of profile events that are features.
         tail: how many last events of a customer are kept.
+        noise: codes of the column `noise` whose events are left out.
     """
 
     value_event: str = kinds.PURCHASE
     currency: str | None = None
     traits: tuple[str, ...] = ()
     tail: int = 32
+    noise: tuple[str, ...] = ROW_RULES
 
 
 def grain_schema(grain: Grain) -> pa.Schema:
@@ -108,9 +111,16 @@ def clock_table() -> ir.Table:
     return unbound(CLOCK_SCHEMA, "clock")
 
 
-def of_customers(events: ir.Table) -> ir.Table:
-    """Customers' own events: no guests, no facts of items."""
-    return events.filter(_.customer_id.notnull(), _.kind != kinds.ITEM)
+def of_customers(events: ir.Table, rules: Rules) -> ir.Table:
+    """Customers' own events: no guests, no facts of items, no noise."""
+    own = events.filter(_.customer_id.notnull(), _.kind != kinds.ITEM)
+    return own.filter(no_noise(rules.noise)) if rules.noise else own
+
+
+def no_noise(codes: Sequence[str]) -> Deferred:
+    """The condition that an event bears none of some noise codes."""
+    caught: Deferred = _.noise.isin(codes)
+    return ~caught.fill_null(False)
 
 
 def prepared_columns(rules: Rules) -> dict[str, Deferred]:
@@ -169,7 +179,9 @@ def prepared(events: ir.Table, rules: Rules, wanted: set[str]) -> ir.Table:
         needed |= new
         new = columns_read(*(known[name] for name in new if name in known)) - needed
     own = {name for name in needed if name not in known}
-    table = of_customers(events.select(*(name for name in EVENT_COLUMNS if name in own | _OWN)))
+    table = of_customers(
+        events.select(*(name for name in EVENT_COLUMNS if name in own | _OWN)), rules
+    )
     level = dict.fromkeys(EVENT_COLUMNS, 0)
     for name, value in known.items():
         if name in needed:
@@ -180,7 +192,7 @@ def prepared(events: ir.Table, rules: Rules, wanted: set[str]) -> ir.Table:
 
 
 #: What every grain reads: whose event it is and whether it counts.
-_OWN: Final = frozenset({CUSTOMER, "kind"})
+_OWN: Final = frozenset({CUSTOMER, "kind", "noise"})
 
 
 @deferrable
@@ -217,7 +229,7 @@ def partial(grain: Grain, events: ir.Table, rules: Rules) -> ir.Table:
 
 def _traits(events: ir.Table, rules: Rules) -> ir.Table:
     """Declared traits told by profile events: customer, trait, value as text, moment."""
-    told = of_customers(events).filter(_.kind == kinds.PROFILE)
+    told = of_customers(events, rules).filter(_.kind == kinds.PROFILE)
     each = [
         told.select(
             CUSTOMER,

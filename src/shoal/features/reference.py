@@ -19,8 +19,10 @@ from ibis import _
 
 from shoal.domain import kinds
 from shoal.domain.time import to_us
+from shoal.events.noise import ROW_RULES
 from shoal.events.schema import TABLE_SCHEMA
 from shoal.features.algebra import epoch_us, total
+from shoal.features.queries import no_noise
 from shoal.ports import Engine, Relation
 
 #: `item_first_us` first event with the item; `popularity` share of items with fewer or as many
@@ -38,14 +40,17 @@ REFERENCE_SCHEMA: Final = pa.schema(
 _CLOCK: Final = pa.schema([pa.field("now_us", pa.int64())])
 
 
-def build(engine: Engine, events: Relation, as_of: datetime) -> pa.Table:
+def build(
+    engine: Engine, events: Relation, as_of: datetime, noise: tuple[str, ...] = ROW_RULES
+) -> pa.Table:
     """The reference of all items with an event before `as_of` (`REFERENCE_SCHEMA`, by item).
 
-    Guests' events count too. The price of an item is the mean of its prices; its category the
+    Guests' events count too, those with a noise code of `noise` do not. The price of an item is the mean of its prices; its category the
     greatest text among the categories it was seen in.
     """
     clock = pa.table({"now_us": [to_us(as_of)]}, schema=_CLOCK)
-    table = engine.run(engine.compile(_definition()), {"events": events, "clock": clock})
+    query = engine.compile(_definition(noise))
+    table = engine.run(query, {"events": events, "clock": clock})
     return table.cast(REFERENCE_SCHEMA)
 
 
@@ -54,13 +59,13 @@ def empty() -> pa.Table:
     return REFERENCE_SCHEMA.empty_table()
 
 
-@lru_cache(maxsize=1)
-def _definition() -> ir.Table:
-    names = ("event_time", "kind", "item_id", "category", "price")
+@lru_cache(maxsize=4)
+def _definition(noise: tuple[str, ...]) -> ir.Table:
+    names = ("event_time", "kind", "item_id", "category", "price", "noise")
     schema = ibis.Schema.from_pyarrow(pa.schema([TABLE_SCHEMA.field(name) for name in names]))
     events = ibis.table(schema, name="events").filter(_.item_id.notnull())
     clock = ibis.table(ibis.Schema.from_pyarrow(_CLOCK), name="clock")
-    before = events.select(
+    before = events.filter(no_noise(noise)).select(
         "kind", "item_id", "category", "price", us=epoch_us(_.event_time)
     ).cross_join(clock)
     priced = _.price.notnull() & (_.price > 0)

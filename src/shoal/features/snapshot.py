@@ -89,7 +89,7 @@ def snapshot(
     moment = as_of or latest_moment(warehouse, version=version)
     if reference_table is None:
         events = warehouse.events(version=version)
-        reference_table = reference.build(fold.engine, events, moment)
+        reference_table = reference.build(fold.engine, events, moment, fold.rules.noise)
     groups = bucket_groups(warehouse.bucket_counts()) if warehouse.version() >= 0 else []
     for buckets in groups:
         events = warehouse.events(version=version, buckets=buckets)
