@@ -84,8 +84,8 @@ class UnitWriter(Protocol):
         """Remove everything staged."""
 
 
-class Warehouse(Protocol):
-    """The event table, the truth."""
+class EventTable(Protocol):
+    """Events to be read: as they are stored, or as they count at a moment."""
 
     engine: Engine
 
@@ -99,6 +99,10 @@ class Warehouse(Protocol):
 
     def bucket_counts(self) -> Mapping[int, int]:
         """Rows per bucket at the latest version."""
+
+
+class Warehouse(EventTable, Protocol):
+    """The event table, the truth."""
 
     def unit(self, name: str) -> UnitWriter:
         """Begin a commit unit."""

@@ -27,7 +27,7 @@ from shoal.features import reference
 from shoal.features.algebra import CUSTOMER, epoch_us
 from shoal.features.fold import Fold
 from shoal.features.queries import unbound
-from shoal.ports import ParquetFiles, Warehouse
+from shoal.ports import EventTable, ParquetFiles
 
 EVENTS_AT_ONCE: Final = 4_000_000
 #: Keys of a snapshot's Parquet metadata.
@@ -38,7 +38,7 @@ FOLD_KEY: Final = b"shoal.fold"
 _ROWS_A_BATCH: Final = 50_000
 
 
-def latest_moment(warehouse: Warehouse, *, version: int | None = None) -> datetime:
+def latest_moment(warehouse: EventTable, *, version: int | None = None) -> datetime:
     """A microsecond after the latest event: the T at which every event counts.
 
     Raises:
@@ -65,7 +65,7 @@ def _latest_definition() -> ir.Table:
 
 
 def snapshot(
-    warehouse: Warehouse,
+    warehouse: EventTable,
     fold: Fold,
     *,
     zone: Zone,
@@ -129,7 +129,7 @@ def stamped(table: pa.Table, fold: Fold, as_of: datetime) -> pa.Table:
 
 
 def snapshot_table(
-    warehouse: Warehouse,
+    warehouse: EventTable,
     fold: Fold,
     *,
     zone: Zone,
@@ -163,7 +163,7 @@ def snapshot_table(
 
 def write_snapshot(
     path: Path,
-    warehouse: Warehouse,
+    warehouse: EventTable,
     fold: Fold,
     *,
     zone: Zone,

@@ -11,7 +11,7 @@ from shoal.domain.errors import UsageError
 from shoal.domain.time import Zone, iso
 from shoal.features.fold import Fold
 from shoal.features.snapshot import latest_moment, write_snapshot
-from shoal.ports import Warehouse
+from shoal.ports import EventTable
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class WrittenFeatures:
 
 def write_features(
     *,
-    warehouse: Warehouse,
+    warehouse: EventTable,
     fold: Fold,
     zone: Zone,
     out: Path,

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from shoal.domain.time import iso
 from shoal.features import reference
-from shoal.ports import Registry, Warehouse
+from shoal.ports import EventTable, Registry
 
 KIND: Final = "reference"
 #: Pointer to the reference that features of stored states read.
@@ -21,7 +21,7 @@ _FILE: Final = "items.parquet"
 
 
 def freeze(
-    warehouse: Warehouse, registry: Registry, as_of: datetime, *, table_version: int | None = None
+    warehouse: EventTable, registry: Registry, as_of: datetime, *, table_version: int | None = None
 ) -> tuple[pa.Table, str]:
     """Build the reference of the events before a moment and publish it; the table and its id."""
     events = warehouse.events(version=table_version)

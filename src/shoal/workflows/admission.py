@@ -1,0 +1,243 @@
+"""Admission kept and applied: links and flags follow the event table, every fold reads what counts.
+
+`Admission` knows a shop's settings and stores. Catching up tells it of new files (`update`); whoever
+reads events for features asks for the table as it counts at a moment (`at`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import weakref
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from shoal.config import IdentityConfig, NoiseConfig
+from shoal.domain.time import to_us
+from shoal.events.noise import PACE_RULES
+from shoal.features.admission import NEVER_US, RATES_SCHEMA, Decisions
+from shoal.ports import Engine, EventTable, ParquetFiles, Registry, Relation, StateStore, Warehouse
+from shoal.workflows import identity, noise, rates
+
+#: Days for which the last known rate of a currency goes on to count.
+RATE_AGE_DAYS: Final = 7
+
+#: Directories of admitted events, each with the number of the process that reads it.
+_PREFIX: Final = "admitted-"
+
+
+class Admission:
+    """What decides which events count, for one shop.
+
+    Args:
+        warehouse, store: the shop's.
+        registry: where currency rates are kept; None: there are none.
+        currency: the shop's, into which amounts are converted.
+        people: settings of identity.
+        pace: settings of noise.
+        buckets: number of customer buckets.
+        work_dir: where admitted events are written for as long as they are read; None: in the
+            system's temporary directory.
+    """
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        store: StateStore,
+        registry: Registry | None = None,
+        *,
+        currency: str = "",
+        people: IdentityConfig | None = None,
+        pace: NoiseConfig | None = None,
+        buckets: int = 16,
+        work_dir: Path | None = None,
+    ) -> None:
+        self._warehouse = warehouse
+        self._store = store
+        self._registry = registry
+        self._currency = currency
+        self._people = people or IdentityConfig()
+        self._pace = pace or NoiseConfig()
+        self._buckets = buckets
+        self._work_dir = work_dir
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits of the settings and rates that decide; states of another are made anew."""
+        parts = (self._people, self._pace, self._currency, self._rates_id())
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+    # -- kept -------------------------------------------------------------------------------------
+
+    def update(self, files: ParquetFiles, rewritten: Sequence[str], version: int) -> pa.Array:
+        """Let links and flags follow new files; the customers whose history changed otherwise.
+
+        Inside the caller's transaction.
+
+        Args:
+            files: what was added since links and flags were last kept.
+            rewritten: visitors of whom stored events were replaced or withdrawn.
+            version: of the event table, with those files in it.
+
+        Returns:
+            Customers (distinct texts) whose states cannot be had by merging the new files' events.
+        """
+        before = self.decisions()
+        moved = identity.update_links(
+            self._warehouse, self._store, files, version, rewritten=rewritten
+        )
+        flagged = noise.update_flags(
+            self._warehouse, self._store, files, version, self._pace, rewritten=rewritten
+        )
+        ids = _texts([*moved, *flagged, *rewritten])
+        if not len(ids):
+            return ids
+        after = self.decisions()
+        return pa.concat_arrays([before.owners_of(ids), after.owners_of(ids)]).unique()
+
+    def rebuild(self, version: int) -> None:
+        """Make links and flags anew from the event table, inside the caller's transaction."""
+        identity.rebuild(self._warehouse, self._store, version)
+        noise.rebuild(self._warehouse, self._store, version, self._pace)
+
+    # -- applied ----------------------------------------------------------------------------------
+
+    def decisions(self, moment: datetime | None = None) -> Decisions:
+        """The decisions as of a moment; None: by all that is known."""
+        at_us = NEVER_US if moment is None else to_us(moment)
+        flags = self._store.flags.flags()
+        on = [rule for rule in PACE_RULES if rule in self._pace.rules]
+        known = pc.and_(
+            pc.less(flags["told_us"], at_us),
+            pc.is_in(flags["rule"], value_set=pa.array(on, pa.string())),
+        )
+        return Decisions(
+            people=identity.people_at(self._store, at_us, self._people.shared_by),
+            flags=flags.filter(known),
+            rates=self._daily_rates(),
+            currency=self.currency,
+        )
+
+    @property
+    def currency(self) -> str:
+        """The shop's currency: the one set, else the most frequent of its first priced events."""
+        return self._currency or self._store.get_settings().get("currency", "")
+
+    def at(self, moment: datetime | None = None, *, version: int | None = None) -> EventTable:
+        """The event table as it counts at a moment, to be read only.
+
+        Args:
+            moment: None: by all that is known.
+            version: of the event table; None for the latest.
+        """
+        decisions = self.decisions(moment)
+        if decisions.none:
+            return self._warehouse
+        directory = self._directory()
+        files = _admit(
+            self._warehouse.engine,
+            self._warehouse.events(version=version),
+            decisions,
+            directory,
+            self._buckets,
+        )
+        return AdmittedTable(self._warehouse, files, directory)
+
+    @contextmanager
+    def admitted(self, events: Relation, decisions: Decisions) -> Iterator[Relation]:
+        """Some files or rows of the event table as they count, for as long as the block lasts."""
+        if decisions.none:
+            yield events
+            return
+        directory = self._directory()
+        try:
+            yield _admit(self._warehouse.engine, events, decisions, directory, self._buckets)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    def _directory(self) -> Path:
+        if self._work_dir is not None:
+            self._work_dir.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=self._work_dir))
+
+    def _rates_id(self) -> str | None:
+        return None if self._registry is None else self._store.get_pointer(rates.POINTER)
+
+    def _daily_rates(self) -> pa.Table:
+        if self._registry is None or self._rates_id() is None or not self.currency:
+            return RATES_SCHEMA.empty_table()
+        return rates.daily_rates(self._store, self._registry, RATE_AGE_DAYS)
+
+
+class AdmittedTable:
+    """An `EventTable`: the admitted events of one version at one moment."""
+
+    def __init__(self, stored: EventTable, files: ParquetFiles, directory: Path) -> None:
+        self.engine: Engine = stored.engine
+        self._stored = stored
+        self._files = files
+        weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
+
+    def version(self) -> int:
+        """The event table's latest version."""
+        return self._stored.version()
+
+    def events(
+        self, *, version: int | None = None, buckets: Sequence[int] | None = None
+    ) -> ParquetFiles:
+        """The admitted events (of some buckets); the version was chosen when they were admitted."""
+        if buckets is None:
+            return self._files
+        wanted = set(buckets)
+        paths = [path for path in self._files.paths if _bucket(path) in wanted]
+        return ParquetFiles(tuple(paths), self._files.schema)
+
+    def bucket_counts(self) -> Mapping[int, int]:
+        """Admitted rows per bucket; empty buckets are left out."""
+        counts: Counter[int] = Counter()
+        for path in self._files.paths:
+            counts[_bucket(path)] += pq.read_metadata(path).num_rows
+        return dict(sorted(counts.items()))
+
+
+def sweep(work_dir: Path) -> None:
+    """Remove what readers that were killed left behind."""
+    for entry in work_dir.glob(f"{_PREFIX}*") if work_dir.is_dir() else ():
+        if not _alive(int(entry.name.removeprefix(_PREFIX).partition("-")[0])):
+            shutil.rmtree(entry, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _admit(
+    engine: Engine, events: Relation, decisions: Decisions, directory: Path, buckets: int
+) -> ParquetFiles:
+    from shoal.features.admit import admit  # the queries take longer to load than most verbs
+
+    return admit(engine, events, decisions, directory, buckets=buckets)
+
+
+def _bucket(path: str) -> int:
+    return int(Path(path).parent.name.removeprefix("bucket="))
+
+
+def _texts(names: Sequence[str]) -> pa.Array:
+    return pa.array(sorted(set(names)), pa.string())
