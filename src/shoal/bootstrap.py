@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from shoal.config import FILE_NAME, Config, read, render
 from shoal.domain import kinds
 from shoal.domain.errors import OperationError, ShoalError, UsageError
+from shoal.events.noise import ROW_RULES
 
 if TYPE_CHECKING:
     from shoal.adapters.duckdb import DuckEngine
@@ -78,6 +79,8 @@ class Parts:
             currency=shop.currency or currency or None,
             traits=self.config.features.traits,
             tail=shop.tail_events,
+            noise=tuple(rule for rule in ROW_RULES if rule in self.config.noise.rules),
+            order_sources=shop.order_sources,
         )
 
     def close(self) -> None:

@@ -24,12 +24,17 @@ CONFIG_VERSION: Final = 1
 
 @dataclass(frozen=True)
 class ShopConfig:
-    """What the shop is. `buckets` and `time_zone` are fixed once events are stored."""
+    """What the shop is. `buckets` and `time_zone` are fixed once events are stored.
+
+    Where several sources tell of the same orders (a tracking client and the shop system), those of
+    `order_sources` alone count as money; empty: every source does.
+    """
 
     version: int = CONFIG_VERSION
     time_zone: str = "UTC"
     currency: str = ""
     value_event: str = ""
+    order_sources: tuple[str, ...] = ()
     buckets: int = 16
     tail_events: int = 32
 
@@ -274,6 +279,9 @@ time_zone = "{shop.time_zone}"
 currency = "{shop.currency}"
 # The kind of event that counts as buying; empty: what the first source declares.
 value_event = "{shop.value_event}"
+# Sources that tell of orders, for example ["shopify-orders"]; purchases and refunds of the others
+# are then the same orders told once more and do not count. Empty: every source counts.
+order_sources = [{_listed(shop.order_sources)}]
 # Partitions of the event table, by hash of the customer. Fixed at init.
 buckets = {shop.buckets}
 # How many last events a customer's state keeps whole.

@@ -52,6 +52,7 @@ class Fold:
         currency: the shop's main currency; amounts in another one are left out and counted as
             `foreign_lines`. None takes all amounts as one currency.
         noise: codes of the column `noise` whose events are left out.
+        order_sources: sources that tell of orders; see `Rules`.
 
     Raises:
         ValueError: an unknown kind as `value_event`, or `tail` below 1.
@@ -71,6 +72,7 @@ class Fold:
         tail: int = 32,
         currency: str | None = None,
         noise: tuple[str, ...] = ROW_RULES,
+        order_sources: tuple[str, ...] = (),
     ) -> None:
         if value_event not in KINDS:
             raise ValueError(f"value_event {value_event!r} is not a kind of event: {KINDS}")
@@ -78,7 +80,9 @@ class Fold:
             raise ValueError(f"tail must be at least 1, received {tail}")
         self.catalog = catalog.with_traits(tuple(traits))
         self.engine = engine
-        self.rules = Rules(value_event, currency, self.catalog.traits, tail, noise)
+        self.rules = Rules(
+            value_event, currency, self.catalog.traits, tail, tuple(noise), tuple(order_sources)
+        )
 
     @cached_property
     def fingerprint(self) -> str:

@@ -37,7 +37,7 @@ EVENT_COLUMNS: Final = (
     "event_id", "customer_id", "kind", "event_time", "sequence", "item_id", "category", "brand",
     "price", "discount", "currency", "quantity", "order_id", "payment", "coupon", "session_id",
     "query", "rating", "channel", "device", "country", "region", "action_id", "properties",
-    "utc_offset_s", "noise",
+    "utc_offset_s", "noise", "source",
 )  # fmt: skip
 EVENTS_SCHEMA: Final = pa.schema([TABLE_SCHEMA.field(name) for name in EVENT_COLUMNS])
 
@@ -73,6 +73,8 @@ class Rules:
         traits: names in `properties` of profile events that are features.
         tail: how many last events of a customer are kept.
         noise: codes of the column `noise` whose events are left out.
+        order_sources: sources that tell of orders; purchases and refunds of any other source are
+            left out, as the same orders told once more. Empty: every source counts.
     """
 
     value_event: str = kinds.PURCHASE
@@ -80,6 +82,7 @@ class Rules:
     traits: tuple[str, ...] = ()
     tail: int = 32
     noise: tuple[str, ...] = ROW_RULES
+    order_sources: tuple[str, ...] = ()
 
 
 def grain_schema(grain: Grain) -> pa.Schema:
@@ -112,9 +115,19 @@ def clock_table() -> ir.Table:
 
 
 def of_customers(events: ir.Table, rules: Rules) -> ir.Table:
-    """Customers' own events: no guests, no facts of items, no noise."""
+    """Customers' own events: no guests, no facts of items, no noise, no order told twice."""
     own = events.filter(_.customer_id.notnull(), _.kind != kinds.ITEM)
-    return own.filter(no_noise(rules.noise)) if rules.noise else own
+    if rules.noise:
+        own = own.filter(no_noise(rules.noise))
+    if rules.order_sources:
+        own = own.filter(told_once(rules.order_sources))
+    return own
+
+
+def told_once(order_sources: Sequence[str]) -> Deferred:
+    """The condition that an event is no purchase or refund of a source that tells of no orders."""
+    money: Deferred = _.kind.isin((kinds.PURCHASE, kinds.REFUND))
+    return ~money | _.source.isin(order_sources)
 
 
 def no_noise(codes: Sequence[str]) -> Deferred:
@@ -180,7 +193,7 @@ def prepared(events: ir.Table, rules: Rules, wanted: set[str]) -> ir.Table:
         new = columns_read(*(known[name] for name in new if name in known)) - needed
     own = {name for name in needed if name not in known}
     table = of_customers(
-        events.select(*(name for name in EVENT_COLUMNS if name in own | _OWN)), rules
+        events.select(*(name for name in EVENT_COLUMNS if name in own | _own(rules))), rules
     )
     level = dict.fromkeys(EVENT_COLUMNS, 0)
     for name, value in known.items():
@@ -191,8 +204,10 @@ def prepared(events: ir.Table, rules: Rules, wanted: set[str]) -> ir.Table:
     return table
 
 
-#: What every grain reads: whose event it is and whether it counts.
-_OWN: Final = frozenset({CUSTOMER, "kind", "noise"})
+def _own(rules: Rules) -> set[str]:
+    """What every grain reads: whose event it is and whether it counts."""
+    marks = ({"noise"} if rules.noise else set()) | ({"source"} if rules.order_sources else set())
+    return {CUSTOMER, "kind"} | marks
 
 
 @deferrable

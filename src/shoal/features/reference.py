@@ -45,8 +45,8 @@ def build(
 ) -> pa.Table:
     """The reference of all items with an event before `as_of` (`REFERENCE_SCHEMA`, by item).
 
-    Guests' events count too, those with a noise code of `noise` do not. The price of an item is the mean of its prices; its category the
-    greatest text among the categories it was seen in.
+    Guests' events count too, those with a noise code of `noise` do not. The price of an item is
+    the mean of its prices; its category the greatest text among the categories it was seen in.
     """
     clock = pa.table({"now_us": [to_us(as_of)]}, schema=_CLOCK)
     query = engine.compile(_definition(noise))

@@ -1,7 +1,7 @@
 """Admission kept and applied: links and flags follow the event table, every fold reads what counts.
 
-`Admission` knows a shop's settings and stores. Catching up tells it of new files (`update`); whoever
-reads events for features asks for the table as it counts at a moment (`at`).
+`Admission` knows a shop's settings and stores. Catching up tells it of new files (`update`);
+whoever reads events for features asks for the table as it counts at a moment (`at`).
 """
 
 from __future__ import annotations
