@@ -117,8 +117,27 @@ class Warehouse(EventTable, Protocol):
         """Merge small files, sorted by customer and time; returns the new version."""
 
 
+class FlagStore(Protocol):
+    """Which stretches of a visitor's time a pace rule caught; part of the state store."""
+
+    def flags(self, visitors: Sequence[str] | None = None) -> pa.Table:
+        """Flags of some visitors, or of all, by visitor and `told_us`.
+
+        Columns `visitor_id`, `from_us`, `to_us`, `rule`, `told_us` (texts and UTC microseconds).
+        """
+
+    def replace(self, visitors: Sequence[str] | None, flags: pa.Table) -> None:
+        """Let these be the flags of some visitors, or (None) of all there are."""
+
+    def delete(self, visitors: Sequence[str] | None) -> None:
+        """Forget the flags of some visitors, or (None) of all there are."""
+
+
 class StateStore(Protocol):
     """Online state: lease, units, customer states, memberships, settings, pointers."""
+
+    @property
+    def flags(self) -> FlagStore: ...
 
     def lease(self) -> AbstractContextManager[None]:
         """Hold the shop's single-writer lease; raises `shop_locked` if another process has it."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from shoal.adapters.memory_flags import MemoryFlags, Rows
 from shoal.adapters.store_schema import MEMBERSHIPS_SCHEMA, STATES_SCHEMA
 from shoal.domain.errors import OperationError
 
@@ -26,6 +27,7 @@ class _Contents:
     units: dict[str, dict[str, Any]] = field(default_factory=dict)
     memberships: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     pointers: dict[str, list[tuple[str, datetime]]] = field(default_factory=dict)
+    flags: Rows = field(default_factory=dict)
 
     def copied(self) -> _Contents:
         """A copy that later writes do not reach; states, many and immutable, are shared."""
@@ -36,6 +38,7 @@ class _Contents:
             copy.deepcopy(self.units),
             dict(self.memberships),
             {name: list(history) for name, history in self.pointers.items()},
+            dict(self.flags),
         )
 
 
@@ -46,6 +49,7 @@ class MemoryStateStore:
         self._contents = _Contents()
         self._writer = threading.RLock()
         self._depth = 0
+        self.flags = MemoryFlags(lambda: self._contents.flags)
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
+from shoal.adapters.sql_flags import SqlFlags
 from shoal.adapters.sql_lease import Lease
 from shoal.adapters.sql_schema import (
     MEMBERSHIPS,
@@ -60,6 +61,7 @@ class SqlStateStore:
         check_schema(self._engine)
         self._lease = Lease(self._engine, clock)
         self._local = threading.local()
+        self.flags = SqlFlags(self._reading, self._writing)
 
     def close(self) -> None:
         """Give back the connections; SQLite then folds its write-ahead log into the file."""

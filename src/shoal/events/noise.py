@@ -11,6 +11,8 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Final
 
+from shoal.domain.kinds import CART_ADD, CLICK, FAVOURITE, SEARCH, VIEW
+
 #: code -> one line for a person.
 RULES: Final = MappingProxyType(
     {
@@ -31,3 +33,6 @@ ROW_RULES: Final = ("agent", "address", *ORDER_NOISE)
 
 #: Rules on a visitor's pace.
 PACE_RULES: Final = ("rate", "no_think_time")
+
+#: Kinds of event that are looking around: the pace rules count no other.
+BROWSING: Final = (VIEW, SEARCH, CLICK, CART_ADD, FAVOURITE)
