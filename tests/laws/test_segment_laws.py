@@ -112,7 +112,7 @@ def events_of(rows: list[dict]) -> pa.Table:
             **{key: value for key, value in row.items() if key != "minutes"},
             "event_id": str(place),
             "event_time": START + timedelta(minutes=row["minutes"]),
-            "source": "law",
+            "source": "law" if place % 3 else "till",
             "sequence": place,
             "utc_offset_s": 0,
         }
@@ -122,17 +122,18 @@ def events_of(rows: list[dict]) -> pa.Table:
 
 
 @lru_cache
-def fold(currency: str | None) -> Fold:
-    return Fold(CATALOG, DuckEngine(), currency=currency)
+def fold(currency: str | None, order_sources: tuple[str, ...] = ()) -> Fold:
+    return Fold(CATALOG, DuckEngine(), currency=currency, order_sources=order_sources)
 
 
 @given(
     rows=st.lists(event_rows(), min_size=25, max_size=80),
     currency=st.sampled_from([None, "EUR"]),
+    order_sources=st.sampled_from([(), ("law",)]),
 )
 @settings(max_examples=15)
-def test_rfm_sql_gives_exactly_the_customers_of_the_rules(rows, currency):
-    events, folding = events_of(rows), fold(currency)
+def test_rfm_sql_gives_exactly_the_customers_of_the_rules(rows, currency, order_sources):
+    events, folding = events_of(rows), fold(currency, order_sources)
     features = folding.features(events, NOW, Zone("UTC"))
     try:
         model = Rfm().fit(features)

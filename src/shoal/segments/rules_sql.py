@@ -1,8 +1,9 @@
 """RFM rules as SQL over the canonical columns of a deduplicated `events` table.
 
 The statement speaks of `customer_id`, `kind`, `event_time`, `order_id`, `price`, `quantity`,
-`discount` and `currency` only (money in micro-units, as the contract says); thresholds and the
-moment are literal. It gives exactly the customers that `shoal.segments.rules` places, because it
+`discount`, `currency` and (where the shop names the sources of its orders) `source` only, money in
+micro-units, as the contract says; thresholds and the moment are literal. Its `events` are those
+that count: persons joined, noise left out, amounts in the shop's currency. It gives exactly the customers that `shoal.segments.rules` places, because it
 follows the definitions of the features `orders`, `order_recency_days` and `spend` in integers. It
 is written once and generated for a dialect by sqlglot.
 """
@@ -33,7 +34,7 @@ WITH lines AS (
     CASE WHEN {counts} THEN price * COALESCE(quantity, 1) ELSE 0 END AS amount,
     CASE WHEN {native} THEN COALESCE(discount, 0) ELSE 0 END AS reduction
   FROM events
-  WHERE customer_id IS NOT NULL AND kind <> {item} AND event_time < {as_of}
+  WHERE customer_id IS NOT NULL AND kind <> {item} AND event_time < {as_of}{told_once}
 ), orders AS (
   SELECT
     customer_id, order_id, moment_without_id,
@@ -101,6 +102,11 @@ def segment_sql(
             where=segment_id,
             hint=f"Dialects: {', '.join(DIALECTS)}.",
         )
+    told_once = ""
+    if rules.order_sources:
+        sources = ", ".join(map(_text, rules.order_sources))
+        money = f"{_text(kinds.PURCHASE)}, {_text(kinds.REFUND)}"
+        told_once = f" AND (kind NOT IN ({money}) OR source IN ({sources}))"
     native = "TRUE"
     if rules.currency:
         native = f"COALESCE(currency = {_text(rules.currency)}, TRUE)"
@@ -111,13 +117,15 @@ def segment_sql(
         refund=_text(kinds.REFUND),
         value_event=_text(rules.value_event),
         as_of=_moment(as_of),
+        told_once=told_once,
         recency=_recency(thresholds, as_of),
         value=_value(thresholds),
         wanted=_wanted(segment_id, thresholds),
     )
     head = [
         f"RFM segment {segment_id}, customers as of {iso(as_of)}.",
-        "events: one row an event (deduplicated), canonical columns, money in micro-units.",
+        "events: one row an event (deduplicated, persons joined, no noise), canonical columns,",
+        "money in micro-units.",
     ]
     tree = sqlglot.parse_one(sql, read="duckdb")
     return "\n".join([*(f"-- {line}" for line in head), tree.sql(dialect, pretty=True), ""])
