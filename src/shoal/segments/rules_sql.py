@@ -3,9 +3,10 @@
 The statement speaks of `customer_id`, `kind`, `event_time`, `order_id`, `price`, `quantity`,
 `discount`, `currency` and (where the shop names the sources of its orders) `source` only, money in
 micro-units, as the contract says; thresholds and the moment are literal. Its `events` are those
-that count: persons joined, noise left out, amounts in the shop's currency. It gives exactly the customers that `shoal.segments.rules` places, because it
-follows the definitions of the features `orders`, `order_recency_days` and `spend` in integers. It
-is written once and generated for a dialect by sqlglot.
+that count: persons joined, noise left out, amounts in the shop's currency. It gives exactly the
+customers that `shoal.segments.rules` places, because it follows the definitions of the features
+`orders`, `order_recency_days` and `spend` in integers. It is written once and generated for a
+dialect by sqlglot.
 """
 
 from __future__ import annotations
