@@ -1,0 +1,1 @@
+"""Measurements of the front door: sources, restatement, people, quality, forgetting, sizing."""
