@@ -91,7 +91,7 @@ def page(document: dict[str, Any]) -> str:
         [
             "# Sizing",
             "",
-            f"`{document['command']}`: the simulated world `steady`, seed {SEED}, on a machine with "
+            f"`{document['command']}`: the simulated world `steady`, seed {SEED}, on "
             f"{os.cpu_count()} cores. About half of its customers leave one or two events. The "
             "load before each size was "
             + ", ".join(f"{s['load_before']} ({s['customers']:,})" for s in sizes)
