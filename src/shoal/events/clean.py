@@ -21,6 +21,7 @@ from shoal.events import identity
 from shoal.events.chunks import RawChunk, no_rows
 from shoal.events.draft import Draft
 from shoal.events.mapping import SourceMapping
+from shoal.events.row_noise import RowNoise
 from shoal.events.schema import (
     BUCKET,
     CONTENT_KEY,
@@ -62,7 +63,13 @@ class Cleaned:
 
 
 def clean(
-    chunk: RawChunk, mapping: SourceMapping, *, zone: Zone, buckets: int, file: str
+    chunk: RawChunk,
+    mapping: SourceMapping,
+    *,
+    zone: Zone,
+    buckets: int,
+    file: str,
+    noise: RowNoise | None = None,
 ) -> Cleaned:
     """Canonical events of a chunk, the rows that cannot be, and why.
 
@@ -71,6 +78,7 @@ def clean(
         zone: the shop's time zone, for `utc_offset_s`.
         buckets: into how many buckets customers are spread.
         file: the name that quarantined rows carry.
+        noise: whose agents and addresses are no customer's; None: the known robots'.
 
     Raises:
         InputError: `unknown_columns`, the chunk lacks columns that the mapping needs.
@@ -87,7 +95,7 @@ def clean(
     draft.read_quantities()
     draft.read_amounts()
     draft.read_rest(chunk.row_places())
-    draft.read_marks()
+    draft.read_marks(noise or RowNoise())
     kept = draft.faults.none & ~draft.skipped
     events = _events(draft, kept, zone, buckets)
     quarantined = draft.faults.quarantine(draft.table, draft.skipped, chunk.row_places(), file)

@@ -5,7 +5,7 @@ Everything is done to whole columns; a row's first fault decides what becomes of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,6 +22,7 @@ from shoal.events.identity import scope_keys
 from shoal.events.mapping import SourceMapping
 from shoal.events.money import LARGEST_TOTAL, per_unit, read_amounts, read_quantities
 from shoal.events.properties import pack_properties
+from shoal.events.row_noise import RowNoise
 from shoal.events.rules import Rule
 from shoal.events.schema import NOISE, SCOPE_KEY, SCOPE_VERSION
 from shoal.events.shapes import SKIP
@@ -274,7 +275,7 @@ class Draft:
         given = np.where(usable, numbers, 0).astype(np.int64)
         self.done["sequence"] = pa.array(np.where(usable, given, places))
 
-    def read_marks(self) -> None:
+    def read_marks(self, noise: RowNoise) -> None:
         """What the event table keeps beside the event: what restates it, whether it is noise."""
         n, mapping = self.table.num_rows, self.mapping
         self.marks = {
@@ -286,6 +287,8 @@ class Draft:
             if rule.noise:
                 code = pa.scalar(rule.noise, pa.string())
                 self.marks[NOISE] = pc.if_else(pa.array(mask), code, self.marks[NOISE])
+        self._mark("agent", mapping.noise_agent, noise.robots)
+        self._mark("address", mapping.noise_address, noise.own)
         if mapping.scope:
             parts = [as_text(self.table[name], integral=True) for name in mapping.scope]
             scope = pc.binary_join_element_wise(*parts, "#")
@@ -295,6 +298,15 @@ class Draft:
                 read = read_times(raw, mapping.zone, mapping.time_unit, mapping.time_formats)
                 unknown = read.missing | read.bad | read.absurd
                 self.marks[SCOPE_VERSION] = pa.array(read.us, mask=unknown)
+
+    def _mark(self, code: str, column: str, caught: Callable[[pa.Array], Mask]) -> None:
+        """Mark the rows whose text in a raw column is caught and that bear no mark yet."""
+        if column not in self.table.column_names:
+            return
+        mask = caught(as_text(self.table[column]))
+        if mask.any():
+            fresh = pc.and_(pa.array(mask), self.marks[NOISE].is_null())
+            self.marks[NOISE] = pc.if_else(fresh, pa.scalar(code, pa.string()), self.marks[NOISE])
 
     def _rules(self) -> Iterator[tuple[Rule, Mask]]:
         return zip(self.mapping.rules, self.rule_masks, strict=True)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from shoal.events.mapping import SourceMapping
+    from shoal.events.row_noise import RowNoise
     from shoal.shop.base import Moment
     from shoal.workflows.features import WrittenFeatures
     from shoal.workflows.ingest_result import IngestResult
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 
 class DataVerbs(Verbs):
     """Data in and out."""
+
+    @property
+    def row_noise(self) -> RowNoise:
+        """The rules on agents and addresses that the shop's configuration names."""
+        from shoal.events.row_noise import RowNoise
+
+        return RowNoise(self.config.noise.agents, self.config.noise.addresses)
 
     def ingest(
         self,
@@ -55,6 +63,7 @@ class DataVerbs(Verbs):
             mapping=layout_of(preset, mapping, confirm),
             zone=self.zone,
             buckets=self.config.shop.buckets,
+            noise=self.row_noise,
             progress=progress,
         )
 
@@ -93,6 +102,7 @@ class DataVerbs(Verbs):
             mapping=chosen,
             zone=self.zone,
             buckets=self.config.shop.buckets,
+            noise=self.row_noise,
             progress=progress,
         )
 

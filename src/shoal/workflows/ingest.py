@@ -23,6 +23,7 @@ from shoal.domain.errors import InputError, ShoalError
 from shoal.domain.time import Zone
 from shoal.events.clean import Cleaned, clean
 from shoal.events.reading import RawChunk, Source, discover, open_source
+from shoal.events.row_noise import RowNoise
 from shoal.ports import StateStore, UnitWriter, Warehouse
 from shoal.workflows import recovery, units
 from shoal.workflows.catch_up import CURRENCY, VALUE_EVENT, catch_up
@@ -59,6 +60,7 @@ def ingest(
     mapping: SourceMapping | Callable[[Source], SourceMapping],
     zone: Zone,
     buckets: int,
+    noise: RowNoise | None = None,
     progress: Progress | None = None,
 ) -> IngestResult:
     """Bring files into the shop, one commit each, and its customers' states up to date.
@@ -70,6 +72,7 @@ def ingest(
         mapping: how to read them, or what chooses that for each source.
         zone: the shop's time zone.
         buckets: the event table's number of customer buckets.
+        noise: whose agents and addresses are no customer's; None: the known robots'.
 
     Raises:
         InputError: a file is missing, unreadable, or holds nothing usable (`input_unusable`).
@@ -79,7 +82,7 @@ def ingest(
     bar = progress or NoProgress()
     made = cache(fold) if callable(fold) else fold  # compiling takes longer than a small file
     files = discover(paths)
-    ingested = _Ingest(warehouse, store, quarantine_dir, zone, buckets, bar)
+    ingested = _Ingest(warehouse, store, quarantine_dir, zone, buckets, bar, noise)
     accounts: list[FileAccount] = []
     with store.lease():
         recovery.settle(warehouse, store, quarantine_dir)
@@ -115,6 +118,7 @@ class _Ingest:
     zone: Zone
     buckets: int
     bar: Progress
+    noise: RowNoise | None = None
 
     def file(
         self, path: Path, mapping: SourceMapping | Callable[[Source], SourceMapping]
@@ -190,7 +194,9 @@ class _Ingest:
         self, chunks: Iterator[RawChunk], mapping: SourceMapping, file: str
     ) -> Iterator[tuple[Cleaned, int]]:
         for chunk in chunks:
-            cleaned = clean(chunk, mapping, zone=self.zone, buckets=self.buckets, file=file)
+            cleaned = clean(
+                chunk, mapping, zone=self.zone, buckets=self.buckets, file=file, noise=self.noise
+            )
             yield cleaned, chunk.bytes_read
 
 

@@ -19,6 +19,7 @@ from shoal.domain.time import Zone
 from shoal.events.chunks import chunk_of_quarantine
 from shoal.events.clean import clean
 from shoal.events.reasons import REASONS
+from shoal.events.row_noise import RowNoise
 from shoal.ports import StateStore, UnitWriter, Warehouse
 from shoal.workflows import recovery, units
 from shoal.workflows.catch_up import catch_up
@@ -155,6 +156,7 @@ def replay(
     mapping: SourceMapping,
     zone: Zone,
     buckets: int,
+    noise: RowNoise | None = None,
     progress: Progress | None = None,
 ) -> IngestResult:
     """Try the quarantined rows of the mapping's source again; one commit, all accounted for.
@@ -172,7 +174,7 @@ def replay(
         chosen = _of_source(store, mapping.source)
         name = _name(chosen, mapping)
         writer = warehouse.unit(name)
-        attempt = _Replay(name, quarantine_dir, mapping, zone, buckets, writer)
+        attempt = _Replay(name, quarantine_dir, mapping, zone, buckets, writer, noise)
         bar.start("quarantine", None, "rows")
         try:
             with told(quarantine_dir):
@@ -231,6 +233,7 @@ class _Replay:
         zone: Zone,
         buckets: int,
         writer: UnitWriter,
+        noise: RowNoise | None = None,
     ) -> None:
         self._name = name
         self._directory = directory
@@ -238,6 +241,7 @@ class _Replay:
         self._zone = zone
         self._buckets = buckets
         self._writer = writer
+        self._noise = noise
         self._read = 0
         self._skipped = 0
         self._quarantined: Counter[str] = Counter()
@@ -263,7 +267,14 @@ class _Replay:
         for file in rows["file"].unique().to_pylist():
             chunk = chunk_of_quarantine(rows.filter(pc.equal(rows["file"], file)))
             chunk = replace(chunk, table=_with_columns(chunk.table, columns))
-            cleaned = clean(chunk, self._mapping, zone=self._zone, buckets=self._buckets, file=file)
+            cleaned = clean(
+                chunk,
+                self._mapping,
+                zone=self._zone,
+                buckets=self._buckets,
+                file=file,
+                noise=self._noise,
+            )
             if cleaned.events.num_rows:
                 self._writer.append(cleaned.events)
             kept.append(cleaned.quarantined)
