@@ -41,13 +41,13 @@ _ROBOT: Final = re.compile(
     | health-?check | kube-probe | googlehc | ^monit/
     | ^curl/ | libcurl | ^wget | python-(?:requests|urllib|httpx) | aiohttp | urllib3
     | go-http-client | ^java/ | jakarta | apache-httpclient | httpclient/ | libwww | lwp:: | ^ruby
-    | faraday | guzzlehttp | ^php/ | axios/ | node-fetch | node-superagent | undici | ^node$ | ^got\b
-    | postmanruntime | insomnia/ | httpie | ^http_request | typhoeus | rest-client | winhttp
-    | facebookexternalhit | ^whatsapp/ | skypeuripreview | embedly | mediapartners | apis-google
-    | googleother | google-(?:inspectiontool|read-aloud|safety|extended|adwords) | feedfetcher
-    | bingpreview | yandex(?:images|metrika|direct|media|accessibility) | baiduspider | ia_archiver
-    | chatgpt-user | anthropic-ai | perplexity-user | cohere-ai | bytespider | dataforseo
-    | nmap | nikto | sqlmap | nessus | qualys | zgrab | masscan | censys | nuclei
+    | faraday | guzzlehttp | ^php/ | axios/ | node-fetch | node-superagent | undici | ^node$
+    | ^got\b | postmanruntime | insomnia/ | httpie | ^http_request | typhoeus | rest-client
+    | winhttp | facebookexternalhit | ^whatsapp/ | skypeuripreview | embedly | mediapartners
+    | apis-google | googleother | google-(?:inspectiontool|read-aloud|safety|extended|adwords)
+    | feedfetcher | bingpreview | yandex(?:images|metrika|direct|media|accessibility) | baiduspider
+    | ia_archiver | chatgpt-user | anthropic-ai | perplexity-user | cohere-ai | bytespider
+    | dataforseo | nmap | nikto | sqlmap | nessus | qualys | zgrab | masscan | censys | nuclei
     """,
     re.IGNORECASE | re.VERBOSE,
 )

@@ -51,8 +51,9 @@ VISITORS_SCHEMA: Final = pa.schema([pa.field("visitor_id", pa.string())])
 class Pace:
     """The thresholds of the pace rules, as in `NoiseConfig`.
 
-    >>> Pace(600, 60, 1.0).reach_us // SECOND_US, Pace(600, 60, 1.0).crowd
-    (3600, 30)
+    >>> pace = Pace(600, 60, 1.0)
+    >>> pace.reach_us // SECOND_US, pace.slot_us // SECOND_US, pace.crowd
+    (3600, 90, 30)
     """
 
     rate_events: int
@@ -79,13 +80,17 @@ class Pace:
         return max(HOUR_US, self._span_us)
 
     @property
-    def crowd(self) -> int:
-        """Events that at least one hour of UTC holds wherever there is evidence of either rule.
+    def slot_us(self) -> int:
+        """A part of an hour, or the hour, that no shortest run outlasts by much."""
+        return HOUR_US // max(1, HOUR_US // self._span_us)
 
-        A shortest run touches at most so many hours, so one of them holds its share.
+    @property
+    def crowd(self) -> int:
+        """Events that some slot holds wherever there is a run.
+
+        A shortest run touches at most so many slots, so one of them holds its share.
         """
-        hours = self._span_us // HOUR_US + 2
-        return min(self.rate_events + 1, -(-self.run_events // hours))
+        return -(-self.run_events // (self._span_us // self.slot_us + 2))
 
 
 def fresh() -> ir.Table:
@@ -95,7 +100,7 @@ def fresh() -> ir.Table:
 
 
 def crowded(pace: Pace, *, of_visitors: bool = False, window: tuple[int, int] | None = None) -> Any:
-    """Visitors (distinct) of `events` with an hour as full as evidence needs: all but a few go.
+    """Visitors (distinct) of `events` with a time as full as evidence needs: all but a few go.
 
     Args:
         of_visitors: only those of the input `visitors`.
@@ -108,8 +113,12 @@ def crowded(pace: Pace, *, of_visitors: bool = False, window: tuple[int, int] | 
     seen = _browsing(events)
     if of_visitors:
         seen = seen.semi_join(unbound(VISITORS_SCHEMA, "visitors"), "visitor_id")
-    hours = seen.group_by("visitor_id", hour=floor_div(_.us, HOUR_US)).agg(n=_.count())
-    return hours.filter(_.n >= pace.crowd).select("visitor_id").distinct()
+    slots = seen.group_by(
+        "visitor_id", hour=floor_div(_.us, HOUR_US), slot=floor_div(_.us, pace.slot_us)
+    ).agg(n=_.count())
+    hours = slots.group_by("visitor_id", "hour").agg(fullest=_.n.max(), all=_.n.sum())
+    full = hours.filter((_.fullest >= pace.crowd) | (_.all > pace.rate_events))
+    return full.select("visitor_id").distinct()
 
 
 @lru_cache(maxsize=8)
