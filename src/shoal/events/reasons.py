@@ -14,6 +14,11 @@ REASONS: Final = MappingProxyType(
         "bad_encoding": "the text is not valid in the file's encoding",
         "nul_byte": "a text holds a NUL byte",
         "text_too_long": "a text is longer than 1 MiB (free text) or 512 bytes (everything else)",
+        # the row stands where it cannot be understood
+        "bad_call": "the line is not a call of the Segment spec, nor a batch of calls",
+        "orphan_row": "the row belongs to an order or record that does not stand right before it",
+        "missing_order_id": "the row does not say which order it belongs to",
+        "bad_lines": "the lines of the order cannot be read",
         # what happened
         "missing_kind": "the row does not say what happened",
         "unknown_kind": "the mapping and the known conventions have no kind of that name",
