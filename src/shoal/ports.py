@@ -133,11 +133,33 @@ class FlagStore(Protocol):
         """Forget the flags of some visitors, or (None) of all there are."""
 
 
+class PeopleStore(Protocol):
+    """What events tell of ids, of each where it changes; part of the state store.
+
+    Links have the columns `id`, `from_us`, `sequence`, `event_id`, `customer_id`, `says`, `source`
+    and `kind` (`shoal.features.admission.LINKS_SCHEMA`).
+    """
+
+    def links(
+        self, *, ids: Sequence[str] | None = None, customers: Sequence[str] | None = None
+    ) -> pa.Table:
+        """Links of some ids, to some customers, or all, by id and time."""
+
+    def replace_links(self, ids: Sequence[str] | None, links: pa.Table) -> None:
+        """Let these be the links of some ids, or (None) all there are."""
+
+    def forget(self, ids: Sequence[str]) -> int:
+        """Remove every link of or to some ids; returns how many there were."""
+
+
 class StateStore(Protocol):
     """Online state: lease, units, customer states, memberships, settings, pointers."""
 
     @property
     def flags(self) -> FlagStore: ...
+
+    @property
+    def people(self) -> PeopleStore: ...
 
     def lease(self) -> AbstractContextManager[None]:
         """Hold the shop's single-writer lease; raises `shop_locked` if another process has it."""

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from shoal.adapters.memory_flags import MemoryFlags, Rows
+from shoal.adapters.memory_people import LinkRows, MemoryPeople
 from shoal.adapters.store_schema import MEMBERSHIPS_SCHEMA, STATES_SCHEMA
 from shoal.domain.errors import OperationError
 
@@ -28,6 +29,7 @@ class _Contents:
     memberships: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     pointers: dict[str, list[tuple[str, datetime]]] = field(default_factory=dict)
     flags: Rows = field(default_factory=dict)
+    links: LinkRows = field(default_factory=dict)
 
     def copied(self) -> _Contents:
         """A copy that later writes do not reach; states, many and immutable, are shared."""
@@ -39,6 +41,7 @@ class _Contents:
             dict(self.memberships),
             {name: list(history) for name, history in self.pointers.items()},
             dict(self.flags),
+            dict(self.links),
         )
 
 
@@ -50,6 +53,7 @@ class MemoryStateStore:
         self._writer = threading.RLock()
         self._depth = 0
         self.flags = MemoryFlags(lambda: self._contents.flags)
+        self.people = MemoryPeople(lambda: self._contents.links)
 
     def close(self) -> None:
         """Nothing to give back."""

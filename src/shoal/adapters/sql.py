@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from shoal.adapters.sql_flags import SqlFlags
 from shoal.adapters.sql_lease import Lease
+from shoal.adapters.sql_people import SqlPeople
 from shoal.adapters.sql_schema import (
     MEMBERSHIPS,
     META,
@@ -62,6 +63,7 @@ class SqlStateStore:
         self._lease = Lease(self._engine, clock)
         self._local = threading.local()
         self.flags = SqlFlags(self._reading, self._writing)
+        self.people = SqlPeople(self._reading, self._writing)
 
     def close(self) -> None:
         """Give back the connections; SQLite then folds its write-ahead log into the file."""

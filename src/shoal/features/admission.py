@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 #: Whose an event is. An event's raw id is its `customer_id`, or its `anonymous_id` where it has no
 #: customer; with `from_us <= event_time < to_us` it belongs to `customer_id` (null: to nobody).
+#: Rows that are `merged` speak of all events of the id, the others of those without a customer.
 #: Intervals of one id do not overlap. Ids that are not in the table stay as they are: customers
 #: are themselves, anonymous visitors nobody's. (UTC microseconds.)
 PEOPLE_SCHEMA: Final = pa.schema(
@@ -25,8 +26,29 @@ PEOPLE_SCHEMA: Final = pa.schema(
         pa.field("from_us", pa.int64()),
         pa.field("to_us", pa.int64()),
         pa.field("customer_id", pa.string()),
+        pa.field("merged", pa.bool_()),
     ]
 )
+
+#: What is told of ids, of each only where it changes, by (`id`, `from_us`, `sequence`, `event_id`):
+#: from the time of that event on, `id` is `customer_id` (`says` = link), was always that customer
+#: (alias: the whole history goes along), or every earlier statement that it is that customer is
+#: void (cut). `source`, `kind` and `event_id` name the event.
+LINKS_SCHEMA: Final = pa.schema(
+    [
+        pa.field("id", pa.string()),
+        pa.field("from_us", pa.int64()),
+        pa.field("sequence", pa.int64()),
+        pa.field("event_id", pa.string()),
+        pa.field("customer_id", pa.string()),
+        pa.field("says", pa.string()),
+        pa.field("source", pa.string()),
+        pa.field("kind", pa.string()),
+    ]
+)
+LINK: Final = "link"
+ALIAS: Final = "alias"
+CUT: Final = "cut"
 
 #: Stretches of a visitor's time (raw id as above) whose events a pace rule caught; `told_us` is the
 #: time of the event that completed the evidence, so a snapshot at T knows those with `told_us < T`.

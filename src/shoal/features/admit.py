@@ -86,10 +86,15 @@ def _owned(events: ir.Table, people: ir.Table) -> ir.Table:
     """Events with the customer they belong to; those of nobody have none."""
     us = epoch_us(events.event_time)
     theirs = people.select(
-        raw_id=_.id, since_us=_.from_us, until_us=_.to_us, owner=_.customer_id,
+        raw_id=_.id, since_us=_.from_us, until_us=_.to_us, owner=_.customer_id, merged=_.merged,
         owner_bucket=_.owner_bucket,
     )  # fmt: skip
-    same = (_raw_id(events) == theirs.raw_id) & (us >= theirs.since_us) & (us < theirs.until_us)
+    same = (
+        (_raw_id(events) == theirs.raw_id)
+        & (us >= theirs.since_us)
+        & (us < theirs.until_us)
+        & (theirs.merged | events.customer_id.isnull())
+    )
     joined = events.left_join(theirs, same)
     told = joined.raw_id.notnull()
     return joined.mutate(

@@ -128,6 +128,13 @@ class Admission:
             currency=self.currency,
         )
 
+    def customer_of(self, raw_id: str, moment: datetime | None = None) -> str:
+        """The customer to whom the latest events of an id belong; the id itself where none does."""
+        people = self.decisions(moment).people
+        own = people.filter(pc.field("id") == raw_id).sort_by("from_us")
+        owner = own["customer_id"][-1].as_py() if own.num_rows else None
+        return raw_id if owner is None else str(owner)
+
     @property
     def currency(self) -> str:
         """The shop's currency: the one set, else the most frequent of its first priced events."""
