@@ -15,6 +15,7 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from shoal.domain.errors import InputError, OperationError, UsageError
 from shoal.domain.money import CURRENCIES
+from shoal.domain.quality import CHECKS
 from shoal.domain.time import Zone
 from shoal.events.noise import RULES as NOISE_RULES
 
@@ -100,9 +101,9 @@ class NoiseConfig:
     """Which events are no customer's behaviour. `rules` are those switched on.
 
     `agents` are parts of agent strings beside the known ones, `addresses` single addresses or
-    networks (10.0.0.0/8). A visitor with more than `rate_events` browsing events within an hour is
-    too fast; so is one with `run_events` browsing events in a row, each within `think_seconds` of
-    the one before.
+    networks (10.0.0.0/8). A visitor who browses in more than `rate_events` seconds of an hour is too
+    fast; so is one with `run_events` browsing events in a row, each within `think_seconds` of the
+    one before (`shoal.features.pace` says how exactly).
     """
 
     rules: tuple[str, ...] = tuple(NOISE_RULES)
@@ -123,12 +124,70 @@ class NoiseConfig:
                 raise _bad(
                     "noise.addresses", address, "an address or network such as 10.0.0.0/8"
                 ) from error
-        if self.rate_events < 1:
-            raise _bad("noise.rate_events", self.rate_events, "a whole number of at least 1")
+        if not 1 <= self.rate_events < 3600:
+            raise _bad("noise.rate_events", self.rate_events, "a whole number from 1 to 3599")
         if self.run_events < 2:
             raise _bad("noise.run_events", self.run_events, "a whole number of at least 2")
         if self.think_seconds <= 0:
             raise _bad("noise.think_seconds", self.think_seconds, "more than 0 seconds")
+
+
+@dataclass(frozen=True)
+class QualityConfig:
+    """From when on `shoal quality` warns, and from when on it calls an error.
+
+    `off` are checks left out. Shares are of the events, orders or rows that a check asks; what is
+    below its warning is a note. `outlier_z` counts robust standard deviations on a log scale,
+    `outlier_money` is the share of a source's money that outliers may hold. `false_alarms` is how
+    often a shop without fault may raise an alarm about gaps or about changes of rate; a change
+    below `change_factor` is none, one beyond `change_error` that lasts is an error. A source silent
+    for `gap_error_hours` against its habit is an error; one silent for `ended_days` has ended.
+    """
+
+    off: tuple[str, ...] = ()
+    missing_warning: float = 0.02
+    missing_error: float = 0.2
+    unknown_warning: float = 0.6
+    unknown_error: float = 0.95
+    quarantined_warning: float = 0.01
+    quarantined_error: float = 0.2
+    conflicting_warning: float = 0.001
+    conflicting_error: float = 0.05
+    orders_warning: float = 0.01
+    orders_error: float = 0.2
+    future_error: float = 0.001
+    noise_warning: float = 0.3
+    noise_error: float = 0.8
+    outlier_z: float = 6.0
+    outlier_money: float = 0.1
+    false_alarms: float = 0.01
+    change_factor: float = 1.5
+    change_error: float = 5.0
+    gap_error_hours: float = 48.0
+    ended_days: int = 60
+    delay_hours: float = 24.0
+    devices: int = 50
+    one_id_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in self.off:
+            if name not in CHECKS:
+                raise _bad("quality.off", name, "of " + ", ".join(CHECKS))
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            shared = entry.name.endswith(("_warning", "_error", "_share", "_alarms", "_money"))
+            if isinstance(value, tuple) or entry.name == "change_error":
+                continue
+            if shared and not 0 < value <= 1:
+                raise _bad(f"quality.{entry.name}", value, "a share above 0 and at most 1")
+            if value <= 0:
+                raise _bad(f"quality.{entry.name}", value, "more than 0")
+        if not 1 < self.change_factor <= self.change_error:
+            raise _bad(
+                "quality.change_factor",
+                f"{self.change_factor} with change_error {self.change_error}",
+                "1 < change_factor <= change_error",
+            )
 
 
 @dataclass(frozen=True)
@@ -140,6 +199,7 @@ class Config:
     segment: SegmentConfig = field(default_factory=SegmentConfig)
     identity: IdentityConfig = field(default_factory=IdentityConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
+    quality: QualityConfig = field(default_factory=QualityConfig)
 
 
 def laptop() -> Config:
@@ -266,7 +326,7 @@ def read(shop: Path) -> Config:
 def render(config: Config) -> str:
     """The `shop.toml` of a configuration, with a comment a setting."""
     shop, features, segment = config.shop, config.features, config.segment
-    identity, noise = config.identity, config.noise
+    identity, noise, quality = config.identity, config.noise, config.quality
     traits = _listed(features.traits)
     return f"""\
 # A Shoal shop. Flags win over this file. See docs/concepts/shop.md.
@@ -310,11 +370,45 @@ rules = [{_listed(noise.rules)}]
 # Parts of agent strings of robots, beside the known ones; own addresses and networks.
 agents = [{_listed(noise.agents)}]
 addresses = [{_listed(noise.addresses)}]
-# Browsing events of one visitor within an hour beyond which no person clicks.
+# Seconds of an hour, each with browsing, beyond which no person goes.
 rate_events = {noise.rate_events}
 # So many browsing events in a row, each within so many seconds of the one before.
 run_events = {noise.run_events}
 think_seconds = {noise.think_seconds}
+
+[quality]
+# Checks that are off; their codes stand in docs/concepts/quality.md.
+off = [{_listed(quality.off)}]
+# Shares from which `shoal quality` warns, and from which it calls an error.
+missing_warning = {quality.missing_warning}
+missing_error = {quality.missing_error}
+unknown_warning = {quality.unknown_warning}
+unknown_error = {quality.unknown_error}
+quarantined_warning = {quality.quarantined_warning}
+quarantined_error = {quality.quarantined_error}
+conflicting_warning = {quality.conflicting_warning}
+conflicting_error = {quality.conflicting_error}
+orders_warning = {quality.orders_warning}
+orders_error = {quality.orders_error}
+future_error = {quality.future_error}
+noise_warning = {quality.noise_warning}
+noise_error = {quality.noise_error}
+# Robust standard deviations (log scale) of an outlier; the share of money outliers may hold.
+outlier_z = {quality.outlier_z}
+outlier_money = {quality.outlier_money}
+# How often a shop without fault may raise an alarm about gaps or about changes of rate.
+false_alarms = {quality.false_alarms}
+# Daily events against the same weekday before: a smaller change is none, a greater one an error.
+change_factor = {quality.change_factor}
+change_error = {quality.change_error}
+# Hours of silence against its habit that make a source an error; days after which it has ended.
+gap_error_hours = {quality.gap_error_hours}
+ended_days = {quality.ended_days}
+# Hours that one event in twenty may be late.
+delay_hours = {quality.delay_hours}
+# Devices of one customer, and events of one id (a share of all), beyond which an id is suspect.
+devices = {quality.devices}
+one_id_share = {quality.one_id_share}
 """
 
 

@@ -1,0 +1,157 @@
+"""Checks of when events come: gaps in a source's rhythm, sudden changes of a kind's daily rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.config import QualityConfig
+from shoal.domain.quality import ERROR, NOTE, WARNING, Finding
+from shoal.domain.time import from_us, to_us
+from shoal.evaluation import rhythm
+from shoal.workflows.quality_judging import between_sql, local_date
+from shoal.workflows.quality_tables import HOUR_US, Counts, Days, Series, text_sql
+
+#: A change on fewer days than this is a note: a sale, a newsletter, a holiday.
+_LASTING: Final = 2
+
+
+def gaps(
+    hours: Mapping[str, tuple[int, Counts]],
+    days: Days,
+    now: datetime,
+    since: datetime | None,
+    settings: QualityConfig,
+) -> list[Finding]:
+    """Stretches without events against a source's rhythm, and sources that fell silent.
+
+    A source is silent against the shop's latest event; against the clock as well once the whole
+    shop has been silent for `gap_error_hours` (until `ended_days`: a finished log is no fault).
+    """
+    if not hours:
+        return []
+    latest = max(first + len(counts) for first, counts in hours.values())
+    behind = to_us(now) // HOUR_US - latest
+    if settings.gap_error_hours <= behind < settings.ended_days * 24:
+        latest = to_us(now) // HOUR_US
+    found = []
+    for source, (first, counts) in hours.items():
+        for one in rhythm.silences(
+            counts, first_hour=first, last=latest - first, false_alarms=settings.false_alarms
+        ):
+            silent = one.end == latest - first and one.end > len(counts)
+            severity, variant = _gravity(one, silent, settings)
+            ended = from_us((first + one.end) * HOUR_US)
+            if not severity or (since is not None and ended < since):
+                continue
+            begun = _last_before(days, source, first + one.start)
+            found.append(
+                Finding(
+                    "gap", severity, source, variant=variant, count=one.end - one.start,
+                    since=begun, until=None if silent else ended,
+                    figures={"hours": one.end - one.start, "expected": round(one.expected)},
+                    where=f"coalesce(source, '') = {text_sql(source)} AND epoch_us(event_time) >= "
+                    f"{(first + one.end) * HOUR_US}",
+                )
+            )  # fmt: skip
+    return found
+
+
+def _gravity(one: rhythm.Silence, silent: bool, settings: QualityConfig) -> tuple[str, str]:
+    """Severity ("": none) and variant of a silence."""
+    if not silent:
+        return WARNING, "over"
+    length = one.end - one.start
+    if length >= settings.ended_days * 24:
+        return NOTE, "ended"
+    return (ERROR, "silent") if length >= settings.gap_error_hours else ("", "")
+
+
+def _last_before(days: Days, source: str, hour: int) -> datetime:
+    """When silence began: the source's last event if it is silent still, else the full hour."""
+    last = days.spans[source][1] if source in days.spans else None
+    moment = from_us(hour * HOUR_US)
+    return last if last is not None and last < moment else moment
+
+
+def changes(
+    days: Days,
+    gone: list[Finding],
+    last_day: int,
+    since_day: int | None,
+    settings: QualityConfig,
+) -> list[Finding]:
+    """Days with far more or fewer events of a kind than the same weekday of the weeks before.
+
+    Days within a gap of the source are explained by it; its first and last day are not whole.
+
+    Args:
+        days: of all times, also where only the latest are asked for.
+        gone: the gaps found.
+        last_day: the last local day that is not over.
+        since_day: changes that were over before this day are not told.
+    """
+    tests = sum(len(one.n) for one in days.series)
+    found: list[Finding] = []
+    for source in days.sources:
+        own = days.of_source(source)
+        told: list[tuple[int, int]] = []
+        for series in (days.whole(source), *own) if len(own) > 1 else own:
+            usable = _usable(series, gone, told, last_day)
+            jumps = rhythm.jumps(
+                series.n, usable, factor=settings.change_factor, tests=tests,
+                false_alarms=settings.false_alarms,
+            )  # fmt: skip
+            ended = int(np.flatnonzero(usable)[-1]) + 1 if usable.any() else 0
+            if not series.kind:  # what befell all kinds is not told again of each
+                told = [(one.start, one.end) for one in jumps]
+            if since_day is not None:
+                jumps = [one for one in jumps if series.first_day + one.end > since_day]
+            found += [_change(series, one, one.end >= ended, settings) for one in jumps]
+    return found
+
+
+def _usable(
+    series: Series, gone: list[Finding], told: list[tuple[int, int]], last_day: int
+) -> NDArray[np.bool_]:
+    """Whole days of a series that nothing else explains."""
+    usable = np.ones(len(series.n), dtype=bool)
+    usable[[0, -1]] = False
+    usable &= series.first_day + np.arange(len(usable)) < last_day
+    for start, end in told:
+        usable[start:end] = False
+    return usable & ~_explained(series.source, series.first_day, len(usable), gone)
+
+
+def _change(series: Series, one: rhythm.Jump, lasts: bool, settings: QualityConfig) -> Finding:
+    grave = max(one.factor, 1 / one.factor) >= settings.change_error
+    severity = NOTE if one.days < _LASTING else ERROR if grave and lasts else WARNING
+    since = local_date(series.first_day + one.start)
+    until = None if lasts else local_date(series.first_day + one.end - 1)
+    where = f"coalesce(source, '') = {text_sql(series.source)} AND {between_sql(since, until)}"
+    if series.kind:
+        where += f" AND kind = {text_sql(series.kind)}"
+    variant = "more" if one.factor > 1 else "fewer" if one.count else "none"
+    figures = {"factor": one.factor, "days": one.days, "expected": round(one.expected)}
+    return Finding(
+        "change", severity, series.source, series.kind, variant, one.count, 0, since, until,
+        figures=figures, where=where,
+    )  # fmt: skip
+
+
+def _explained(source: str, first_day: int, size: int, gone: list[Finding]) -> NDArray[np.bool_]:
+    """Days that a gap of the source touches (UTC days on either side included)."""
+    mask = np.zeros(size, dtype=bool)
+    for one in gone:
+        if one.source != source or not isinstance(one.since, datetime):
+            continue
+        start = to_us(one.since) // (24 * HOUR_US) - first_day
+        end = size
+        if isinstance(one.until, datetime):
+            end = to_us(one.until) // (24 * HOUR_US) - first_day + 1
+        mask[max(0, start) : max(0, end)] = True
+    return mask
