@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from shoal.adapters.duckdb import DuckEngine
     from shoal.features.fold import Fold
     from shoal.ports import Registry, StateStore, Warehouse
+    from shoal.workflows.admission import Admission
 
 STORE_FILE: Final = "shop.sqlite"
 EVENTS_DIR: Final = "events"
 QUARANTINE_DIR: Final = "quarantine"
 ARTEFACTS_DIR: Final = "artefacts"
 EXPORTS_DIR: Final = "exports"
+#: Events as they count, for as long as somebody reads them.
+WORK_DIR: Final = "work"
 
 
 class Parts:
@@ -62,6 +65,22 @@ class Parts:
         """The fold of the shop's value event, currency, traits and tail."""
         settings = self.store.get_settings()
         return self.fold_of(settings.get("value_event", ""), settings.get("currency", ""))
+
+    @cached_property
+    def admission(self) -> Admission:
+        """What decides which stored events count, as whose, and for how much."""
+        from shoal.workflows.admission import Admission
+
+        return Admission(
+            self.warehouse,
+            self.store,
+            self.registry,
+            currency=self.config.shop.currency,
+            people=self.config.identity,
+            pace=self.config.noise,
+            buckets=self.config.shop.buckets,
+            work_dir=self.directory / WORK_DIR,
+        )
 
     def fold_of(self, declared: str, currency: str = "") -> Fold:
         """The fold where a source declares a value event and its events carry a currency.

@@ -74,49 +74,51 @@ def links(events: list[Told]) -> pa.Table:
     return ENGINE.run(ENGINE.compile(people.links_query(of_ids=False)), {"events": table(events)})
 
 
-def naive_owner(events: list[Told], raw: Told, before: datetime, shared_by: int) -> str | None:
-    """Whose an event is, straight from the definitions."""
+def standing(events: list[Told], before: datetime) -> dict[str, list[Told]]:
+    """What is told of each id before a moment, without what a cut made void."""
     own: dict[str, list[Told]] = defaultdict(list)
     for event in sorted(events, key=lambda one: one.order):
-        if event.moment < before and event.customer and event.other:
-            if event.customer == event.other:
-                continue
-            if event.says == "cut":
-                own[event.other] = [s for s in own[event.other] if s.customer != event.customer]
-            else:
-                own[event.other].append(event)
+        if event.moment >= before or not event.customer or not event.other:
+            continue
+        if event.customer == event.other:
+            continue
+        if event.says == "cut":
+            own[event.other] = [s for s in own[event.other] if s.customer != event.customer]
+        else:
+            own[event.other].append(event)
+    return own
+
+
+def end_of(name: str, aliases: dict[str, Told]) -> str:
+    """The id that remains at the end of a chain of aliases."""
+    walked: list[str] = []
+    while name in aliases and name not in walked:
+        walked.append(name)
+        name = str(aliases[name].customer)
+    if name not in walked:
+        return name
+    circle = walked[walked.index(name) :]
+    return str(max((aliases[one] for one in circle), key=lambda one: one.order).customer)
+
+
+def naive_owner(events: list[Told], raw: Told, before: datetime, shared_by: int) -> str | None:
+    """Whose an event is, straight from the definitions."""
+    own = standing(events, before)
     shared = {name for name, held in own.items() if len({s.customer for s in held}) > shared_by}
     aliases = {
         name: [s for s in held if s.says == "alias"][-1]
         for name, held in own.items()
         if name not in shared and any(s.says == "alias" for s in held)
     }
-
-    def end_of(name: str) -> str:
-        walked: list[str] = []
-        while name in aliases and name not in walked:
-            walked.append(name)
-            name = str(aliases[name].customer)
-        if name not in walked:
-            return name
-        circle = walked[walked.index(name) :]
-        return str(max((aliases[one] for one in circle), key=lambda one: one.order).customer)
-
-    name = raw.customer or raw.other
-    if name is None:
-        return None
     if raw.customer is not None:
-        return end_of(raw.customer)
-    if name in shared:
+        return end_of(raw.customer, aliases)
+    name = raw.other
+    if name is None or name in shared or not own.get(name):
         return None
     if name in aliases:
-        return end_of(name)
-    held = own.get(name)
-    if not held:
-        return None
-    moment = [s for s in held if s.moment <= raw.moment]
-    owner = moment[-1] if moment else held[0]
-    return end_of(str(owner.customer))
+        return end_of(name, aliases)
+    earlier = [s for s in own[name] if s.moment <= raw.moment]
+    return end_of(str((earlier or own[name][:1])[-1].customer), aliases)
 
 
 def owner(resolved: list[dict], raw: Told) -> str | None:

@@ -37,16 +37,17 @@ class Verbs:
 
     def catch_up(self, progress: Progress | None = None) -> None:
         """Fold committed events that a killed ingest left out of the customers' states."""
-        from shoal.workflows.catch_up import catch_up
+        from shoal.workflows.catch_up import behind, catch_up
 
-        if self._parts.warehouse.version() > self._parts.store.applied_version():
-            with self._parts.store.lease():
-                catch_up(
-                    warehouse=self._parts.warehouse,
-                    store=self._parts.store,
-                    fold=self._parts.fold_of,
-                    progress=progress,
-                )
+        parts = self._parts
+        if behind(parts.warehouse, parts.store, parts.admission):
+            catch_up(
+                warehouse=parts.warehouse,
+                store=parts.store,
+                fold=parts.fold_of,
+                admission=parts.admission,
+                progress=progress,
+            )
 
     def _applied(self) -> dict[str, Any]:
         """What every workflow that applies a segmentation needs."""
@@ -56,6 +57,7 @@ class Verbs:
             "registry": self._parts.registry,
             "fold": self._parts.fold,
             "zone": self.zone,
+            "admission": self._parts.admission,
         }
 
 

@@ -58,6 +58,7 @@ class DataVerbs(Verbs):
             warehouse=self._parts.warehouse,
             store=self._parts.store,
             fold=self._parts.fold_of,
+            admission=self._parts.admission,
             quarantine_dir=self.directory / bootstrap.QUARANTINE_DIR,
             paths=[str(file) for file in files],
             mapping=layout_of(preset, mapping, confirm),
@@ -98,6 +99,7 @@ class DataVerbs(Verbs):
             warehouse=self._parts.warehouse,
             store=self._parts.store,
             fold=self._parts.fold_of,
+            admission=self._parts.admission,
             quarantine_dir=self.directory / bootstrap.QUARANTINE_DIR,
             mapping=chosen,
             zone=self.zone,
@@ -115,13 +117,15 @@ class DataVerbs(Verbs):
         self, *, as_of: Moment | None = None, table_version: int | None = None
     ) -> pa.Table:
         """The features of all customers with an event before `as_of`, one row a customer."""
-        from shoal.features.snapshot import snapshot_table
+        from shoal.features.snapshot import latest_moment, snapshot_table
 
+        parts = self._parts
+        moment = moment_of(as_of) or latest_moment(parts.warehouse, version=table_version)
         return snapshot_table(
-            self._parts.warehouse,
-            self._parts.fold,
+            parts.admission.at(moment, version=table_version),
+            parts.fold,
             zone=self.zone,
-            as_of=moment_of(as_of),
+            as_of=moment,
             version=table_version,
         )
 
@@ -134,6 +138,7 @@ class DataVerbs(Verbs):
         return write_features(
             warehouse=self._parts.warehouse,
             fold=self._parts.fold,
+            admission=self._parts.admission,
             zone=self.zone,
             out=Path(out),
             as_of=moment_of(as_of),

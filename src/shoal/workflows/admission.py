@@ -99,7 +99,7 @@ class Admission:
         flagged = noise.update_flags(
             self._warehouse, self._store, files, version, self._pace, rewritten=rewritten
         )
-        ids = _texts([*moved, *flagged, *rewritten])
+        ids = pa.concat_arrays([moved, flagged, pa.array(list(rewritten), pa.string())]).unique()
         if not len(ids):
             return ids
         after = self.decisions()
@@ -244,7 +244,3 @@ def _admit(
 
 def _bucket(path: str) -> int:
     return int(Path(path).parent.name.removeprefix("bucket="))
-
-
-def _texts(names: Sequence[str]) -> pa.Array:
-    return pa.array(sorted(set(names)), pa.string())

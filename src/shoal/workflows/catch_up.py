@@ -7,6 +7,7 @@ event table its states hold, and states and that version change in one transacti
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -19,6 +20,7 @@ from shoal.domain.errors import OperationError
 from shoal.domain.kinds import PURCHASE
 from shoal.events.schema import BUCKET, NO_CUSTOMER, TABLE_SCHEMA
 from shoal.ports import CommittedUnit, ParquetFiles, StateStore, Warehouse
+from shoal.workflows.admission import Admission
 from shoal.workflows.pipeline import ahead
 from shoal.workflows.progress import NoProgress, Progress
 
@@ -34,6 +36,8 @@ VALUE_EVENT: Final = "value_event"
 CURRENCY: Final = "currency"
 #: Setting with the fingerprint of the fold that made the stored states.
 FOLD_FINGERPRINT: Final = "fold"
+#: Setting with the fingerprint of the admission by which they were made.
+ADMISSION: Final = "admission"
 
 #: Events folded at once. A compiled fold costs about 0.2 s a call; partials need about 100 bytes
 #: an event; up to three groups are in memory.
@@ -49,30 +53,41 @@ def catch_up(
     warehouse: Warehouse,
     store: StateStore,
     fold: Fold | FoldFactory,
+    admission: Admission | None = None,
     progress: Progress | None = None,
 ) -> int:
     """Bring the stored states to the event table's latest version; returns that version.
 
     Cheap when there is nothing to do. States made by another fold (other catalog, value event or
-    state layout) are rebuilt from the table.
+    state layout) or by other settings of admission (identity, noise, currency rates) are rebuilt
+    from the table.
+
+    Args:
+        admission: what decides which events count; None: the defaults, without currency rates.
 
     Raises:
         OperationError: `shop_locked`, or what a store raises; the states are then as they were.
     """
     latest = warehouse.version()
-    applied = store.applied_version()
+    admission = admission or Admission(warehouse, store)
     with store.lease():
+        applied = store.applied_version()
         made = _make(fold, store) if applied != latest or not callable(fold) else None
-        if applied == latest and (made is None or _same_fold(made, store)):
+        same = admission.fingerprint == _setting(store, ADMISSION, admission.fingerprint)
+        if applied == latest and same and (made is None or _same_fold(made, store)):
             return latest
-        assert made is not None
+        made = made or _make(fold, store)
+        job = _Job(warehouse, store, made, admission, latest, progress or NoProgress())
         units = _units_since(warehouse, applied, latest)
-        if units is None or not _same_fold(made, store):
-            return _rebuild(warehouse, store, made, latest, progress or NoProgress())
-        with store.transaction():
-            _apply(warehouse, store, made, units, latest, progress or NoProgress())
-            store.set_applied_version(latest)
+        if units is None or not same or not _same_fold(made, store) or not job.apply(units):
+            job.rebuild()
     return latest
+
+
+def behind(warehouse: Warehouse, store: StateStore, admission: Admission) -> bool:
+    """Whether the stored states lack events, or were made by other settings of admission."""
+    made_by = _setting(store, ADMISSION, admission.fingerprint)
+    return warehouse.version() > store.applied_version() or made_by != admission.fingerprint
 
 
 def rebuild(
@@ -80,12 +95,16 @@ def rebuild(
     warehouse: Warehouse,
     store: StateStore,
     fold: Fold | FoldFactory,
+    admission: Admission | None = None,
     progress: Progress | None = None,
 ) -> int:
     """Make all states anew from the event table, in bounded memory; returns its version."""
+    latest = warehouse.version()
+    admission = admission or Admission(warehouse, store)
     with store.lease():
         made = _make(fold, store)
-        return _rebuild(warehouse, store, made, warehouse.version(), progress or NoProgress())
+        _Job(warehouse, store, made, admission, latest, progress or NoProgress()).rebuild()
+    return latest
 
 
 def _make(fold: Fold | FoldFactory, store: StateStore) -> Fold:
@@ -96,7 +115,11 @@ def _make(fold: Fold | FoldFactory, store: StateStore) -> Fold:
 
 
 def _same_fold(fold: Fold, store: StateStore) -> bool:
-    return store.get_settings().get(FOLD_FINGERPRINT, fold.fingerprint) == fold.fingerprint
+    return _setting(store, FOLD_FINGERPRINT, fold.fingerprint) == fold.fingerprint
+
+
+def _setting(store: StateStore, key: str, default: str) -> str:
+    return store.get_settings().get(key, default)
 
 
 def _units_since(warehouse: Warehouse, applied: int, latest: int) -> list[CommittedUnit] | None:
@@ -104,74 +127,97 @@ def _units_since(warehouse: Warehouse, applied: int, latest: int) -> list[Commit
     if applied < 0 or applied > latest:
         return None
     try:
-        units = list(warehouse.since(applied))
+        return list(warehouse.since(applied))
     except OperationError as error:
         if error.code != "shop_damaged":
             raise
         return None  # a unit's own files are gone (vacuumed); the table as it is still has all
-    rewritten = {customer for unit in units for customer in unit.rewritten_customers}
-    return units if len(rewritten) <= CUSTOMERS_REREAD else None
 
 
-def _rebuild(
-    warehouse: Warehouse, store: StateStore, fold: Fold, version: int, progress: Progress
-) -> int:
-    with store.transaction():
-        for batch in store.iter_states():
-            store.delete_states(batch["customer_id"].to_pylist())
-        files = warehouse.events(version=version if version >= 0 else None).paths
-        _fold_files("all customer states", files, frozenset(), store, fold, progress)
-        store.set_applied_version(version)
-        store.put_setting(FOLD_FINGERPRINT, fold.fingerprint)
-    return version
+@dataclass(frozen=True)
+class _Job:
+    """One catching up, to one version of the event table."""
+
+    warehouse: Warehouse
+    store: StateStore
+    fold: Fold
+    admission: Admission
+    version: int
+    progress: Progress
+
+    def rebuild(self) -> None:
+        """All states anew, with links and flags."""
+        with self.store.transaction():
+            for batch in self.store.iter_states():
+                self.store.delete_states(batch["customer_id"].to_pylist())
+            self.admission.rebuild(self.version)
+            files = self.warehouse.events(version=self.version if self.version >= 0 else None)
+            self._fold_files("all customer states", files, frozenset())
+            self.store.set_applied_version(self.version)
+            self.store.put_setting(FOLD_FINGERPRINT, self.fold.fingerprint)
+            self.store.put_setting(ADMISSION, self.admission.fingerprint)
+
+    def apply(self, units: Sequence[CommittedUnit]) -> bool:
+        """Fold units on top of the states; False, and nothing done, where that costs more than all.
+
+        Customers whose stored events changed, or whose history now counts otherwise, are folded
+        from the table; everybody else's new events are merged.
+        """
+        paths = tuple(path for unit in units for path in unit.added.paths)
+        rewritten = sorted({name for unit in units for name in unit.rewritten_customers})
+        added = ParquetFiles(paths, TABLE_SCHEMA)
+        try:
+            with self.store.transaction():
+                moved = self.admission.update(added, rewritten, self.version)
+                if len(moved) > CUSTOMERS_REREAD:
+                    raise _TooManyError
+                self._fold_files("customer states", added, frozenset(moved.to_pylist()))
+                if len(moved):
+                    self._fold_anew(moved)
+                self.store.set_applied_version(self.version)
+        except _TooManyError:
+            return False
+        return True
+
+    def _fold_anew(self, customers: pa.Array) -> None:
+        self.store.delete_states(customers.to_pylist())
+        decisions = self.admission.decisions()
+        events = self._events_of(decisions.ids_of(customers))
+        with self.admission.admitted(events, decisions) as admitted:
+            partials = self.fold.partials(admitted)
+        for part in _by_customers(partials, only=customers):
+            self.store.put_states(_encode(part))
+
+    def _events_of(self, ids: pa.Array) -> pa.Table:
+        """All events of some customers and anonymous visitors, from the event table's files."""
+        files = self.warehouse.events(version=self.version).paths
+        scheme = ds.partitioning(pa.schema([TABLE_SCHEMA.field(BUCKET)]), flavor="hive")
+        data = ds.dataset(list(files), schema=TABLE_SCHEMA, format="parquet", partitioning=scheme)
+        who = pc.coalesce(pc.field("customer_id"), pc.field("anonymous_id"))
+        return data.to_table(filter=who.isin(ids))
+
+    def _fold_files(self, label: str, files: ParquetFiles, left_out: frozenset[str]) -> None:
+        """Fold the events of files into the stored states, inside the caller's transaction."""
+        if not files.paths:
+            return
+        with self.admission.admitted(files, self.admission.decisions()) as admitted:
+            assert isinstance(admitted, ParquetFiles)
+            groups = list(_groups(admitted.paths))
+            self.progress.start(label, sum(rows for _, rows in groups), "events")
+            try:
+                schema = admitted.schema
+                partials = (self.fold.partials(ParquetFiles(tuple(p), schema)) for p, _ in groups)
+                with ahead(partials, depth=1) as ready:
+                    for (_, rows), found in zip(groups, ready, strict=True):
+                        for part in _by_customers(found, left_out):
+                            _merge(part, self.store, self.fold)
+                        self.progress.advance(rows)
+            finally:
+                self.progress.done()
 
 
-def _apply(
-    warehouse: Warehouse,
-    store: StateStore,
-    fold: Fold,
-    units: Sequence[CommittedUnit],
-    version: int,
-    progress: Progress,
-) -> None:
-    rewritten = frozenset(name for unit in units for name in unit.rewritten_customers)
-    files = [path for unit in units for path in unit.added.paths]
-    _fold_files("customer states", files, rewritten, store, fold, progress)
-    if rewritten:
-        store.delete_states(sorted(rewritten))
-        events = _events_of(warehouse, sorted(rewritten), version)
-        if events.num_rows:
-            store.put_states(_encode(fold.partials(events)))
-
-
-def _events_of(warehouse: Warehouse, customers: Sequence[str], version: int) -> pa.Table:
-    """All events of some customers, read from the files of the event table."""
-    files = warehouse.events(version=version).paths
-    scheme = ds.partitioning(pa.schema([TABLE_SCHEMA.field(BUCKET)]), flavor="hive")
-    data = ds.dataset(list(files), schema=TABLE_SCHEMA, format="parquet", partitioning=scheme)
-    return data.to_table(filter=pc.field("customer_id").isin(pa.array(customers, pa.string())))
-
-
-def _fold_files(
-    label: str,
-    files: Sequence[str],
-    left_out: frozenset[str],
-    store: StateStore,
-    fold: Fold,
-    progress: Progress,
-) -> None:
-    """Fold the events of files into the stored states, inside the caller's transaction."""
-    groups = list(_groups(files))
-    progress.start(label, sum(rows for _, rows in groups), "events")
-    try:
-        partials = (fold.partials(ParquetFiles(tuple(paths), TABLE_SCHEMA)) for paths, _ in groups)
-        with ahead(partials, depth=1) as ready:
-            for (_, rows), found in zip(groups, ready, strict=True):
-                for part in _by_customers(found, left_out):
-                    _merge(part, store, fold)
-                progress.advance(rows)
-    finally:
-        progress.done()
+class _TooManyError(Exception):
+    """So many customers' histories changed that making all states anew costs less."""
 
 
 def _groups(files: Sequence[str]) -> Iterator[tuple[list[str], int]]:
@@ -206,19 +252,24 @@ def _bucket_of(path: str) -> tuple[int, str]:
 
 
 def _by_customers(
-    partials: dict[str, pa.Table], left_out: frozenset[str]
+    partials: dict[str, pa.Table],
+    left_out: frozenset[str] = frozenset(),
+    only: pa.Array | None = None,
 ) -> Iterator[dict[str, pa.Table]]:
-    """Partials split into groups of customers, without those left out."""
+    """Partials split into groups of customers, without those left out, or of those named alone."""
     customers = partials["customer"]["customer_id"].unique().sort()
+    wanted = customers
     if left_out:
         absent = pa.array(sorted(left_out), pa.string())
-        customers = customers.filter(pc.invert(pc.is_in(customers, value_set=absent)))
-    if len(customers) <= CUSTOMERS_PER_MERGE and not left_out:
+        wanted = wanted.filter(pc.invert(pc.is_in(wanted, value_set=absent)))
+    if only is not None:
+        wanted = wanted.filter(pc.is_in(wanted, value_set=only))
+    if len(wanted) == len(customers) <= CUSTOMERS_PER_MERGE:
         if len(customers):
             yield partials
         return
-    ordered = {name: _in_order_of(table, customers) for name, table in partials.items()}
-    for start in range(0, len(customers), CUSTOMERS_PER_MERGE):
+    ordered = {name: _in_order_of(table, wanted) for name, table in partials.items()}
+    for start in range(0, len(wanted), CUSTOMERS_PER_MERGE):
         yield {
             name: table.slice(
                 first := int(np.searchsorted(place, start)),

@@ -17,13 +17,14 @@ from shoal.features import state
 from shoal.features.fold import Fold
 from shoal.features.snapshot import latest_moment
 from shoal.features.tastes import COUNTS_SCHEMA, counts, counts_at
-from shoal.ports import Registry, StateStore, Warehouse
+from shoal.ports import EventTable, Registry, StateStore, Warehouse
 from shoal.segments import artefact
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.base import CUSTOMER, column
 from shoal.segments.inputs import with_tastes
 from shoal.segments.wording import amount, describe
 from shoal.workflows import reference
+from shoal.workflows.admission import Admission
 from shoal.workflows.memberships import fold_warning, late_warning
 
 SCHEMA: Final = "shoal.customer/1"
@@ -38,13 +39,15 @@ def customer(
     registry: Registry,
     fold: Fold,
     zone: Zone,
+    admission: Admission,
     customer_id: str,
     as_of: datetime | None = None,
 ) -> dict[str, Any]:
     """The JSON document `shoal.customer/1`.
 
-    Without `as_of` the features come from the customer's stored state and the frozen reference;
-    with it, from the events before the moment.
+    An anonymous id, or one that was merged, stands for the customer it belongs to. Without `as_of`
+    the features come from the customer's stored state and the frozen reference; with it, from the
+    events before the moment.
 
     Raises:
         UsageError: `unknown_customer`, no event of that customer (before the moment).
@@ -52,16 +55,18 @@ def customer(
     pointer = store.get_pointer(reference.POINTER)
     items = None if pointer is None else reference.read(registry, pointer)
     moment = as_of or latest_moment(warehouse)
+    asked, customer_id = customer_id, admission.customer_of(customer_id, as_of)
     if as_of is None:
         features, tastes = _from_state(store, fold, zone, customer_id, moment, items)
     else:
-        features, tastes = _from_events(warehouse, fold, zone, customer_id, moment, items)
+        counted = admission.at(moment)
+        features, tastes = _from_events(counted, fold, zone, customer_id, moment, items)
     if not features.num_rows:
         raise UsageError(
             "unknown_customer",
-            f"the shop knows no customer {customer_id!r}"
+            f"the shop knows no customer {asked!r}"
             + ("" if as_of is None else f" with an event before {iso(moment)}"),
-            where=customer_id,
+            where=asked,
             hint="Ids are case-sensitive texts; shoal memberships lists them all.",
         )
     found = [
@@ -111,7 +116,7 @@ def _from_state(
 
 
 def _from_events(
-    warehouse: Warehouse,
+    warehouse: EventTable,
     fold: Fold,
     zone: Zone,
     customer_id: str,

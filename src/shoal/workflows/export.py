@@ -17,6 +17,7 @@ from shoal.segments import artefact
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.rules import Rfm
 from shoal.segments.rules_sql import segment_sql
+from shoal.workflows.admission import Admission
 from shoal.workflows.memberships import current, memberships, write_table
 
 FORMATS: Final = ("csv", "parquet", "sql")
@@ -53,6 +54,7 @@ def export(
     registry: Registry,
     fold: Fold,
     zone: Zone,
+    admission: Admission,
     segment: str,
     format: str = "csv",
     exports_dir: Path,
@@ -91,6 +93,7 @@ def export(
         registry=registry,
         fold=fold,
         zone=zone,
+        admission=admission,
         segmentation=found.segmentation_id,
     )
     members = now.table.filter(pc.field("segment_id") == segment_id)

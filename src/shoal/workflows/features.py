@@ -11,7 +11,8 @@ from shoal.domain.errors import UsageError
 from shoal.domain.time import Zone, iso
 from shoal.features.fold import Fold
 from shoal.features.snapshot import latest_moment, write_snapshot
-from shoal.ports import EventTable
+from shoal.ports import Warehouse
+from shoal.workflows.admission import Admission
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,9 @@ class WrittenFeatures:
 
 def write_features(
     *,
-    warehouse: EventTable,
+    warehouse: Warehouse,
     fold: Fold,
+    admission: Admission,
     zone: Zone,
     out: Path,
     as_of: datetime | None = None,
@@ -64,5 +66,6 @@ def write_features(
             hint="Give --out a name that ends in .parquet.",
         )
     moment = as_of or latest_moment(warehouse, version=version)
-    rows = write_snapshot(out, warehouse, fold, zone=zone, as_of=moment, version=version)
+    counted = admission.at(moment, version=version)
+    rows = write_snapshot(out, counted, fold, zone=zone, as_of=moment, version=version)
     return WrittenFeatures(out, rows, len(fold.catalog.names), moment, fold.catalog.fingerprint)

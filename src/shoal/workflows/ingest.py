@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -43,6 +43,7 @@ from shoal.workflows.units import Unit
 if TYPE_CHECKING:
     from shoal.events.mapping import SourceMapping
     from shoal.features.fold import Fold
+    from shoal.workflows.admission import Admission
     from shoal.workflows.catch_up import FoldFactory
 
 #: What is committed but not yet in the customer states is folded when it has so many events: many
@@ -55,6 +56,7 @@ def ingest(
     warehouse: Warehouse,
     store: StateStore,
     fold: Fold | FoldFactory,
+    admission: Admission | None = None,
     quarantine_dir: Path,
     paths: Sequence[str],
     mapping: SourceMapping | Callable[[Source], SourceMapping],
@@ -80,6 +82,7 @@ def ingest(
             as it was before the file in hand, files before it stay.
     """
     bar = progress or NoProgress()
+    follow = partial(catch_up, warehouse=warehouse, store=store, admission=admission, progress=bar)
     made = cache(fold) if callable(fold) else fold  # compiling takes longer than a small file
     files = discover(paths)
     ingested = _Ingest(warehouse, store, quarantine_dir, zone, buckets, bar, noise)
@@ -93,15 +96,15 @@ def ingest(
                 accounts.append(account)
                 pending += 0 if account.unchanged else account.rows.stored
                 if pending >= FOLD_AFTER:
-                    catch_up(warehouse=warehouse, store=store, fold=made, progress=bar)
+                    follow(fold=made)
                     pending = 0
-            catch_up(warehouse=warehouse, store=store, fold=made, progress=bar)
+            follow(fold=made)
         except KeyboardInterrupt as error:
             raise interrupted(files, len(accounts)) from error
         except ShoalError as error:
             keep_earlier(error, accounts)
             with suppress(ShoalError):  # the first failure is the one to tell
-                catch_up(warehouse=warehouse, store=store, fold=made, progress=bar)
+                follow(fold=made)
             raise
         finally:
             bar.done()

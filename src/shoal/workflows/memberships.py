@@ -25,6 +25,7 @@ from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.base import CUSTOMER
 from shoal.segments.inputs import with_tastes
 from shoal.workflows import reference
+from shoal.workflows.admission import Admission
 
 SCHEMA: Final = pa.schema(
     [
@@ -124,6 +125,7 @@ def memberships(
     registry: Registry,
     fold: Fold,
     zone: Zone,
+    admission: Admission,
     as_of: datetime | None = None,
     segmentation: str | None = None,
     soft: bool = False,
@@ -144,15 +146,16 @@ def memberships(
     """
     found = current(store, registry, segmentation)
     moment = as_of or latest_moment(warehouse, version=table_version)
+    counted = admission.at(moment, version=table_version)
     features = snapshot_table(
-        warehouse,
+        counted,
         fold,
         zone=zone,
         as_of=moment,
         reference_table=reference.read(registry, found.document["reference_id"]),
         version=table_version,
     )
-    counts = counts_at(fold, warehouse.events(version=table_version), moment)
+    counts = counts_at(fold, counted.events(version=table_version), moment)
     weights = found.segmenter.transform(with_tastes(features, counts, found.vocabulary))
     if soft:
         rows, places = np.nonzero(weights)
@@ -221,6 +224,7 @@ def write_memberships(
     registry: Registry,
     fold: Fold,
     zone: Zone,
+    admission: Admission,
     out: Path,
     as_of: datetime | None = None,
     segmentation: str | None = None,
@@ -245,6 +249,7 @@ def write_memberships(
         registry=registry,
         fold=fold,
         zone=zone,
+        admission=admission,
         as_of=as_of,
         segmentation=segmentation,
         soft=soft,

@@ -33,6 +33,7 @@ from shoal.workflows.units import Unit
 if TYPE_CHECKING:
     from shoal.events.mapping import SourceMapping
     from shoal.features.fold import Fold
+    from shoal.workflows.admission import Admission
     from shoal.workflows.catch_up import FoldFactory
 
 
@@ -152,6 +153,7 @@ def replay(
     warehouse: Warehouse,
     store: StateStore,
     fold: Fold | FoldFactory,
+    admission: Admission | None = None,
     quarantine_dir: Path,
     mapping: SourceMapping,
     zone: Zone,
@@ -198,7 +200,7 @@ def replay(
         finally:
             bar.done()
         recovery.settle(warehouse, store, quarantine_dir)
-        catch_up(warehouse=warehouse, store=store, fold=fold, progress=bar)
+        catch_up(warehouse=warehouse, store=store, fold=fold, admission=admission, progress=bar)
         return remembered(summarise(warehouse, store, [FileAccount(unit.file, account)]), store)
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shoal.domain.time import iso
+from shoal.events.noise import ROW_RULES
 from shoal.features import reference
 from shoal.ports import EventTable, Registry
 
@@ -21,11 +22,16 @@ _FILE: Final = "items.parquet"
 
 
 def freeze(
-    warehouse: EventTable, registry: Registry, as_of: datetime, *, table_version: int | None = None
+    warehouse: EventTable,
+    registry: Registry,
+    as_of: datetime,
+    *,
+    noise: tuple[str, ...] = ROW_RULES,
+    table_version: int | None = None,
 ) -> tuple[pa.Table, str]:
     """Build the reference of the events before a moment and publish it; the table and its id."""
     events = warehouse.events(version=table_version)
-    table = reference.build(warehouse.engine, events, as_of)
+    table = reference.build(warehouse.engine, events, as_of, noise)
     with registry.create(KIND, "reference") as directory:
         pq.write_table(table, directory / _FILE, compression="zstd")
         document = {"schema": "shoal.reference/1", "as_of": iso(as_of), "items": table.num_rows}

@@ -28,6 +28,7 @@ from shoal.workflows.progress import NoProgress, Progress
 if TYPE_CHECKING:
     from shoal.features.fold import Fold
     from shoal.segments.artefact import SegmentationArtefact
+    from shoal.workflows.admission import Admission
 
 
 def report(
@@ -39,6 +40,7 @@ def report(
     out: Path,
     shop_name: str,
     zone: Zone,
+    admission: Admission,
     currency: str = "",
     lang: str = "en",
     segmentation: str | None = None,
@@ -68,7 +70,7 @@ def report(
     bar.start("report", 3, "steps")
     try:
         main, grid = _current(store, registry, segmentation)
-        gathered = _Gathered(warehouse, fold, zone, main, grid, currency, lang)
+        gathered = _Gathered(warehouse, fold, zone, admission, main, grid, currency, lang)
         document = gathered.document(shop_name, _row_account(units.all_units(store)), clock())
         bar.advance()
         text = render(document, lang)
@@ -135,6 +137,7 @@ class _Gathered:
     warehouse: Warehouse
     fold: Fold
     zone: Zone
+    admission: Admission
     main: SegmentationArtefact
     grid: SegmentationArtefact | None
     currency: str
@@ -146,10 +149,11 @@ class _Gathered:
         as_of = parse_moment(head["as_of"])
         totals = activity.totals(engine, events, as_of)
         has_money = bool(totals["currencies"])
+        counted = self.admission.at(as_of).events()
         week = compose.weeks(
             activity.hours_of_week(
                 engine,
-                events,
+                counted,
                 rules,
                 as_of,
                 self.main.members.select(["customer_id", "segment_id"]),
@@ -159,7 +163,7 @@ class _Gathered:
         first, last = totals["first_day"], totals["last_day"]
         width = compose.days_per_period(last - first + 1)
         history = activity.periods(
-            engine, events, rules, as_of, origin=last + 1 - width, width=width
+            engine, counted, rules, as_of, origin=last + 1 - width, width=width
         )
         shop_week = week.get("", compose.Week())
         told, others = _currency(self.currency or head.get("currency") or "", totals["currencies"])

@@ -18,7 +18,7 @@ from shoal.domain.time import Clock, Zone, iso, system_clock
 from shoal.features.fold import Fold
 from shoal.features.snapshot import latest_moment, snapshot_table
 from shoal.features.tastes import Vocabulary, counts_at
-from shoal.ports import Registry, StateStore, Warehouse
+from shoal.ports import EventTable, Registry, StateStore, Warehouse
 from shoal.segments.base import (
     CUSTOMER,
     EVENTS,
@@ -32,6 +32,7 @@ from shoal.segments.clustered import ClusterSegmenter, Preparation
 from shoal.segments.inputs import TASTE_PRIOR_EVENTS, WEIGHTS, inputs, with_tastes
 from shoal.segments.rules import Rfm
 from shoal.workflows import reference
+from shoal.workflows.admission import Admission
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.segment_publish import Publisher
 
@@ -81,6 +82,7 @@ def segment(
     registry: Registry,
     fold: Fold,
     zone: Zone,
+    admission: Admission,
     settings: SegmentConfig | None = None,
     until: datetime | None = None,
     methods: Sequence[str] = METHODS,
@@ -120,6 +122,7 @@ def segment(
         registry=registry,
         fold=fold,
         zone=zone,
+        admission=admission,
         settings=settings,
         k=settings.k if k is None else k,
         seed=settings.seed if seed is None else seed,
@@ -140,6 +143,7 @@ class _Job:
     registry: Registry
     fold: Fold
     zone: Zone
+    admission: Admission
     settings: SegmentConfig
     k: int
     seed: int
@@ -147,12 +151,17 @@ class _Job:
     now: datetime
     progress: Progress
     warnings: list[Text] = field(default_factory=list)
+    counted: dict[datetime, EventTable] = field(default_factory=dict)
 
     def run(self, until: datetime | None, methods: Sequence[str]) -> SegmentResult:
         as_of = until or latest_moment(self.warehouse, version=self.table_version)
         self.progress.start("features", None)
         items, reference_id = reference.freeze(
-            self.warehouse, self.registry, as_of, table_version=self.table_version
+            self._counted(as_of),
+            self.registry,
+            as_of,
+            noise=self.fold.rules.noise,
+            table_version=self.table_version,
         )
         features = self._features(as_of, items)
         counts = self._counts(as_of)
@@ -179,7 +188,7 @@ class _Job:
 
     def _features(self, as_of: datetime, items: pa.Table | None = None) -> pa.Table:
         features = snapshot_table(
-            self.warehouse,
+            self._counted(as_of),
             self.fold,
             zone=self.zone,
             as_of=as_of,
@@ -195,7 +204,14 @@ class _Job:
         return features
 
     def _counts(self, as_of: datetime) -> pa.Table:
-        return counts_at(self.fold, self.warehouse.events(version=self.table_version), as_of)
+        events = self._counted(as_of).events(version=self.table_version)
+        return counts_at(self.fold, events, as_of)
+
+    def _counted(self, as_of: datetime) -> EventTable:
+        """The events as they count at a moment; admitted once for each."""
+        if as_of not in self.counted:
+            self.counted[as_of] = self.admission.at(as_of, version=self.table_version)
+        return self.counted[as_of]
 
     def _publisher(self) -> Publisher:
         version = self.warehouse.version() if self.table_version is None else self.table_version

@@ -21,6 +21,7 @@ from shoal.events.presets import load
 from shoal.features.catalog import CATALOG
 from shoal.features.fold import Fold
 from shoal.workflows import report as module
+from shoal.workflows.admission import Admission
 from shoal.workflows.ingest import ingest
 from shoal.workflows.report import report
 from shoal.workflows.segment import segment
@@ -41,12 +42,13 @@ class Shop:
         self.store = MemoryStateStore()
         self.warehouse = DeltaWarehouse(folder / "events", buckets=4, engine=engine)
         self.registry = FileRegistry(folder / "artefacts")
+        self.admission = Admission(self.warehouse, self.store, self.registry, buckets=4)
 
     def report(self, lang: str = "en", **changes: object) -> str:
         out = self.folder / f"report-{lang}.html"
         arguments = {
             "warehouse": self.warehouse, "store": self.store, "registry": self.registry,
-            "fold": self.fold, "out": out, "shop_name": "corner", "zone": ZONE, "lang": lang,
+            "fold": self.fold, "admission": self.admission, "out": out, "shop_name": "corner", "zone": ZONE, "lang": lang,
             "clock": lambda: MADE,
         }  # fmt: skip
         return report(**(arguments | changes)).read_text(encoding="utf-8")  # type: ignore[arg-type]
@@ -64,7 +66,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     )  # fmt: skip
     segment(
         warehouse=made.warehouse, store=made.store, registry=made.registry, fold=made.fold,
-        zone=ZONE, k=4,
+        zone=ZONE, admission=made.admission, k=4,
     )  # fmt: skip
     return made
 
@@ -74,6 +76,7 @@ def test_a_shop_without_segments_says_what_to_run(tmp_path: Path) -> None:
         report(
             warehouse=MemoryWarehouse(), store=MemoryStateStore(), fold=Fold(CATALOG, DuckEngine()),
             registry=FileRegistry(tmp_path), out=tmp_path / "r.html", shop_name="x", zone=ZONE,
+            admission=Admission(MemoryWarehouse(), MemoryStateStore()),
         )  # fmt: skip
     assert caught.value.code == "unknown_segmentation"
     assert "no segmentation yet" in caught.value.message

@@ -23,6 +23,7 @@ from shoal.events.schema import TABLE_SCHEMA
 from shoal.features.catalog import CATALOG
 from shoal.features.fold import Fold
 from shoal.segments import artefact
+from shoal.workflows.admission import Admission
 from shoal.workflows.catch_up import rebuild
 from shoal.workflows.customer import customer
 from shoal.workflows.export import export
@@ -74,6 +75,7 @@ class Shop:
             "registry": self.registry,
             "fold": self.fold,
             "zone": Zone("UTC"),
+            "admission": Admission(self.warehouse, self.store, self.registry),
         }
         writer = self.warehouse.unit("test")
         writer.append(events_of(rows))
