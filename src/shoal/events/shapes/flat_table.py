@@ -97,6 +97,11 @@ def table_of_tuples(rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> pa
     return pa.table(arrays, names=list(columns))
 
 
+def one_table(tables: Sequence[pa.Table]) -> pa.Table:
+    """The tables as one; a column that is binary in one of them is binary in all."""
+    return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
+
+
 def text_column(values: list[Any]) -> pa.Array:
     """Values of any kind as text; binary where a text holds half of a surrogate pair."""
     if not set(map(type, values)) <= {str, type(None)}:

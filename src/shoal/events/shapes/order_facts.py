@@ -1,9 +1,9 @@
 """An order of any shop system as flat facts: what was bought, what went back, what is neither.
 
-The sources fill an `Order`; here it becomes rows. The order's discount, tax and shipping are counted
-once; gift cards bought, tips and fees are `custom` facts (they are no revenue from products); every
-fact has the id `order#line`, which stays the same when the order is exported again, and the order
-as its scope, so that a later export replaces all of it.
+The sources fill an `Order`; here it becomes rows. Its discount, tax and shipping count once; gift
+cards bought, tips and fees are `custom` facts (they are no revenue from products); every fact
+has the id `order#line`, which stays the same when the order is exported again, and the order as its
+scope, so that a later export replaces all of it.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d)?) ?([+-]\d\
 class Line:
     """A line of an order. Amounts are micro-units; `price` is that of one unit.
 
-    `written` holds raw texts of values that could not be read: they go on as they are, to be
-    refused with what was written.
+    `written` holds raw texts of values that could not be read (they go on as they are, to be
+    refused with what was written) and None where the source says nothing.
     """
 
     key: str
@@ -62,7 +62,7 @@ class Line:
     own_discount: int = 0
     is_a: str = PRODUCT
     columns: dict[str, str | None] = field(default_factory=dict)
-    written: dict[str, str] = field(default_factory=dict)
+    written: dict[str, str | None] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     discount: int = 0
 
@@ -166,6 +166,8 @@ def _line_row(order: Order, line: Line) -> dict[str, Any]:
         notes |= {"note": GIFT_CARD} if line.is_a == GIFT_CARD else {"fee": line.is_a}
     elif not order.paid:
         notes["note"] = "not_paid"
+    elif not line.units and "quantity" not in line.written:  # taken out of the order
+        kind, notes["note"] = kinds.CUSTOM, "no_units"
     return {
         **line.columns,
         "event_id": f"{order.key}#{line.key}",

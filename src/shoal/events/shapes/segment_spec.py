@@ -22,6 +22,7 @@ from shoal.events.shapes.flat_table import (
     Rejected,
     ShapedSource,
     Unpacked,
+    one_table,
     passed_on,
     table_of_tuples,
 )
@@ -70,10 +71,10 @@ class ArchiveSource(ShapedSource):
             tables.append(table_of_tuples(rows, COLUMNS))
             read = block.bytes_read
             if max(len(places), len(rejected)) >= self.rows_per_chunk:
-                yield Unpacked(_one(tables), places, rejected, read)
+                yield Unpacked(one_table(tables), places, rejected, read)
                 tables, places, rejected = [], [], []
         if tables:
-            yield Unpacked(_one(tables), places, rejected, read)
+            yield Unpacked(one_table(tables), places, rejected, read)
 
     def _unpack(
         self, block: JsonBlock, rows: list[Row], places: list[int], rejected: list[Rejected]
@@ -92,11 +93,6 @@ class ArchiveSource(ShapedSource):
                 found = unpack(inner)
                 rows += found
                 places += [place] * len(found)
-
-
-def _one(tables: list[pa.Table]) -> pa.Table:
-    """The tables as one; a column that is binary in one of them is binary in all."""
-    return pa.concat_tables(tables, promote_options="permissive").combine_chunks()
 
 
 def _numbered(rows: list[Row], done: int) -> int:

@@ -161,7 +161,7 @@ def _order(rows: list[Row]) -> Order:
 def _line(row: Row, number: int) -> Line:
     name, sku = row.get("lineitem name"), row.get("lineitem sku")
     price, off = micros_of(row.get("lineitem price")), micros_of(row.get("lineitem discount"))
-    written = {
+    written: dict[str, str | None] = {
         column: row[raw]
         for column, raw, read in (("price", "lineitem price", price),
                                   ("discount", "lineitem discount", off))
@@ -169,8 +169,10 @@ def _line(row: Row, number: int) -> Line:
     }  # fmt: skip
     quantity = row.get("lineitem quantity")
     units = units_of(quantity)
-    if quantity and str(units) != quantity:
+    if str(units) != quantity:
         written["quantity"] = quantity
+    if "lineitem price" not in row:
+        written["price"] = None
     return Line(
         key=str(number),
         price=price or 0,

@@ -1,0 +1,77 @@
+"""Nodes of Shopify's GraphQL Admin API: types, ids, money and connections as it writes them."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+from shoal.events.shapes.order_lines import micros_of
+
+Node: TypeAlias = dict[str, Any]
+
+#: Names the parent of a node of a nested connection.
+PARENT: Final = "__parentId"
+#: Where a node's children from further lines are kept.
+CHILDREN: Final = "__children"
+
+_GID: Final = "gid://shopify/"
+
+
+def type_of(node: Node) -> str:
+    """The node's type, by its id or `__typename`; told by its fields where it has neither."""
+    told = node.get("__typename") or node.get("id")
+    if isinstance(told, str):
+        return told.removeprefix(_GID).split("/")[0]
+    if "lineItem" in node:
+        return "RefundLineItem"
+    return "LineItem" if "originalUnitPriceSet" in node else ""
+
+
+def short_id(gid: Any) -> str | None:
+    """The last part of a global id.
+
+    >>> short_id("gid://shopify/Order/123?key=1"), short_id(None)
+    ('123', None)
+    """
+    return str(gid).split("?")[0].rsplit("/", 1)[-1] if gid else None
+
+
+def money(bag: Any) -> int | None:
+    """Micro-units of a MoneyBag (in the shop's currency), of a MoneyV2, or of a bare amount."""
+    if isinstance(bag, dict):
+        inner = bag.get("shopMoney", bag)
+        return micros_of(inner.get("amount")) if isinstance(inner, dict) else None
+    return micros_of(bag)
+
+
+def currency_of(bag: Any) -> str | None:
+    """The currency of a MoneyBag in the shop's currency."""
+    inner = bag.get("shopMoney", bag) if isinstance(bag, dict) else None
+    return inner.get("currencyCode") if isinstance(inner, dict) else None
+
+
+def below(node: Node, connection: str, kind: str) -> list[Node]:
+    """The nodes of a connection: within the node itself (a list, edges or nodes), and of the
+    further lines that name the node as their parent."""
+    inner = node.get(connection)
+    if isinstance(inner, dict):
+        inner = inner.get("nodes") or [edge.get("node") for edge in inner.get("edges") or ()
+                                       if isinstance(edge, dict)]  # fmt: skip
+    own = [found for found in inner if isinstance(found, dict)] if isinstance(inner, list) else []
+    return own + [child for child in node.get(CHILDREN, ()) if type_of(child) == kind]
+
+
+def has(node: Node, connection: str, kind: str) -> bool:
+    """Whether the export holds a connection at all, be it empty."""
+    return connection in node or any(type_of(child) == kind for child in node.get(CHILDREN, ()))
+
+
+def inner(node: Node, name: str) -> Node:
+    """An object within a node, an empty one where there is none."""
+    value = node.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def text(node: Node, name: str) -> str | None:
+    """A text of a node; None for anything else."""
+    value = node.get(name)
+    return value if isinstance(value, str) and value else None

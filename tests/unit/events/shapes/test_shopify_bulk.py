@@ -1,0 +1,200 @@
+"""Shopify's bulk operations: nets are those that Shopify reports, refunds and edits included."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.flat_events import FIXTURES, Read, net_of_orders, read, total_of_orders
+
+from shoal.domain.errors import InputError
+from shoal.domain.money import micros
+from shoal.events import presets
+from shoal.events.reading import open_source
+from shoal.events.shapes.order_facts import fact_rows
+from shoal.events.shapes.order_lines import micros_of
+from shoal.events.shapes.shopify_order import order_of
+
+FOLDER = FIXTURES / "shopify-bulk"
+
+#: Of products: gift cards are within Shopify's subtotal, adjustments are beside it.
+_BESIDE = {"2006": "-25", "2010": "-3", "2011": "5", "2012": "-4"}
+
+
+@pytest.fixture(scope="module")
+def orders() -> Read:
+    return read("shopify-bulk", FOLDER / "orders.jsonl")
+
+
+def _nodes() -> dict[str, dict[str, Any]]:
+    lines = (FOLDER / "orders.jsonl").read_text(encoding="utf-8").splitlines()
+    nodes = [json.loads(line) for line in lines]
+    return {n["id"].rsplit("/", 1)[-1]: n for n in nodes if "subtotalPriceSet" in n}
+
+
+def _properties(event: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(event["properties"] or "{}")
+    return found
+
+
+def _amount(node: dict[str, Any], field: str) -> int:
+    return micros(node[field]["shopMoney"]["amount"])
+
+
+def test_the_net_of_every_order_is_what_shopify_reports(orders: Read) -> None:
+    expected = {
+        key: _amount(node, "currentSubtotalPriceSet") + micros(_BESIDE.get(key, "0"))
+        for key, node in _nodes().items()
+    }
+    assert net_of_orders(orders.events) == expected and len(expected) == 16
+    assert not orders.quarantined
+
+
+@pytest.mark.parametrize(
+    ("column", "field"), [("tax", "totalTaxSet"), ("shipping", "totalShippingPriceSet")]
+)
+def test_tax_and_shipping_are_counted_once(orders: Read, column: str, field: str) -> None:
+    expected = {key: _amount(node, field) for key, node in _nodes().items()}
+    assert total_of_orders(orders.events, column) == expected
+
+
+def test_lines_refunds_and_edits_become_facts_of_their_own(orders: Read) -> None:
+    facts = {e["event_id"]: e for e in orders.events}
+    back = facts["2002#refund31#21"]
+    assert (back["kind"], back["item_id"], back["quantity"]) == ("refund", "POT-1", 2)
+    assert back["event_time"].isoformat() == "2024-05-09T08:00:00+00:00"
+    assert facts["2002#refund31#shipping"]["kind"] == "custom"  # no refund of a product
+    assert facts["2003#23"]["kind"] == "custom"  # removed by an edit: never bought
+    assert _properties(facts["2003#22"])["removed_by_edit"] == "1"
+    gone = facts["2004#gone#24"]  # refunds without lines: dated by the last of them
+    assert gone["quantity"] == 2 and gone["event_time"].isoformat().startswith("2024-05-07")
+    assert (facts["2013#34"]["quantity"], facts["2013#refund37#34"]["quantity"]) == (2, 1)
+    assert facts["2005#gone#25"]["event_time"].isoformat().startswith("2024-05-05T09")
+    assert facts["2012#refund36#adjustment"]["price"] == 4_000_000
+    assert _properties(facts["2006#26"]) == {"note": "gift_card"}
+    assert _properties(facts["2006#tip"]) == {"fee": "tip"}
+
+
+def test_marks_currencies_and_people(orders: Read) -> None:
+    noise = {e["order_id"]: e["noise"] for e in orders.events if e["noise"]}
+    assert noise == {"2007": "test_order", "2008": "staff_order"}
+    (dollars,) = orders.of(order_id="2009")
+    assert (dollars["currency"], dollars["customer_id"]) == ("USD", "bo@example.com")
+    assert {e["customer_id"] for e in orders.of(order_id="2001")} == {"7001"}
+    assert {e["currency"] for e in orders.of(order_id="2006")} == {"EUR"}  # the shop's own
+
+
+def test_an_order_is_one_scope_with_the_version_of_its_last_change(orders: Read) -> None:
+    scopes = {(e["order_id"], e["scope_key"]) for e in orders.events}
+    assert len(scopes) == 16
+    (version,) = {e["scope_version"] for e in orders.of(order_id="2002")}
+    assert version == 1_715_241_600_000_000  # 2024-05-09T08:00:00Z
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_records_may_straddle_chunks(orders: Read, rows: int) -> None:
+    again = read("shopify-bulk", FOLDER / "orders.jsonl", rows)
+    assert [(e["event_id"], e["content_key"]) for e in again.events] == [
+        (e["event_id"], e["content_key"]) for e in orders.events
+    ]
+
+
+def test_customers_are_profiles_and_dated_consents() -> None:
+    found = read("shopify-bulk", FOLDER / "customers.jsonl")
+    ada, bo = found.of(kind="profile")
+    traits = _properties(ada)
+    assert traits["firstName"] == "Ada" and traits["defaultAddress_city"] == "Berlin"
+    assert not {"amountSpent", "numberOfOrders"} & set(traits)  # as of the export, not of a date
+    assert ada["event_time"].isoformat().startswith("2024-05-02") and bo["customer_id"] == "7002"
+    consents = [
+        (e["customer_id"], e["channel"], _properties(e)["granted"], str(e["event_time"])[:10])
+        for e in found.of(kind="consent")
+    ]
+    assert consents == [
+        ("7001", "email", True, "2023-02-01"),
+        ("7002", "email", False, "2024-01-01"),
+    ]
+
+
+def test_products_are_item_facts_valid_from_their_last_change() -> None:
+    found = read("shopify-bulk", FOLDER / "products.jsonl").of(kind="item")
+    assert [(e["item_id"], e["title"], e["price"], str(e["event_time"])[:10]) for e in found] == [
+        ("CUP-1", "Cup - Blue", 8_000_000, "2024-04-03"),
+        ("913", "Cup - Red", 8_500_000, "2024-04-01"),
+        ("82", "Voucher for a course", None, "2024-04-01"),
+        ("POT-1", "Pot", 20_000_000, "2024-04-05"),
+    ]
+    assert _properties(found[0])["product"] == "81" and found[0]["brand"] == "Leaf"
+
+
+def test_broken_records_are_refused_with_their_reason() -> None:
+    found = read("shopify-bulk", FOLDER / "broken.jsonl")
+    assert found.reasons == {
+        "orphan_row": 3, "missing_order_id": 1, "bad_json": 1, "missing_time": 1,
+        "unknown_currency": 1, "bad_quantity": 1,
+    }  # fmt: skip
+    assert found.skipped == 2  # a collection, and an order with nothing in it
+    late = next(row for row in found.quarantined if row["row"] == 6)
+    assert "groupObjects: true" in late["detail"] and "LineItem/53" in late["raw"]
+    assert net_of_orders(found.events) == {"3001": 8_000_000, "3002": 8_000_000}
+
+
+def test_a_file_that_is_no_json_lines_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bulk.jsonl"
+    path.write_text("Name,Email\n")
+    with pytest.raises(InputError, match="not JSON Lines"):
+        open_source(path, presets.load("shopify-bulk"))
+
+
+_CENTS = st.integers(0, 10**6).map(lambda cents: f"{cents / 100:.2f}")
+_UNITS = st.integers(1, 9)
+
+
+@st.composite
+def _orders(draw: st.DrawFn) -> dict[str, Any]:
+    """An order with lines, discounts, and units that were returned or removed."""
+    lines, returned = [], []
+    for number in range(draw(st.integers(1, 4))):
+        quantity = draw(_UNITS)
+        back = draw(st.integers(0, quantity))
+        removed = draw(st.integers(0, quantity - back))
+        price = draw(_CENTS)
+        gross = micros(price) * quantity
+        off = draw(st.integers(0, gross // 10_000)) * 10_000
+        gid = f"gid://shopify/LineItem/{number}"
+        lines.append(
+            {"id": gid, "quantity": quantity, "currentQuantity": quantity - back - removed,
+             "originalUnitPriceSet": {"shopMoney": {"amount": price, "currencyCode": "EUR"}},
+             "discountAllocations": [{"allocatedAmountSet": {"amount": str(off / 1e6)}}]}
+        )  # fmt: skip
+        if back:
+            returned.append({"lineItem": {"id": gid}, "quantity": back})
+    refunds = [{"id": "gid://shopify/Refund/1", "refundLineItems": returned}] if returned else []
+    return {"id": "gid://shopify/Order/1", "lineItems": lines, "refunds": refunds,
+            "createdAt": "2024-01-01T00:00:00Z"}  # fmt: skip
+
+
+@given(_orders(), st.booleans())
+def test_law_purchases_less_refunds_are_the_current_units(
+    order: dict[str, Any], named: bool
+) -> None:
+    if not named:  # refunds exported without their lines
+        order["refunds"] = [{"id": "gid://shopify/Refund/1"}] if order["refunds"] else []
+    rows = fact_rows(order_of(order))
+    units, net = 0, 0
+    for row in rows:
+        sign = {"purchase": 1, "refund": -1}.get(row["kind"], 0)
+        units += sign * int(row["quantity"])
+        amount = (micros_of(row["price"]) or 0) * int(row["quantity"])
+        net += sign * (amount - (micros_of(row["discount"]) or 0))
+    assert units == sum(line["currentQuantity"] for line in order["lineItems"])
+    kept = 0.0
+    for line in order["lineItems"]:
+        price = micros(line["originalUnitPriceSet"]["shopMoney"]["amount"])
+        off = micros(line["discountAllocations"][0]["allocatedAmountSet"]["amount"])
+        kept += line["currentQuantity"] * (price - off / line["quantity"])
+    assert abs(net - kept) <= 2 * len(order["lineItems"])  # a discount may not divide by units
