@@ -106,7 +106,7 @@ class Draft:
 
     def _kind(self, word: str) -> str | None:
         kinds = self.mapping.kinds
-        return kinds.get(word) or kinds.get(word.lower()) or kind_of(word)
+        return kinds.get(word) or kinds.get(word.lower()) or kind_of(word) or kinds.get("*")
 
     def read_times(self) -> None:
         """`event_time` (needed) and `received_at`."""

@@ -32,6 +32,7 @@ A mapping is written as TOML, comes from a preset, or is guessed. An example wit
 
     [kinds]                        # value of the kind column = kind; other known names map alone
     bought = "purchase"
+    "*" = "custom"                 # every other value; else such rows are quarantined
 
     [time]
     zone = "Europe/London"         # of times without an offset; UTC if not given
