@@ -62,6 +62,9 @@ def burst(bad: Counts, of: Counts) -> Burst | None:
         starts = np.arange(max(0, start - width), min(len(bad), start + width) + 1)
         ends = np.arange(max(0, end - width), min(len(bad), end + width) + 1)
         start, end, evidence = _best(bad, of, starts, ends)
+    days = np.flatnonzero(bad[start:end])
+    if len(days):  # empty days at its ends say nothing
+        start, end = start + int(days[0]), start + int(days[-1]) + 1
     inside, held = int(bad[start:end].sum()), int(of[start:end].sum())
     outside, rest = total - inside, all_of - held
     dense = inside / held if held else 0.0

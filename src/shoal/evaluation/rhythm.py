@@ -14,8 +14,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-#: Days on either side that tell the level of a day.
+#: Days on either side that tell the level of a day; of a gap twice as many.
 _AROUND: Final = 14
+#: A weekday with a smaller part of an average day's events is closed.
+_OPEN: Final = 0.1
 #: The same weekdays before a day that tell what it should be like; fewer tell nothing.
 WEEKS_BEFORE: Final = 6
 #: A day with fewer expected events is too quiet to judge.
@@ -80,21 +82,62 @@ def silences(hours: Counts, *, first_hour: int, last: int, false_alarms: float) 
     padded = np.concatenate([padded, np.zeros(-len(padded) % 24, dtype=np.int64)])
     grid = padded.reshape(-1, 24)
     weekdays = (first_hour // 24 + np.arange(len(grid))) % 7
-    alive = min(len(grid), (lead + len(hours) + 23) // 24)
-    rhythm = _rhythm(grid, weekdays, alive)
-    spread = _spread(grid[:alive], rhythm[:alive])
-    expected = rhythm.reshape(-1)[lead : lead + len(counts)]
+    rhythm = _rhythm(grid, weekdays, alive=(lead + len(hours) + 23) // 24)
+    spread = rhythm.spread(grid)
     needed = spread * math.log(max(2, len(counts)) / false_alarms)
     found = []
     for start, end in _runs(counts == 0):
-        away = float(expected[start:end].sum())
-        if end - start >= 2 and away >= needed:
-            found.append(Silence(start, end, away, -away / spread / math.log(10)))
+        if end - start >= 2:
+            away = rhythm.expected(start + lead, end + lead)
+            if away >= needed:
+                found.append(Silence(start, end, away, -away / spread / math.log(10)))
     return found
 
 
-def _rhythm(grid: NDArray[np.int64], weekdays: Counts, alive: int) -> Values:
-    """Expected events of every hour, shape (days, 24)."""
+@dataclass(frozen=True)
+class _Rhythm:
+    """Shares of a week, shape (7, 24), summing to seven; events a day with the weekday evened out.
+
+    `open_days` are those of weekdays on which the source is not closed; `alive` days have passed
+    when it had its last event.
+    """
+
+    week: Values
+    even: Values
+    weekdays: Counts
+    open_days: NDArray[np.bool_]
+    alive: int
+
+    def expected(self, start: int, end: int) -> float:
+        """Events expected in hours [start, end) without any, at the level of the weeks around."""
+        first, last = start // 24, (end - 1) // 24
+        before = self._level(max(0, first - 2 * _AROUND), first)
+        after = self._level(last + 1, min(self.alive, last + 1 + 2 * _AROUND))
+        known = [level for level in (before, after) if level is not None]
+        if not known:
+            return 0.0
+        hours = np.arange(start, end)
+        shares = self.week[self.weekdays[hours // 24], hours % 24]
+        return float(sum(known) / len(known) * shares.sum())
+
+    def spread(self, grid: NDArray[np.int64]) -> float:
+        """Variance-to-mean ratio of hourly counts around the rhythm, that of restless days."""
+        ratios = []
+        for day in np.flatnonzero(grid[: self.alive].any(axis=1)).tolist():
+            level = self._level(max(0, day - _AROUND), min(self.alive, day + _AROUND + 1))
+            usual = self.week[self.weekdays[day]] * (level or 0.0)
+            if usual.sum() > 0:
+                ratios.append(float(((grid[day] - usual) ** 2).sum() / usual.sum()))
+        return max(1.0, float(np.quantile(ratios, _SPREAD_AT))) if ratios else math.inf
+
+    def _level(self, start: int, end: int) -> float | None:
+        """A typical open day of days [start, end); None if there is none."""
+        near = self.even[start:end][self.open_days[start:end]]
+        return float(np.median(near) or near.mean()) if len(near) else None
+
+
+def _rhythm(grid: NDArray[np.int64], weekdays: Counts, alive: int) -> _Rhythm:
+    """The rhythm of counts of shape (days, 24)."""
     daily = grid.sum(axis=1).astype(np.float64)
     means = np.zeros(7)
     share = np.zeros((7, 24))
@@ -104,25 +147,9 @@ def _rhythm(grid: NDArray[np.int64], weekdays: Counts, alive: int) -> Values:
             means[day] = own.sum() / len(own)
             share[day] = own.sum(axis=0) / own.sum()
     factor = means / means[means > 0].mean() if means.any() else means
-    open_days = factor[weekdays] > 0.1
-    level = np.zeros(len(grid))
+    open_days = factor[weekdays] > _OPEN
     even = np.divide(daily, factor[weekdays], out=np.zeros_like(daily), where=open_days)
-    for place in range(len(grid)):
-        window = slice(max(0, place - _AROUND), place + _AROUND + 1)
-        near = even[window][open_days[window]]
-        if len(near):
-            level[place] = np.median(near) or near.mean()
-    return np.asarray(level[:, None] * factor[weekdays][:, None] * share[weekdays])
-
-
-def _spread(grid: NDArray[np.int64], expected: Values) -> float:
-    """Variance-to-mean ratio of hourly counts around the rhythm, that of the restless days."""
-    whole = expected.sum(axis=1)
-    usable = (whole > 0) & (grid.sum(axis=1) > 0)
-    if not usable.any():
-        return math.inf
-    ratio = ((grid - expected) ** 2).sum(axis=1)[usable] / whole[usable]
-    return max(1.0, float(np.quantile(ratio, _SPREAD_AT)))
+    return _Rhythm(factor[:, None] * share, even, weekdays, open_days, alive)
 
 
 def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -151,11 +178,13 @@ def jumps(
 ) -> list[Jump]:
     """Runs of days whose count is `factor` times the level of the weeks before, or more, or less.
 
-    The log ratio of one day of a run must be further from the series' usual ratio than chance
-    explains: beyond the normal quantile of `false_alarms` / `tests` (Bonferroni), in robust
-    standard deviations of the series (1.4826 x median absolute deviation) or of a Poisson count,
-    whichever is wider; that of its other days at least half as far. A level that drifted there bit
-    by bit is no jump: the first days must also differ from the same days a week before.
+    The log ratios of a run must be further from the series' usual ratio than chance explains: one
+    of them, or their sum over the square root of their number (Stouffer), beyond the normal
+    quantile of `false_alarms` / (7 x `tests`) (Bonferroni: a run of up to a week may begin on each
+    day), in robust standard deviations of the series
+    (1.4826 x median absolute deviation) or of a Poisson count, whichever is wider; and each of them
+    at least half as far. A level that drifted there bit by bit is no jump: the first days must also
+    differ from the same days a week before.
 
     Args:
         daily: events a day, shape (days,).
@@ -172,16 +201,19 @@ def jumps(
     ratio[judged] = np.log((daily[judged] + 0.5) / (level[judged] + 0.5))
     usual = float(np.median(ratio[judged]))
     spread = 1.4826 * float(np.median(np.abs(ratio[judged] - usual)))
-    noise = np.where(judged, np.sqrt(1 / np.maximum(np.nan_to_num(level), 1) * 1.5), 1.0)
-    limit = -float(ndtri(false_alarms / max(1, tests) / 2))
+    noise = _noise(np.where(judged, level, LEAST_LEVEL), usual)
+    least = math.log(factor)
+    limit = -float(ndtri(false_alarms / max(1, tests * 7) / 2))
     away = (ratio - usual) / np.maximum(spread, noise)
     found = []
     for sign in (1, -1):
-        beyond = judged & (sign * ratio >= math.log(factor)) & (sign * away >= limit * _KEPT)
+        beyond = judged & (sign * away >= limit * _KEPT)
+        beyond &= (sign * ratio >= least) & (sign * (ratio - usual) >= least)
         for start, end in _bridged(beyond, judged):
             days = np.flatnonzero(beyond[start:end]) + start
-            if (sign * away[days]).max() < limit or (
-                sign * _step(daily, days) < _SUDDEN * math.log(factor)
+            together = sign * float(away[days].sum()) / math.sqrt(len(days))
+            if max(together, float((sign * away[days]).max())) < limit or (
+                sign * _step(daily, days) < _SUDDEN * least
             ):
                 continue
             found.append(
@@ -191,6 +223,14 @@ def jumps(
                 )
             )  # fmt: skip
     return sorted(found, key=lambda one: one.start)
+
+
+def _noise(level: Values, usual: float) -> Values:
+    """Standard deviation of the log ratio of two independent Poisson counts: a day, and its level.
+
+    The median of six varies by pi / 2 / 6 of what one day does.
+    """
+    return np.sqrt(1 / (level * math.exp(min(usual, 0.0))) + math.pi / 2 / WEEKS_BEFORE / level)
 
 
 def _step(daily: Counts, days: Counts) -> float:

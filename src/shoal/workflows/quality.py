@@ -12,6 +12,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -26,7 +27,7 @@ from shoal.workflows import quality_checks_files as files
 from shoal.workflows import quality_checks_rhythm as rhythm
 from shoal.workflows import quality_checks_time as clocks
 from shoal.workflows import quality_tables as tables
-from shoal.workflows import units
+from shoal.workflows import rates, units
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.quarantine import listing
 
@@ -97,13 +98,17 @@ class _Checked:
         scope, settings = self._scope, self._config.quality
         since_day = None if scope.since is None else self._zone.local_day(scope.since)
         days = self.all_days if since_day is None else self.all_days.since(since_day)
+        usual = self.all_days.between(
+            clocks.starts(self.all_days), self._zone.local_day(scope.now) + 1
+        )
+        lately = usual if since_day is None else usual.since(since_day)
         found = [
             *clocks.future(days, scope.now, settings),
             *clocks.early(days),
-            *clocks.midnight(days),
+            *clocks.midnight(lately),
             *fields.missing(days, settings),
             *fields.unknown(days, settings),
-            *self._rhythm(since_day, settings),
+            *self._rhythm(usual, since_day, settings),
             *self._amounts(settings),
             *self._ids(days, settings),
             *self._accounts(settings),
@@ -111,14 +116,18 @@ class _Checked:
         ]
         return [one for one in found if one.check not in settings.off]
 
-    def _rhythm(self, since_day: int | None, settings: QualityConfig) -> list[Finding]:
+    def _rhythm(
+        self, days: tables.Days, since_day: int | None, settings: QualityConfig
+    ) -> list[Finding]:
+        """Gaps and changes, of days that are neither stray nor of the future."""
         scope = self._scope
         hours = tables.hours(scope)
         self._bar.advance()
-        gone = rhythm.gaps(hours, self.all_days, scope.now, scope.since, settings)
-        last = max(last for _, last in self.all_days.spans.values())
-        last_day = self._zone.local_day(min(last, scope.now))
-        return [*gone, *rhythm.changes(self.all_days, gone, last_day, since_day, settings)]
+        if not days.series:
+            return []
+        gone = rhythm.gaps(hours, days, scope.now, scope.since, settings)
+        last = max(one.first_day + int(np.flatnonzero(one.n)[-1]) for one in days.series)
+        return [*gone, *rhythm.changes(days, gone, last, since_day, settings)]
 
     def _amounts(self, settings: QualityConfig) -> list[Finding]:
         scope = self._scope
@@ -131,8 +140,8 @@ class _Checked:
             )
         self._bar.advance()
         found += fields.repeated(tables.repeated(scope), settings)
-        rates = self._store.get_pointer("rates.current") is not None
-        found += fields.currencies(tables.currencies(scope), settings, rates=rates)
+        known = self._store.get_pointer(rates.POINTER) is not None
+        found += fields.currencies(tables.currencies(scope), settings, rates=known)
         return found
 
     def _ids(self, days: tables.Days, settings: QualityConfig) -> list[Finding]:

@@ -32,6 +32,7 @@ def gaps(
     A source is silent against the shop's latest event; against the clock as well once the whole
     shop has been silent for `gap_error_hours` (until `ended_days`: a finished log is no fault).
     """
+    hours = _usual(hours, days, now)
     if not hours:
         return []
     latest = max(first + len(counts) for first, counts in hours.values())
@@ -58,6 +59,23 @@ def gaps(
                     f"{(first + one.end) * HOUR_US}",
                 )
             )  # fmt: skip
+    return found
+
+
+def _usual(
+    hours: Mapping[str, tuple[int, Counts]], days: Days, now: datetime
+) -> dict[str, tuple[int, Counts]]:
+    """Hours of a source within its usual days: neither stray nor of the future."""
+    found = {}
+    for source, (first, counts) in hours.items():
+        own = days.of_source(source)
+        if not own:
+            continue
+        start = max(0, (own[0].first_day - 1) * 24 - first)
+        cut = counts[start : to_us(now) // HOUR_US + 1 - first]
+        busy = np.flatnonzero(cut)
+        if len(busy):
+            found[source] = (first + start + int(busy[0]), cut[busy[0] : busy[-1] + 1])
     return found
 
 

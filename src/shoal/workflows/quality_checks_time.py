@@ -11,7 +11,7 @@ import numpy as np
 from shoal.config import QualityConfig
 from shoal.domain.quality import ERROR, NOTE, WARNING, Finding
 from shoal.domain.time import to_us
-from shoal.workflows.quality_judging import judged, local_date
+from shoal.workflows.quality_judging import between_sql, judged, local_date
 from shoal.workflows.quality_tables import LENIENT_US, Days, Series, text_sql
 
 #: From this share on all times are taken to be dates without a time of day.
@@ -69,27 +69,38 @@ def _future_where(source: str, variant: str, now: datetime) -> str:
     return f"{_in(source)} AND epoch_us(event_time) > {beyond} + {LENIENT_US}"
 
 
-def early(days: Days) -> list[Finding]:
-    """A handful of events long before all others: default dates and broken clocks."""
-    found = []
+def starts(days: Days) -> dict[str, int]:
+    """The first local day of each source without the stray events long before it."""
+    found = {}
     for source in days.sources:
         whole = days.whole(source)
         busy = np.flatnonzero(whole.n)
         holes = np.flatnonzero(np.diff(busy) > _STRAY_DAYS)
-        if not len(holes):
+        found[source] = whole.first_day + int(busy[0])
+        for hole in holes[::-1]:
+            before = int(whole.n[busy[: hole + 1]].sum())
+            if before <= _STRAY_SHARE * int(whole.n.sum()):
+                found[source] = whole.first_day + int(busy[hole + 1])
+                break
+    return found
+
+
+def early(days: Days) -> list[Finding]:
+    """A handful of events long before all others: default dates and broken clocks."""
+    found = []
+    for source, start in starts(days).items():
+        whole = days.whole(source)
+        before = np.flatnonzero(whole.n[: start - whole.first_day])
+        if not len(before):
             continue
-        before = busy[: holes[-1] + 1]
-        n, total = int(whole.n[before].sum()), int(whole.n.sum())
-        if n > _STRAY_SHARE * total:
-            continue
-        since = local_date(whole.first_day + int(before[0]))
-        until = local_date(whole.first_day + int(before[-1]))
-        starts = local_date(whole.first_day + int(busy[holes[-1] + 1]))
+        begins = local_date(start)
         found.append(
             Finding(
-                "early", WARNING, source, count=n, of=total, since=since, until=until,
-                figures={"starts": starts.isoformat()},
-                where=f"{_in(source)} AND event_time < '{starts.isoformat()}'::TIMESTAMPTZ",
+                "early", WARNING, source, count=int(whole.n[before].sum()), of=int(whole.n.sum()),
+                since=local_date(whole.first_day + int(before[0])),
+                until=local_date(whole.first_day + int(before[-1])),
+                figures={"starts": begins.isoformat()},
+                where=f"{_in(source)} AND NOT ({between_sql(begins, None)})",
             )
         )  # fmt: skip
     return found

@@ -113,6 +113,18 @@ class Days:
         left = {one.source for one in kept}
         return Days(kept, {name: span for name, span in self.spans.items() if name in left})
 
+    def between(self, starts: Mapping[str, int], stop: int) -> Days:
+        """The same without days before a source's start (if it is named) and from `stop` on."""
+        cut = []
+        for one in self.series:
+            kept = one.since(starts.get(one.source, one.first_day))
+            size = max(0, stop - kept.first_day)
+            counts = {name: column[:size] for name, column in kept.counts.items()}
+            cut.append(Series(one.source, one.kind, kept.first_day, counts))
+        kept_ones = tuple(one for one in cut if one.n.any())
+        left = {one.source for one in kept_ones}
+        return Days(kept_ones, {name: span for name, span in self.spans.items() if name in left})
+
     def of_source(self, source: str) -> list[Series]:
         return [one for one in self.series if one.source == source]
 
