@@ -54,8 +54,11 @@ def below(node: Node, connection: str, kind: str) -> list[Node]:
     further lines that name the node as their parent."""
     inner = node.get(connection)
     if isinstance(inner, dict):
-        inner = inner.get("nodes") or [edge.get("node") for edge in inner.get("edges") or ()
-                                       if isinstance(edge, dict)]  # fmt: skip
+        edges = inner.get("edges")
+        inner = inner.get("nodes") or [
+            edge.get("node") for edge in (edges if isinstance(edges, list) else ())
+            if isinstance(edge, dict)
+        ]  # fmt: skip
     own = [found for found in inner if isinstance(found, dict)] if isinstance(inner, list) else []
     return own + [child for child in node.get(CHILDREN, ()) if type_of(child) == kind]
 
@@ -63,6 +66,13 @@ def below(node: Node, connection: str, kind: str) -> list[Node]:
 def has(node: Node, connection: str, kind: str) -> bool:
     """Whether the export holds a connection at all, be it empty."""
     return connection in node or any(type_of(child) == kind for child in node.get(CHILDREN, ()))
+
+
+def texts(value: Any) -> list[str]:
+    """The texts of a list, or of a text with commas; none of anything else."""
+    if isinstance(value, str):
+        return value.split(",")
+    return [found for found in value if isinstance(found, str)] if isinstance(value, list) else []
 
 
 def inner(node: Node, name: str) -> Node:

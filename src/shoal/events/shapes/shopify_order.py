@@ -36,6 +36,7 @@ from shoal.events.shapes.shopify_nodes import (
     money,
     short_id,
     text,
+    texts,
 )
 from shoal.events.texts import raw_text
 
@@ -68,10 +69,8 @@ def order_of(node: Node) -> Order:
 def _shared(node: Node, customer: str | None, email: str | None) -> dict[str, str | None]:
     """What all facts of the order have."""
     address, billing = inner(node, "shippingAddress"), inner(node, "billingAddress")
-    gateways = [name for name in node.get("paymentGatewayNames") or () if isinstance(name, str)]
-    codes = [code for code in node.get("discountCodes") or () if isinstance(code, str)]
+    gateways, codes = texts(node.get("paymentGatewayNames")), texts(node.get("discountCodes"))
     payments = below(node, "transactions", "OrderTransaction")
-    tags = node.get("tags") or ()
     status = text(node, "displayFinancialStatus")
     currencies = [currency_of(node.get(name)) for name in _MONEY]
     return {
@@ -87,7 +86,7 @@ def _shared(node: Node, customer: str | None, email: str | None) -> dict[str, st
                            for a in (address, billing)]),
         "region": filled([text(a, "provinceCode") for a in (address, billing)]),
         "order_mark": order_mark(
-            tags.split(",") if isinstance(tags, str) else [str(tag) for tag in tags],
+            texts(node.get("tags")),
             test=node.get("test") is True or any(t.get("test") is True for t in payments),
         ),
         "version": text(node, "updatedAt"),

@@ -1,9 +1,9 @@
 """An order of a WooCommerce export with its lines, fees and refunds.
 
 A line's `subtotal` is before, its `total` after coupons, both without tax. So the net of an order
-is its total less tax, shipping and fees. A fee below zero is a discount. Money that went back is for
-the lines that say so; what is left of `refunded_total` pays back tax, shipping and fees first, and
-what is beyond them went back for products.
+is its total less tax, shipping and fees. A fee below zero is a discount. Money that went back is
+for the lines that say so; what is left of `refunded_total` pays back tax, shipping and fees first,
+and what is beyond them went back for products.
 """
 
 from __future__ import annotations
