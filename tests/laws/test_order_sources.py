@@ -126,8 +126,9 @@ def test_any_call_is_unpacked_into_rows(call: dict[str, Any], kind: str | None) 
         call["event"] = "Order Completed"
     rows: list[Row] = Calls(presets.load("segment-spec")).rows(call)
     assert rows
-    for row in rows:
-        assert row[-1] is None or isinstance(json.loads(row[-1]), object)
+    told = call.get("properties")
+    for row in rows if told is None or isinstance(told, dict) else ():  # else refused as it is
+        assert row[-1] is None or isinstance(json.loads(row[-1]), dict)
 
 
 @settings(max_examples=100)

@@ -105,7 +105,7 @@ class Calls:
 
     def _track(self, call: Mapping[str, Any]) -> list[Row]:
         name = call.get("event")
-        told = call.get("properties")
+        told = call.get("properties") or None
         base = _common(call)
         if not isinstance(name, str) or not (told is None or isinstance(told, dict)):
             base[_KIND] = raw_text(name)

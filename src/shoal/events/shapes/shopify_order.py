@@ -155,7 +155,7 @@ class _Lines:
                 "category": text(product, "productType"),
             },
             notes={"removed_by_edit": str(removed)} if removed else {},
-            discount=off if bought == units else off * bought // units,
+            discount=off if bought == units or not units else off * bought // units,
             written=written,
         )  # fmt: skip
         self.order.lines.append(made)
