@@ -62,6 +62,7 @@ class CommittedUnit:
     unit: str
     info: Mapping[str, Any]
     added: ParquetFiles
+    #: Customers and anonymous ids of whom stored rows were replaced or withdrawn.
     rewritten_customers: tuple[str, ...] = ()
 
 
@@ -74,7 +75,9 @@ class UnitWriter(Protocol):
     def resolve(self) -> Mapping[str, int]:
         """Settle occurrences, duplicates and conflicts inside the unit and against the table.
 
-        Returns counts of `stored`, `duplicate` and `conflicting` rows.
+        Returns counts of `stored`, `duplicate` and `conflicting` rows; where rows have a scope,
+        also of `scopes`, `older` rows (of a statement that is not the newest: left out) and
+        `withdrawn` rows (stored ones that the new statement does not say again: removed).
         """
 
     def commit(self, info: Mapping[str, Any]) -> int:

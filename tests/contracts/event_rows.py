@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shoal.events.identity import bucket_column, content_keys, content_texts, event_keys
 from shoal.events.identity import generated_ids as ids_of
@@ -53,7 +54,10 @@ def events(
         ),
         "content_key": pa.array(content_keys(texts), pa.int64()),
         "utc_offset_s": pa.array([0] * len(given), pa.int32()),
-        "bucket": bucket_column(canonical["customer_id"].combine_chunks(), BUCKETS),
+        "bucket": bucket_column(
+            pc.coalesce(canonical["customer_id"], canonical["anonymous_id"]).combine_chunks(),
+            BUCKETS,
+        ),
     }
     columns = [computed.get(name, canonical[name]) for name in TABLE_SCHEMA.names]
     table = pa.table(columns, schema=TABLE_SCHEMA)

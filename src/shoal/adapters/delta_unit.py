@@ -22,7 +22,13 @@ from shoal.adapters.duckdb import DuckEngine
 from shoal.adapters.failures import translated
 from shoal.adapters.rewriting import Edit, rewrite
 from shoal.adapters.settling import KEYS_SCHEMA, Settlement, settle
-from shoal.events.schema import CONTENT_KEY, EVENT_KEY, TABLE_SCHEMA
+from shoal.events.schema import (
+    CONTENT_KEY,
+    EVENT_KEY,
+    SCOPE_KEY,
+    SCOPE_VERSION,
+    TABLE_SCHEMA,
+)
 
 #: Column beside `TABLE_SCHEMA`: the row came without an id and was given one.
 GENERATED: Final = "generated_id"
@@ -75,8 +81,10 @@ class DeltaUnit:
         Every appended row is one of `stored`, `duplicate` (the same event with the same content is
         in the table or earlier in the unit) and `conflicting` (the same event with other content;
         the one with the smaller content key stays, whichever came first, and a row that takes the
-        place of a stored one counts as conflicting too). So the table's rows are the sum of
-        `stored` over its units.
+        place of a stored one counts as conflicting too). Where rows have a scope, the unit states
+        that scope anew: `scopes` counts them, `older` rows of a statement that is not the newest
+        stay out, `withdrawn` stored rows go because the new statement does not say them word for
+        word. So the table's rows are the sum of `stored` less `withdrawn` over its units.
 
         Raises:
             OperationError: `disk_full`, `no_permission`, `shop_damaged`.
@@ -156,7 +164,8 @@ class DeltaUnit:
     def _note_keys(self, rows: pa.Table, file: int, position: int) -> None:
         first = (file << 32) + position
         locator = pa.array(np.arange(first, first + rows.num_rows, dtype=np.int64))
-        columns = [locator, rows[EVENT_KEY], rows[CONTENT_KEY], rows[GENERATED]]
+        names = (EVENT_KEY, CONTENT_KEY, GENERATED, SCOPE_KEY, SCOPE_VERSION)
+        columns = [locator, *(rows[name] for name in names)]
         assert self._keys is not None
         self._keys.write_table(pa.table(columns, schema=KEYS_SCHEMA))
 
@@ -182,11 +191,18 @@ class DeltaUnit:
             numbers = found.files_with_removals()
             kept = pool.map(lambda n: self._without_removed(n, table[n]), numbers)
             self._replaced = [(table[n], new) for n, new in zip(numbers, kept, strict=True)]
-        return {
+        counts = {
             "stored": found.stored,
             "duplicate": found.duplicate,
             "conflicting": found.conflicting,
         }
+        if found.scopes:
+            counts |= {
+                "scopes": found.scopes,
+                "older": found.older,
+                "withdrawn": found.withdrawn,
+            }
+        return counts
 
     def _settled_file(self, number: int) -> DataFile | None:
         """The staged file after settling; None when nothing of it is left."""

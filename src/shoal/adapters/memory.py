@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import weakref
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from shoal.adapters.duckdb import DuckEngine
 from shoal.domain.errors import UsageError
 from shoal.events.identity import renumbered
-from shoal.events.schema import BUCKET, CONTENT_KEY, TABLE_SCHEMA
+from shoal.events.schema import BUCKET, CONTENT_KEY, SCOPE_KEY, SCOPE_VERSION, TABLE_SCHEMA
 from shoal.ports import CommittedUnit, Engine, ParquetFiles
 
 _GENERATED: Final = "generated_id"
@@ -154,11 +154,32 @@ class MemoryUnit:
             self._counts = Counter(stored=0, duplicate=0, conflicting=0)
             stored = {_identity(row): row for row in self._warehouse.rows().to_pylist()}
             rivals: dict[_Identity, list[dict[str, Any]]] = {}
-            for row in _numbered(self._staged):
+            for row in self._restate(_numbered(self._staged), stored):
                 rivals.setdefault(_identity(row), []).append(row)
             for identity, rows in rivals.items():
                 self._settle(identity, rows, stored.get(identity))
         return dict(self._counts)
+
+    def _restate(
+        self, rows: list[dict[str, Any]], stored: dict[_Identity, dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """The rows that count, after stored ones of their scopes were withdrawn (from `stored`)."""
+        assert self._counts is not None
+        newest = _versions(rows)
+        if not newest:
+            return rows
+        known = _versions(stored.values())
+        live = [row for row in rows if not _older(row, newest, known)]
+        said = {_statement(row) for row in live}
+        scopes = {row[SCOPE_KEY] for row in live} - {None}
+        gone = [r for r in stored.values() if r[SCOPE_KEY] in scopes and _statement(r) not in said]
+        for row in gone:
+            del stored[_identity(row)]
+            self._removed.add(_identity(row))
+            self._customers |= {row["customer_id"], row["anonymous_id"]} - {None}
+        counted = {"scopes": len(newest), "older": len(rows) - len(live), "withdrawn": len(gone)}
+        self._counts.update(counted)
+        return live
 
     def commit(self, info: Mapping[str, Any]) -> int:
         """Make the unit visible in one version; returns it. A committed unit is not repeated."""
@@ -203,8 +224,36 @@ class MemoryUnit:
                 self._counts["conflicting"] += 1
         if stored is not None and winner is not stored:
             self._removed.add(identity)
-            both = (stored["customer_id"], winner["customer_id"])
+            both = [one[who] for one in (stored, winner) for who in ("customer_id", "anonymous_id")]
             self._customers.update(name for name in both if name is not None)
+
+
+def _versions(rows: Iterable[Mapping[str, Any]]) -> dict[int, int | None]:
+    """The greatest version of each scope; None where no row of it has one."""
+    found: dict[int, int | None] = {}
+    for row in rows:
+        if row[SCOPE_KEY] is not None:
+            before, version = found.get(row[SCOPE_KEY]), row[SCOPE_VERSION]
+            both = [one for one in (before, version) if one is not None]
+            found[row[SCOPE_KEY]] = max(both, default=None)
+    return found
+
+
+def _older(
+    row: Mapping[str, Any], newest: Mapping[int, int | None], known: Mapping[int, int | None]
+) -> bool:
+    """Whether a row is of a statement older than another one, in its unit or in the table."""
+    scope, version = row[SCOPE_KEY], row[SCOPE_VERSION]
+    latest = newest.get(scope)
+    if scope is None or latest is None:
+        return False
+    stored = known.get(scope)
+    return version is None or version < latest or (stored is not None and latest < stored)
+
+
+def _statement(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    names = (SCOPE_KEY, SCOPE_VERSION, "source", "event_id", CONTENT_KEY)
+    return tuple(row[name] for name in names)
 
 
 def _identity(row: Mapping[str, Any]) -> _Identity:

@@ -128,7 +128,7 @@ def test_no_process_has_no_start() -> None:
 
 @pytest.mark.parametrize(
     ("version", "code", "text"),
-    [(99, "shop_newer", "schema version 99.*knows up to 1"), (0, "shop_older", "version 0.*needs")],
+    [(99, "shop_newer", "schema version 99.*knows up to 2"), (0, "shop_older", "version 0.*needs")],
 )
 def test_a_store_of_another_schema_version_is_refused(
     url: str, version: int, code: str, text: str
