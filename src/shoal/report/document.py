@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+from shoal.domain.quality import Quality
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -205,6 +207,7 @@ class ReportDocument:
     hours: tuple[float, ...] = ()
     weekdays: tuple[float, ...] = ()
     other_currencies: tuple[str, ...] = ()
+    quality: Quality | None = None
     warnings: tuple[str, ...] = ()
 
     @property

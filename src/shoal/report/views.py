@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
+
+if TYPE_CHECKING:
+    from shoal.report.section_quality import QualityView
 
 
 @dataclass(frozen=True)
@@ -85,3 +89,4 @@ class Page:
     choice: Plot | None
     choice_reason: str
     caveats: Sequence[str]
+    quality: QualityView | None = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal import bootstrap
 from shoal.shop.base import Verbs, moment_of
+from shoal.shop.quality import checked
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -142,4 +143,5 @@ class SegmentVerbs(Verbs):
             currency=self.config.shop.currency,
             lang=lang,
             segmentation=segmentation,
+            quality=checked(self._parts),
         )

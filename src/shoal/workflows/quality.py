@@ -198,7 +198,7 @@ def _with_examples(scope: tables.Scope, found: Sequence[Finding]) -> tuple[Findi
 
 
 def _shown(row: Mapping[str, Any]) -> str:
-    return f"{row['kind']} {row['event_id']} of {iso(row['event_time'])}"
+    return f"{row['kind']} {row['event_id']}, {iso(row['event_time'])}"
 
 
 def _facts(days: tables.Days, source: str) -> SourceFacts:

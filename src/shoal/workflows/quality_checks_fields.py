@@ -40,6 +40,8 @@ _GRAVE: Final = (PURCHASE, REFUND)
 _HELPFUL: Final = ("order_id", "currency", "quantity")
 #: A field that always holds one value is told from so many events on.
 _CONSTANT_FROM: Final = 1_000
+#: Share of orders that are there twice, line by line, below which it is chance.
+_TWICE: Final = 0.002
 #: Share of single purchases that repeat another, from which they are told of.
 _REPEATED: Final = 0.2
 #: Guests are told of from this share on.
@@ -209,8 +211,7 @@ def refunds(rows: Sequence[dict[str, Any]], settings: QualityConfig) -> list[Fin
                 "refunds", counts["beyond"], counts["refunded"], first,
                 warning=settings.orders_warning, error=settings.orders_error, at_most=WARNING,
                 source=source, variant="beyond", figures={"money": money},
-                where=f"{_in(source)} AND kind = 'refund' AND order_id = {text_sql(over[0])}"
-                if over else "",
+                example=f"order {over[0]}" if over else "",
             )
         )  # fmt: skip
         unknown = int(counts["unknown"].sum())
@@ -259,13 +260,15 @@ def repeated(rows: Sequence[dict[str, Any]], settings: QualityConfig) -> list[Fi
             judged(
                 "repeated", counts["whole"], counts["orders"], first,
                 warning=settings.orders_warning, error=settings.orders_error,
-                source=source, variant="orders",
+                unless_below=_TWICE, source=source, variant="orders",
+                where=f"{_in(source)} AND kind = 'purchase' AND order_id IS NOT NULL",
             )
         )  # fmt: skip
         found.append(
             judged(
                 "repeated", counts["bad"], counts["n"], first, warning=_REPEATED, error=1.1,
                 unless_below=_REPEATED, source=source, variant="lines",
+                where=f"{_in(source)} AND kind = 'purchase'",
             )
         )  # fmt: skip
     return [one for one in found if one is not None]

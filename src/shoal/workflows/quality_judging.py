@@ -100,11 +100,10 @@ def judged(
         count, whole = found.bad, found.of
         if found.bad < FEW_AT_ONCE:
             severity = worse(level(share, warning, error), NOTE)
-        told["where"] = f"({told.get('where') or 'true'}) AND {between_sql(since, until)}"
+        if told.get("where"):
+            told["where"] = f"({told['where']}) AND {between_sql(since, until)}"
     if figures["total"] < FEW:
         severity = mildest(severity, NOTE)
-    if not told.get("where", "true"):
-        told.pop("where")
     return Finding(
         check,
         mildest(severity, at_most),

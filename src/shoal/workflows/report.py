@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from shoal.domain.errors import OperationError, UsageError
 from shoal.domain.kinds import PURCHASE
+from shoal.domain.quality import Quality
 from shoal.domain.time import Clock, Zone, parse_moment, system_clock
 from shoal.domain.version import __version__
 from shoal.features import activity
@@ -44,6 +45,7 @@ def report(
     currency: str = "",
     lang: str = "en",
     segmentation: str | None = None,
+    quality: Quality | None = None,
     clock: Clock = system_clock,
     progress: Progress | None = None,
 ) -> Path:
@@ -57,6 +59,7 @@ def report(
         currency: the shop's declared one; empty takes the one that its prices state.
         lang: `en` or `zh`.
         segmentation: id of the one to report; default the main one.
+        quality: what the checks of the data found; None leaves their section out.
 
     Raises:
         UsageError: `unknown_segmentation`, there is none of that id or none at all; `usage`, an
@@ -72,6 +75,7 @@ def report(
         main, grid = _current(store, registry, segmentation)
         gathered = _Gathered(warehouse, fold, zone, admission, main, grid, currency, lang)
         document = gathered.document(shop_name, _row_account(units.all_units(store)), clock())
+        document = replace(document, quality=quality)
         bar.advance()
         text = render(document, lang)
         bar.advance()

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+from shoal.domain.quality import Finding, Quality, SourceFacts
 from shoal.report.document import (
     Candidate,
     Choice,
@@ -131,6 +132,7 @@ def document(
         activity=_activity(money),
         hours=tuple([1 / 24] * 24) if hours else (),
         weekdays=tuple([1 / 7] * 7),
+        quality=quality(),
     )
 
 
@@ -194,6 +196,33 @@ def _activity(money: bool) -> tuple[Period, ...]:
     )  # fmt: skip
 
 
+def quality(text: str = "web") -> Quality:
+    """Two sources, of which one has gaps, and findings of every severity; `text` names things."""
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    daily = tuple(4_000 + 700 * (day % 7 > 4) for day in range(200))
+    names = (text, "app", "")
+    sources = tuple(
+        SourceFacts(
+            name, sum(daily) - place, start, start + timedelta(days=200), "second", 19_723, daily
+        )
+        for place, name in enumerate(names)
+    )
+    findings = (
+        Finding("gap", "error", text, variant="silent", count=96, since=datetime(2024, 7, 15, 3,
+                tzinfo=UTC), figures={"hours": 96, "expected": 16_000}),
+        Finding("missing", "error", text, "purchase.price", count=120, of=130,
+                since=date(2024, 7, 10), example=f"purchase {text}", figures={"usual": 0.01}),
+        Finding("gap", "warning", "app", variant="over", count=30,
+                since=datetime(2024, 3, 1, tzinfo=UTC), until=datetime(2024, 3, 2, 6, tzinfo=UTC),
+                figures={"hours": 30, "expected": 5_000}),
+        Finding("change", "warning", "app", variant="more", count=900, since=date(2024, 5, 1),
+                until=date(2024, 5, 3), figures={"factor": 2.1, "days": 3, "expected": 430}),
+        Finding("constant", "note", "", text, count=9_000, of=9_000,
+                figures={"values": {"country": text}}),
+    )  # fmt: skip
+    return Quality(start, 3, 812_345, None, sources, findings, ("delay",))
+
+
 def hostile() -> ReportDocument:
     """Every text that comes from data tries to break the page."""
     bad = "</script><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}\u202e\x00%{x}"
@@ -220,5 +249,6 @@ def hostile() -> ReportDocument:
         rows=Rows(10, 9, 0, 0, 1, 0, {bad: 1}, files=1),
         provenance=replace(plain.provenance, parameters={bad: bad}, catalog_fingerprint="abc"),
         choice=replace(plain.choice, reason=bad),
+        quality=quality(bad),
         warnings=(bad,),
     )

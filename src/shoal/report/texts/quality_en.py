@@ -44,7 +44,7 @@ QUALITY_EN: Final[Mapping[str, str]] = {
     "quality.findings": "All findings",
     "quality.figure": "Events a day, by source; gaps are marked",
     "quality.figure_note": (
-        "Each panel has its own scale. A red band is a time without events where the source "
+        "Each panel has its own scale. An orange band is a time without events where the source "
         "usually has some."
     ),
     "quality.figure_alt": "Events a day of {sources}, with {gaps} marked.",

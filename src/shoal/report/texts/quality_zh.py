@@ -41,7 +41,7 @@ QUALITY_ZH: Final[Mapping[str, str]] = {
     "quality.more": "另有同类 {n} 条，见下表",
     "quality.findings": "全部发现",
     "quality.figure": "各来源每日事件数；断档已标出",
-    "quality.figure_note": "各图刻度不同。红色区域表示该来源平时有事件而此时没有。",
+    "quality.figure_note": "各图刻度不同。橙色区域表示该来源平时有事件而此时没有。",
     "quality.figure_alt": "{sources}的每日事件数，标出{gaps}。",
     "quality.whole_shop": "全店",
     "quality.unnamed": "未命名来源",
