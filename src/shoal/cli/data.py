@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -139,11 +140,31 @@ def _show_account(console: Console, result: object) -> None:
             title="Quarantined",
             right=["rows"],
         )
+    for line in _about_files(document):
+        console.say(line)
     span = f", {document['from']} to {document['to']}" if document["from"] else ""
     console.say(
         f"The shop now holds {document['events']:,} events of "
         f"{document['customers']:,} customers{span} (table version {document['table_version']})."
     )
+
+
+def _about_files(document: dict[str, Any]) -> Iterator[str]:
+    """What became of the files, where there is more to say than their rows."""
+    files, restated = document["files"], document["restated"]
+    if sum(files.values()) > 1 or files["unchanged"] or files["restating"]:
+        told = [f"{count:,} {name}" for name, count in files.items() if count]
+        yield f"Files: {', '.join(told)}."
+    if restated["withdrawn"]:
+        yield (
+            f"Stated anew: {restated['withdrawn']:,} events that the shop held were withdrawn, "
+            "because a later export of the same day or order does not tell them any more."
+        )
+    if restated["older"]:
+        yield (
+            f"Skipped as older: {restated['older']:,} rows of orders of which the shop has a "
+            "later state."
+        )
 
 
 def quarantine(

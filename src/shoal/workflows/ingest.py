@@ -29,6 +29,7 @@ from shoal.workflows import recovery, units
 from shoal.workflows.catch_up import CURRENCY, VALUE_EVENT, catch_up
 from shoal.workflows.ingest_errors import interrupted, keep_earlier, told, unusable
 from shoal.workflows.ingest_result import (
+    RESTATED,
     FileAccount,
     IngestResult,
     as_read_again,
@@ -141,7 +142,7 @@ class _Ingest:
                 read, skipped, currencies = self._stage(
                     source, chosen, str(path), writer, quarantined
                 )
-                account = _settled(writer, quarantined, read, skipped, path)
+                account, restated = _settled(writer, quarantined, read, skipped, path)
                 unit = Unit(
                     name,
                     units.STAGED,
@@ -150,6 +151,7 @@ class _Ingest:
                     account,
                     quarantined.publish(),
                     {VALUE_EVENT: chosen.value_event, **_main_currency(currencies)},
+                    restated=restated,
                 )
             commit(self.warehouse, self.store, writer, unit)
         except BaseException:
@@ -157,7 +159,7 @@ class _Ingest:
                 quarantined.abandon()
                 writer.discard()
             raise
-        return FileAccount(str(path), account)
+        return FileAccount(str(path), account, restated=restated)
 
     def _stage(
         self,
@@ -231,8 +233,8 @@ def commit(warehouse: Warehouse, store: StateStore, writer: UnitWriter, unit: Un
 
 def _settled(
     writer: UnitWriter, quarantined: QuarantineFile, read: int, skipped: int, path: Path
-) -> RowAccount:
-    """The account of a staged file.
+) -> tuple[RowAccount, dict[str, int]]:
+    """The account of a staged file, and what became of the scopes that it states.
 
     Raises:
         InputError: `input_empty` or `input_unusable`.
@@ -244,9 +246,10 @@ def _settled(
         duplicate=found["duplicate"],
         conflicting=found["conflicting"],
         quarantined=quarantined.counts.total(),
-        skipped=skipped,
+        skipped=skipped + found.get("older", 0),
         quarantine=dict(quarantined.counts),
     )
+    restated = {name: found[name] for name in RESTATED if name in found}
     if read == 0:
         raise InputError(
             "input_empty",
@@ -254,6 +257,6 @@ def _settled(
             str(path),
             "A file needs at least one row below its header.",
         )
-    if account.quarantined + account.skipped == read:
+    if account.quarantined + skipped == read:
         raise unusable(account, quarantined.samples, path)
-    return account
+    return account, restated

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from shoal.domain.account import RowAccount
 from shoal.domain.time import iso
 from shoal.ports import StateStore, Warehouse
 
+#: What is told of scopes that a file states anew; see `shoal.ports.UnitWriter.resolve`.
+RESTATED: Final = ("scopes", "withdrawn", "older")
+
 
 @dataclass(frozen=True)
 class FileAccount:
-    """What became of one file; `unchanged`: it was in already and was not read again."""
+    """What became of one file.
+
+    `unchanged`: it was in already and was not read again. `restated`: of scopes that it states (a
+    day, an order), how many, the stored rows that it withdrew, and its rows of statements older
+    than one that the shop has (these are among the skipped).
+    """
 
     file: str
     rows: RowAccount
     unchanged: bool = False
+    restated: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def restates(self) -> bool:
+        """Whether it changed what the shop held."""
+        return self.restated.get("withdrawn", 0) > 0
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,19 @@ class IngestResult:
         """The accounts of all files, added."""
         return sum((file.rows for file in self.files), RowAccount())
 
+    @property
+    def restated(self) -> dict[str, int]:
+        """What became of restated scopes, over all files."""
+        return {name: sum(f.restated.get(name, 0) for f in self.files) for name in RESTATED}
+
+    @property
+    def file_counts(self) -> dict[str, int]:
+        """Files that were new, that restate what the shop held, and that it had already."""
+        unchanged = sum(file.unchanged for file in self.files)
+        restating = sum(file.restates for file in self.files)
+        new = len(self.files) - unchanged - restating
+        return {"new": new, "restating": restating, "unchanged": unchanged}
+
     def as_document(self) -> dict[str, Any]:
         """The JSON document `shoal.ingest/1`."""
         rows = self.rows
@@ -53,6 +80,8 @@ class IngestResult:
             "table_version": self.table_version,
             "rows": rows.as_document(),
             "quarantine": dict(sorted(rows.quarantine.items())),
+            "files": self.file_counts,
+            "restated": self.restated,
             "events": self.events,
             "customers": self.customers,
             "from": None if self.first is None else iso(self.first),

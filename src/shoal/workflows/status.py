@@ -17,7 +17,7 @@ def status(*, store: StateStore) -> dict[str, Any]:
     pointers = {name: store.get_pointer(name) for name in POINTERS}
     return {
         "schema": "shoal.status/1",
-        "events": sum(unit.account.stored for unit in known),
+        "events": sum(unit.events for unit in known),
         "customers": store.count_states(),
         "from": settings.get("first"),
         "to": settings.get("last"),

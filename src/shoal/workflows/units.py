@@ -36,6 +36,8 @@ class Unit:
         quarantine: name of the file with its quarantined rows, None if there are none.
         declares: settings of the shop that the first unit with an answer gives: `value_event`, the
             kind that counts as buying; `currency`, the most frequent one of its priced events.
+        restated: what became of scopes stated anew: `scopes` in the unit, `withdrawn` stored rows
+            that it removed, `older` rows of statements that were not the newest (of the skipped).
         replaces: of a replay: for each unit whose quarantine it took rows from, the name of the
             file with those that remain, None if none remain.
     """
@@ -48,6 +50,12 @@ class Unit:
     quarantine: str | None = None
     declares: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     replaces: Mapping[str, str | None] = field(default_factory=lambda: MappingProxyType({}))
+    restated: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def events(self) -> int:
+        """By how many events the table grew."""
+        return self.account.stored - self.restated.get("withdrawn", 0)
 
     def as_document(self) -> dict[str, Any]:
         return {
@@ -59,6 +67,7 @@ class Unit:
             "quarantine": self.quarantine,
             "declares": dict(self.declares),
             "replaces": dict(self.replaces),
+            "restated": dict(self.restated),
         }
 
     @classmethod
@@ -74,6 +83,7 @@ class Unit:
             quarantine=document["quarantine"],
             declares=MappingProxyType(dict(document["declares"])),
             replaces=MappingProxyType(dict(document["replaces"])),
+            restated=MappingProxyType(dict(document.get("restated", {}))),
         )
 
 
