@@ -249,7 +249,7 @@ def _traits(events: ir.Table, rules: Rules) -> ir.Table:
         told.select(
             CUSTOMER,
             trait=ibis.literal(trait),
-            value=_json_text(told.properties, trait),
+            value=json_text(told.properties, trait),
             us=epoch_us(told.event_time),
         )
         for trait in rules.traits
@@ -257,7 +257,8 @@ def _traits(events: ir.Table, rules: Rules) -> ir.Table:
     return ibis.union(*each) if len(each) > 1 else each[0]
 
 
-def _json_text(document: Any, name: str) -> Any:
+def json_text(document: Any, name: str) -> Any:
+    """A member of a JSON text as text; null where there is none or the text is no JSON."""
     quoted = name.replace('"', '\\"')
     text = json_extract_string(document, ibis.literal(f'$."{quoted}"'))
     return ibis.ifelse(json_valid(document), text, ibis.null("string"))
