@@ -16,7 +16,7 @@ SOURCES = [
     ("segment-spec", ["warehouse"], 10, 10, 0, 0),
     ("shopify-orders", ["orders.csv"], 33, 33, 0, 0),
     ("shopify-bulk", ["orders.jsonl", "customers.jsonl", "products.jsonl"], 39, 39, 0, 0),
-    ("shopify-bulk", ["broken.jsonl"], 12, 2, 8, 2),
+    ("shopify-bulk", ["broken.jsonl"], 12, 3, 7, 2),
     ("woocommerce-orders", ["default.csv"], 19, 19, 0, 0),
     ("woocommerce-orders", ["flat.csv"], 5, 5, 0, 0),
 ]

@@ -1,14 +1,15 @@
 """Results of Shopify's bulk operations (JSON Lines): orders, customers and products with children.
 
 Source: Shopify developer documentation, "Perform bulk operations with the GraphQL Admin API": each
-line is a node; a node of a nested connection names its parent in `__parentId` and, with
-`groupObjects: true`, stands right below it.
-
-Only the record in hand is kept in memory. A child whose parent is not part of it is rejected.
+line is a node; a node of a nested connection names its parent in `__parentId`. With
+`groupObjects: true` it stands right below its parent: then only the record in hand is kept in
+memory. A file in any other order is brought together first (`shopify_grouping`). A child without
+its parent is rejected.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -29,15 +30,17 @@ from shoal.events.shapes.flat_table import (
 from shoal.events.shapes.json_blocks import head_object, json_blocks
 from shoal.events.shapes.order_facts import COLUMNS as ORDER_COLUMNS
 from shoal.events.shapes.order_facts import fact_rows, orphan
-from shoal.events.shapes.shopify_nodes import CHILDREN, PARENT, Node, type_of
+from shoal.events.shapes.shopify_grouping import gathered, is_grouped
+from shoal.events.shapes.shopify_nodes import CHILDREN, PARENT, Node, nested_nodes, type_of
 from shoal.events.shapes.shopify_order import order_of
 from shoal.events.shapes.shopify_records import customer_rows, product_rows
 
 COLUMNS: Final = (*ORDER_COLUMNS, SKIP)
-_UNGROUPED: Final = (
-    "its parent {parent!r} is not the record right before it; run the bulk operation with "
-    "groupObjects: true"
+_LATE: Final = (
+    "its parent {0!r} is not the record right before it, although the file begins in groups; run "
+    "the bulk operation again, with groupObjects: true"
 )
+_NOWHERE: Final = "its parent {0!r} is nowhere in the file"
 
 
 def open_shaped(path: Path, mapping: SourceMapping, rows_per_chunk: int) -> Source:
@@ -61,14 +64,10 @@ class _Record:
         self._enter(node)
 
     def _enter(self, node: Node) -> None:
-        """Know a node and those that it holds in lists (an order its refunds) as parents."""
+        """Know a node and those that it holds in lists as parents."""
         if isinstance(node.get("id"), str):
             self.members[node["id"]] = node
-        for value in node.values():
-            if isinstance(value, list):
-                for inner in value:
-                    if isinstance(inner, dict) and isinstance(inner.get("id"), str):
-                        self.members[inner["id"]] = inner
+        self.members.update({found["id"]: found for found in nested_nodes(node)})
 
     def adopts(self, child: Node) -> bool:
         """Take a child whose parent is here."""
@@ -81,41 +80,94 @@ class _Record:
 
 
 class ShopifyBulk(ShapedSource):
-    """The records of a bulk operation's result, in its order."""
+    """The records of a bulk operation's result."""
 
     def unpacked(self) -> Iterator[Unpacked]:
         """Stretches of about `rows_per_chunk` flat rows."""
+        return self._in_order() if is_grouped(self.path) else self._gathered()
+
+    def _in_order(self) -> Iterator[Unpacked]:
+        """A grouped file: a record is complete when the next one begins."""
         record: _Record | None = None
-        rows: list[dict[str, Any]] = []
-        tables: list[pa.Table] = []
-        places: list[int] = []
-        rejected: list[Rejected] = []
+        found = _Found()
         for block in json_blocks(self.path):
-            rejected += block.rejected
+            found.rejected += block.rejected
             for node, place, line in zip(block.objects, block.places, block.lines, strict=True):
                 if PARENT not in node:
-                    _add(record, rows, places)
+                    found.add(record)
                     record = _Record(node, place) if isinstance(node.get("id"), str) else None
                     if record is None:
-                        rejected.append((place, "missing_order_id", "the record has no id", line))
+                        found.rejected.append(_nameless(place, line))
                 elif record is None or not record.adopts(node):
-                    what = _UNGROUPED.format(parent=node[PARENT])
-                    rejected.append(orphan(place, what, line))
-            tables.append(text_table(rows, COLUMNS))
-            rows = []
-            if max(len(places), len(rejected)) >= self.rows_per_chunk:
-                yield Unpacked(one_table(tables), places, rejected, block.bytes_read)
-                tables, places, rejected = [], [], []
-        _add(record, rows, places)
-        tables.append(text_table(rows, COLUMNS))
-        yield Unpacked(one_table(tables), places, rejected, self.size_bytes)
+                    found.rejected.append(orphan(place, _LATE.format(node[PARENT]), line))
+            found.pack()
+            if found.many(self.rows_per_chunk):
+                yield found.taken(block.bytes_read)
+        found.add(record)
+        yield found.taken(self.size_bytes)
+
+    def _gathered(self) -> Iterator[Unpacked]:
+        """A file in any order, its records brought together first."""
+        found = _Found()
+        for records in gathered(self.path, found.rejected):
+            for one in records:
+                record = None
+                if one.node is not None and isinstance(one.node.get("id"), str):
+                    record = _Record(one.node, one.place)
+                elif one.node is not None:
+                    found.rejected.append(_nameless(one.place, _line(one.node)))
+                for place, child in one.children:
+                    if record is None or not record.adopts(child):
+                        what = _NOWHERE.format(child[PARENT])
+                        found.rejected.append(orphan(place, what, _line(child)))
+                found.add(record)
+                found.pack(5000)
+                if found.many(self.rows_per_chunk):
+                    yield found.taken(self.size_bytes)
+        yield found.taken(self.size_bytes)
 
 
-def _add(record: _Record | None, rows: list[dict[str, Any]], places: list[int]) -> None:
-    if record is not None:
-        found = _rows(record.node)
-        rows += found
-        places += [record.place] * len(found)
+class _Found:
+    """Flat rows on their way into tables."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.tables: list[pa.Table] = []
+        self.places: list[int] = []
+        self.rejected: list[Rejected] = []
+
+    def add(self, record: _Record | None) -> None:
+        """The facts of a record that is complete."""
+        if record is not None:
+            made = _rows(record.node)
+            self.rows += made
+            self.places += [record.place] * len(made)
+
+    def pack(self, rows: int = 0) -> None:
+        """Rows into a table, when there are more than some."""
+        if len(self.rows) > rows:
+            self.tables.append(text_table(self.rows, COLUMNS))
+            self.rows = []
+
+    def many(self, rows: int) -> bool:
+        return max(len(self.places), len(self.rejected)) >= rows
+
+    def taken(self, bytes_read: int) -> Unpacked:
+        """All so far, to begin anew."""
+        self.pack()
+        table = one_table(self.tables or [text_table([], COLUMNS)])
+        taken = Unpacked(table, self.places, list(self.rejected), bytes_read)
+        self.tables, self.places = [], []
+        self.rejected.clear()
+        return taken
+
+
+def _nameless(place: int, line: str) -> Rejected:
+    return (place, "missing_order_id", "the record has no id", line)
+
+
+def _line(node: Node) -> str:
+    return json.dumps({name: value for name, value in node.items() if name != CHILDREN})
 
 
 def _rows(node: Node) -> list[dict[str, Any]]:

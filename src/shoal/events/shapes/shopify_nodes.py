@@ -63,6 +63,17 @@ def below(node: Node, connection: str, kind: str) -> list[Node]:
     return own + [child for child in node.get(CHILDREN, ()) if type_of(child) == kind]
 
 
+def nested_nodes(node: Node) -> list[Node]:
+    """The nodes with an id that a node holds in lists (an order its refunds)."""
+    return [
+        found
+        for value in node.values()
+        if isinstance(value, list)
+        for found in value
+        if isinstance(found, dict) and isinstance(found.get("id"), str)
+    ]
+
+
 def has(node: Node, connection: str, kind: str) -> bool:
     """Whether the export holds a connection at all, be it empty."""
     return connection in node or any(type_of(child) == kind for child in node.get(CHILDREN, ()))

@@ -102,10 +102,14 @@ class _Lines:
     """Fills an order's lines and refunds."""
 
     def __init__(self, node: Node, order: Order, lines: list[Node]) -> None:
-        self.node, self.order, self.lines = node, order, lines
+        self.node, self.order = node, order
+        self.lines = sorted(lines, key=lambda line: _in_order(short_id(line.get("id"))))
         self.refunds = [*below(node, "refunds", "Refund")]
         self.returned = {
-            id(refund): below(refund, "refundLineItems", "RefundLineItem")
+            id(refund): sorted(
+                below(refund, "refundLineItems", "RefundLineItem"),
+                key=lambda line: _in_order(_line_key(line)),
+            )
             for refund in self.refunds
         }
         named = any(self.returned.values())
@@ -267,6 +271,11 @@ class _Lines:
         if beyond > 0:
             notes = {"note": "adjustment", "refunded": amount_text(back) or ""}
             self.order.refunds.append(Refund("excess", self._last_time(), beyond, notes=notes))
+
+
+def _in_order(key: str | None) -> tuple[int, str]:
+    """Ids are numbers: in their order, whatever order the file has them in."""
+    return len(key or ""), key or ""
 
 
 def _line_key(line: Node) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from shoal.domain.errors import InputError
 from shoal.domain.money import micros
 from shoal.events import presets
 from shoal.events.reading import open_source
+from shoal.events.shapes import shopify_grouping
 from shoal.events.shapes.order_facts import fact_rows
 from shoal.events.shapes.order_lines import micros_of
 from shoal.events.shapes.shopify_order import order_of
@@ -134,13 +136,48 @@ def test_products_are_item_facts_valid_from_their_last_change() -> None:
 def test_broken_records_are_refused_with_their_reason() -> None:
     found = read("shopify-bulk", FOLDER / "broken.jsonl")
     assert found.reasons == {
-        "orphan_row": 3, "missing_order_id": 1, "bad_json": 1, "missing_time": 1,
+        "orphan_row": 2, "missing_order_id": 1, "bad_json": 1, "missing_time": 1,
         "unknown_currency": 1, "bad_quantity": 1,
     }  # fmt: skip
     assert found.skipped == 2  # a collection, and an order with nothing in it
-    late = next(row for row in found.quarantined if row["row"] == 6)
-    assert "groupObjects: true" in late["detail"] and "LineItem/53" in late["raw"]
-    assert net_of_orders(found.events) == {"3001": 8_000_000, "3002": 8_000_000}
+    lost = [row for row in found.quarantined if row["code"] == "orphan_row"]
+    assert [(row["row"], "nowhere in the file" in row["detail"]) for row in lost] == [
+        (1, True), (8, True)
+    ]  # fmt: skip
+    assert "LineItem/50" in lost[0]["raw"]
+    # A line long after its order is brought to it.
+    assert net_of_orders(found.events) == {"3001": 16_000_000, "3002": 8_000_000}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_result_in_any_order_gives_the_same_facts(
+    tmp_path: Path, orders: Read, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    lines = (FOLDER / "orders.jsonl").read_text(encoding="utf-8").splitlines()
+    random.Random(seed).shuffle(lines)
+    path = tmp_path / "bulk.jsonl"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    monkeypatch.setattr(shopify_grouping, "PART_BYTES", 2000)  # many parts
+    found = read("shopify-bulk", path, rows_per_chunk=7)
+    assert not found.quarantined
+
+    def facts(of: Read) -> set[tuple[object, object]]:
+        return {(e["event_id"], e["content_key"]) for e in of.events}
+
+    assert facts(found) == facts(orders)
+
+
+def test_a_child_far_below_in_a_file_that_begins_in_groups_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shopify_grouping, "HEAD_LINES", 4)
+    lines = (FOLDER / "orders.jsonl").read_text(encoding="utf-8").splitlines()
+    path = tmp_path / "bulk.jsonl"
+    path.write_text("\n".join([*lines, lines[1].replace("LineItem/11", "LineItem/99")]))
+    found = read("shopify-bulk", path)
+    (late,) = found.quarantined
+    assert late["code"] == "orphan_row" and "groupObjects: true" in late["detail"]
+    assert late["row"] == len(lines) + 1 and "LineItem/99" in late["raw"]
 
 
 def test_a_file_that_is_no_json_lines_is_refused(tmp_path: Path) -> None:
