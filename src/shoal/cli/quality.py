@@ -95,9 +95,9 @@ def _show(console: Console, found: Quality) -> None:
 
 
 def _show_finding(console: Console, one: Finding) -> None:
-    from shoal.report.quality_texts import told
+    from shoal.report.quality_texts import plainly
 
-    said = told(one, "en")
+    said = plainly(one)
     when = f" ({said.when})" if said.when else ""
     console.say(f"  {one.check}: {said.found}{when}")
     if one.example:

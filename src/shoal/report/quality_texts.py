@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 from typing import Any
 
 from shoal.domain.quality import Finding
 from shoal.report.names import clean
-from shoal.report.numbers import Numbers
+from shoal.report.numbers import NBSP, Numbers
 from shoal.report.texts import Texts
 
 
@@ -22,6 +22,12 @@ class Told:
     found: str
     when: str
     todo: str
+
+
+def plainly(one: Finding) -> Told:
+    """A finding in English with ordinary spaces, for terminals and programs."""
+    said = told(one, "en")
+    return Told(*(getattr(said, field.name).replace(NBSP, " ") for field in fields(Told)))
 
 
 def told(one: Finding, lang: str) -> Told:

@@ -21,7 +21,7 @@ from shoal.domain.quality import CHECKS, SEVERITIES, Finding, Quality, SourceFac
 from shoal.domain.time import Clock, Zone, iso, system_clock
 from shoal.events.noise import PACE_RULES, ROW_RULES
 from shoal.ports import StateStore, Warehouse
-from shoal.report.quality_texts import told
+from shoal.report.quality_texts import plainly
 from shoal.workflows import quality_checks_fields as fields
 from shoal.workflows import quality_checks_files as files
 from shoal.workflows import quality_checks_rhythm as rhythm
@@ -246,7 +246,7 @@ def as_document(quality: Quality) -> dict[str, Any]:
 
 
 def _finding(one: Finding) -> dict[str, Any]:
-    said = told(one, "en")
+    said = plainly(one)
     return {
         "check": one.check,
         "severity": one.severity,

@@ -29,15 +29,17 @@ def gaps(
 ) -> list[Finding]:
     """Stretches without events against a source's rhythm, and sources that fell silent.
 
-    A source is silent against the shop's latest event; against the clock as well once the whole
-    shop has been silent for `gap_error_hours` (until `ended_days`: a finished log is no fault).
+    A source is silent against the shop's latest event: an error. Once the whole shop has been silent
+    for `gap_error_hours` it is against the clock: a warning, for it may be an export of last week;
+    after `ended_days` it is a finished log and no fault.
     """
     hours = _usual(hours, days, now)
     if not hours:
         return []
     latest = max(first + len(counts) for first, counts in hours.values())
     behind = to_us(now) // HOUR_US - latest
-    if settings.gap_error_hours <= behind < settings.ended_days * 24:
+    all_silent = settings.gap_error_hours <= behind < settings.ended_days * 24
+    if all_silent:
         latest = to_us(now) // HOUR_US
     found = []
     for source, (first, counts) in hours.items():
@@ -46,6 +48,8 @@ def gaps(
         ):
             silent = one.end == latest - first and one.end > len(counts)
             severity, variant = _gravity(one, silent, settings)
+            if all_silent and severity == ERROR and one.end - one.start <= behind + 1:
+                severity = WARNING
             ended = from_us((first + one.end) * HOUR_US)
             if not severity or (since is not None and ended < since):
                 continue

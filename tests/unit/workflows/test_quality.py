@@ -191,7 +191,7 @@ def test_a_shop_that_fell_silent_is_told_by_the_clock(checked: Checked, raw: pa.
     last = max(raw["event_time"].to_pylist())
     assert checked(raw, now=last + timedelta(hours=30)).severity("gap") == OK
     gap = found(checked(now=last + timedelta(days=4)), "gap")
-    assert (gap.severity, gap.since) == (ERROR, last)
+    assert (gap.severity, gap.variant, gap.since) == (WARNING, "silent", last)
     assert checked(now=last + timedelta(days=400)).severity("gap") == OK
 
 
