@@ -22,8 +22,10 @@ from shoal.domain.time import Clock, Zone, iso, system_clock
 from shoal.events.noise import PACE_RULES, ROW_RULES
 from shoal.ports import StateStore, Warehouse
 from shoal.report.quality_texts import plainly
+from shoal.workflows import quality_amounts as amounts
 from shoal.workflows import quality_checks_fields as fields
 from shoal.workflows import quality_checks_files as files
+from shoal.workflows import quality_checks_orders as orders
 from shoal.workflows import quality_checks_rhythm as rhythm
 from shoal.workflows import quality_checks_time as clocks
 from shoal.workflows import quality_tables as tables
@@ -131,17 +133,17 @@ class _Checked:
 
     def _amounts(self, settings: QualityConfig) -> list[Finding]:
         scope = self._scope
-        orders = tables.orders(scope)
+        counted = amounts.orders(scope)
         self._bar.advance()
-        found = [*fields.orders(orders, settings), *fields.refunds(orders, settings)]
+        found = [*orders.orders(counted, settings), *orders.refunds(counted, settings)]
         for name in ("price", "quantity"):
-            found += fields.outliers(
-                tables.outliers(scope, name, settings.outlier_z), name, settings
+            found += orders.outliers(
+                amounts.outliers(scope, name, settings.outlier_z), name, settings
             )
         self._bar.advance()
-        found += fields.repeated(tables.repeated(scope), settings)
+        found += orders.repeated(amounts.repeated(scope), settings)
         known = self._store.get_pointer(rates.POINTER) is not None
-        found += fields.currencies(tables.currencies(scope), settings, rates=known)
+        found += orders.currencies(amounts.currencies(scope), settings, rates=known)
         return found
 
     def _ids(self, days: tables.Days, settings: QualityConfig) -> list[Finding]:

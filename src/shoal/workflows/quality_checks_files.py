@@ -13,7 +13,7 @@ from shoal.domain.quality import ERROR, NOTE, WARNING, Finding
 from shoal.events.noise import ROW_RULES
 from shoal.workflows import units
 from shoal.workflows.quality_judging import judged, level, mildest
-from shoal.workflows.quality_tables import Days, text_sql
+from shoal.workflows.quality_tables import Days, of_source, text_sql
 
 #: Rows that came before are told of from this share on: overlapping exports are no fault.
 _DUPLICATE_TOLD = 0.01
@@ -101,7 +101,7 @@ def noise(
                 "noise", whole.counts[f"noise_{code}"], whole.n, whole.first_day,
                 warning=settings.noise_warning, error=settings.noise_error,
                 source=source, subject=code, variant="rows" if code in on else "rows_off",
-                where=f"coalesce(source, '') = {text_sql(source)} AND noise = {text_sql(code)}",
+                where=f"{of_source(source)} AND noise = {text_sql(code)}",
             )  # fmt: skip
             if finding is not None:
                 found.append(finding)

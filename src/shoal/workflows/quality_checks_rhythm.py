@@ -14,7 +14,7 @@ from shoal.domain.quality import ERROR, NOTE, WARNING, Finding
 from shoal.domain.time import from_us, to_us
 from shoal.evaluation import rhythm
 from shoal.workflows.quality_judging import between_sql, local_date
-from shoal.workflows.quality_tables import HOUR_US, Counts, Days, Series, text_sql
+from shoal.workflows.quality_tables import HOUR_US, Counts, Days, Series, of_source, text_sql
 
 #: A change on fewer days than this is a note: a sale, a newsletter, a holiday.
 _LASTING: Final = 2
@@ -29,8 +29,8 @@ def gaps(
 ) -> list[Finding]:
     """Stretches without events against a source's rhythm, and sources that fell silent.
 
-    A source is silent against the shop's latest event: an error. Once the whole shop has been silent
-    for `gap_error_hours` it is against the clock: a warning, for it may be an export of last week;
+    A source is silent against the shop's latest event: an error. Once the whole shop has been
+    silent for `gap_error_hours` it is against the clock: a warning, as the export may be old;
     after `ended_days` it is a finished log and no fault.
     """
     hours = _usual(hours, days, now)
@@ -59,7 +59,7 @@ def gaps(
                     "gap", severity, source, variant=variant, count=one.end - one.start,
                     since=begun, until=None if silent else ended,
                     figures={"hours": one.end - one.start, "expected": round(one.expected)},
-                    where=f"coalesce(source, '') = {text_sql(source)} AND epoch_us(event_time) >= "
+                    where=f"{of_source(source)} AND epoch_us(event_time) >= "
                     f"{(first + one.end) * HOUR_US}",
                 )
             )  # fmt: skip
@@ -154,7 +154,7 @@ def _change(series: Series, one: rhythm.Jump, lasts: bool, settings: QualityConf
     severity = NOTE if one.days < _LASTING else ERROR if grave and lasts else WARNING
     since = local_date(series.first_day + one.start)
     until = None if lasts else local_date(series.first_day + one.end - 1)
-    where = f"coalesce(source, '') = {text_sql(series.source)} AND {between_sql(since, until)}"
+    where = f"{of_source(series.source)} AND {between_sql(since, until)}"
     if series.kind:
         where += f" AND kind = {text_sql(series.kind)}"
     variant = "more" if one.factor > 1 else "fewer" if one.count else "none"

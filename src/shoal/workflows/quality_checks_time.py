@@ -10,9 +10,9 @@ import numpy as np
 
 from shoal.config import QualityConfig
 from shoal.domain.quality import ERROR, NOTE, WARNING, Finding
-from shoal.domain.time import to_us
+from shoal.domain.time import DAY_US, to_us
 from shoal.workflows.quality_judging import between_sql, judged, local_date
-from shoal.workflows.quality_tables import LENIENT_US, Days, Series, text_sql
+from shoal.workflows.quality_tables import LENIENT_US, LOCAL, Days, Series, of_source
 
 #: From this share on all times are taken to be dates without a time of day.
 _DATES: Final = 0.9
@@ -66,7 +66,7 @@ def future(days: Days, now: datetime, settings: QualityConfig) -> list[Finding]:
 
 def _future_where(source: str, variant: str, now: datetime) -> str:
     beyond = "epoch_us(received_at)" if variant == "receipt" else str(to_us(now))
-    return f"{_in(source)} AND epoch_us(event_time) > {beyond} + {LENIENT_US}"
+    return f"{of_source(source)} AND epoch_us(event_time) > {beyond} + {LENIENT_US}"
 
 
 def starts(days: Days) -> dict[str, int]:
@@ -100,7 +100,7 @@ def early(days: Days) -> list[Finding]:
                 since=local_date(whole.first_day + int(before[0])),
                 until=local_date(whole.first_day + int(before[-1])),
                 figures={"starts": begins.isoformat()},
-                where=f"{_in(source)} AND NOT ({between_sql(begins, None)})",
+                where=f"{of_source(source)} AND NOT ({between_sql(begins, None)})",
             )
         )  # fmt: skip
     return found
@@ -115,8 +115,7 @@ def midnight(days: Days) -> list[Finding]:
         share = int(bad.sum()) / int(n.sum())
         told: dict[str, Any] = {
             "source": source,
-            "where": f"{_in(source)} AND (epoch_us(event_time) + utc_offset_s::BIGINT * 1000000) "
-            "% 86400000000 = 0",
+            "where": f"{of_source(source)} AND {LOCAL} % {DAY_US} = 0",
         }
         if share >= _DATES:
             count, of = int(bad.sum()), int(n.sum())
@@ -144,12 +143,8 @@ def delay(rows: Sequence[dict[str, Any]], settings: QualityConfig) -> list[Findi
                 "delay", WARNING if late else NOTE, row["source"], count=row["n"], of=row["n"],
                 figures={"p50_hours": half, "p95_hours": most, "p99_hours": nearly_all,
                          "longest_hours": row["longest"] / 3600},
-                where=f"{_in(row['source'])} AND epoch_us(received_at) - epoch_us(event_time) >= "
-                f"{int(row['quantiles'][1] * 1e6)}",
+                where=f"{of_source(row['source'])} AND epoch_us(received_at) >= "
+                f"epoch_us(event_time) + {int(row['quantiles'][1] * 1e6)}",
             )
         )  # fmt: skip
     return found
-
-
-def _in(source: str) -> str:
-    return f"coalesce(source, '') = {text_sql(source)}"

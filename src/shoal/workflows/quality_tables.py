@@ -21,11 +21,6 @@ from shoal.ports import Engine, ParquetFiles
 HOUR_US: Final = 3600 * SECOND_US
 #: Clocks of two machines may differ by so much.
 LENIENT_US: Final = 5 * 60 * SECOND_US
-#: Categories with fewer purchases are judged with all others of their source.
-_OWN_SCALE: Final = 50
-#: The least spread of a logarithm that counts as one: where all prices are alike, a third more is
-#: no outlier.
-_LEAST_SPREAD: Final = 0.35
 
 #: Fields of which it is counted how many events have them.
 FIELDS: Final = (
@@ -36,8 +31,8 @@ FIELDS: Final = (
 TELLING: Final = ("customer_id", "item_id", "order_id", "session_id", "price")
 PLAIN: Final = ("quantity", "category", "brand", "channel", "device", "country", "region", "rating")
 
-_US: Final = "epoch_us(event_time)"
-_LOCAL: Final = f"({_US} + utc_offset_s::BIGINT * {SECOND_US})"
+US: Final = "epoch_us(event_time)"
+LOCAL: Final = f"({US} + utc_offset_s::BIGINT * {SECOND_US})"
 
 Counts = NDArray[np.int64]
 
@@ -146,6 +141,11 @@ def text_sql(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def of_source(source: str) -> str:
+    """The condition that an event comes from a source (empty: from none that has a name)."""
+    return f"coalesce(source, '') = {text_sql(source)}"
+
+
 def days(scope: Scope, noise_codes: Sequence[str]) -> Days:
     """Everything that is counted a day, for each source and kind, of all times; one scan."""
     now_us = to_us(scope.now)
@@ -155,17 +155,17 @@ def days(scope: Scope, noise_codes: Sequence[str]) -> Days:
         "nobody": _where("customer_id IS NULL AND anonymous_id IS NULL"),
         "anonymous": _where("customer_id IS NULL AND anonymous_id IS NOT NULL"),
         "free": _where("price = 0"),
-        "future": _where(f"{_US} > {now_us + LENIENT_US}"),
-        "ahead": _where(f"{_US} > epoch_us(received_at) + {LENIENT_US}"),
-        "midnight": _where(f"{_LOCAL} % {DAY_US} = 0"),
-        "whole_hour": _where(f"{_US} % {HOUR_US} = 0"),
-        "whole_minute": _where(f"{_US} % {60 * SECOND_US} = 0"),
-        "whole_second": _where(f"{_US} % {SECOND_US} = 0"),
+        "future": _where(f"{US} > {now_us + LENIENT_US}"),
+        "ahead": _where(f"{US} > epoch_us(received_at) + {LENIENT_US}"),
+        "midnight": _where(f"{LOCAL} % {DAY_US} = 0"),
+        "whole_hour": _where(f"{US} % {HOUR_US} = 0"),
+        "whole_minute": _where(f"{US} % {60 * SECOND_US} = 0"),
+        "whole_second": _where(f"{US} % {SECOND_US} = 0"),
         **{f"noise_{code}": _where(f"noise = {text_sql(code)}") for code in noise_codes},
     }
     columns = ", ".join(f"{what} AS {name}" for name, what in counted.items())
     table = scope.table(
-        f"SELECT coalesce(source, '') AS source, kind, {_LOCAL} // {DAY_US} AS day, {columns}, "
+        f"SELECT coalesce(source, '') AS source, kind, {LOCAL} // {DAY_US} AS day, {columns}, "
         f"min(event_time) AS first_time, max(event_time) AS last_time FROM events "
         "GROUP BY ALL ORDER BY source, kind, day"
     )
@@ -203,7 +203,7 @@ def _series(table: pa.Table, names: Sequence[str]) -> Days:
 def hours(scope: Scope) -> dict[str, tuple[int, Counts]]:
     """For each source the first hour (UTC, since 1970) with events, and events an hour from it."""
     table = scope.table(
-        f"SELECT coalesce(source, '') AS source, {_US} // {HOUR_US} AS hour, count(*) AS n "
+        f"SELECT coalesce(source, '') AS source, {US} // {HOUR_US} AS hour, count(*) AS n "
         "FROM events GROUP BY ALL ORDER BY source, hour"
     )
     found: dict[str, tuple[int, Counts]] = {}
@@ -245,138 +245,13 @@ def constants(scope: Scope) -> list[dict[str, Any]]:
     ]
 
 
-def orders(scope: Scope) -> list[dict[str, Any]]:
-    """Orders a source and local day of their first line.
-
-    Rows `source`, `day`, `orders`, `no_item` and `no_price` (on none of their lines), `refunded`
-    (orders of which something went back), `beyond` (more than their lines cost before discounts,
-    tax and shipping included, by over 1 %), `beyond_micro` (by how much, micro-units), and
-    `unknown` (orders known by their refunds alone).
-    """
-    paid = "coalesce(price, 0)::HUGEINT * coalesce(quantity, 1)"
-    return scope.rows(
-        f"""
-        WITH lines AS (
-            SELECT coalesce(source, '') AS source, order_id, min({_LOCAL}) // {DAY_US} AS day,
-                count(*) FILTER (WHERE kind = 'purchase') AS bought,
-                count(item_id) FILTER (WHERE kind = 'purchase') AS items,
-                count(price) FILTER (WHERE kind = 'purchase') AS priced,
-                sum({paid} + coalesce(tax, 0) + coalesce(shipping, 0))
-                    FILTER (WHERE kind = 'purchase') AS amount,
-                sum({paid}) FILTER (WHERE kind = 'refund') AS back
-            FROM events
-            WHERE kind IN ('purchase', 'refund') AND order_id IS NOT NULL AND {scope.later}
-            GROUP BY 1, 2
-        ), judged AS (
-            SELECT *, bought > 0 AND priced = bought AND back * 100 > amount * 101 + 1000000 AS over
-            FROM lines
-        )
-        SELECT source, day,
-            count(*) FILTER (WHERE bought > 0) AS orders,
-            count(*) FILTER (WHERE bought > 0 AND items = 0) AS no_item,
-            count(*) FILTER (WHERE bought > 0 AND priced = 0) AS no_price,
-            count(*) FILTER (WHERE bought > 0 AND back > 0) AS refunded,
-            count(*) FILTER (WHERE over) AS beyond,
-            coalesce(sum(back - amount) FILTER (WHERE over), 0)::DOUBLE AS beyond_micro,
-            max(order_id) FILTER (WHERE over) AS over_order,
-            count(*) FILTER (WHERE bought = 0) AS unknown
-        FROM judged GROUP BY 1, 2 ORDER BY 1, 2
-        """
-    )
-
-
-def outliers(scope: Scope, name: str, z: float) -> list[dict[str, Any]]:
-    """Purchases whose `price` or `quantity` lies `z` robust standard deviations off, a day.
-
-    On a log scale, against the median of the same category of the source (of the whole source for
-    small categories). The standard deviation is 1.4826 x the median absolute deviation, or, where
-    more than half are equal, 1.2533 x the mean one (Iglewicz and Hoaglin 1993, "How to Detect and
-    Handle Outliers", modified z-score).
-
-    Rows `source`, `day`, `n`, `bad`, `money` and `bad_money` (price x quantity, micro-units),
-    `worst_z`, `worst` (the value), `usual` (the median it was compared with), `event_id`.
-    """
-    money = "coalesce(price, 0)::DOUBLE * coalesce(quantity, 1)"
-    return scope.rows(
-        f"""
-        WITH bought AS (
-            SELECT coalesce(source, '') AS source, coalesce(category, '') AS category,
-                {_LOCAL} // {DAY_US} AS day, ln({name}) AS x, {name} AS value, event_id,
-                {money} AS money
-            FROM events WHERE kind = 'purchase' AND {name} > 0 AND {scope.later}
-        ), large AS (
-            SELECT source, category FROM bought GROUP BY ALL HAVING count(*) >= {_OWN_SCALE}
-        ), placed AS (
-            SELECT bought.* EXCLUDE (category), coalesce(large.category, '*') AS scale
-            FROM bought LEFT JOIN large USING (source, category)
-        ), middles AS (
-            SELECT source, scale, median(x) AS middle FROM placed GROUP BY ALL
-        ), spreads AS (
-            SELECT source, scale, middle, greatest({_LEAST_SPREAD}, CASE
-                WHEN median(abs(x - middle)) > 0 THEN 1.4826 * median(abs(x - middle))
-                ELSE 1.2533 * avg(abs(x - middle)) END) AS spread
-            FROM placed JOIN middles USING (source, scale) GROUP BY ALL
-        ), scored AS (
-            SELECT placed.*, (x - middle) / spread AS z, exp(middle) AS usual
-            FROM placed JOIN spreads USING (source, scale)
-        )
-        SELECT source, day, count(*) AS n, count(*) FILTER (WHERE abs(z) > {z}) AS bad,
-            sum(money) AS money, coalesce(sum(money) FILTER (WHERE abs(z) > {z}), 0.0) AS bad_money,
-            max(abs(z)) AS worst_z, arg_max(value, abs(z))::DOUBLE AS worst,
-            arg_max(usual, abs(z)) AS usual, arg_max(event_id, abs(z)) AS event_id
-        FROM scored GROUP BY 1, 2 ORDER BY 1, 2
-        """
-    )
-
-
-def repeated(scope: Scope) -> list[dict[str, Any]]:
-    """Purchases whose content is stored again under another id, a source and local day.
-
-    Rows `source`, `day`, `orders` (of several different lines), `whole` (those of which every line
-    is there at least twice), and of all other purchases `n` and `bad` (all but the first of each
-    content).
-    """
-    return scope.rows(
-        f"""
-        WITH same AS (
-            SELECT coalesce(source, '') AS source, order_id, content_key,
-                min({_LOCAL}) // {DAY_US} AS day, count(*) AS n
-            FROM events WHERE kind = 'purchase' AND {scope.later} GROUP BY 1, 2, 3
-        ), parts AS (
-            SELECT source, min(day) AS day, count(*) AS lines, min(n) AS least, sum(n) AS n
-            FROM same
-            GROUP BY source, order_id, CASE WHEN order_id IS NULL THEN content_key END
-        )
-        SELECT source, day, count(*) FILTER (WHERE lines > 1) AS orders,
-            count(*) FILTER (WHERE lines > 1 AND least > 1) AS whole,
-            coalesce(sum(n) FILTER (WHERE lines = 1), 0)::BIGINT AS n,
-            coalesce(sum(n - 1) FILTER (WHERE lines = 1), 0)::BIGINT AS bad
-        FROM parts GROUP BY 1, 2 ORDER BY 1, 2
-        """
-    )
-
-
-def currencies(scope: Scope) -> list[dict[str, Any]]:
-    """Priced purchases and refunds of each source and currency (null: none stated).
-
-    Rows `source`, `currency`, `n`, `money` (price x quantity, micro-units), `first_time`.
-    """
-    return scope.rows(
-        "SELECT coalesce(source, '') AS source, currency, count(*) AS n, "
-        "sum(price::HUGEINT * coalesce(quantity, 1))::DOUBLE AS money, "
-        "min(event_time) AS first_time FROM events "
-        f"WHERE kind IN ('purchase', 'refund') AND price > 0 AND {scope.later} "
-        "GROUP BY 1, 2 ORDER BY 1, n DESC, 2"
-    )
-
-
 def delays(scope: Scope) -> list[dict[str, Any]]:
     """Seconds from event to receipt of each source: rows `source`, `n`, `quantiles` (50, 95, 99 %)
     and `longest`; events later than their receipt are left out."""
     return scope.rows(
         "SELECT source, count(*) AS n, quantile_cont(late, [0.5, 0.95, 0.99]) AS quantiles, "
         "max(late) AS longest FROM ("
-        f"SELECT coalesce(source, '') AS source, (epoch_us(received_at) - {_US}) / 1e6 AS late "
+        f"SELECT coalesce(source, '') AS source, (epoch_us(received_at) - {US}) / 1e6 AS late "
         f"FROM events WHERE received_at >= event_time AND {scope.later}) GROUP BY 1 ORDER BY 1"
     )
 
@@ -407,7 +282,7 @@ def flagged_events(scope: Scope, flags: pa.Table) -> int:
         "WITH stretches AS (SELECT DISTINCT visitor_id, from_us, to_us FROM flags) "
         "SELECT count(*) AS n FROM events SEMI JOIN stretches "
         "ON coalesce(customer_id, anonymous_id) = visitor_id "
-        f"AND {_US} >= from_us AND {_US} < to_us WHERE {scope.later}"
+        f"AND {US} >= from_us AND {US} < to_us WHERE {scope.later}"
     )
     found = scope.engine.run(query, {"events": scope.events, "flags": flags})
     return int(found["n"][0].as_py())
