@@ -60,6 +60,11 @@ def reference(events: Iterable[Event], as_of: datetime) -> dict[str, Item]:
         item: max((e.category for e in group if e.category is not None), default=None)
         for item, group in groups.items()
     }
+    met = {
+        item: own
+        for item, group in groups.items()
+        if (own := [e for e in group if e.kind != "item"])
+    }
     items = {}
     for item, group in groups.items():
         rank = None
@@ -68,7 +73,7 @@ def reference(events: Iterable[Event], as_of: datetime) -> dict[str, Item]:
             if len(peers) > 1:
                 rank = sum(peer < price[item] for peer in peers) / (len(peers) - 1)
         items[item] = Item(
-            first_seen=min(e.event_time for e in group),
+            first_seen=min(e.event_time for e in met.get(item, group)),
             popularity=sum(count <= seen[item] for count in seen.values()) / len(seen),
             price_rank=rank,
         )

@@ -77,6 +77,7 @@ def facts_history(
 
     Returns:
         `facts_schema(attributes)` by item and `valid_from_us`; intervals of an item do not overlap.
+        Items of which none of the attributes is told have no row.
     """
     clock = pa.table({"now_us": [NEVER_US if as_of is None else to_us(as_of)]}, schema=_CLOCK)
     query = engine.compile(_history(tuple(attributes)))
@@ -127,6 +128,44 @@ def with_item_facts(events: ir.Table, facts: ir.Table) -> ir.Table:
     return joined.mutate(**filled).select(*events.columns)
 
 
+def visitors_touched(
+    engine: Engine, events: Relation, before: pa.Table, after: pa.Table
+) -> pa.Array:
+    """Whose events take something else from newer item facts than they took from older ones.
+
+    Args:
+        events: files or rows of the event table.
+        before, after: `facts_schema(FILLED)`.
+
+    Returns:
+        Distinct raw ids (`customer_id`, else `anonymous_id`), sorted; none where nothing changed.
+    """
+    if before.equals(after):
+        return pa.array([], pa.string())
+    inputs: dict[str, Relation] = {"events": events, "before": before, "after": after}
+    found = engine.run(engine.compile(_touched()), inputs)
+    return found["visitor_id"].combine_chunks().cast(pa.string())
+
+
+@lru_cache(maxsize=1)
+def _touched() -> ir.Table:
+    names = ("kind", "item_id", "event_time", "customer_id", "anonymous_id", *FILLED)
+    events = unbound(pa.schema([TABLE_SCHEMA.field(name) for name in names]), "events")
+    before, after = (unbound(facts_schema(FILLED), name) for name in ("before", "after"))
+    changed = before.difference(after).union(after.difference(before)).select("item_id").distinct()
+    lacking = ibis.or_(*(events[name].isnull() for name in FILLED))
+    theirs = events.filter(lacking, _.kind != kinds.ITEM).semi_join(changed, "item_id")
+    theirs = theirs.mutate(visitor_id=ibis.coalesce(_.customer_id, _.anonymous_id))
+    asked = theirs.filter(_.visitor_id.notnull()).mutate(
+        **{f"{name}_told": theirs[name] for name in FILLED}
+    )
+    then = with_item_facts(asked, before).mutate(**{f"{name}_then": _[name] for name in FILLED})
+    told = then.mutate(**{name: then[f"{name}_told"] for name in FILLED})
+    now = with_item_facts(told, after)
+    same = ibis.and_(*(now[name].identical_to(now[f"{name}_then"]) for name in FILLED))
+    return now.filter(~same).select("visitor_id").distinct().order_by("visitor_id")
+
+
 @lru_cache(maxsize=8)
 def _history(attributes: tuple[str, ...]) -> ir.Table:
     events = unbound(pa.schema([TABLE_SCHEMA.field(name) for name in _READ]), "events")
@@ -137,6 +176,8 @@ def _history(attributes: tuple[str, ...]) -> ir.Table:
         .cross_join(clock)
         .filter(_.us < _.now_us)
     )
+    # facts that tell nothing of what is wanted change nothing, and may be nearly all there are
+    told = told.filter(ibis.or_(*(told[name].notnull() for name in attributes)))
     held = _changes(_carried(told, attributes), attributes)
     upto = ibis.coalesce(held.us.lead().over(_in_time()), ibis.literal(NEVER_US, "int64"))
     return held.select(

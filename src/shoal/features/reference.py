@@ -25,9 +25,10 @@ from shoal.features.algebra import epoch_us, total
 from shoal.features.queries import no_noise
 from shoal.ports import Engine, Relation
 
-#: `item_first_us` first event with the item; `popularity` share of items with fewer or as many
-#: events, 0 to 1; `price_rank` share of the other priced items of its category (the whole path)
-#: that are cheaper, 0 to 1 (null without a price or when the category has one priced item).
+#: `item_first_us` first event with the item (the first fact where there are facts alone);
+#: `popularity` share of items with fewer or as many events, 0 to 1; `price_rank` share of the other
+#: priced items of its category (the whole path) that are cheaper, 0 to 1 (null without a price or
+#: when the category has one priced item).
 REFERENCE_SCHEMA: Final = pa.schema(
     [
         pa.field("item_id", pa.string()),
@@ -65,15 +66,18 @@ def _definition(noise: tuple[str, ...]) -> ir.Table:
     schema = ibis.Schema.from_pyarrow(pa.schema([TABLE_SCHEMA.field(name) for name in names]))
     events = ibis.table(schema, name="events").filter(_.item_id.notnull())
     clock = ibis.table(ibis.Schema.from_pyarrow(_CLOCK), name="clock")
-    before = events.filter(no_noise(noise)).select(
-        "kind", "item_id", "category", "price", us=epoch_us(_.event_time)
-    ).cross_join(clock)
+    before = (
+        events.filter(no_noise(noise))
+        .select("kind", "item_id", "category", "price", us=epoch_us(_.event_time))
+        .cross_join(clock)
+    )
     priced = _.price.notnull() & (_.price > 0)
     items = (
         before.filter(_.us < _.now_us)
         .group_by("item_id")
         .agg(
-            item_first_us=_.us.min(),
+            # a list of facts is dated when it was made, not when its items were new
+            item_first_us=ibis.coalesce(_.us.min(where=_.kind != kinds.ITEM), _.us.min()),
             n=total(1, where=_.kind != kinds.ITEM),
             category=_.category.max(),
             price=_.price.mean(where=priced),

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from ibis import _
 
+from shoal.domain import kinds
 from shoal.domain.errors import InputError
 from shoal.domain.time import Zone, from_us, iso
 from shoal.events.schema import NO_CUSTOMER, TABLE_SCHEMA
@@ -41,6 +42,8 @@ _ROWS_A_BATCH: Final = 50_000
 def latest_moment(warehouse: EventTable, *, version: int | None = None) -> datetime:
     """A microsecond after the latest event: the T at which every event counts.
 
+    Facts of items do not move it: prices may be known for days to come.
+
     Raises:
         InputError: `too_little_data`, the table holds no event.
     """
@@ -60,8 +63,9 @@ def latest_moment(warehouse: EventTable, *, version: int | None = None) -> datet
 
 @lru_cache(maxsize=1)
 def _latest_definition() -> ir.Table:
-    events = unbound(pa.schema([TABLE_SCHEMA.field("event_time")]), "events")
-    return events.agg(latest_us=epoch_us(_.event_time.max()))
+    names = ("event_time", "kind")
+    events = unbound(pa.schema([TABLE_SCHEMA.field(name) for name in names]), "events")
+    return events.agg(latest_us=epoch_us(_.event_time.max(where=_.kind != kinds.ITEM)))
 
 
 def snapshot(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -25,6 +26,7 @@ from shoal.features.items import (
     facts_at,
     facts_history,
     facts_schema,
+    visitors_touched,
     with_item_facts,
 )
 from shoal.features.queries import unbound
@@ -205,3 +207,32 @@ def test_a_later_fact_changes_no_earlier_event(seed: int, hour: int) -> None:
     known = [event for event in events if event.event_time < moment]
     everything = {row["event_id"]: row for row in filled(events)}
     assert all(everything[row["event_id"]] == row for row in filled(known))
+
+
+@settings(max_examples=10)
+@given(seed=st.integers(0, 2**32), size=st.integers(0, 40), cut=st.integers(0, 40))
+def test_who_is_touched_by_newer_facts(seed: int, size: int, cut: int) -> None:
+    chance = random.Random(seed)
+    events = [
+        replace(
+            event,
+            customer_id=chance.choice([None, "ann", "bob"]),
+            anonymous_id=chance.choice([None, "phone"]),
+        )
+        for event in random_events(seed, size)
+    ]
+    old = [event for n, event in enumerate(events) if event.kind != "item" or n < cut]
+    then, now = (facts_history(engine(), table(some), attributes=FILLED) for some in (old, events))
+    got = visitors_touched(engine(), table(events), then, now).to_pylist()
+    was = {row["event_id"]: row for row in filled(old)}
+    moved = {
+        row["customer_id"] or row["anonymous_id"]
+        for row in filled(events)
+        if row["kind"] != "item" and row != was[row["event_id"]]
+    }
+    assert got == sorted(moved - {None})
+
+
+def test_unchanged_facts_touch_nobody() -> None:
+    facts = facts_history(engine(), table([fact(1, 0, brand="x")]), attributes=FILLED)
+    assert len(visitors_touched(engine(), table([]), facts, facts)) == 0
