@@ -20,10 +20,10 @@ from shoal.events.shapes.order_lines import amount_text, line_discounts
 
 #: The flat columns of order sources, all text.
 COLUMNS: Final = (
-    "event_id", "kind", "event_time", "customer", "email", "phone", "item", "product", "variant",
-    "sku", "title", "category", "brand", "price", "discount", "tax", "shipping", "currency",
-    "quantity", "order_id", "order_status", "payment", "coupon", "channel", "country", "region",
-    "properties", "order_mark", "scope", "version", "ip", "user_agent",
+    "event_id", "kind", "event_time", "customer", "anonymous", "email", "phone", "item", "product",
+    "variant", "sku", "title", "category", "brand", "price", "discount", "tax", "shipping",
+    "currency", "quantity", "order_id", "order_status", "payment", "coupon", "channel", "country",
+    "region", "properties", "order_mark", "scope", "version", "ip", "user_agent",
 )  # fmt: skip
 
 #: What of an order concerns the person rather than the purchase.
@@ -44,6 +44,9 @@ STAFF: Final = "staff"
 ORDINARY: Final = "ordinary"
 _TEST_TAGS: Final = frozenset({"test", "test order", "test-order"})
 _STAFF_TAGS: Final = frozenset({"staff", "staff order", "staff-order", "employee", "internal"})
+
+#: Properties of an event that says: the e-mail address in `anonymous_id` always was this customer.
+EMAIL_ALIAS: Final = '{"alias":true,"link":"email"}'
 
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d)?) ?([+-]\d\d):?(\d\d)")
 
@@ -96,7 +99,8 @@ class Order:
     """An order as its source states it; amounts are micro-units.
 
     `shared` holds the flat columns that all its facts have (customer, currency, status, ...).
-    `paid` is False where the order was never a sale (a payment that failed, a draft).
+    `paid` is False where the order was never a sale (a payment that failed, a draft). `alias` is
+    another id of the customer, an e-mail address; the first fact tells it.
     """
 
     key: str
@@ -109,6 +113,7 @@ class Order:
     consent: Mapping[str, bool] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     paid: bool = True
+    alias: str | None = None
 
     @property
     def products(self) -> list[Line]:
@@ -144,9 +149,11 @@ def fact_rows(order: Order) -> list[dict[str, Any]]:
     first = next(iter(bought or rows), None)
     if first is not None:
         first["tax"], first["shipping"] = amount_text(order.tax), amount_text(order.shipping)
-        if order.notes:
-            notes = json.loads(first["properties"] or "{}")
-            first["properties"] = _packed({**order.notes, **notes})
+        notes = {**order.notes, **json.loads(first["properties"] or "{}")}
+        if order.alias:
+            first["anonymous"] = order.alias
+            notes |= json.loads(EMAIL_ALIAS)
+        first["properties"] = _packed(notes)
     rows += [shared | _refund_row(order, refund) for refund in order.refunds]
     person = {name: shared.get(name) for name in _OF_PERSON}
     for channel, granted in order.consent.items():
@@ -195,7 +202,7 @@ def _refund_row(order: Order, refund: Refund) -> dict[str, Any]:
     }
 
 
-def _packed(notes: Mapping[str, str]) -> str | None:
+def _packed(notes: Mapping[str, Any]) -> str | None:
     return json.dumps(dict(notes), ensure_ascii=False) if notes else None
 
 
@@ -220,6 +227,11 @@ def moment(text: str | None) -> str | None:
 def email_id(email: str | None) -> str | None:
     """An e-mail address as an id: trimmed and lower case, so that one person is one customer."""
     return (email or "").strip().lower() or None
+
+
+def also_known_as(customer: str | None, email: str | None) -> str | None:
+    """The e-mail address of a customer who has an id: events under either are one person's."""
+    return email if customer and customer != email else None
 
 
 def orphan(place: int, what: str, row: str) -> Rejected:

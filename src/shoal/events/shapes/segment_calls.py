@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from shoal.domain import kinds
 from shoal.events.mapping import SourceMapping
+from shoal.events.shapes.order_facts import EMAIL_ALIAS, email_id
 from shoal.events.shapes.segment_orders import Row, order_rows
 from shoal.events.texts import raw_text
 
@@ -88,7 +89,7 @@ class Calls:
                       **_mapping_of(call.get("traits"))}  # fmt: skip
             base[_KIND] = kinds.PROFILE
             base[_PROPERTIES] = packed(traits)
-            return [base, *_consents(call, base)]
+            return [base, *_consents(call, base), *_email_link(traits, base)]
         if not isinstance(kind, str) or kind not in _TYPES:
             base[_KIND] = raw_text(kind)
             base[_PROPERTIES] = packed(call)  # refused, with all it holds
@@ -219,6 +220,19 @@ def _consents(call: Mapping[str, Any], base: Row) -> list[Row]:
             row[_PROPERTIES] = '{"granted":true}' if granted else '{"granted":false}'
             rows.append(row)
     return rows
+
+
+def _email_link(traits: Mapping[str, Any], base: Row) -> list[Row]:
+    """A row that joins an identified user's e-mail address, by which order exports know people."""
+    email = traits.get("email")
+    if base[_CUSTOMER] is None or not isinstance(email, str) or "@" not in email:
+        return []
+    row = base.copy()
+    row[_ID] = f"{base[_ID]}#email" if base[_ID] is not None else None
+    row[_KIND] = kinds.PROFILE
+    row[_ANONYMOUS] = email_id(email)
+    row[_PROPERTIES] = EMAIL_ALIAS
+    return [row]
 
 
 def _products(value: Any) -> list[dict[str, Any]] | None:

@@ -22,6 +22,7 @@ from shoal.events.shapes.order_facts import (
     Line,
     Order,
     Refund,
+    also_known_as,
     email_id,
     filled,
     order_mark,
@@ -49,10 +50,12 @@ def order_of(node: Node) -> Order:
     customer = inner(node, "customer")
     email = email_id(text(node, "email") or text(customer, "email"))
     lines = below(node, "lineItems", "LineItem")
+    known_as = short_id(customer.get("id")) or email
     order = Order(
         key=short_id(node.get("id")) or "",
         time=text(node, "processedAt") or text(node, "createdAt"),
-        shared=_shared(node, short_id(customer.get("id")) or email, email),
+        shared=_shared(node, known_as, email),
+        alias=also_known_as(known_as, email),
         lines=[],
         tax=money(node.get("totalTaxSet")),
         shipping=money(node.get("totalShippingPriceSet")),

@@ -11,7 +11,7 @@ import json
 from typing import Any, Final
 
 from shoal.domain import kinds
-from shoal.events.shapes.order_facts import ORDINARY, email_id
+from shoal.events.shapes.order_facts import EMAIL_ALIAS, ORDINARY, also_known_as, email_id
 from shoal.events.shapes.order_lines import amount_text
 from shoal.events.shapes.segment_calls import packed
 from shoal.events.shapes.shopify_nodes import (
@@ -45,7 +45,8 @@ _NO_PROPERTIES: Final = frozenset(
 
 
 def customer_rows(node: Node) -> list[dict[str, Any]]:
-    """A profile as of the customer's last change, and a consent fact a channel that has a date."""
+    """A profile as of the customer's last change, the alias of its e-mail address, and a consent
+    fact a channel that has a date."""
     key, at = short_id(node.get("id")), text(node, "updatedAt") or text(node, "createdAt")
     address, phone = inner(node, "defaultEmailAddress"), inner(node, "defaultPhoneNumber")
     email = text(node, "email") or text(address, "emailAddress")
@@ -58,6 +59,12 @@ def customer_rows(node: Node) -> list[dict[str, Any]]:
            "country": text(inner(node, "defaultAddress"), "countryCodeV2"),
            "properties": packed(traits | {"email": email, "phone": number})}
     ]  # fmt: skip
+    if alias := also_known_as(key, email_id(email)):
+        rows.append(
+            shared
+            | {"event_id": f"customer/{key}#alias@{at}", "kind": kinds.PROFILE, "event_time": at,
+               "anonymous": alias, "properties": EMAIL_ALIAS}
+        )  # fmt: skip
     told: set[str] = set()
     for channel, field, state, time in _CONSENTS:
         consent = inner(node, field)

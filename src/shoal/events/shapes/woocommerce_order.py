@@ -16,6 +16,7 @@ from shoal.events.shapes.order_facts import (
     Line,
     Order,
     Refund,
+    also_known_as,
     email_id,
     filled,
     moment,
@@ -56,11 +57,12 @@ def order_of(rows: Sequence[Row]) -> Order | None:
     paid = status not in _UNPAID and not (status == "cancelled" and not head.get("paid"))
     email = email_id(head.get("email"))
     registered = head.get("customer", "0")
+    customer = registered if registered != "0" else email
     order = Order(
         key=head["order"],
         time=moment(head.get("date")),
         shared={
-            "customer": registered if registered != "0" else email,
+            "customer": customer,
             "email": email,
             "phone": head.get("phone"),
             "currency": head.get("currency"),
@@ -80,6 +82,7 @@ def order_of(rows: Sequence[Row]) -> Order | None:
         notes={"order_name": head["number"]} if head.get("number", head["order"]) != head["order"]
         else {},
         paid=paid,
+        alias=also_known_as(customer, email),
     )  # fmt: skip
     charged, taken_off = _fees(head, fees)
     if not order.lines:

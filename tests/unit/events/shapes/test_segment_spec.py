@@ -44,9 +44,9 @@ def test_the_account_of_the_archive(archive: Read) -> None:
     for event in archive.events:
         kinds[event["kind"]] = kinds.get(event["kind"], 0) + 1
     # 22 good lines; o-1 is three products, 1004 two and their amount; the batch holds two calls;
-    # three consents stand beside their calls.
+    # three consents stand beside their calls, and two e-mail addresses beside their identify.
     assert kinds == {
-        "view": 4, "search": 1, "cart_add": 1, "login": 1, "profile": 3, "consent": 3,
+        "view": 4, "search": 1, "cart_add": 1, "login": 1, "profile": 5, "consent": 3,
         "checkout": 1, "purchase": 8, "refund": 2, "custom": 2, "review": 1, "open": 1,
         "sign_up": 1, "favourite": 1,
     }  # fmt: skip
@@ -86,6 +86,14 @@ def test_an_alias_joins_and_an_identify_tells_traits_and_consent(archive: Read) 
         ("ajs-next-7-a7", "marketing", True),
         ("ajs-next-7-a7", "analytics", False),
         ("srv-22", "marketing", False),
+    ]
+
+
+def test_an_e_mail_address_joins_orders_that_know_no_other_id(archive: Read) -> None:
+    links = [e for e in archive.events if _properties(e) == {"alias": True, "link": "email"}]
+    assert [(e["event_id"], e["customer_id"], e["anonymous_id"]) for e in links] == [
+        ("ajs-next-7-a7#email", "u-1", "ada@example.com"),
+        ("rudder-1#email", "u-2", "bo@example.com"),
     ]
 
 

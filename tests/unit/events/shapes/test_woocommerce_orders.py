@@ -91,6 +91,8 @@ def test_refunds_of_lines_and_of_amounts(export: Read) -> None:
 def test_people_fees_and_orders_that_were_no_sale(export: Read) -> None:
     facts = {e["event_id"]: e for e in export.events}
     assert facts["501#1"]["customer_id"] == "7"
+    assert facts["501#1"]["anonymous_id"] == "ada@example.com"  # joins orders made as a guest
+    assert _properties(facts["501#1"])["alias"] is True
     assert facts["503#4"]["customer_id"] == "bo@example.com"
     assert facts["501#1"]["title"] == "Green tea: 100 g | fine"
     assert (facts["504#fees"]["kind"], facts["504#fees"]["price"]) == ("custom", 1_500_000)
