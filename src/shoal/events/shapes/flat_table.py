@@ -7,13 +7,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
 from shoal.events.chunks import RAW_LINE, RawChunk, no_rows, rejected_rows
 from shoal.events.texts import raw_text
+
+#: Rows of an order export unpacked at a time: each becomes several facts, and facts that wait as
+#: objects are large.
+ROWS_AT_A_TIME: Final = 8192
 
 #: A row that could not be unpacked: place from 0, reason, what was wrong, the row as it was read.
 Rejected = tuple[int, str, str, str]

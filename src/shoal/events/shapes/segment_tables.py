@@ -21,6 +21,7 @@ from shoal.events.files import compression_of, expanded, head_of
 from shoal.events.mapping import SourceMapping
 from shoal.events.reading_csv import CsvSource
 from shoal.events.reading_parquet import ParquetSource
+from shoal.events.shapes.flat_table import ROWS_AT_A_TIME
 
 #: Columns of every table that are no properties or traits.
 _COMMON: Final = frozenset(
@@ -47,7 +48,7 @@ _NEEDED: Final = "id and anonymous_id or user_id"
 
 def open_table(path: Path, mapping: SourceMapping, rows_per_chunk: int) -> Source:
     """The table of a CSV or Parquet file, its own columns."""
-    compression = compression_of(path)
+    compression, rows_per_chunk = compression_of(path), min(rows_per_chunk, ROWS_AT_A_TIME)
     if expanded(head_of(path, 64), compression).startswith(b"PAR1"):
         return ParquetSource(path, rows_per_chunk)
     return CsvSource(path, compression, rows_per_chunk, mapping)

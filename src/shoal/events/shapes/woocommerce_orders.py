@@ -18,7 +18,14 @@ from shoal.events.chunks import RawChunk, Source, raw_json
 from shoal.events.files import compression_of
 from shoal.events.mapping import SourceMapping
 from shoal.events.reading_csv import CsvSource
-from shoal.events.shapes.flat_table import Rejected, ShapedSource, Unpacked, passed_on, text_table
+from shoal.events.shapes.flat_table import (
+    ROWS_AT_A_TIME,
+    Rejected,
+    ShapedSource,
+    Unpacked,
+    passed_on,
+    text_table,
+)
 from shoal.events.shapes.order_facts import COLUMNS, fact_rows
 from shoal.events.shapes.woocommerce_cells import plain_cell
 from shoal.events.shapes.woocommerce_order import order_of
@@ -85,7 +92,8 @@ class WooCommerceOrders(ShapedSource):
 
     def __init__(self, path: Path, mapping: SourceMapping, rows_per_chunk: int) -> None:
         super().__init__(path, COLUMNS, rows_per_chunk)
-        self._csv = CsvSource(path, compression_of(path), rows_per_chunk, mapping)
+        at_a_time = min(rows_per_chunk, ROWS_AT_A_TIME)
+        self._csv = CsvSource(path, compression_of(path), at_a_time, mapping)
         plain = {plain_name(name): name for name in reversed(self._csv.columns)}
         self._column = {
             field: next((plain[name] for name in names.split() if name in plain), None)
