@@ -12,7 +12,7 @@ from shoal.config import QualityConfig
 from shoal.domain.quality import ERROR, NOTE, WARNING, Finding
 from shoal.events.noise import ROW_RULES
 from shoal.workflows import units
-from shoal.workflows.quality_judging import judged, level, mildest
+from shoal.workflows.quality_judging import FEW, judged, level, mildest
 from shoal.workflows.quality_tables import Days, of_source, text_sql
 
 #: Rows that came before are told of from this share on: overlapping exports are no fault.
@@ -47,6 +47,8 @@ def accounts(
         for code, count in reasons.most_common():
             share = count / read
             severity = level(share, settings.quarantined_warning, settings.quarantined_error)
+            if count < FEW:
+                severity = NOTE
             found.append(
                 Finding(
                     "quarantined", mildest(severity, at_most), source, code, count=count, of=read,

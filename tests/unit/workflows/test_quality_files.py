@@ -63,6 +63,11 @@ def test_a_replay_takes_its_rows_out_of_the_quarantine() -> None:
     assert (one.count, one.of, one.severity) == (10, 1_000, WARNING)
 
 
+def test_a_handful_of_rows_is_a_note() -> None:
+    (one,) = accounts([unit("a", stored=20, quarantined=4)], {}, SETTINGS, dated=False)
+    assert one.severity == NOTE
+
+
 def days(n: int, **caught: int) -> Days:
     names = ("n", *FIELDS, *(f"noise_{code}" for code in ROW_RULES))
     counts = {name: np.zeros(1, dtype=np.int64) for name in names}
