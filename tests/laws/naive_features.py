@@ -35,6 +35,26 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Told:
+    """One row of a covariate table: what it belongs to, its values, when it could be known."""
+
+    at: Mapping[str, object]
+    values: Mapping[str, float]
+    known: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Outside:
+    """A covariate table; `now_days` is how old the value now may be, None for today's alone."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: tuple[Told, ...]
+    now_days: int | None = None
+    depth: int = 1
+
+
+@dataclass(frozen=True)
 class Shop:
     """The settings that change features."""
 
@@ -42,6 +62,7 @@ class Shop:
     value_event: str = "purchase"
     currency: str | None = None
     traits: tuple[str, ...] = ()
+    outside: tuple[Outside, ...] = ()
 
 
 def reference(events: Iterable[Event], as_of: datetime) -> dict[str, Item]:
@@ -178,6 +199,7 @@ class _Customer:
             **self.counts(), **self.times(), **self.spending(), **self.hours(),
             **self.sessions(), **self.windows(), **self.interest("category"),
             **self.interest("brand"), **self.kept_items(), **self.profile(), **self.interaction(),
+            **self.covariates(),
         }  # fmt: skip
 
     def counts(self) -> Row:
@@ -374,3 +396,50 @@ class _Customer:
             "open_rate": ratio(n("open"), n("exposure")),
             "response_rate": ratio(n("response"), n("exposure")),
         }  # fmt: skip
+
+    def covariates(self) -> Row:
+        row: Row = {}
+        for table in self.shop.outside:
+            known = [told for told in table.rows if told.known is None or told.known <= self.as_of]
+            for column in table.columns:
+                name = f"{table.name}_{column}"
+                row[f"{name}_mean"] = mean(self.met(table, known, self.events, column))
+                row[f"{name}_at_orders"] = mean(self.met(table, known, self.value, column))
+                if known and not {"category", "item_id"} & set(known[0].at):
+                    row[f"{name}_now"] = self.now(table, known, column)
+        return row
+
+    def met(
+        self, table: Outside, known: Sequence[Told], events: Sequence[Event], column: str
+    ) -> list[float]:
+        """The values of a column that events met."""
+        found = []
+        for e in events:
+            path = None if e.category is None else e.category.split("/")
+            short = path is None or len(path) < table.depth or "" in path[: table.depth]
+            own = {
+                "date": self.local(e.event_time).date(), "country": e.country, "region": e.region,
+                "item_id": e.item_id,
+                "category": None if short else "/".join(path[: table.depth]),
+            }  # fmt: skip
+            found += [
+                told.values[column]
+                for told in known
+                if column in told.values and all(own[key] == at for key, at in told.at.items())
+            ]
+        return found
+
+    def now(self, table: Outside, known: Sequence[Told], column: str) -> float | None:
+        """The latest value known for today, or for some days before, where the customer was."""
+        place = {key: self.profile()[key] for key in ("country", "region")}
+        days = {
+            told.at.get("date", self.today): told.values[column]
+            for told in known
+            if column in told.values
+            and all(told.at[key] == place[key] for key in place if key in told.at)
+        }
+        for age in range((table.now_days or 0) + 1):
+            day = self.today - timedelta(days=age)
+            if day in days:
+                return days[day]
+        return None

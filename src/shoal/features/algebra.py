@@ -30,7 +30,7 @@ from shoal.domain.text import Text
 from shoal.domain.time import DAY_US
 
 Merge = Literal["add", "min", "max"]
-Group = Literal["behaviour", "interest", "profile", "interaction"]
+Group = Literal["behaviour", "interest", "profile", "interaction", "outside"]
 #: What a feature's column holds: `count` int64, `number` float64, `text` string.
 ValueType = Literal["count", "number", "text"]
 
@@ -74,6 +74,8 @@ class Grain:
         keep_days: groups with a key `day` older than this many local days before the customer's
             latest event are dropped; None keeps all.
         derive: columns that `finish` adds to the merged partial before it is summed up.
+        settle: groups have a key `known_us`; what is known up to the customer's latest event is
+            kept as known from the beginning.
         refer: `finish` joins what `shoal.features.reference` knows of the `item_id`.
     """
 
@@ -84,6 +86,7 @@ class Grain:
     keep_days: int | None = None
     derive: Mapping[str, Deferred] = field(default_factory=lambda: MappingProxyType({}))
     refer: bool = False
+    settle: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class Feature:
 
     Args:
         name: column of a snapshot.
-        group: behaviour, interest, profile or interaction.
+        group: behaviour, interest, profile, interaction or outside (of the shop: covariates).
         unit: plain word: `days`, `currency`, `share`, ...
         window: `all`, or the local calendar days that count, for example `28 days`.
         formula: how it is computed, in words and symbols.

@@ -16,9 +16,10 @@ from shoal.features import (
     catalog_windows,
 )
 from shoal.features.algebra import Feature, Summary
+from shoal.features.covariates import CovariateTable, covariate_features, covariate_summaries
 from shoal.features.grains import COARSER, GRAINS
 
-GROUPS: Final = ("behaviour", "interest", "profile", "interaction")
+GROUPS: Final = ("behaviour", "interest", "profile", "interaction", "outside")
 _PARTS: Final = (
     catalog_behaviour, catalog_windows, catalog_interest, catalog_profile, catalog_interaction,
 )  # fmt: skip
@@ -31,6 +32,7 @@ class Catalog:
     features: tuple[Feature, ...]
     summaries: tuple[Summary, ...]
     traits: tuple[str, ...] = ()
+    covariates: tuple[CovariateTable, ...] = ()
 
     def __post_init__(self) -> None:
         for what in (self.features, self.summaries):
@@ -79,6 +81,16 @@ class Catalog:
             self.features + tuple(catalog_profile.trait_feature(name) for name in new),
             self.summaries + tuple(catalog_profile.trait_summary(name) for name in new),
             self.traits + new,
+            self.covariates,
+        )
+
+    def with_covariates(self, tables: tuple[CovariateTable, ...]) -> Catalog:
+        """The catalog with the features of covariates more."""
+        return Catalog(
+            self.features + tuple(one for table in tables for one in covariate_features(table)),
+            self.summaries + tuple(one for table in tables for one in covariate_summaries(table)),
+            self.traits,
+            self.covariates + tables,
         )
 
     @cached_property

@@ -24,7 +24,8 @@ from shoal.events.noise import ROW_RULES
 from shoal.features import queries, reference, state
 from shoal.features.algebra import CUSTOMER, Grain
 from shoal.features.catalog import Catalog
-from shoal.features.grains import GRAINS, TRAIT
+from shoal.features.covariates import Covariates, now_tables
+from shoal.features.grains import COVARIATE, GRAINS, TRAIT
 from shoal.features.queries import (
     CLOCK_SCHEMA,
     EVENTS_SCHEMA,
@@ -53,6 +54,7 @@ class Fold:
             `foreign_lines`. None takes all amounts as one currency.
         noise: codes of the column `noise` whose events are left out.
         order_sources: sources that tell of orders; see `Rules`.
+        covariates: tables from outside that events meet; their features are added to the catalog.
 
     Raises:
         ValueError: an unknown kind as `value_event`, or `tail` below 1.
@@ -73,15 +75,24 @@ class Fold:
         currency: str | None = None,
         noise: tuple[str, ...] = ROW_RULES,
         order_sources: tuple[str, ...] = (),
+        covariates: Covariates | None = None,
     ) -> None:
         if value_event not in KINDS:
             raise ValueError(f"value_event {value_event!r} is not a kind of event: {KINDS}")
         if tail < 1:
             raise ValueError(f"tail must be at least 1, received {tail}")
-        self.catalog = catalog.with_traits(tuple(traits))
+        self.covariates = covariates or Covariates()
+        tables = self.covariates.tables
+        self.catalog = catalog.with_traits(tuple(traits)).with_covariates(tables)
         self.engine = engine
         self.rules = Rules(
-            value_event, currency, self.catalog.traits, tail, tuple(noise), tuple(order_sources)
+            value_event,
+            currency,
+            self.catalog.traits,
+            tail,
+            tuple(noise),
+            tuple(order_sources),
+            tables,
         )
 
     @cached_property
@@ -90,7 +101,8 @@ class Fold:
 
         States and features of different fingerprints must not be mixed.
         """
-        text = f"{self.catalog.fingerprint}|{self.rules!r}|{state.STATE_VERSION}"
+        ids = self.covariates.ids
+        text = f"{self.catalog.fingerprint}|{self.rules!r}|{ids}|{state.STATE_VERSION}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def partials(self, events: Relation) -> dict[str, pa.Table]:
@@ -102,8 +114,8 @@ class Fold:
         """
         bound = {"events": _complete(events)}
         return {
-            name: self._run("partial", name, bound)
-            if name != TRAIT.name or self.rules.traits
+            name: self._run("partial", name, bound | self._outside(name))
+            if self._kept(name)
             else PARTIAL_SCHEMAS[name].empty_table()
             for name in PARTIAL_SCHEMAS
         }
@@ -114,7 +126,10 @@ class Fold:
         Associative and commutative, bit for bit.
         """
         return {
-            name: self._run("merge", name, {"a": a[name], "b": b[name]}) for name in PARTIAL_SCHEMAS
+            name: self._run("merge", name, {"a": a[name], "b": b[name]})
+            if self._kept(name)
+            else PARTIAL_SCHEMAS[name].empty_table()
+            for name in PARTIAL_SCHEMAS
         }
 
     def finish(
@@ -133,7 +148,7 @@ class Fold:
             reference_table: `REFERENCE_SCHEMA`; None knows no item.
         """
         inputs: dict[str, Relation] = {grain.name: partials[grain.name] for grain in GRAINS}
-        inputs |= _moment(as_of, zone, reference_table)
+        inputs |= self._moment(as_of, zone) | {"reference": _items(reference_table)}
         return self._run("finish", "", inputs)
 
     def features(
@@ -148,8 +163,8 @@ class Fold:
         The same numbers as `finish(partials(events before T))`, as one query.
         """
         inputs: dict[str, Relation] = {"events": _complete(events)}
-        inputs |= _moment(as_of, zone, reference_table)
-        return self._run("features", "", inputs)
+        inputs |= self._moment(as_of, zone) | {"reference": _items(reference_table)}
+        return self._run("features", "", inputs | self._outside(COVARIATE.name))
 
     def grain_at(self, name: str, events: Relation, as_of: datetime, zone: Zone) -> pa.Table:
         """One grain's partials of the events before a moment, sorted by customer and key.
@@ -160,12 +175,30 @@ class Fold:
         Raises:
             KeyError: no grain has that name.
         """
-        inputs: dict[str, Relation] = {"events": _complete(events)}
-        inputs |= _moment(as_of, zone, None)
-        del inputs["reference"]
-        if name == TRAIT.name and not self.rules.traits:
+        if not self._kept(name):
             return PARTIAL_SCHEMAS[name].empty_table()
+        inputs: dict[str, Relation] = {"events": _complete(events)}
+        inputs |= {"clock": _clock(as_of, zone)} | self._outside(name)
         return self._run("at", name, inputs)
+
+    def _kept(self, name: str) -> bool:
+        """Whether a shop has that partial at all: traits and covariates only where declared."""
+        if name == TRAIT.name:
+            return bool(self.rules.traits)
+        return name != COVARIATE.name or bool(self.rules.covariates)
+
+    def _outside(self, name: str) -> dict[str, Relation]:
+        """What a partial reads beside the events."""
+        wanted = name == COVARIATE.name and self.rules.covariates
+        return {"covariates": self.covariates.rows} if wanted else {}
+
+    def _moment(self, as_of: datetime, zone: Zone) -> dict[str, pa.Table]:
+        """The clock, and the values of covariates at it."""
+        clock = _clock(as_of, zone)
+        if not self.rules.covariates:
+            return {"clock": clock}
+        now_us, today = (clock[name][0].as_py() for name in ("now_us", "today"))
+        return {"clock": clock} | now_tables(self.covariates, now_us, today)
 
     def _run(self, step: str, name: str, inputs: Mapping[str, Relation]) -> pa.Table:
         key = (self.engine.dialect, self.fingerprint, step, name)
@@ -202,10 +235,11 @@ class Fold:
             table = queries.partial(grain, events, self.rules)
         else:
             table = queries.merged(grain, _union(name))
-        return queries.in_order(grain, queries.pruned(grain, table))
+        kept = queries.settled(grain, queries.pruned(grain, table))
+        return queries.in_order(grain, kept)
 
     def _at(self, grain: Grain, events: ir.Table, clock: ir.Table) -> ir.Table:
-        if grain is TRAIT and not self.rules.traits:  # no feature will ask for it
+        if not self._kept(grain.name):  # no feature will ask for it
             return queries.unbound(PARTIAL_SCHEMAS[grain.name], grain.name)
         # a view of its own for each grain: the engine then reads only the grain's columns, where
         # one shared relation would be held in memory with all of them (measured: half the time)
@@ -218,13 +252,13 @@ def _union(name: str) -> ir.Table:
     return queries.unbound(schema, "a").union(queries.unbound(schema, "b"))
 
 
-def _moment(as_of: datetime, zone: Zone, reference_table: pa.Table | None) -> dict[str, pa.Table]:
+def _clock(as_of: datetime, zone: Zone) -> pa.Table:
     today = zone.local_day(as_of - _MICROSECOND)
-    clock = pa.table({"now_us": [to_us(as_of)], "today": [today]}, schema=CLOCK_SCHEMA)
-    return {
-        "clock": clock,
-        "reference": reference.empty() if reference_table is None else reference_table,
-    }
+    return pa.table({"now_us": [to_us(as_of)], "today": [today]}, schema=CLOCK_SCHEMA)
+
+
+def _items(reference_table: pa.Table | None) -> pa.Table:
+    return reference.empty() if reference_table is None else reference_table
 
 
 def _complete(events: Relation) -> Relation:

@@ -111,8 +111,22 @@ TRAIT: Final = Grain(
     "trait", ("trait", "value"), (Stat("last_us", _.us, "max"),), where=_.value.notnull()
 )
 
+#: What the customer's events met of declared covariates; made by `shoal.features.covariates.met`.
+COVARIATE: Final = Grain(
+    "covariate",
+    ("covariate", "known_us"),
+    (
+        _N,
+        Stat("micros", _.micros),
+        Stat("order_n", 1, where=_.is_value),
+        Stat("order_micros", _.micros, where=_.is_value),
+        Stat("last_us", _.us, "max"),
+    ),
+    settle=True,
+)
+
 GRAINS: Final = (
-    CUSTOMER_GRAIN, KIND, SESSION, ORDER, CATEGORY, BRAND, ITEM, TOUCH, PAYMENT, TRAIT,
+    CUSTOMER_GRAIN, KIND, SESSION, ORDER, CATEGORY, BRAND, ITEM, TOUCH, PAYMENT, TRAIT, COVARIATE,
 )  # fmt: skip
 
 COARSER: Final = (

@@ -13,6 +13,7 @@ _GROUP_TITLES: Final = {
     "interest": Text("Interest", "兴趣"),
     "profile": Text("Profile", "画像"),
     "interaction": Text("Interaction", "互动"),
+    "outside": Text("Outside data", "外部数据"),
 }
 _TITLE: Final = Text("Catalog of features", "特征目录")
 _HEADER: Final = Text(
@@ -36,6 +37,8 @@ def catalog_page(language: str = "en", catalog: Catalog = CATALOG) -> str:
     lines = [f"# {_TITLE.of(language)}", "", _INTRODUCTION.of(language)]
     for group in GROUPS:
         features = [feature for feature in catalog if feature.group == group]
+        if not features:
+            continue
         lines += ["", f"## {_GROUP_TITLES[group].of(language)} ({len(features)})", ""]
         lines += [_HEADER.of(language), "|---|---|---|---|---|"]
         lines += [_row(feature, language) for feature in features]

@@ -26,7 +26,15 @@ from shoal.events.noise import ROW_RULES
 from shoal.events.schema import ORDER, TABLE_SCHEMA
 from shoal.features.algebra import CUSTOMER, Grain, Stat, ValueType, as_int64, epoch_us, total
 from shoal.features.catalog import Catalog
-from shoal.features.grains import COARSER, CUSTOMER_GRAIN, GRAINS, TRAIT
+from shoal.features.covariates import (
+    ALWAYS_US,
+    COVARIATES_SCHEMA,
+    CovariateTable,
+    columns_needed,
+    met,
+    with_now,
+)
+from shoal.features.grains import COARSER, COVARIATE, CUSTOMER_GRAIN, GRAINS, TRAIT
 
 HOUR_US: Final = 3600 * SECOND_US
 #: 1970-01-01 was a Thursday; Monday is 0.
@@ -56,8 +64,8 @@ TAIL_SCHEMA: Final = pa.schema(
 )
 
 _TEXT_KEYS: Final = frozenset(
-    key for grain in GRAINS for key in grain.keys if key != "day"
-)  # all keys but the local day are texts
+    key for grain in GRAINS for key in grain.keys if key not in ("day", "known_us")
+)  # all keys but the local day and moments are texts
 _RESULT: Final[Mapping[ValueType, dt.DataType]] = {
     "count": dt.int64, "number": dt.float64, "text": dt.string,
 }  # fmt: skip
@@ -75,6 +83,7 @@ class Rules:
         noise: codes of the column `noise` whose events are left out.
         order_sources: sources that tell of orders; purchases and refunds of any other source are
             left out, as the same orders told once more. Empty: every source counts.
+        covariates: the tables from outside that events meet.
     """
 
     value_event: str = kinds.PURCHASE
@@ -83,6 +92,7 @@ class Rules:
     tail: int = 32
     noise: tuple[str, ...] = ROW_RULES
     order_sources: tuple[str, ...] = ()
+    covariates: tuple[CovariateTable, ...] = ()
 
 
 def grain_schema(grain: Grain) -> pa.Schema:
@@ -233,6 +243,9 @@ def partial(grain: Grain, events: ir.Table, rules: Rules) -> ir.Table:
     """One grain's partials of events: a row a customer and key, in order of both."""
     if grain is TRAIT:
         source = _traits(events, rules)
+    elif grain is COVARIATE:
+        own = prepared(events, rules, columns_needed(rules.covariates))
+        source = met(own, unbound(COVARIATES_SCHEMA, "covariates"), rules.covariates)
     else:
         parts = [part for stat in grain.stats for part in (stat.value, stat.where)]
         source = prepared(events, rules, columns_read(grain.where, *parts) | set(grain.keys))
@@ -293,6 +306,19 @@ def pruned(grain: Grain, rows: ir.Table) -> ir.Table:
     latest = rows.group_by(CUSTOMER).agg(latest=_.day.max())
     kept = rows.join(latest, CUSTOMER).filter(_.day > _.latest - grain.keep_days)
     return kept.select(*_by(grain), *(stat.name for stat in grain.stats))
+
+
+def settled(grain: Grain, rows: ir.Table) -> ir.Table:
+    """Rows in which what was known up to the customer's latest row is known from the beginning.
+
+    Features of a state are asked for at moments after its events only. As in `pruned`, what
+    becomes of a row depends on the merged set alone.
+    """
+    if not grain.settle:
+        return rows
+    latest = rows.group_by(CUSTOMER).agg(latest_us=_.last_us.max())
+    known = (_.known_us <= _.latest_us).ifelse(ALWAYS_US, _.known_us)
+    return merged(grain, rows.join(latest, CUSTOMER).mutate(known_us=known).drop("latest_us"))
 
 
 def in_order(grain: Grain, rows: ir.Table) -> ir.Table:
@@ -356,6 +382,7 @@ def finished(
         source = table.cross_join(clock) if name in _TIMED else table
         summed = source.group_by(CUSTOMER).agg(**{one.name: one.value for one in values})
         joined = joined.left_join(summed, CUSTOMER).drop(f"{CUSTOMER}_right")
+    joined = with_now(joined, catalog.covariates)
     defaults = {
         one.name: joined[one.name].fill_null(one.default)
         for one in catalog.summaries
@@ -369,7 +396,7 @@ def finished(
 
 
 #: Grains whose summaries look at the clock.
-_TIMED: Final = frozenset({"session", "day", "order"})
+_TIMED: Final = frozenset({"session", "day", "order", "covariate"})
 
 
 def _typed(value: Any, kind: ValueType) -> Any:

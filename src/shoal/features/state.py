@@ -29,7 +29,7 @@ from shoal.features.algebra import CUSTOMER
 from shoal.features.queries import PARTIAL_SCHEMAS
 
 #: Raised whenever the layout, a grain or a column of a partial changes.
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 
 STATE_SCHEMA: Final = pa.schema(
     [
