@@ -11,11 +11,18 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 if TYPE_CHECKING:  # names only: the ports load no library
     import ibis.expr.types as ir
     import pyarrow as pa
+
+
+#: What is counted of scopes (a day, an order) that a unit states anew; see `UnitWriter.resolve`.
+#: `scopes`: those that the table held and that are not as they were.
+RESTATED: Final = ("scopes", "withdrawn", "changed", "older", "renewed")
+#: A unit of more scopes than a year has days does not say which they are.
+SCOPES_TOLD: Final = 400
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,9 @@ class CommittedUnit:
     unit: str
     info: Mapping[str, Any]
     added: ParquetFiles
-    #: Customers and anonymous ids of whom stored rows were replaced or withdrawn.
+    #: Visitors of whom stored rows were replaced or withdrawn: customers and anonymous ids, of the
+    #: rows that went and of those that took their place, together in one sorted tuple. What was
+    #: folded of them is folded anew from the table.
     rewritten_customers: tuple[str, ...] = ()
 
 
@@ -73,11 +82,24 @@ class UnitWriter(Protocol):
         """Stage valid events (`TABLE_SCHEMA`, any order, bounded chunk)."""
 
     def resolve(self) -> Mapping[str, int]:
-        """Settle occurrences, duplicates and conflicts inside the unit and against the table.
+        """Settle occurrences, scopes, duplicates and conflicts, in the unit and with the table.
 
         Returns counts of `stored`, `duplicate` and `conflicting` rows; where rows have a scope,
-        also of `scopes`, `older` rows (of a statement that is not the newest: left out) and
-        `withdrawn` rows (stored ones that the new statement does not say again: removed).
+        also the counts of `RESTATED`. A unit that holds rows of a scope states it as a whole:
+
+        - Of two statements with a version the greater one counts, whichever came first, else the
+          one that is taken in later (also of equal versions). Rows of others are `older`: they
+          are not stored.
+        - Stored rows of the scope that the statement does not say again, word for word, are
+          `withdrawn`, whatever their content; those whose id it says again are `changed` too.
+        - Rows that it says again are `duplicate` and stay; they take the statement's version
+          (`renewed`).
+        """
+
+    def stated(self) -> Sequence[int] | None:
+        """Scope keys of which the unit's statement counts, sorted.
+
+        None if they are more than `SCOPES_TOLD`.
         """
 
     def commit(self, info: Mapping[str, Any]) -> int:
@@ -107,8 +129,14 @@ class EventTable(Protocol):
 class Warehouse(EventTable, Protocol):
     """The event table, the truth."""
 
-    def unit(self, name: str) -> UnitWriter:
-        """Begin a commit unit."""
+    def unit(self, name: str, *, joining: bool = False) -> UnitWriter:
+        """Begin a commit unit.
+
+        Args:
+            name: unique in the shop.
+            joining: its rows belong to statements of scopes made before (rows that come out of the
+                quarantine): nothing is withdrawn but where they have a greater version.
+        """
 
     def committed(self, unit: str) -> bool:
         """Whether a unit of that name was committed."""

@@ -44,7 +44,8 @@ _OPTIONS: Final[dict[str, Any]] = {
     "write_statistics": _STATISTICS,
 }
 
-_CUSTOMER_ORDER: Final = [(name, "ascending") for name in ("customer_id", "event_time", "sequence")]
+_CUSTOMER_ORDER: Final = (BUCKET, "customer_id", "event_time", "sequence")
+_VISITOR: Final = "visitor"
 
 
 @dataclass(frozen=True)
@@ -194,18 +195,29 @@ def _close(writer: pq.ParquetWriter | None) -> None:
 
 
 def _by_bucket(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
-    """Rows of each bucket, in order of customer, time and sequence, in memory of their own.
+    """Rows of each bucket, in order of visitor, time and sequence, in memory of their own.
 
     A slice would keep its whole chunk alive for as long as one small bucket waits.
     """
     if not rows.num_rows:
         return
-    order = pc.sort_indices(rows, [(BUCKET, "ascending"), *_CUSTOMER_ORDER])
+    sorted_by = _visitor_order(rows)
+    order = pc.sort_indices(sorted_by, [(name, "ascending") for name in sorted_by.column_names])
     buckets = rows[BUCKET].take(order).to_numpy()
     edges = np.flatnonzero(np.diff(buckets, prepend=buckets[:1] - 1, append=buckets[-1:] + 1))
     columns = rows.drop_columns([BUCKET])
     for start, end in itertools.pairwise(edges):
         yield int(buckets[start]), _taken(columns, order.slice(start, end - start))
+
+
+def _visitor_order(rows: pa.Table) -> pa.Table:
+    """The columns to sort by; an anonymous visitor stands in where events have no customer."""
+    keys = rows.select(_CUSTOMER_ORDER)
+    customers = rows["customer_id"]
+    if not customers.null_count:
+        return keys
+    visitors = pc.if_else(pc.is_null(customers), rows["anonymous_id"], None)
+    return keys.add_column(2, _VISITOR, visitors)
 
 
 def _taken(rows: pa.Table, order: pa.Array) -> pa.Table:

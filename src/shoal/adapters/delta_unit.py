@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,15 +20,11 @@ from shoal.adapters.bucket_files import BucketFiles, DataFile, describe, sync
 from shoal.adapters.delta_log import STAGING, DeltaLog
 from shoal.adapters.duckdb import DuckEngine
 from shoal.adapters.failures import translated
+from shoal.adapters.places import KEYS_SCHEMA
 from shoal.adapters.rewriting import Edit, rewrite
-from shoal.adapters.settling import KEYS_SCHEMA, Settlement, settle
-from shoal.events.schema import (
-    CONTENT_KEY,
-    EVENT_KEY,
-    SCOPE_KEY,
-    SCOPE_VERSION,
-    TABLE_SCHEMA,
-)
+from shoal.adapters.settling import Settlement, settle
+from shoal.events.schema import CONTENT_KEY, EVENT_KEY, SCOPE_KEY, SCOPE_VERSION, TABLE_SCHEMA
+from shoal.ports import RESTATED
 
 #: Column beside `TABLE_SCHEMA`: the row came without an id and was given one.
 GENERATED: Final = "generated_id"
@@ -42,9 +38,19 @@ class DeltaUnit:
 
     A directory under `_staging`, named like the files of the unit, stands from the first row to
     the commit: if the process dies, it tells which files nobody refers to.
+
+    Args:
+        log: the table's log.
+        engine: runs the queries that settle the unit.
+        name: the unit's name, its transaction in the log.
+        joining: its rows belong to statements of scopes that were made before.
     """
 
-    def __init__(self, log: DeltaLog, engine: DuckEngine, name: str) -> None:
+    def __init__(
+        self, log: DeltaLog, engine: DuckEngine, name: str, *, joining: bool = False
+    ) -> None:
+        self._joining = joining
+        self._scoped = False
         self._log = log
         self._engine = engine
         self._name = name
@@ -76,15 +82,16 @@ class DeltaUnit:
             self._files.append(events.select(wanted.names).cast(wanted))
 
     def resolve(self) -> Mapping[str, int]:
-        """Settle occurrences, duplicates and conflicts; counts of the three outcomes.
+        """Settle occurrences, scopes, duplicates and conflicts; how many rows of each outcome.
 
         Every appended row is one of `stored`, `duplicate` (the same event with the same content is
-        in the table or earlier in the unit) and `conflicting` (the same event with other content;
+        in the table or earlier in the unit), `conflicting` (the same event with other content;
         the one with the smaller content key stays, whichever came first, and a row that takes the
-        place of a stored one counts as conflicting too). Where rows have a scope, the unit states
-        that scope anew: `scopes` counts them, `older` rows of a statement that is not the newest
-        stay out, `withdrawn` stored rows go because the new statement does not say them word for
-        word. So the table's rows are the sum of `stored` less `withdrawn` over its units.
+        place of a stored one counts as conflicting too) and `older`.
+
+        Where rows have a scope, the unit states that scope as a whole (see `restating`) and the
+        counts of `RESTATED` are given too. The table's rows are the sum of `stored` less
+        `withdrawn` over its units.
 
         Raises:
             OperationError: `disk_full`, `no_permission`, `shop_damaged`.
@@ -93,6 +100,11 @@ class DeltaUnit:
             if self._counts is None:
                 self._counts = self._resolved()
         return self._counts
+
+    def stated(self) -> Sequence[int] | None:
+        """Scope keys of which the unit's statement counts, in order; None if they are very many."""
+        self.resolve()
+        return self._settlement.stated if self._settlement else ()
 
     def commit(self, info: Mapping[str, Any]) -> int:
         """Make the unit visible in one table version; returns it. A committed unit is not repeated.
@@ -166,6 +178,7 @@ class DeltaUnit:
         locator = pa.array(np.arange(first, first + rows.num_rows, dtype=np.int64))
         names = (EVENT_KEY, CONTENT_KEY, GENERATED, SCOPE_KEY, SCOPE_VERSION)
         columns = [locator, *(rows[name] for name in names)]
+        self._scoped |= rows[SCOPE_KEY].null_count < rows.num_rows
         assert self._keys is not None
         self._keys.write_table(pa.table(columns, schema=KEYS_SCHEMA))
 
@@ -183,26 +196,18 @@ class DeltaUnit:
             self._staging / _KEYS,
             [str(root / path) for path in self._paths],
             [str(root / file.path) for file in table],
+            scoped=self._scoped,
+            joining=self._joining,
         )
         self._settlement = found
         with ThreadPoolExecutor(_WORKERS) as pool:
             staged = pool.map(self._settled_file, range(len(self._paths)))
             self._added = [file for file in staged if file is not None]
-            numbers = found.files_with_removals()
-            kept = pool.map(lambda n: self._without_removed(n, table[n]), numbers)
+            numbers = found.files_to_change()
+            kept = pool.map(lambda n: self._changed_file(n, table[n]), numbers)
             self._replaced = [(table[n], new) for n, new in zip(numbers, kept, strict=True)]
-        counts = {
-            "stored": found.stored,
-            "duplicate": found.duplicate,
-            "conflicting": found.conflicting,
-        }
-        if found.scopes:
-            counts |= {
-                "scopes": found.scopes,
-                "older": found.older,
-                "withdrawn": found.withdrawn,
-            }
-        return counts
+        named = ("stored", "duplicate", "conflicting", *(RESTATED if self._scoped else ()))
+        return {name: getattr(found, name) for name in named}
 
     def _settled_file(self, number: int) -> DataFile | None:
         """The staged file after settling; None when nothing of it is left."""
@@ -215,8 +220,8 @@ class DeltaUnit:
         (self._log.root / path).unlink()
         return edited
 
-    def _without_removed(self, number: int, file: DataFile) -> DataFile | None:
-        """A copy of a file of the table without the rows that lost; None when none are left."""
+    def _changed_file(self, number: int, file: DataFile) -> DataFile | None:
+        """A copy of a file of the table without the rows that go; None when none are left."""
         assert self._settlement is not None
         edit = self._settlement.table_edit(number)
         return self._rewritten(file.path, f"{self._stem}-t{number:05d}.parquet", edit)

@@ -30,7 +30,9 @@ from shoal.ports import CommittedUnit, Engine, ParquetFiles
 _COMPACT: Final = "compact"
 _IN_ORDER: Final = (
     f"SELECT {', '.join(FILE_SCHEMA.names)} FROM events "
-    "ORDER BY customer_id NULLS FIRST, event_time, sequence, event_id"
+    "ORDER BY customer_id NULLS FIRST, "
+    "CASE WHEN customer_id IS NULL THEN anonymous_id END NULLS FIRST, "
+    "event_time, sequence, event_id"
 )
 
 
@@ -75,13 +77,14 @@ class DeltaWarehouse:
             counts[file.bucket] += file.rows
         return dict(sorted(counts.items()))
 
-    def unit(self, name: str) -> DeltaUnit:
+    def unit(self, name: str, *, joining: bool = False) -> DeltaUnit:
         """Begin a commit unit, after the one before it was committed or discarded.
 
-        What a dead process left of any unit is removed first.
+        What a dead process left of any unit is removed first. A unit that is `joining` brings rows
+        of statements made before: see `shoal.adapters.restating`.
         """
         self.discard_orphans()
-        return DeltaUnit(self._log, self._duck, name)
+        return DeltaUnit(self._log, self._duck, name, joining=joining)
 
     def committed(self, unit: str) -> bool:
         """Whether a unit of that name was committed."""
@@ -91,8 +94,9 @@ class DeltaWarehouse:
         """The units committed after a version, in order.
 
         `added` are the unit's own files, also when a compaction has since merged them.
-        `rewritten_customers` had a stored row replaced in a conflict: their events stand in the
-        table at that version, and those that came with the unit stand in `added` too.
+        `rewritten_customers` (customers and anonymous ids) had a stored row replaced or withdrawn:
+        their events stand in the table at that version, and those that came with the unit stand in
+        `added` too.
 
         Raises:
             OperationError: `shop_damaged`, an entry of the log or a file is missing.
@@ -113,7 +117,9 @@ class DeltaWarehouse:
             )
 
     def compact(self) -> int:
-        """Merge each bucket's files into few, sorted by customer, time, sequence and id.
+        """Merge each bucket's files into few, sorted by visitor, time, sequence and id.
+
+        A visitor is a customer, or an anonymous one where an event has no customer.
 
         Adds and removes no event; earlier versions stay readable. Buckets that are one compacted
         file already are left alone. Returns the latest version.
@@ -162,7 +168,7 @@ class DeltaWarehouse:
         return {a["add"]["path"] for _, actions in entries for a in actions if "add" in a}
 
     def _merged(self, bucket: int, files: list[DataFile], stem: str) -> list[DataFile]:
-        """New files of a bucket with the same rows in the order of customers."""
+        """New files of a bucket with the same rows in the order of visitors."""
         relation = self._relation(file.path for file in files)
         names: list[str] = []
         writer = None

@@ -6,7 +6,7 @@ import os
 import re
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -153,7 +153,9 @@ def _rows(cursor: duckdb.DuckDBPyConnection, query: str) -> pa.Table:
     return cursor.execute(query).to_arrow_table()
 
 
-def scan(files: ParquetFiles, *, located: bool = False) -> str:
+def scan(
+    files: ParquetFiles, *, located: bool = False, numbers: Sequence[int] | None = None
+) -> str:
     """The SELECT that reads Parquet files, with `bucket` taken from their directory.
 
     The rest of a file's path never becomes a column, whatever the directories above are called.
@@ -162,6 +164,7 @@ def scan(files: ParquetFiles, *, located: bool = False) -> str:
         files: at least one.
         located: also give `locator`, the place of each row: number of the file in `files.paths`
             x 2^32 + number of the row in its file.
+        numbers: the files' numbers, where they are not 0, 1, ...
     """
     paths = ", ".join(_literal(_escaped(path)) for path in files.paths)
     columns = [_name(name) for name in files.schema.names if name != _BUCKET]
@@ -177,7 +180,8 @@ def scan(files: ParquetFiles, *, located: bool = False) -> str:
         columns.append("bucket")
         options = "hive_partitioning = true, hive_types = {'bucket': INTEGER}"
     if located:
-        columns.append("(file_index::BIGINT << 32) + file_row_number AS locator")
+        number = "file_index" if numbers is None else f"{list(numbers)}[file_index::BIGINT + 1]"
+        columns.append(f"({number}::BIGINT << 32) + file_row_number AS locator")
     return f"SELECT {', '.join(columns)} FROM read_parquet([{paths}], {options})"
 
 

@@ -23,10 +23,17 @@ from shoal.domain.errors import OperationError
 ENGINE = DuckEngine(threads=1, memory_mib=256)
 REPOSITORY = Path(__file__).parents[3]
 
-# A unit that has something of everything: new rows, duplicates, a conflict, repeated rows.
-FIRST = events(rows(range(60)))
+# A unit that has something of everything: new rows, duplicates, a conflict, repeated rows, and a
+# scope stated anew: rows withdrawn, changed, and said again under a later version.
+FIRST = events([*rows(range(60)), *rows(range(300, 312), scope_key=7, scope_version=1)])
 SECOND = [
     events([*rows(range(50, 90)), *(row(n, quantity=2) for n in range(10))]),
+    events(
+        [
+            *rows(range(306, 316), scope_key=7, scope_version=2),
+            row(300, scope_key=7, scope_version=2, quantity=5),
+        ]
+    ),
     events([row(200), row(200, sequence=3), row(201)], generated=True),
 ]
 
