@@ -18,7 +18,9 @@ import pyarrow.compute as pc
 from ibis import _
 
 from shoal.domain.event import MONEY_COLUMNS
+from shoal.domain.money import MICROS
 from shoal.domain.time import DAY_US, SECOND_US
+from shoal.events.money import LARGEST_TOTAL
 from shoal.features.admission import RATES_SCHEMA
 from shoal.features.algebra import as_int64, epoch_us
 from shoal.features.queries import floor_div
@@ -63,7 +65,8 @@ def converted(events: ir.Table, rates: ir.Table, currency: str) -> ir.Table:
     """Events with their amounts in the shop's currency, at the rate of their local day.
 
     Amounts are rounded half away from zero to whole micro-units. Events in the shop's currency, in
-    none, or without a rate for their day stay as they are.
+    none, or without a rate for their day stay as they are; so do those that would come to more than
+    a row may hold (`LARGEST_TOTAL`), whose sums int64 could not.
 
     Args:
         events: with `currency`, `event_time`, `utc_offset_s` and money columns; its columns stay.
@@ -80,19 +83,37 @@ def converted(events: ir.Table, rates: ir.Table, currency: str) -> ir.Table:
         & (dated.local_day == theirs.rate_day)
         & (dated.currency != currency),
     )
-    known = at_rate.rate_pico.notnull()
+    # A rate that does not count is none at all: engines may evaluate what a condition leaves out.
+    rated = at_rate.mutate(rate_pico=ibis.ifelse(_fits(at_rate, money), _.rate_pico, None))
+    known = rated.rate_pico.notnull()
     amounts = {
-        name: ibis.ifelse(known, _times(at_rate[name], at_rate.rate_pico), at_rate[name])
+        name: ibis.ifelse(known, _times(rated[name], rated.rate_pico), rated[name])
         for name in money
     }
-    named = ibis.ifelse(known, currency, at_rate.currency)
-    return at_rate.mutate(**amounts, currency=named).select(*events.columns)
+    named = ibis.ifelse(known, currency, rated.currency)
+    return rated.mutate(**amounts, currency=named).select(*events.columns)
+
+
+def _fits(events: ir.Table, money: list[str]) -> Any:
+    """Whether every amount at its rate, times the units, is one that a row may hold."""
+    units = ibis.literal(1.0)
+    if "quantity" in events.columns:
+        units = ibis.coalesce(events.quantity.abs().cast("float64"), 1.0)
+    largest = ibis.greatest(*(events[name].abs().fill_null(0) for name in money), 0)
+    rate = events.rate_pico.cast("float64") / PICO
+    return largest.cast("float64") * ibis.greatest(units, 1.0) * rate <= LARGEST_TOTAL * MICROS
 
 
 def _times(amount: Any, rate: Any) -> Any:
-    """amount x rate / 1e12 as int64, rounded half away from zero, without a float."""
+    """amount x rate / 1e12 as int64, rounded half away from zero, exactly.
+
+    Engines divide decimals as floats. So what the first quotient leaves is divided again: it is
+    small enough (the product fits, see `_fits`) that its own quotient is right to the unit.
+    """
     product = amount.abs().cast(_EXACT) * rate.cast(_EXACT)
-    rest = product % PICO
-    whole = (product - rest) / PICO
-    rounded = as_int64(whole.cast(_EXACT)) + ibis.ifelse(rest * 2 >= PICO, 1, 0)
+    near = (product.cast("float64") / PICO).floor().cast(_EXACT)
+    left = product - near * PICO
+    more = (left.cast("float64") / PICO).floor().cast(_EXACT)
+    rest = left - more * PICO
+    rounded = as_int64(near + more) + ibis.ifelse(rest * 2 >= PICO, 1, 0)
     return ibis.ifelse(amount < 0, -rounded, rounded)

@@ -183,7 +183,7 @@ class Admission:
     def _daily_rates(self) -> pa.Table:
         if self._registry is None or self._rates_id() is None or not self.currency:
             return RATES_SCHEMA.empty_table()
-        return rates.daily_rates(self._store, self._registry, RATE_AGE_DAYS)
+        return rates.daily_rates(self._store, self._registry, RATE_AGE_DAYS, self.currency)
 
 
 class AdmittedTable:
