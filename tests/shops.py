@@ -19,7 +19,7 @@ from shoal.events.mapping import SourceMapping
 from shoal.events.presets import load
 from shoal.features.catalog import CATALOG
 from shoal.features.fold import Fold
-from shoal.workflows import catch_up, quarantine
+from shoal.workflows import catch_up, quarantine, quarantine_replay
 from shoal.workflows.ingest import ingest
 from shoal.workflows.ingest_result import IngestResult
 from shoal.workflows.progress import Progress
@@ -87,7 +87,7 @@ class Shop:
         )
 
     def replay(self, mapping: SourceMapping) -> IngestResult:
-        return quarantine.replay(
+        return quarantine_replay.replay(
             warehouse=self.warehouse,
             store=self.store,
             fold=self.fold,

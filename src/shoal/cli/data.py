@@ -142,6 +142,8 @@ def _show_account(console: Console, result: object) -> None:
         )
     for line in _about_files(document):
         console.say(line)
+    for line in _about_rivals(result):
+        console.say(line)
     span = f", {document['from']} to {document['to']}" if document["from"] else ""
     console.say(
         f"The shop now holds {document['events']:,} events of "
@@ -152,18 +154,36 @@ def _show_account(console: Console, result: object) -> None:
 def _about_files(document: dict[str, Any]) -> Iterator[str]:
     """What became of the files, where there is more to say than their rows."""
     files, restated = document["files"], document["restated"]
+    superseded = files.pop("superseded")
     if sum(files.values()) > 1 or files["unchanged"] or files["restating"]:
         told = [f"{count:,} {name}" for name, count in files.items() if count]
-        yield f"Files: {', '.join(told)}."
-    if restated["withdrawn"]:
+        said = f" ({superseded:,} of them stated anew by a later export)" if superseded else ""
+        yield f"Files: {', '.join(told)}{said}."
+    if restated["scopes"]:
+        withdrawn = restated["withdrawn"] - restated["changed"]
         yield (
-            f"Stated anew: {restated['withdrawn']:,} events that the shop held were withdrawn, "
-            "because a later export of the same day or order does not tell them any more."
+            f"Stated anew: {restated['scopes']:,} days or orders that the shop held; "
+            f"{withdrawn:,} events withdrawn, {restated['changed']:,} changed."
         )
     if restated["older"]:
         yield (
-            f"Skipped as older: {restated['older']:,} rows of orders of which the shop has a "
-            "later state."
+            f"Older statement: {restated['older']:,} rows skipped, because the shop has a later "
+            "one of the same day or order."
+        )
+
+
+def _about_rivals(result: object) -> Iterator[str]:
+    """Files of one call that took each other's events out: perhaps parts that belong together."""
+    rivals = [file for file in result.files if file.instead_of]  # type: ignore[attr-defined]
+    for file in rivals[:3]:
+        yield (
+            f"{file.file} withdrew events of {file.instead_of}, which came before it in this call: "
+            "both state the same day or order, and the later file counts."
+        )
+    if rivals:
+        yield (
+            "If these are parts of one export, name them NAME-000000000000, NAME-000000000001, ... "
+            "as BigQuery does (or part-00000, ...) and ingest them again in one call."
         )
 
 

@@ -147,7 +147,11 @@ class Choice:
 
 @dataclass(frozen=True)
 class Rows:
-    """The row account of all ingests of a shop."""
+    """The row account of all ingests of a shop.
+
+    `withdrawn` of the rows stored are gone again, because a later export stated their day or order
+    anew: the shop holds `stored` - `withdrawn` events.
+    """
 
     read: int
     stored: int
@@ -157,6 +161,7 @@ class Rows:
     skipped: int
     reasons: Mapping[str, int] = field(default_factory=dict)
     files: int = 0
+    withdrawn: int = 0
 
 
 @dataclass(frozen=True)

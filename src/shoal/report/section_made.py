@@ -38,6 +38,7 @@ def rows(wording: Wording) -> Table:
         [texts(f"data.{what}"), numbers.count(count), numbers.share(count / (rows.read or 1))]
         for what, count in (
             ("stored", rows.stored),
+            *((("withdrawn", rows.withdrawn),) if rows.withdrawn else ()),
             ("duplicate", rows.duplicate),
             ("conflicting", rows.conflicting),
             ("quarantined", rows.quarantined),

@@ -88,7 +88,7 @@ class DataVerbs(Verbs):
     ) -> IngestResult:
         """Try the quarantined rows again with a mended mapping; those now valid are stored."""
         from shoal.workflows.layout import layout_of
-        from shoal.workflows.quarantine import replay
+        from shoal.workflows.quarantine_replay import replay
 
         chosen = layout_of(preset, mapping)
         if callable(chosen):

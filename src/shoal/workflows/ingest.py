@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -24,12 +24,11 @@ from shoal.domain.time import Zone
 from shoal.events.clean import Cleaned, clean
 from shoal.events.reading import RawChunk, Source, discover, open_source
 from shoal.events.row_noise import RowNoise
-from shoal.ports import StateStore, UnitWriter, Warehouse
+from shoal.ports import RESTATED, StateStore, UnitWriter, Warehouse
 from shoal.workflows import recovery, units
 from shoal.workflows.catch_up import CURRENCY, VALUE_EVENT, catch_up
 from shoal.workflows.ingest_errors import interrupted, keep_earlier, told, unusable
 from shoal.workflows.ingest_result import (
-    RESTATED,
     FileAccount,
     IngestResult,
     as_read_again,
@@ -39,6 +38,7 @@ from shoal.workflows.ingest_result import (
 from shoal.workflows.pipeline import ahead
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.quarantine_file import QuarantineFile
+from shoal.workflows.statements import Statements, exports, label
 from shoal.workflows.units import Unit
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def ingest(
 ) -> IngestResult:
     """Bring files into the shop, one commit each, and its customers' states up to date.
 
+    The parts into which an export of a source with scopes was cut are one commit together.
+
     Args:
         fold: a fold, or what makes one (of value event and currency) when states must be folded.
         quarantine_dir: where quarantined rows are kept, a file a unit.
@@ -85,15 +87,16 @@ def ingest(
     bar = progress or NoProgress()
     follow = partial(catch_up, warehouse=warehouse, store=store, admission=admission, progress=bar)
     made = cache(fold) if callable(fold) else fold  # compiling takes longer than a small file
-    files = discover(paths)
-    ingested = _Ingest(warehouse, store, quarantine_dir, zone, buckets, bar, noise)
+    files = exports(discover(paths), mapping)
     accounts: list[FileAccount] = []
     with store.lease():
         recovery.settle(warehouse, store, quarantine_dir)
+        statements = Statements(units.all_units(store))
+        ingested = _Ingest(warehouse, store, quarantine_dir, zone, buckets, bar, noise, statements)
         try:
             pending = 0
-            for path in files:
-                account = ingested.file(path, mapping)
+            for parts in files:
+                account = ingested.file(parts, mapping)
                 accounts.append(account)
                 pending += 0 if account.unchanged else account.rows.stored
                 if pending >= FOLD_AFTER:
@@ -101,7 +104,7 @@ def ingest(
                     pending = 0
             follow(fold=made)
         except KeyboardInterrupt as error:
-            raise interrupted(files, len(accounts)) from error
+            raise interrupted([label(parts) for parts in files], len(accounts)) from error
         except ShoalError as error:
             keep_earlier(error, accounts)
             with suppress(ShoalError):  # the first failure is the one to tell
@@ -122,27 +125,38 @@ class _Ingest:
     zone: Zone
     buckets: int
     bar: Progress
-    noise: RowNoise | None = None
+    noise: RowNoise | None
+    statements: Statements
+    #: Units that this call brought in.
+    brought: list[str] = field(default_factory=list)
 
     def file(
-        self, path: Path, mapping: SourceMapping | Callable[[Source], SourceMapping]
+        self, parts: Sequence[Path], mapping: SourceMapping | Callable[[Source], SourceMapping]
     ) -> FileAccount:
-        """Bring one file in; on any failure the shop is as it was before."""
+        """Bring a file (the parts of an export) in; on any failure the shop is as it was before."""
+        path = label(parts)
         with told(path):
-            chosen = mapping(open_source(path)) if callable(mapping) else mapping
-            source = open_source(path, chosen)
-            name = units.name_of(path, chosen.fingerprint)
+            chosen = mapping(open_source(parts[0])) if callable(mapping) else mapping
+            sources = [open_source(part, chosen) for part in parts]
+            name = units.name_of(parts, chosen.fingerprint)
         known = units.find(self.store, name)
         if known is not None and known.status == units.COMMITTED:
-            return FileAccount(str(path), as_read_again(known.account), unchanged=True)
+            return FileAccount(
+                str(path),
+                as_read_again(known.account),
+                unchanged=True,
+                superseded=self.statements.superseded(known),
+            )
         writer = self.warehouse.unit(name)
-        quarantined = QuarantineFile(self.quarantine_dir, f"{name}.parquet", source.columns)
+        columns = dict.fromkeys(column for source in sources for column in source.columns)
+        quarantined = QuarantineFile(self.quarantine_dir, f"{name}.parquet", tuple(columns))
         try:
             with told(path):
                 read, skipped, currencies = self._stage(
-                    source, chosen, str(path), writer, quarantined
+                    list(zip(parts, sources, strict=True)), chosen, path, writer, quarantined
                 )
                 account, restated = _settled(writer, quarantined, read, skipped, path)
+                stated = writer.stated()
                 unit = Unit(
                     name,
                     units.STAGED,
@@ -152,6 +166,8 @@ class _Ingest:
                     quarantined.publish(),
                     {VALUE_EVENT: chosen.value_event, **_main_currency(currencies)},
                     restated=restated,
+                    scopes=None if stated is None else tuple(stated),
+                    number=self.statements.next,
                 )
             commit(self.warehouse, self.store, writer, unit)
         except BaseException:
@@ -159,39 +175,50 @@ class _Ingest:
                 quarantined.abandon()
                 writer.discard()
             raise
-        return FileAccount(str(path), account, restated=restated)
+        return self._taken(unit)
+
+    def _taken(self, unit: Unit) -> FileAccount:
+        """The account of a unit that is in now."""
+        instead = ""
+        if unit.withdrawn:
+            instead = self.statements.told_by(unit.scopes or (), self.brought)
+        self.statements.add(unit)
+        self.brought.append(unit.name)
+        return FileAccount(unit.file, unit.account, restated=unit.restated, instead_of=instead)
 
     def _stage(
         self,
-        source: Source,
+        sources: Sequence[tuple[Path, Source]],
         mapping: SourceMapping,
-        file: str,
+        path: Path,
         writer: UnitWriter,
         quarantined: QuarantineFile,
     ) -> tuple[int, int, Counter[str]]:
-        """Clean and stage a source chunk by chunk.
+        """Clean and stage sources chunk by chunk.
 
         Returns rows read, rows skipped, and the priced events of each currency.
         """
-        read = skipped = seen = 0
+        read = skipped = 0
         currencies: Counter[str] = Counter()
-        self.bar.start(Path(file).name, source.size_bytes, "bytes")
-        # Reading, cleaning and writing are three threads' work; all three let others run meanwhile.
-        with (
-            ahead(source.chunks()) as chunks,
-            ahead(self._cleaned(chunks, mapping, file), depth=1) as ready,
-        ):
-            for cleaned, bytes_read in ready:
-                if cleaned.events.num_rows:
-                    currencies += _currencies(cleaned.events)
-                    writer.append(cleaned.events)
-                quarantined.append(cleaned.quarantined)
-                read += cleaned.read
-                skipped += cleaned.skipped
-                self.bar.advance(bytes_read - seen)
-                seen = bytes_read
-                # Arrow keeps what threads free for their own next use; without this it adds up.
-                pa.default_memory_pool().release_unused()
+        self.bar.start(path.name, sum(source.size_bytes for _, source in sources), "bytes")
+        for part, source in sources:
+            seen = 0
+            # Reading, cleaning and writing are three threads' work; all three let others run.
+            with (
+                ahead(source.chunks()) as chunks,
+                ahead(self._cleaned(chunks, mapping, str(part)), depth=1) as ready,
+            ):
+                for cleaned, bytes_read in ready:
+                    if cleaned.events.num_rows:
+                        currencies += _currencies(cleaned.events)
+                        writer.append(cleaned.events)
+                    quarantined.append(cleaned.quarantined)
+                    read += cleaned.read
+                    skipped += cleaned.skipped
+                    self.bar.advance(bytes_read - seen)
+                    seen = bytes_read
+                    # Arrow keeps what threads free for their own next use; else it adds up.
+                    pa.default_memory_pool().release_unused()
         self.bar.done()
         return read, skipped, currencies
 
@@ -224,7 +251,7 @@ def _main_currency(currencies: Counter[str]) -> dict[str, str]:
 def commit(warehouse: Warehouse, store: StateStore, writer: UnitWriter, unit: Unit) -> None:
     """Make a staged unit visible, remembered before and after so that a kill can be settled."""
     units.put(store, unit)
-    if unit.account.stored or unit.account.conflicting:
+    if unit.changes:
         writer.commit({"file": unit.file, "rows": unit.account.as_document()})
     else:
         writer.discard()

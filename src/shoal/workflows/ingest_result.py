@@ -5,34 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from shoal.domain.account import RowAccount
 from shoal.domain.time import iso
-from shoal.ports import StateStore, Warehouse
-
-#: What is told of scopes that a file states anew; see `shoal.ports.UnitWriter.resolve`.
-RESTATED: Final = ("scopes", "withdrawn", "older")
+from shoal.ports import RESTATED, StateStore, Warehouse
 
 
 @dataclass(frozen=True)
 class FileAccount:
-    """What became of one file.
+    """What became of one file, or of the parts of one export.
 
-    `unchanged`: it was in already and was not read again. `restated`: of scopes that it states (a
-    day, an order), how many, the stored rows that it withdrew, and its rows of statements older
-    than one that the shop has (these are among the skipped).
+    Args:
+        file: its path; of parts their common name.
+        rows: its rows, counted.
+        unchanged: it was in already and was not read again.
+        restated: what became of scopes (a day, an order) that it states: the counts of
+            `shoal.ports.RESTATED`; its `older` rows are among the skipped.
+        superseded: it is unchanged, and all that it states was stated again later.
+        instead_of: a file of the same call that stated the same scope before it.
     """
 
     file: str
     rows: RowAccount
     unchanged: bool = False
     restated: Mapping[str, int] = field(default_factory=dict)
+    superseded: bool = False
+    instead_of: str = ""
 
     @property
     def restates(self) -> bool:
-        """Whether it changed what the shop held."""
-        return self.restated.get("withdrawn", 0) > 0
+        """Whether it changed what the shop held of a scope."""
+        return self.restated.get("scopes", 0) > 0
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class IngestResult:
     """What an ingest did, and what the shop holds now.
 
     Args:
-        files: each file's account, in the order they went in.
+        files: each file's account, in the order they went in; parts of one export count as one.
         table_version: the event table's version afterwards; -1 when it is empty.
         events: events in the shop.
         customers: customers in the shop.
@@ -62,15 +66,23 @@ class IngestResult:
     @property
     def restated(self) -> dict[str, int]:
         """What became of restated scopes, over all files."""
-        return {name: sum(f.restated.get(name, 0) for f in self.files) for name in RESTATED}
+        told = [name for name in RESTATED if name != "renewed"]
+        return {name: sum(f.restated.get(name, 0) for f in self.files) for name in told}
 
     @property
     def file_counts(self) -> dict[str, int]:
-        """Files that were new, that restate what the shop held, and that it had already."""
+        """Files that were new, that restate what the shop held, and that it had already.
+
+        Of the unchanged, `superseded` counts those of which all was stated again later.
+        """
         unchanged = sum(file.unchanged for file in self.files)
         restating = sum(file.restates for file in self.files)
-        new = len(self.files) - unchanged - restating
-        return {"new": new, "restating": restating, "unchanged": unchanged}
+        return {
+            "new": len(self.files) - unchanged - restating,
+            "restating": restating,
+            "unchanged": unchanged,
+            "superseded": sum(file.superseded for file in self.files),
+        }
 
     def as_document(self) -> dict[str, Any]:
         """The JSON document `shoal.ingest/1`."""

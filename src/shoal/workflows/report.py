@@ -121,10 +121,12 @@ def _row_account(ingested: Sequence[units.Unit]) -> Rows:
             held.setdefault(unit.source, Counter()).update(account.quarantine)
         for name in ("stored", "duplicate", "conflicting", "skipped"):
             total[name] += getattr(account, name)
+        total["withdrawn"] += unit.withdrawn
     reasons = sum(held.values(), Counter())
     return Rows(
         read=total["read"],
         stored=total["stored"],
+        withdrawn=total["withdrawn"],
         duplicate=total["duplicate"],
         conflicting=total["conflicting"],
         quarantined=reasons.total(),

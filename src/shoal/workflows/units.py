@@ -1,13 +1,14 @@
 """Commit units: what the state store remembers of each, and how one left half done is settled.
 
-A unit is one input file, or one replay of the quarantine. It is `staged` before its commit to the
-event table and `committed` after; the event table alone decides which of the two it is.
+A unit is one input file (or the parts of one export), or one replay of the quarantine. It is
+`staged` before its commit to the event table and `committed` after; the event table alone decides
+which of the two it is.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -36,8 +37,10 @@ class Unit:
         quarantine: name of the file with its quarantined rows, None if there are none.
         declares: settings of the shop that the first unit with an answer gives: `value_event`, the
             kind that counts as buying; `currency`, the most frequent one of its priced events.
-        restated: what became of scopes stated anew: `scopes` in the unit, `withdrawn` stored rows
-            that it removed, `older` rows of statements that were not the newest (of the skipped).
+        restated: what became of scopes that it states: the counts of `shoal.ports.RESTATED`; the
+            `older` rows are among the skipped.
+        scopes: keys of the scopes that it states; None if they are very many.
+        number: its place in the order in which units came.
         replaces: of a replay: for each unit whose quarantine it took rows from, the name of the
             file with those that remain, None if none remain.
     """
@@ -51,11 +54,24 @@ class Unit:
     declares: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     replaces: Mapping[str, str | None] = field(default_factory=lambda: MappingProxyType({}))
     restated: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    scopes: tuple[int, ...] | None = ()
+    number: int = 0
+
+    @property
+    def withdrawn(self) -> int:
+        """Stored rows that it removed because it states their scope anew."""
+        return self.restated.get("withdrawn", 0)
 
     @property
     def events(self) -> int:
         """By how many events the table grew."""
-        return self.account.stored - self.restated.get("withdrawn", 0)
+        return self.account.stored - self.withdrawn
+
+    @property
+    def changes(self) -> bool:
+        """Whether the event table is another one for it."""
+        touched = (self.account.stored, self.account.conflicting, self.withdrawn)
+        return any(touched) or self.restated.get("renewed", 0) > 0
 
     def as_document(self) -> dict[str, Any]:
         return {
@@ -68,6 +84,8 @@ class Unit:
             "declares": dict(self.declares),
             "replaces": dict(self.replaces),
             "restated": dict(self.restated),
+            "scopes": None if self.scopes is None else list(self.scopes),
+            "number": self.number,
         }
 
     @classmethod
@@ -84,21 +102,36 @@ class Unit:
             declares=MappingProxyType(dict(document["declares"])),
             replaces=MappingProxyType(dict(document["replaces"])),
             restated=MappingProxyType(dict(document.get("restated", {}))),
+            scopes=_scopes(document),
+            number=document.get("number", 0),
         )
 
 
-def name_of(path: Path, mapping_fingerprint: str) -> str:
-    """The unit's name: of the file's content (sha256, streamed) and of the mapping; not its name.
+def _scopes(document: Mapping[str, Any]) -> tuple[int, ...] | None:
+    scopes = document.get("scopes", ())
+    return None if scopes is None else tuple(scopes)
+
+
+def name_of(parts: Sequence[Path], mapping_fingerprint: str) -> str:
+    """The unit's name: of the files' contents (sha256, streamed) and of the mapping; not of names.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: a file cannot be read.
     """
+    digests = [_digest(path) for path in parts]
+    content = (
+        digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+    )
+    mapping = hashlib.sha256(mapping_fingerprint.encode()).hexdigest()
+    return f"file-{content[:24]}-{mapping[:12]}"
+
+
+def _digest(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_READ_BYTES):
             digest.update(block)
-    mapping = hashlib.sha256(mapping_fingerprint.encode()).hexdigest()
-    return f"file-{digest.hexdigest()[:24]}-{mapping[:12]}"
+    return digest.hexdigest()
 
 
 def find(store: StateStore, name: str) -> Unit | None:

@@ -243,6 +243,7 @@ EN: Final[Mapping[str, str]] = {
     "data.files": "From {files}.",
     "data.read": "Rows read",
     "data.stored": "Stored as events",
+    "data.withdrawn": "Of these withdrawn: a later export states their day or order anew",
     "data.duplicate": "Already known (the same event again)",
     "data.conflicting": "Conflicting (a known id with other content; one is kept by a fixed rule)",
     "data.quarantined": "Quarantined (unusable, kept apart with the reason)",

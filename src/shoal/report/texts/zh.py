@@ -203,6 +203,7 @@ ZH: Final[Mapping[str, str]] = {
     "data.files": "来自 {files}。",
     "data.read": "读入的行",
     "data.stored": "存为事件",
+    "data.withdrawn": "其中已撤回：之后的导出重新给出了同一天或同一订单",
     "data.duplicate": "已有的行（同一事件再次出现）",
     "data.conflicting": "冲突（编号相同而内容不同，按固定规则保留其一）",
     "data.quarantined": "隔离（无法使用，连同原因另行保存）",

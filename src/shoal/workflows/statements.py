@@ -1,0 +1,94 @@
+"""Statements: files that belong together, and which unit said last what a scope holds.
+
+A file that states a scope (a day, an order) states it as a whole. So the parts into which an export
+was cut are one unit, and a file that is in already may be superseded: all that it states was stated
+again later.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from shoal.workflows import units
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shoal.events.mapping import SourceMapping
+    from shoal.events.reading import Source
+    from shoal.workflows.units import Unit
+
+#: How exports number their parts: BigQuery with twelve digits where the address has its `*`
+#: (cloud.google.com/bigquery/docs/exporting-data), Spark and its like as `part-00000`.
+_PART: Final = re.compile(r"(?<!\d)\d{12}(?!\d)|(?<=part-)\d{5}(?!\d)")
+
+
+def exports(
+    files: Sequence[Path], mapping: SourceMapping | Callable[[Source], SourceMapping]
+) -> list[tuple[Path, ...]]:
+    """The files, those that are parts of one export together, in the order of the first part.
+
+    Only a mapping with scopes needs them together: else each file is a unit of its own.
+    """
+    if callable(mapping) or not mapping.scope:
+        return [(file,) for file in files]
+    found: dict[Path, list[Path]] = {}
+    for file in files:
+        found.setdefault(label((file,), always=True), []).append(file)
+    return [tuple(parts) for parts in found.values()]
+
+
+def label(parts: Sequence[Path], *, always: bool = False) -> Path:
+    """What a person calls the files of a unit: the file, or the parts' common name with a `*`."""
+    first = parts[0]
+    if len(parts) == 1 and not always:
+        return first
+    return first.with_name(_PART.sub("*", first.name))
+
+
+class Statements:
+    """The committed units in the order in which they came, and the scopes that each stated."""
+
+    def __init__(self, known: Iterable[Unit]) -> None:
+        self._units: dict[str, Unit] = {}
+        self._next = 1
+        for unit in known:
+            self.add(unit)
+
+    @property
+    def next(self) -> int:
+        """The number of the next unit."""
+        return self._next
+
+    def add(self, unit: Unit) -> None:
+        """Take a unit in."""
+        self._next = max(self._next, unit.number + 1)
+        if unit.status != units.DISCARDED:
+            self._units[unit.name] = unit
+
+    def since(self, unit: Unit) -> frozenset[int] | None:
+        """Scopes that units after this one stated; None where one stated too many to name them."""
+        found: set[int] = set()
+        for later in self._units.values():
+            if later.number > unit.number and later.source == unit.source:
+                if later.scopes is None:
+                    return None
+                found.update(later.scopes)
+        return frozenset(found)
+
+    def superseded(self, unit: Unit) -> bool:
+        """Whether everything that a unit states is known to have been stated again later."""
+        later = self.since(unit)
+        return bool(unit.scopes) and later is not None and later.issuperset(unit.scopes or ())
+
+    def told_by(self, scopes: Iterable[int], among: Sequence[str]) -> str:
+        """The file, of the last of some units, that stated one of the scopes before; "" if none."""
+        wanted = set(scopes)
+        for name in reversed(among):
+            unit = self._units[name]
+            if unit.scopes is not None and wanted.intersection(unit.scopes):
+                return unit.file
+        return ""
