@@ -14,6 +14,7 @@ from shoal.events.noise import ROW_RULES
 
 if TYPE_CHECKING:
     from shoal.adapters.duckdb import DuckEngine
+    from shoal.features.covariates import Covariates
     from shoal.features.fold import Fold
     from shoal.ports import Registry, StateStore, Warehouse
     from shoal.workflows.admission import Admission
@@ -100,7 +101,17 @@ class Parts:
             tail=shop.tail_events,
             noise=tuple(rule for rule in ROW_RULES if rule in self.config.noise.rules),
             order_sources=shop.order_sources,
+            covariates=self._covariates(),
         )
+
+    def _covariates(self) -> Covariates | None:
+        """The covariates that the shop declares."""
+        names = self.config.features.covariates
+        if not names:
+            return None
+        from shoal.workflows.covariates import declared
+
+        return declared(self.store, self.registry, names)
 
     def close(self) -> None:
         """Release what was opened."""
@@ -148,6 +159,41 @@ def attach(directory: Path) -> Parts:
         UsageError: `not_a_shop` or a bad setting.
     """
     return Parts(directory, read(directory))
+
+
+def migrate(directory: Path) -> dict[str, object]:
+    """Bring the stores of a shop that an older Shoal made to this one's form.
+
+    Returns what `shoal migrate` tells of the stores. Killed at any moment and run again, it
+    finishes. The customers' states must be made anew afterwards.
+
+    Raises:
+        UsageError: `not_a_shop`.
+        OperationError: `shop_newer`, `shop_locked`, `shop_damaged`, `disk_full`, `no_permission`.
+    """
+    from shoal.adapters.migrating import migrate_table, table_schema
+    from shoal.adapters.sql_migration import migrate_store
+    from shoal.adapters.sql_schema import STORE_VERSION
+    from shoal.events.schema import SCHEMA_VERSION
+
+    parts = attach(directory)
+    root, buckets = directory / EVENTS_DIR, parts.config.shop.buckets
+    try:
+        table_schema(root, buckets)  # a table that cannot be migrated is told before a step is made
+        store_before = migrate_store(f"sqlite:///{directory / STORE_FILE}")
+        with parts.store.lease():
+            if table_schema(root, buckets) < SCHEMA_VERSION:
+                parts.store.set_applied_version(-1)
+            table = migrate_table(root, buckets)
+    finally:
+        parts.close()
+    return {
+        "state_store": {"from": store_before, "to": STORE_VERSION},
+        "event_table": {"from": table.before, "to": SCHEMA_VERSION},
+        "events": table.events,
+        "moved": table.moved,
+        "table_version": table.version,
+    }
 
 
 def as_operation_error(error: Exception) -> ShoalError:

@@ -55,9 +55,13 @@ class ShopConfig:
 
 @dataclass(frozen=True)
 class FeatureConfig:
-    """Which traits of profile events become features."""
+    """Which traits of profile events become features, and which covariates.
+
+    A covariate is `table.column`, `table.*` for all columns of a table, or `*` for all tables.
+    """
 
     traits: tuple[str, ...] = ()
+    covariates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -350,6 +354,8 @@ tail_events = {shop.tail_events}
 [features]
 # Traits of profile events that become features, for example ["plan", "age"].
 traits = [{traits}]
+# Columns of outside data that become features: ["weather.rain", "calendar.*"].
+covariates = [{_listed(features.covariates)}]
 
 [segment]
 # 0: choose k between k_min and k_max.

@@ -89,6 +89,14 @@ def ingest(
     files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files, folders, globs.")],
     preset: Preset = None,
     mapping: MappingFile = None,
+    valid_from: Annotated[
+        str | None,
+        typer.Option(
+            "--valid-from",
+            metavar="T",
+            help="The time of rows in files that have none: from when item facts hold.",
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Take a guessed mapping.")] = False,
     json: Json = False,
     debug: Debug = False,
@@ -115,7 +123,12 @@ def ingest(
 
     with shops.open(shop) as opened:
         result = opened.ingest(
-            files, preset=preset, mapping=mapping, confirm=confirm, progress=console.progress()
+            files,
+            preset=preset,
+            mapping=mapping,
+            valid_from=valid_from,
+            confirm=confirm,
+            progress=console.progress(),
         )
     console.document(result.as_document())
     if not json:

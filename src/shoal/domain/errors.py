@@ -42,6 +42,7 @@ CODES: Final = MappingProxyType(
         "bad_rates": "a file of currency rates is malformed or contradicts itself",
         "bad_books": "a file of books cannot be read as months and amounts",
         "bad_covariates": "a table of outside data is malformed or contradicts itself",
+        "unknown_item": "the shop knows no facts of an item of that id",
         "unknown_covariate": "the shop has no outside data of that name",
         "unknown_dialect": "no SQL dialect has that name",
         "unknown_channel": "the shop has no consent of that channel",

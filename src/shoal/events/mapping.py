@@ -77,7 +77,7 @@ from typing import Final
 import xxhash
 
 from shoal.domain.errors import InputError
-from shoal.domain.kinds import PURCHASE
+from shoal.domain.kinds import ITEM, PURCHASE
 from shoal.domain.time import Zone
 from shoal.events.rules import Rule
 
@@ -205,6 +205,8 @@ class SourceMapping:
             "Choose another preset, or write a mapping file with [columns] that names the file's "
             "own columns (shoal ingest SHOP FILE --mapping MAP.toml)."
         )
+        if self.constants.get("kind") == ITEM and any("event_time" in one for one in missing):
+            hint = "Say from when the facts of the items hold: --valid-from 2024-01-01."
         if len(found) == 1 and any(mark in found[0] for mark in ",;\t|"):
             hint = (
                 "The whole header is one column, so the delimiter is probably another one: set "

@@ -27,7 +27,9 @@ from shoal.features.algebra import epoch_us
 from shoal.features.queries import json_text, unbound
 from shoal.ports import Engine, Relation
 
-#: Attributes of items, as facts have them; `image` is a member of `properties`.
+#: Members of `properties` that refer to an item's image; the first that is told counts.
+IMAGES: Final = ("image", "image_url", "image_link")
+#: Attributes of items, as facts have them; `image` is one of `IMAGES`.
 ATTRIBUTES: Final = (
     "title", "text", "category", "brand", "price", "currency", "image", "properties",
 )  # fmt: skip
@@ -172,7 +174,7 @@ def _history(attributes: tuple[str, ...]) -> ir.Table:
     clock = unbound(_CLOCK, "clock")
     told = (
         events.filter(_.kind == kinds.ITEM, _.item_id.notnull())
-        .select(*_READ, us=epoch_us(_.event_time), image=json_text(_.properties, "image"))
+        .select(*_READ, us=epoch_us(_.event_time), image=_image(_.properties))
         .cross_join(clock)
         .filter(_.us < _.now_us)
     )
@@ -214,6 +216,10 @@ def _changes(held: ir.Table, attributes: tuple[str, ...]) -> ir.Table:
     )
     same = ibis.and_(*(before[name].identical_to(before[f"{name}_was"]) for name in attributes))
     return before.filter(before.earlier_us.isnull() | ~same)
+
+
+def _image(properties: Any) -> Any:
+    return ibis.coalesce(*(json_text(properties, name) for name in IMAGES))
 
 
 def _in_time() -> Any:

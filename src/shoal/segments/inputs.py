@@ -46,14 +46,22 @@ TASTE_PRIOR_EVENTS: Final = 1.0
 _THEME: Final = {name: theme for theme, names in STYLE.items() for name in names}
 #: What the shop does to customers, or what only a part of them was asked, makes no segment.
 _LEFT_OUT: Final = frozenset({"profile"})
+#: What customers met outside is a theme of its own; what is so now is nothing of theirs.
+_OUTSIDE: Final = "outside"
 
 
 def inputs(features: pa.Table, catalog: Iterable[Feature], vocabulary: Vocabulary) -> list[Column]:
     """The columns to cluster on that a features table has, each in its theme."""
+    known = tuple(catalog)
+    now = {one.name for one in known if one.window == "now"}
     found = [
-        Column(one.name, _THEME.get(one.name, VOLUME), one.missing)
-        for one in numeric_columns(features, catalog)
-        if one.group not in _LEFT_OUT
+        Column(
+            one.name,
+            _OUTSIDE if one.group == _OUTSIDE else _THEME.get(one.name, VOLUME),
+            one.missing,
+        )
+        for one in numeric_columns(features, known)
+        if one.group not in _LEFT_OUT and one.name not in now
     ]
     for column, (facet, _) in zip(vocabulary.columns, vocabulary.names, strict=True):
         # Brands are too many and too thin to cluster on; they are kept for the profiles.

@@ -36,15 +36,15 @@ class Verbs:
         return Zone(self.config.shop.time_zone)
 
     def catch_up(self, progress: Progress | None = None) -> None:
-        """Fold committed events that a killed ingest left out of the customers' states."""
+        """Let the customers' states follow events that a killed ingest left, and new settings."""
         from shoal.workflows.catch_up import behind, catch_up
 
         parts = self._parts
-        if behind(parts.warehouse, parts.store, parts.admission):
+        if behind(parts.warehouse, parts.store, parts.admission, parts.fold):
             catch_up(
                 warehouse=parts.warehouse,
                 store=parts.store,
-                fold=parts.fold_of,
+                fold=parts.fold,
                 admission=parts.admission,
                 progress=progress,
             )

@@ -38,13 +38,15 @@ class DataVerbs(Verbs):
         *,
         preset: str | None = None,
         mapping: str | Path | SourceMapping | None = None,
+        valid_from: Moment | None = None,
         confirm: Callable[[str], bool] | None = None,
         progress: Progress | None = None,
     ) -> IngestResult:
         """Bring files, folders or globs into the shop.
 
         Without a preset or a mapping the layout is guessed and described to `confirm`, which says
-        whether to take it.
+        whether to take it. `valid_from` is the time of rows in files without a column of times:
+        from when the facts of an item table hold.
 
         Raises:
             UsageError: `unknown_preset`, `bad_mapping`, `mapping_unconfirmed`.
@@ -52,7 +54,7 @@ class DataVerbs(Verbs):
             OperationError: disk, permission, lock or interrupt; the shop is as before that file.
         """
         from shoal.workflows.ingest import ingest
-        from shoal.workflows.layout import layout_of
+        from shoal.workflows.layout import dated, layout_of
 
         return ingest(
             warehouse=self._parts.warehouse,
@@ -61,7 +63,7 @@ class DataVerbs(Verbs):
             admission=self._parts.admission,
             quarantine_dir=self.directory / bootstrap.QUARANTINE_DIR,
             paths=[str(file) for file in files],
-            mapping=layout_of(preset, mapping, confirm),
+            mapping=dated(layout_of(preset, mapping, confirm), moment_of(valid_from)),
             zone=self.zone,
             buckets=self.config.shop.buckets,
             noise=self.row_noise,

@@ -74,20 +74,29 @@ def catch_up(
         applied = store.applied_version()
         made = _make(fold, store) if applied != latest or not callable(fold) else None
         same = admission.fingerprint == _setting(store, ADMISSION, admission.fingerprint)
-        if applied == latest and same and (made is None or _same_fold(made, store)):
+        if applied == latest and same and (made is None or states_are_of(made, store)):
             return latest
         made = made or _make(fold, store)
         job = _Job(warehouse, store, made, admission, latest, progress or NoProgress())
         units = _units_since(warehouse, applied, latest)
-        if units is None or not same or not _same_fold(made, store) or not job.apply(units):
+        if units is None or not same or not states_are_of(made, store) or not job.apply(units):
             job.rebuild()
     return latest
 
 
-def behind(warehouse: Warehouse, store: StateStore, admission: Admission) -> bool:
-    """Whether the stored states lack events, or were made by other settings of admission."""
+def behind(
+    warehouse: Warehouse, store: StateStore, admission: Admission, fold: Fold | None = None
+) -> bool:
+    """Whether the stored states lack events, or were made by other settings (or another fold)."""
     made_by = _setting(store, ADMISSION, admission.fingerprint)
-    return warehouse.version() > store.applied_version() or made_by != admission.fingerprint
+    other = fold is not None and not states_are_of(fold, store)
+    lacking = warehouse.version() > store.applied_version()
+    return lacking or other or made_by != admission.fingerprint
+
+
+def states_are_of(fold: Fold, store: StateStore) -> bool:
+    """Whether a fold made the stored states: the same features, covariates and settings."""
+    return _setting(store, FOLD_FINGERPRINT, fold.fingerprint) == fold.fingerprint
 
 
 def rebuild(
@@ -112,10 +121,6 @@ def _make(fold: Fold | FoldFactory, store: StateStore) -> Fold:
         return fold
     settings = store.get_settings()
     return fold(settings.get(VALUE_EVENT, PURCHASE), settings.get(CURRENCY, ""))
-
-
-def _same_fold(fold: Fold, store: StateStore) -> bool:
-    return _setting(store, FOLD_FINGERPRINT, fold.fingerprint) == fold.fingerprint
 
 
 def _setting(store: StateStore, key: str, default: str) -> str:

@@ -25,6 +25,7 @@ from shoal.segments.inputs import with_tastes
 from shoal.segments.wording import amount, describe
 from shoal.workflows import reference
 from shoal.workflows.admission import Admission
+from shoal.workflows.catch_up import states_are_of
 from shoal.workflows.memberships import fold_warning, late_warning
 
 SCHEMA: Final = "shoal.customer/1"
@@ -46,8 +47,8 @@ def customer(
     """The JSON document `shoal.customer/1`.
 
     An anonymous id, or one that was merged, stands for the customer it belongs to. Without `as_of`
-    the features come from the customer's stored state and the frozen reference; with it, from the
-    events before the moment.
+    the features come from the customer's stored state and the frozen reference; with it, or while
+    the states are still those of other settings, from the events before the moment.
 
     Raises:
         UsageError: `unknown_customer`, no event of that customer (before the moment).
@@ -56,7 +57,7 @@ def customer(
     items = None if pointer is None else reference.read(registry, pointer)
     moment = as_of or latest_moment(warehouse)
     asked, customer_id = customer_id, admission.customer_of(customer_id, as_of)
-    if as_of is None:
+    if as_of is None and states_are_of(fold, store):
         features, tastes = _from_state(store, fold, zone, customer_id, moment, items)
     else:
         counted = admission.at(moment)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from shoal.domain.errors import UsageError
+from shoal.domain.time import iso
 from shoal.events import presets
 from shoal.events.guess import describe, guess
 from shoal.events.mapping import SourceMapping, read_mapping
@@ -40,6 +43,21 @@ def layout_of(
     if mapping is not None:
         return mapping
     return lambda source: _guessed(source, confirm)
+
+
+def dated(layout: Layout, valid_from: datetime | None) -> Layout:
+    """The layout with a time for files without a column of times: from when what they say holds."""
+    if valid_from is None:
+        return layout
+    if callable(layout):
+        return lambda source: _dated(layout(source), valid_from)
+    return _dated(layout, valid_from)
+
+
+def _dated(mapping: SourceMapping, valid_from: datetime) -> SourceMapping:
+    constants = {**mapping.constants, "event_time": iso(valid_from)}
+    layouts = tuple(_dated(one, valid_from) for one in mapping.layouts)
+    return replace(mapping, constants=constants, layouts=layouts)
 
 
 def _guessed(source: Source, confirm: Confirm | None) -> SourceMapping:
