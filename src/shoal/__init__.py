@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from shoal.domain.version import __version__
 
 if TYPE_CHECKING:
-    from shoal.shop import Shop, init, open
+    from shoal.shop import Shop, init, migrate, open
 
-__all__ = ["Shop", "__version__", "init", "open"]
+__all__ = ["Shop", "__version__", "init", "migrate", "open"]
 
 
 def __getattr__(name: str) -> object:
     # Imported on first use, so that `import shoal` and the command line stay quick.
-    if name in {"Shop", "init", "open"}:
+    if name in {"Shop", "init", "migrate", "open"}:
         from shoal import shop
 
         return getattr(shop, name)

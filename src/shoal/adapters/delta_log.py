@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.transaction import AddAction, RemoveAction
+from deltalake import CommitProperties, DeltaTable, Field, Transaction
+from deltalake.schema import PrimitiveType
 
 from shoal.adapters.bucket_files import DataFile, sync
+from shoal.adapters.delta_actions import add_action, data_file, remove_action
 from shoal.adapters.failures import translated
 from shoal.domain.errors import OperationError, UsageError
-from shoal.domain.time import from_us, system_clock, to_us
+from shoal.domain.time import system_clock, to_us
 from shoal.events.schema import BUCKET, SCHEMA_VERSION, TABLE_SCHEMA
 
 #: Directory of what is not committed yet; readers of Delta tables skip names with an underscore.
@@ -26,6 +27,9 @@ SHOAL: Final = "shoal"
 
 _SCHEMA_SETTING: Final = "shoal.schema"
 _BUCKETS_SETTING: Final = "shoal.buckets"
+
+#: Delta's names of the types that columns of a later schema may have.
+_DELTA_TYPES: Final = {"int64": "long", "int32": "integer", "string": "string", "double": "double"}
 
 # Delta drops log entries of its own accord after 30 days; ours tell which files belong to which
 # unit, so they stay until something removes them on purpose.
@@ -38,11 +42,13 @@ class DeltaLog:
     Args:
         root: the table's directory; the table is made by the first commit.
         buckets: number of customer buckets; fixed when the table is made.
+        migrating: take a table of an older schema, to bring it to this one.
     """
 
-    def __init__(self, root: Path, buckets: int) -> None:
+    def __init__(self, root: Path, buckets: int, *, migrating: bool = False) -> None:
         self.root = root
         self._buckets = buckets
+        self._migrating = migrating
         self._table: DeltaTable | None = None
         self._lock = threading.Lock()
 
@@ -65,7 +71,7 @@ class DeltaLog:
             return []
         with self._told():
             actions = pa.table(table.get_add_actions(flatten=True))
-        found = [_data_file(row) for row in actions.to_pylist()]
+        found = [data_file(row) for row in actions.to_pylist()]
         return sorted(found, key=lambda file: (file.bucket, file.path))
 
     def committed(self, unit: str) -> bool:
@@ -95,8 +101,8 @@ class DeltaLog:
         with self._told():
             table = self._latest() or self._create()
             now_ms = to_us(system_clock()) // 1000
-            adds = [_add_action(file, now_ms, unit is not None) for file in added]
-            removes = [_remove_action(file, now_ms, unit is not None) for file in removed]
+            adds = [add_action(file, now_ms, unit is not None) for file in added]
+            removes = [remove_action(file, now_ms, unit is not None) for file in removed]
             table.create_write_transaction(
                 [*adds, *removes],
                 mode="append",
@@ -107,11 +113,18 @@ class DeltaLog:
                     app_transactions=[Transaction(unit, 1)] if unit is not None else None,
                 ),
             )
-            table.update_incremental()
-            version = table.version()
-            sync(self._entry(version))
-            sync(self._entry(version).parent)
-        return version
+            return self._synchronise(table)
+
+    def oldest_entry(self) -> int:
+        """The first version from which on every commit can be read; 0 unless old ones were removed.
+
+        An erasure removes entries that a checkpoint has made dispensable: the table stands, what
+        each of those commits did is no longer told.
+        """
+        first = version = self.version()
+        while version >= 0 and self._entry(version).exists():
+            first, version = version, version - 1
+        return max(first, 0)
 
     def entries(self, after: int) -> Iterator[tuple[int, list[dict[str, Any]]]]:
         """(version, actions) of every commit after a version, in order.
@@ -119,10 +132,64 @@ class DeltaLog:
         Raises:
             OperationError: `shop_damaged`, an entry is missing or is not JSON.
         """
-        for version in range(after + 1, self.version() + 1):
+        latest = self.version()
+        if after < latest and after + 1 < self.oldest_entry():
+            raise OperationError(
+                "shop_damaged",
+                f"the log of the event table no longer tells what was committed after version "
+                f"{after}; it begins with version {self.oldest_entry()}",
+                where=str(self._entry(after + 1)),
+                hint="Make the customers' states anew from the whole table, or restore the "
+                "directory from a backup.",
+            )
+        for version in range(after + 1, latest + 1):
             with self._told():
                 lines = self._entry(version).read_text(encoding="utf-8").splitlines()
                 yield version, [json.loads(line) for line in lines if line]
+
+    def schema_version(self) -> int:
+        """The schema that the table was made or migrated with; this program's if there is none."""
+        table = self._latest()
+        if table is None:
+            return SCHEMA_VERSION
+        return int(table.metadata().configuration.get(_SCHEMA_SETTING, 0))
+
+    def add_columns(self) -> None:
+        """Add the columns of this program's schema that the table does not have, all nullable.
+
+        Raises:
+            OperationError: `disk_full`, `no_permission`, `shop_damaged`.
+        """
+        table = self._latest()
+        assert table is not None
+        with self._told():
+            known = {field.name for field in table.schema().fields}
+            fields = [
+                Field(field.name, PrimitiveType(_DELTA_TYPES[str(field.type)]), nullable=True)
+                for field in TABLE_SCHEMA
+                if field.name not in known
+            ]
+            if fields:
+                table.alter.add_columns(fields)
+                self._synchronise(table)
+
+    def set_schema_version(self) -> None:
+        """Say that the table has this program's schema: the last step of a migration."""
+        table = self._latest()
+        assert table is not None
+        with self._told():
+            table.alter.set_table_properties(
+                {_SCHEMA_SETTING: str(SCHEMA_VERSION)}, raise_if_not_exists=False
+            )
+            self._synchronise(table)
+
+    def _synchronise(self, table: DeltaTable) -> int:
+        """See the newest version, its entry safe on disk; returns it."""
+        table.update_incremental()
+        version = int(table.version())
+        sync(self._entry(version))
+        sync(self._entry(version).parent)
+        return version
 
     def _entry(self, version: int) -> Path:
         return self.root / "_delta_log" / f"{version:020d}.json"
@@ -165,7 +232,18 @@ class DeltaLog:
                 hint="Give a version that `shoal status` lists, or none for the latest.",
             )
         with self._told():
-            return DeltaTable(str(self.root), version=version)
+            table = DeltaTable(str(self.root), version=version)
+        written = table.metadata().configuration.get(_SCHEMA_SETTING, "none")
+        if written != str(SCHEMA_VERSION):
+            raise UsageError(
+                "bad_setting",
+                f"version {version} of the event table has schema {written}; "
+                f"this Shoal reads schema {SCHEMA_VERSION}",
+                where=str(self.root),
+                hint="The table was migrated later. Ask for a version after the migration, or read "
+                "a copy that was made before it with the Shoal that wrote it.",
+            )
+        return table
 
     def _create(self) -> DeltaTable:
         self.root.mkdir(parents=True, exist_ok=True)
@@ -194,6 +272,17 @@ class DeltaLog:
                 hint="Upgrade Shoal; an older one would read the events wrongly.",
             )
         buckets = configuration.get(_BUCKETS_SETTING, "none")
+        older = written.isdigit() and 1 <= int(written) < SCHEMA_VERSION
+        if older and not self._migrating:
+            raise OperationError(
+                "shop_older",
+                f"the event table has schema {written}, this Shoal needs {SCHEMA_VERSION}",
+                where=str(self.root),
+                hint="Copy the shop's directory as a backup, then run: "
+                f"shoal migrate {self.root.parent}",
+            )
+        if older:
+            written = str(SCHEMA_VERSION)
         if written != str(SCHEMA_VERSION) or buckets != str(self._buckets):
             raise OperationError(
                 "shop_damaged",
@@ -206,54 +295,3 @@ class DeltaLog:
 
     def _told(self) -> Any:
         return translated(self.root, damaged="the event table")
-
-
-def _add_action(file: DataFile, now_ms: int, data_change: bool) -> AddAction:
-    stats = {
-        "numRecords": file.rows,
-        "minValues": {"event_time": _millisecond(file.first_us // 1000)},
-        "maxValues": {"event_time": _millisecond(-(-file.last_us // 1000))},
-        "nullCount": {"event_time": 0},
-    }
-    return AddAction(
-        path=file.path,
-        size=file.bytes,
-        partition_values={BUCKET: str(file.bucket)},
-        modification_time=now_ms,
-        data_change=data_change,
-        stats=json.dumps(stats),
-    )
-
-
-def _remove_action(file: DataFile, now_ms: int, data_change: bool) -> RemoveAction:
-    return RemoveAction(
-        path=file.path,
-        data_change=data_change,
-        deletion_timestamp=now_ms,
-        size=file.bytes,
-        partition_values={BUCKET: str(file.bucket)},
-    )
-
-
-def _data_file(row: Mapping[str, Any]) -> DataFile:
-    return DataFile(
-        path=row["path"],
-        bucket=int(row["partition.bucket"]),
-        rows=int(row["num_records"]),
-        bytes=int(row["size_bytes"]),
-        first_us=_us(row.get("min.event_time")),
-        last_us=_us(row.get("max.event_time")),
-    )
-
-
-def _us(moment: Any) -> int:
-    return int(pa.scalar(moment, pa.timestamp("us", tz="UTC")).value) if moment else 0
-
-
-def _millisecond(ms: int) -> str:
-    """Delta keeps times in statistics to the millisecond, so the range is widened to one.
-
-    >>> _millisecond(1)
-    '1970-01-01T00:00:00.001Z'
-    """
-    return from_us(ms * 1000).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"

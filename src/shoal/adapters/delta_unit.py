@@ -253,6 +253,30 @@ def remove_staged(root: Path, stem: str) -> int:
     return len(files)
 
 
+def remove_orphans(log: DeltaLog) -> int:
+    """Remove what dead processes staged and never committed; returns the files removed."""
+    staging = log.root / STAGING
+    removed = 0
+    with translated(log.root):
+        stems = [entry.name for entry in staging.iterdir()] if staging.is_dir() else []
+        if not stems:
+            return 0
+        named = _ever_named(log)
+        for stem in stems:
+            if any(Path(path).name.startswith(f"{stem}-") for path in named):
+                shutil.rmtree(staging / stem)
+            else:
+                removed += remove_staged(log.root, stem)
+    return removed
+
+
+def _ever_named(log: DeltaLog) -> set[str]:
+    """Files that a version names or, as far back as the log tells, has named."""
+    entries = log.entries(log.oldest_entry() - 1)
+    named = {a["add"]["path"] for _, actions in entries for a in actions if "add" in a}
+    return named | {file.path for file in log.files()}
+
+
 def _synchronised(root: Path, files: list[DataFile]) -> None:
     paths = [root / file.path for file in files]
     with ThreadPoolExecutor(_WORKERS) as pool:

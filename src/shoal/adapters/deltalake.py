@@ -20,7 +20,7 @@ from shoal.adapters.bucket_files import (
     sync,
 )
 from shoal.adapters.delta_log import SHOAL, STAGING, DeltaLog
-from shoal.adapters.delta_unit import DeltaUnit, remove_staged
+from shoal.adapters.delta_unit import DeltaUnit, remove_orphans
 from shoal.adapters.duckdb import DuckEngine
 from shoal.adapters.failures import translated
 from shoal.domain.errors import OperationError
@@ -99,7 +99,8 @@ class DeltaWarehouse:
         `added` too.
 
         Raises:
-            OperationError: `shop_damaged`, an entry of the log or a file is missing.
+            OperationError: `shop_damaged`, an entry of the log or a file is missing; also where an
+                erasure removed it on purpose. The table as it is has all events nevertheless.
         """
         for at, actions in self._log.entries(version):
             infos = [a["commitInfo"] for a in actions if "commitInfo" in a]
@@ -149,23 +150,7 @@ class DeltaWarehouse:
 
     def discard_orphans(self) -> int:
         """Remove what dead processes staged and never committed; returns the files removed."""
-        staging = self._root / STAGING
-        removed = 0
-        with translated(self._root):
-            stems = [entry.name for entry in os.scandir(staging)] if staging.is_dir() else []
-            if not stems:
-                return 0
-            named = self._ever_named()
-            for stem in stems:
-                if any(Path(path).name.startswith(f"{stem}-") for path in named):
-                    shutil.rmtree(staging / stem)
-                else:
-                    removed += remove_staged(self._root, stem)
-        return removed
-
-    def _ever_named(self) -> set[str]:
-        entries = self._log.entries(-1)
-        return {a["add"]["path"] for _, actions in entries for a in actions if "add" in a}
+        return remove_orphans(self._log)
 
     def _merged(self, bucket: int, files: list[DataFile], stem: str) -> list[DataFile]:
         """New files of a bucket with the same rows in the order of visitors."""

@@ -38,7 +38,8 @@ from shoal.adapters.sql_schema import (
 from shoal.adapters.store_schema import MEMBERSHIPS_SCHEMA, STATES_SCHEMA
 from shoal.domain.time import Clock, from_us, system_clock, to_us
 
-_APPLIED: Final = "applied_version"
+#: Row of `meta` with the event-table version whose events the stored states hold.
+APPLIED: Final = "applied_version"
 #: Customers in one `IN (...)`; SQLite allows 32,766 parameters.
 _ASKED: Final = 5_000
 #: Rows handed to the driver at once.
@@ -124,12 +125,12 @@ class SqlStateStore:
     def applied_version(self) -> int:
         """The event-table version whose events the stored states hold; -1 for none."""
         with self._reading() as connection:
-            found = connection.scalar(sa.select(META.c.value).where(META.c.key == _APPLIED))
+            found = connection.scalar(sa.select(META.c.value).where(META.c.key == APPLIED))
         return -1 if found is None else int(found)
 
     def set_applied_version(self, version: int) -> None:
         with self._writing() as connection:
-            row = {"key": _APPLIED, "value": str(version)}
+            row = {"key": APPLIED, "value": str(version)}
             connection.execute(upsert(self._engine, META, "key"), row)
 
     # customer states

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -156,13 +157,11 @@ def check_schema(engine: sa.Engine) -> None:
         exists = sa.inspect(connection).has_table(META.name)
     if not exists:
         with begin(engine, write=True) as connection:
-            _METADATA.create_all(connection)
+            create_tables(connection)
             row = {"key": "store_version", "value": str(STORE_VERSION)}
             connection.execute(upsert(engine, META, "key"), row)
         return
-    with begin(engine, write=False) as connection:
-        found = connection.scalar(sa.select(META.c.value).where(META.c.key == "store_version"))
-    version = int(found) if found is not None else 0
+    version = store_version(engine)
     where = place(engine)
     if version > STORE_VERSION:
         raise OperationError(
@@ -178,8 +177,21 @@ def check_schema(engine: sa.Engine) -> None:
             f"the shop's state store has schema version {version}, "
             f"this program needs {STORE_VERSION}",
             where,
-            "Open it with the version of Shoal that wrote it.",
+            "Copy the shop's directory as a backup, then run: shoal migrate "
+            f"{Path(where).parent if where else 'SHOP'}",
         )
+
+
+def create_tables(connection: sa.Connection) -> None:
+    """Create the tables that are not there yet."""
+    _METADATA.create_all(connection)
+
+
+def store_version(engine: sa.Engine) -> int:
+    """The schema version of a store that has tables; 0 if it does not say."""
+    with begin(engine, write=False) as connection:
+        found = connection.scalar(sa.select(META.c.value).where(META.c.key == "store_version"))
+    return int(found) if found is not None else 0
 
 
 def place(engine: sa.Engine) -> str:

@@ -13,7 +13,7 @@ from typing import Final
 import typer
 from typer.exceptions import TyperException
 
-from shoal.cli import data, money, outside, people, quality, reading, segments, sources
+from shoal.cli import data, money, outside, people, quality, reading, segments, sources, upkeep
 from shoal.cli.console import Console
 from shoal.domain.errors import (
     EXIT_DONE,
@@ -53,7 +53,7 @@ def _root(
     """Root options."""
 
 
-for _module in (data, sources, people, money, quality, outside, segments, reading):
+for _module in (data, sources, people, money, quality, outside, segments, reading, upkeep):
     _module.register(app)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shoal import bootstrap
 from shoal.config import Config
@@ -14,6 +14,9 @@ from shoal.shop.outside import OutsideVerbs
 from shoal.shop.people import PeopleVerbs
 from shoal.shop.quality import QualityVerbs
 from shoal.shop.segments import SegmentVerbs
+
+if TYPE_CHECKING:
+    from shoal.workflows.progress import Progress
 
 
 def init(directory: str | Path, config: Config | None = None) -> Shop:
@@ -33,6 +36,32 @@ def open(directory: str | Path) -> Shop:
         UsageError: `not_a_shop`, or a bad setting in its `shop.toml`.
     """
     return Shop(bootstrap.attach(Path(directory)))
+
+
+def migrate(directory: str | Path, *, progress: Progress | None = None) -> dict[str, Any]:
+    """Bring a shop that an older Shoal made to the form that this one needs, where it is.
+
+    Makes a copy of nothing: copy the directory before. Nothing happens to a shop that has the form
+    already. Killed at any moment and run again, it finishes.
+
+    Returns:
+        The JSON document `shoal.migrate/1`: versions of state store and event table before and
+        after, events, those of anonymous visitors that found another bucket, customers.
+
+    Raises:
+        UsageError: `not_a_shop`.
+        OperationError: `shop_newer`, `shop_locked`, `shop_damaged`, `disk_full`, `no_permission`.
+    """
+    found = bootstrap.migrate(Path(directory))
+    with open(directory) as shop:
+        shop.catch_up(progress)
+        customers = shop.status()["customers"]
+    return {
+        "schema": "shoal.migrate/1",
+        "shop": str(directory),
+        **found,
+        "customers": customers,
+    }
 
 
 class Shop(DataVerbs, PeopleVerbs, MoneyVerbs, QualityVerbs, OutsideVerbs, SegmentVerbs):
