@@ -116,15 +116,15 @@ class DeltaLog:
             return self._synchronise(table)
 
     def oldest_entry(self) -> int:
-        """The first version from which on every commit can be read; 0 unless old ones were removed.
+        """The first version from which on every commit can be read; 0 unless some were removed.
 
         An erasure removes entries that a checkpoint has made dispensable: the table stands, what
         each of those commits did is no longer told.
         """
-        first = version = self.version()
-        while version >= 0 and self._entry(version).exists():
-            first, version = version, version - 1
-        return max(first, 0)
+        first = self.version() + 1
+        while first > 0 and self._entry(first - 1).exists():
+            first -= 1
+        return first
 
     def entries(self, after: int) -> Iterator[tuple[int, list[dict[str, Any]]]]:
         """(version, actions) of every commit after a version, in order.
@@ -133,7 +133,7 @@ class DeltaLog:
             OperationError: `shop_damaged`, an entry is missing or is not JSON.
         """
         latest = self.version()
-        if after < latest and after + 1 < self.oldest_entry():
+        if after < latest and not self._entry(after + 1).exists():
             raise OperationError(
                 "shop_damaged",
                 f"the log of the event table no longer tells what was committed after version "
@@ -146,6 +146,29 @@ class DeltaLog:
             with self._told():
                 lines = self._entry(version).read_text(encoding="utf-8").splitlines()
                 yield version, [json.loads(line) for line in lines if line]
+
+    def truncate(self) -> None:
+        """Let the log begin with its latest version: earlier entries and checkpoints are removed.
+
+        Which units were committed is still known; what each commit did is not.
+
+        Raises:
+            OperationError: `disk_full`, `no_permission`, `shop_damaged`.
+        """
+        table = self._latest()
+        if table is None:
+            return
+        with self._told():
+            table.create_checkpoint()
+            directory = self._entry(0).parent
+            sync(directory)
+            latest = int(table.version())
+            for path in directory.iterdir():
+                number = path.name.partition(".")[0]
+                if number.isdigit() and int(number) < latest:
+                    path.unlink()
+            sync(directory)
+            self._table = None  # what was read of the old entries is not asked again
 
     def schema_version(self) -> int:
         """The schema that the table was made or migrated with; this program's if there is none."""
@@ -231,8 +254,21 @@ class DeltaLog:
                 where=str(self.root),
                 hint="Give a version that `shoal status` lists, or none for the latest.",
             )
-        with self._told():
-            table = DeltaTable(str(self.root), version=version)
+        if latest is not None and version == newest:
+            return latest
+        try:
+            with self._told():
+                table = DeltaTable(str(self.root), version=version)
+        except OperationError as error:
+            if self._entry(version).exists():
+                raise
+            raise UsageError(
+                "bad_setting",
+                f"version {version} of the event table is not kept any more; the oldest that is "
+                f"kept is {self.oldest_entry()}",
+                where=str(self.root),
+                hint="An erasure removes the versions before it. Ask for a later one.",
+            ) from error
         written = table.metadata().configuration.get(_SCHEMA_SETTING, "none")
         if written != str(SCHEMA_VERSION):
             raise UsageError(

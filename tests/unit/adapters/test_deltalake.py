@@ -15,7 +15,7 @@ from tests.contracts.event_rows import BUCKETS, events, ingest, row, rows, store
 from shoal.adapters import bucket_files, deltalake
 from shoal.adapters.deltalake import DeltaWarehouse
 from shoal.adapters.duckdb import DuckEngine
-from shoal.domain.errors import OperationError
+from shoal.domain.errors import OperationError, UsageError
 
 ENGINE = DuckEngine(threads=1, memory_mib=256)
 REPOSITORY = Path(__file__).parents[3]
@@ -104,6 +104,57 @@ for _ in sys.stdin:
     found = warehouse.engine.run(query, files).to_pylist()[0]
     print(found["n"], found["ids"], flush=True)
 """
+
+
+def pruned(path: Path) -> tuple[DeltaWarehouse, int]:
+    """A table of three units whose log begins with its latest version, and that version."""
+    warehouse = table(path)
+    ingest(warehouse, "first", FIRST)
+    ingest(warehouse, "second", *SECOND)
+    warehouse.compact()
+    ingest(warehouse, "third", events(rows(range(300, 310))))
+    version = warehouse.version()
+    DeltaTable(str(path / "events")).create_checkpoint()
+    for entry in (path / "events/_delta_log").glob("*.json"):
+        if int(entry.stem) < version:
+            entry.unlink()
+    return table(path), version
+
+
+def test_a_log_without_its_beginning_still_tells_the_table(tmp_path: Path) -> None:
+    """As an erasure leaves it: a checkpoint, and no entry before it."""
+    warehouse, version = pruned(tmp_path)
+    assert warehouse.version() == version
+    assert len(stored(warehouse)) == 102
+    assert warehouse.committed("first") and warehouse.committed("third")
+    assert list(warehouse.since(version)) == []
+    for start in (-1, 0, version - 2):
+        with pytest.raises(OperationError, match="no longer tells what was committed") as caught:
+            list(warehouse.since(start))
+        assert caught.value.code == "shop_damaged"
+    with pytest.raises(UsageError, match="version 1 of the event table is not kept any more"):
+        stored(warehouse, version=1)
+    assert len(stored(warehouse, version=version)) == 102
+    ingest(warehouse, "fourth", events(rows(range(305, 320))))
+    assert [unit.unit for unit in warehouse.since(version)] == ["fourth"]
+    assert len(stored(warehouse)) == 112
+    assert warehouse.compact() > version
+    assert len(stored(warehouse)) == 112
+
+
+def test_orphans_are_told_from_files_that_only_a_checkpoint_names(tmp_path: Path) -> None:
+    """A process may die between its commit and the removal of its staging directory."""
+    warehouse, _ = pruned(tmp_path)
+    before = stored(warehouse)
+    stem = Path(warehouse.events().paths[-1]).name.rpartition("-")[0]
+    for name in (stem, "dead-00000000"):
+        (tmp_path / "events/_staging" / name).mkdir(parents=True)
+    orphan = tmp_path / "events/bucket=0/dead-00000000-00000.parquet"
+    orphan.write_bytes(b"unfinished")
+    assert warehouse.discard_orphans() == 1
+    assert not orphan.exists()
+    assert stored(warehouse) == before
+    assert list((tmp_path / "events/_staging").iterdir()) == []
 
 
 def test_another_process_reads_while_one_writes(tmp_path: Path) -> None:
