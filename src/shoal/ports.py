@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -144,6 +144,16 @@ class Warehouse(EventTable, Protocol):
     def since(self, version: int) -> Iterable[CommittedUnit]:
         """The units committed after a version, in order."""
 
+    def erase(self, people: pa.Table) -> int:
+        """Remove the rows of some people in one commit that names nobody; how many rows went.
+
+        `people` says whose rows go, as `shoal.features.admission.PEOPLE_SCHEMA`. Earlier versions
+        hold them until `purge`.
+        """
+
+    def purge(self) -> int:
+        """Remove all that only earlier versions need, so that nobody reads what was erased."""
+
     def compact(self) -> int:
         """Merge small files, sorted by customer and time; returns the new version."""
 
@@ -183,6 +193,43 @@ class PeopleStore(Protocol):
         """Remove every link of or to some ids; returns how many there were."""
 
 
+class ErasureStore(Protocol):
+    """Who was forgotten: the key of tombstones, requests under way, receipts; of the state store.
+
+    A tombstone is (fingerprint, from, to): events of the id with `from <= time < to` stay out.
+    """
+
+    def key(self) -> bytes:
+        """The shop's own key of tombstones, made when it is first asked for."""
+
+    def begin(self, document: Mapping[str, Any], moment: datetime) -> int:
+        """Journal a request before anything is done; returns its number."""
+
+    def pending(self) -> list[tuple[int, dict[str, Any]]]:
+        """Requests that are not finished, oldest first."""
+
+    def finish(self, number: int, receipt: Mapping[str, Any], moment: datetime) -> None:
+        """Put the receipt in the place of the request."""
+
+    def receipts(self) -> list[dict[str, Any]]:
+        """What was erased, oldest first; nobody is named."""
+
+    def tombstones(self) -> Mapping[str, Sequence[tuple[int, int]]]:
+        """Fingerprint -> stretches in which events of the id stay out."""
+
+    def add_tombstones(self, stones: Sequence[tuple[str, int, int]]) -> None:
+        """Add tombstones; those that are there already stay."""
+
+    def lift(self, fingerprints: Sequence[str]) -> int:
+        """Remove tombstones; returns how many there were."""
+
+    def note_export(self, path: str, kind: str, moment: datetime) -> None:
+        """Remember a file outside the shop that lists customers."""
+
+    def exports(self) -> list[tuple[str, str, datetime]]:
+        """(path, kind, moment) of files outside the shop that list customers."""
+
+
 class StateStore(Protocol):
     """Online state: lease, units, customer states, memberships, settings, pointers."""
 
@@ -191,6 +238,15 @@ class StateStore(Protocol):
 
     @property
     def people(self) -> PeopleStore: ...
+
+    @property
+    def erasures(self) -> ErasureStore: ...
+
+    def forget(self, ids: Sequence[str]) -> Mapping[str, int]:
+        """Remove states, memberships, flags and links of some ids; how many rows went, by table."""
+
+    def scrub(self) -> None:
+        """Let nothing of deleted rows remain in the store's files."""
 
     def lease(self) -> AbstractContextManager[None]:
         """Hold the shop's single-writer lease; raises `shop_locked` if another process has it."""
@@ -256,6 +312,16 @@ class Registry(Protocol):
         Raises:
             OperationError: `artefact_damaged`.
         """
+
+    def redact(self, kind: str, artefact_id: str, edit: Callable[[Path], int]) -> int:
+        """Let `edit` take persons out of one file of an artefact after the other.
+
+        `edit` gives how many entries it removed. The manifest gets new checksums, says how much was
+        erased and that the artefact cannot be made again as it was. Returns the entries removed.
+        """
+
+    def kinds(self) -> Sequence[str]:
+        """Kinds of which there are artefacts."""
 
     def list(self, kind: str) -> list[str]:
         """Ids of a kind, oldest first."""

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
+
 from shoal.adapters.bucket_files import (
     FILE_SCHEMA,
     ROWS_PER_FILE,
@@ -22,8 +24,10 @@ from shoal.adapters.bucket_files import (
 from shoal.adapters.delta_log import SHOAL, STAGING, DeltaLog
 from shoal.adapters.delta_unit import DeltaUnit, remove_orphans
 from shoal.adapters.duckdb import DuckEngine
+from shoal.adapters.erasing import erase, purge
 from shoal.adapters.failures import translated
 from shoal.domain.errors import OperationError
+from shoal.events.identity import bucket_of
 from shoal.events.schema import TABLE_SCHEMA
 from shoal.ports import CommittedUnit, Engine, ParquetFiles
 
@@ -52,6 +56,7 @@ class DeltaWarehouse:
         self._duck = engine
         self._root = Path(path).absolute()
         self._log = DeltaLog(self._root, buckets)
+        self._buckets = buckets
 
     def version(self) -> int:
         """The table's latest version; -1 before the first commit."""
@@ -147,6 +152,23 @@ class DeltaWarehouse:
             self._log.commit(merged, replaced, {"operation": _COMPACT})
             shutil.rmtree(staging, ignore_errors=True)
         return self._log.version()
+
+    def erase(self, people: pa.Table) -> int:
+        """Remove the rows of some people (`PEOPLE_SCHEMA`) in one commit; returns how many went.
+
+        Earlier versions still hold them until `purge`.
+
+        Raises:
+            OperationError: `disk_full`, `no_permission`, `shop_damaged`.
+        """
+        self.discard_orphans()
+        buckets = {bucket_of(name, self._buckets) for name in people["id"].to_pylist()}
+        return erase(self._log, self._duck, people, sorted(buckets))
+
+    def purge(self) -> int:
+        """Remove all that only earlier versions need; returns how many data files went."""
+        self.discard_orphans()
+        return purge(self._log)
 
     def discard_orphans(self) -> int:
         """Remove what dead processes staged and never committed; returns the files removed."""

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -93,6 +93,42 @@ class FileRegistry:
                     raise _damaged(directory / name, "was changed after it was published")
         return directory
 
+    def redact(self, kind: str, artefact_id: str, edit: Callable[[Path], int]) -> int:
+        """Let `edit` take persons out of one file of an artefact after the other.
+
+        Killed in between, the artefact is damaged until it is redacted again.
+
+        Raises:
+            OperationError: `disk_full`, `no_permission`, `artefact_damaged` (no manifest).
+        """
+        directory = self._root / kind / artefact_id
+        with translated(directory):
+            path = directory / MANIFEST
+            try:
+                manifest = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                raise _damaged(directory, "has no readable manifest") from None
+            gone = sum(edit(file) for file in _files(directory))
+            files = _checksums(directory)
+            if files != manifest["files"]:
+                was = manifest.get("was") or _sha256(path)
+                manifest |= {
+                    "files": files,
+                    "erased": manifest.get("erased", 0) + gone,
+                    "was": was,
+                    "note": "not reproducible after erasure",
+                }
+                aside = path.with_name(f".{MANIFEST}")
+                aside.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+                _sync(aside)
+                aside.replace(path)
+                _sync(directory)
+        return gone
+
+    def kinds(self) -> Sequence[str]:
+        """Kinds of which there are artefacts."""
+        return sorted(e.name for e in self._root.iterdir()) if self._root.is_dir() else []
+
     def list(self, kind: str) -> list[str]:
         """Ids of a kind, oldest first (by time of publication)."""
         home = self._root / kind
@@ -138,10 +174,7 @@ def _checked(name: str) -> str:
 
 
 def _write_manifest(directory: Path, kind: str) -> None:
-    files = {
-        _relative(file, directory): {"sha256": _sha256(file), "bytes": file.stat().st_size}
-        for file in _files(directory)
-    }
+    files = _checksums(directory)
     for name in files:
         _sync(directory / name)
     manifest = {
@@ -153,6 +186,13 @@ def _write_manifest(directory: Path, kind: str) -> None:
     (directory / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     _sync(directory / MANIFEST)
     _sync(directory)
+
+
+def _checksums(directory: Path) -> dict[str, Any]:
+    return {
+        _relative(file, directory): {"sha256": _sha256(file), "bytes": file.stat().st_size}
+        for file in _files(directory)
+    }
 
 
 def _files(directory: Path) -> list[Path]:

@@ -7,7 +7,9 @@ import tempfile
 import weakref
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +18,7 @@ import pyarrow.parquet as pq
 from shoal.adapters.duckdb import DuckEngine
 from shoal.adapters.memory_unit import MemoryUnit, Version
 from shoal.domain.errors import UsageError
+from shoal.domain.time import to_us
 from shoal.events.schema import BUCKET, TABLE_SCHEMA
 from shoal.ports import CommittedUnit, Engine, ParquetFiles
 
@@ -89,6 +92,33 @@ class MemoryWarehouse:
                     added=self._written(commit.added, f"added-{at}", None),
                     rewritten_customers=commit.rewritten_customers,
                 )
+
+    def erase(self, people: pa.Table) -> int:
+        """Remove the rows of some people (`PEOPLE_SCHEMA`); returns how many went."""
+        told = people.to_pylist()
+
+        def goes(row: Mapping[str, Any]) -> bool:
+            raw = row["customer_id"] or row["anonymous_id"]
+            us = to_us(row["event_time"])
+            return any(
+                one["id"] == raw
+                and one["from_us"] <= us < one["to_us"]
+                and (one["merged"] or row["customer_id"] is None)
+                for one in told
+            )
+
+        rows = self.rows().to_pylist()
+        kept = [row for row in rows if not goes(row)]
+        if len(kept) < len(rows):
+            self.versions.append(Version(pa.Table.from_pylist(kept, schema=TABLE_SCHEMA)))
+        return len(rows) - len(kept)
+
+    def purge(self) -> int:
+        """Forget what earlier versions held."""
+        for at, version in enumerate(self.versions[:-1]):
+            self.versions[at] = replace(version, rows=TABLE_SCHEMA.empty_table(), added=None)
+            shutil.rmtree(self._directory / f"version-{at}", ignore_errors=True)
+        return 0
 
     def compact(self) -> int:
         """Sort the table by visitor, time, sequence and id; returns the latest version."""

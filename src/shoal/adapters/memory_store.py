@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from shoal.adapters.memory_erasures import ErasureRows, MemoryErasures
 from shoal.adapters.memory_flags import MemoryFlags, Rows
 from shoal.adapters.memory_people import LinkRows, MemoryPeople
 from shoal.adapters.store_schema import MEMBERSHIPS_SCHEMA, STATES_SCHEMA
@@ -30,6 +31,7 @@ class _Contents:
     pointers: dict[str, list[tuple[str, datetime]]] = field(default_factory=dict)
     flags: Rows = field(default_factory=dict)
     links: LinkRows = field(default_factory=dict)
+    erasures: ErasureRows = field(default_factory=ErasureRows)
 
     def copied(self) -> _Contents:
         """A copy that later writes do not reach; states, many and immutable, are shared."""
@@ -42,6 +44,7 @@ class _Contents:
             {name: list(history) for name, history in self.pointers.items()},
             dict(self.flags),
             dict(self.links),
+            self.erasures.copied(),
         )
 
 
@@ -54,6 +57,7 @@ class MemoryStateStore:
         self._depth = 0
         self.flags = MemoryFlags(lambda: self._contents.flags)
         self.people = MemoryPeople(lambda: self._contents.links)
+        self.erasures = MemoryErasures(lambda: self._contents.erasures)
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -155,6 +159,23 @@ class MemoryStateStore:
             if segmentation == segmentation_id and (wanted is None or customer in wanted)
         ]
         return pa.Table.from_pylist(rows, schema=MEMBERSHIPS_SCHEMA)
+
+    def forget(self, ids: Sequence[str]) -> dict[str, int]:
+        """Remove everything kept of some ids; how many rows went, by table."""
+        held, wanted = self._contents, set(ids)
+        states = [name for name in held.states if name in wanted]
+        members = [key for key in held.memberships if wanted & set(key)]
+        for name in states:
+            del held.states[name]
+        for key in members:
+            del held.memberships[key]
+        gone = {"states": len(states), "memberships": len(members)}
+        gone["flags"] = self.flags.flags(ids).num_rows
+        self.flags.delete(ids)
+        return gone | {"links": self.people.forget(ids)}
+
+    def scrub(self) -> None:
+        """Nothing lies in files."""
 
     def get_pointer(self, name: str) -> str | None:
         history = self._contents.pointers.get(name)

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
+from shoal.adapters.sql_erasures import SqlErasures
 from shoal.adapters.sql_flags import SqlFlags
 from shoal.adapters.sql_lease import Lease
 from shoal.adapters.sql_people import SqlPeople
@@ -65,6 +66,7 @@ class SqlStateStore:
         self._local = threading.local()
         self.flags = SqlFlags(self._reading, self._writing)
         self.people = SqlPeople(self._reading, self._writing)
+        self.erasures = SqlErasures(self._reading, self._writing)
 
     def close(self) -> None:
         """Give back the connections; SQLite then folds its write-ahead log into the file."""
@@ -241,6 +243,34 @@ class SqlStateStore:
         ]
         table = pa.Table.from_arrays(arrays, schema=MEMBERSHIPS_SCHEMA)
         return table.sort_by("customer_id")
+
+    def forget(self, ids: Sequence[str]) -> dict[str, int]:
+        """Remove everything kept of some ids; how many rows went, by table."""
+        gone = {"states": 0, "memberships": 0, "flags": 0}
+        with self._writing() as connection:
+            for part in _parts(sorted(set(ids)), _ASKED):
+                for name, column in (
+                    ("states", STATES.c.customer_id),
+                    ("memberships", MEMBERSHIPS.c.customer_id),
+                ):
+                    done = connection.execute(sa.delete(column.table).where(column.in_(part)))
+                    gone[name] += done.rowcount
+            gone["flags"] = self.flags.flags(ids).num_rows
+            self.flags.delete(ids)
+            gone["links"] = self.people.forget(ids)
+        return gone
+
+    def scrub(self) -> None:
+        """Let nothing of deleted rows remain in the database's files."""
+        if self._engine.dialect.name != "sqlite":
+            return
+        # `secure_delete` overwrites what is deleted; the log of writes still has the pages before.
+        with failures_told(self._engine), self._engine.connect() as connection:
+            raw = connection.connection.driver_connection
+            assert raw is not None
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            raw.execute("VACUUM")
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     # pointers
 
