@@ -33,7 +33,10 @@ class Described:
 
 
 def describe(catalog: Iterable[Feature], vocabulary: Vocabulary) -> dict[str, Described]:
-    """Every feature of the catalog and every taste column, by name."""
+    """Every feature of the catalog that tells of customers, and every taste column, by name.
+
+    What is so now (the weather where somebody was seen last) tells of the day.
+    """
     found = {
         one.name: Described(
             one.name,
@@ -42,6 +45,7 @@ def describe(catalog: Iterable[Feature], vocabulary: Vocabulary) -> dict[str, De
             Text(one.sentence.en.rstrip("."), one.sentence.zh.rstrip("。")),
         )
         for one in catalog
+        if one.window != "now"
     }
     for column, (facet, value) in zip(vocabulary.columns, vocabulary.names, strict=True):
         words = _FACETS[facet]
