@@ -246,6 +246,28 @@ def test_compaction_changes_no_row_and_sorts_customers(warehouse: Warehouse) -> 
     assert not list(warehouse.since(version))
 
 
+def test_events_of_one_anonymous_visitor_lie_together(warehouse: Warehouse) -> None:
+    given_rows = [
+        row(n, customer_id=f"c{n % 2}" if n % 3 == 0 else None, anonymous_id=f"a{n * 7 % 5}")
+        for n in range(90)
+    ]
+    ingest(warehouse, "a", events(given_rows[:50]), events(given_rows[50:]))
+    ingest(warehouse, "b", events([row(200, customer_id=None, anonymous_id="a1")]))
+    warehouse.compact()
+    names = ("customer_id", "anonymous_id", "event_time")
+    for path in warehouse.events().paths:
+        columns = [pq.read_table(path, partitioning=None)[name].to_pylist() for name in names]
+        listed = [(c or "", "" if c else a, t) for c, a, t in zip(*columns, strict=True)]
+        visitors = {one[:2] for one in listed}
+        changes = sum(one[:2] != other[:2] for one, other in pairwise(listed))
+        assert changes == len(visitors) - 1, "the rows of each are one stretch"
+        for visitor in visitors:
+            times = [one[2] for one in listed if one[:2] == visitor]
+            assert times == sorted(times)
+    anonymous = [event for event in stored(warehouse) if event["customer_id"] is None]
+    assert len({(event["anonymous_id"], event["bucket"]) for event in anonymous}) == 5
+
+
 @settings(max_examples=12)
 @given(
     numbers=st.lists(st.integers(0, 12), max_size=30),

@@ -176,7 +176,7 @@ def _about_files(document: dict[str, Any]) -> Iterator[str]:
         withdrawn = restated["withdrawn"] - restated["changed"]
         yield (
             f"Stated anew: {restated['scopes']:,} days or orders that the shop held; "
-            f"{withdrawn:,} events withdrawn, {restated['changed']:,} changed."
+            f"events withdrawn: {withdrawn:,}, changed: {restated['changed']:,}."
         )
     if restated["older"]:
         yield (
