@@ -10,6 +10,8 @@ from functools import lru_cache
 import pytest
 from tests.laws import naive_features as naive
 from tests.laws.logs import AS_OFS, random_log, to_table
+from tests.laws.test_covariate_laws import covariates_of, random_outside
+from tests.laws.test_fold_laws import same
 
 from shoal.adapters.duckdb import DuckEngine
 from shoal.domain.time import Zone
@@ -79,6 +81,22 @@ def test_nothing_in_gives_nothing_out(fold: Fold) -> None:
     nothing = fold.partials(to_table([], ZONE))
     assert all(table.num_rows == 0 for table in nothing.values())
     assert fold.finish(nothing, AS_OF, Zone(ZONE)).num_rows == 0
+
+
+def test_covariates_are_those_of_plain_python(fold: Fold) -> None:
+    outside = random_outside(seed=11, size=40)
+    met = Fold(CATALOG, fold.engine, currency="GBP", covariates=covariates_of(outside))
+    table = to_table(EVENTS, ZONE)
+    expected = naive.features(EVENTS, AS_OF, naive.Shop(ZONE, currency="GBP", outside=outside))
+    past = to_table([event for event in EVENTS if event.event_time < AS_OF], ZONE)
+    names = [one.name for one in met.catalog if one.group == "outside"]
+    for got in (
+        met.features(table, AS_OF, Zone(ZONE)),
+        met.finish(decode(encode(met.partials(past))), AS_OF, Zone(ZONE)),
+    ):
+        for row in got.to_pylist():
+            for name in names:
+                assert same(row[name], expected[row["customer_id"]].get(name)), name
 
 
 def test_settings_that_change_numbers_change_the_fingerprint(fold: Fold) -> None:

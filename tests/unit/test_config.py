@@ -11,7 +11,7 @@ from shoal.domain.errors import InputError, UsageError
 def test_what_is_rendered_is_read_back() -> None:
     config = Config(
         shop=ShopConfig(time_zone="Asia/Shanghai", currency="CNY", value_event="review", buckets=4),
-        features=FeatureConfig(traits=("plan", "age")),
+        features=FeatureConfig(traits=("plan", "age"), covariates=("weather.*",)),
         segment=SegmentConfig(k=8, seed=3),
     )
     assert parse(render(config)) == config
