@@ -13,7 +13,18 @@ from typing import Final
 import typer
 from typer.exceptions import TyperException
 
-from shoal.cli import data, money, outside, people, quality, reading, segments, sources, upkeep
+from shoal.cli import (
+    data,
+    forgetting,
+    money,
+    outside,
+    people,
+    quality,
+    reading,
+    segments,
+    sources,
+    upkeep,
+)
 from shoal.cli.console import Console
 from shoal.domain.errors import (
     EXIT_DONE,
@@ -53,7 +64,9 @@ def _root(
     """Root options."""
 
 
-for _module in (data, sources, people, money, quality, outside, segments, reading, upkeep):
+for _module in (
+    data, sources, people, forgetting, money, quality, outside, segments, reading, upkeep,
+):  # fmt: skip
     _module.register(app)
 
 

@@ -48,6 +48,8 @@ _CANONICAL: Final = pa.schema(list(TABLE_SCHEMA)[: len(CANONICAL)])
 class Cleaned:
     """What became of a chunk; `read` = events + quarantined + skipped, always.
 
+    `forgotten` of the skipped are of persons who were forgotten (`shoal.events.tombstones`).
+
     `events` has `CLEANED_SCHEMA` (the table's columns and `generated_id`), `quarantined` has
     `QUARANTINE_SCHEMA` with rows counted from 1.
     """
@@ -56,6 +58,7 @@ class Cleaned:
     quarantined: pa.Table
     read: int
     skipped: int
+    forgotten: int = 0
 
     def __post_init__(self) -> None:
         if self.read != self.events.num_rows + self.quarantined.num_rows + self.skipped:

@@ -12,7 +12,7 @@ import hmac
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.events.chunks import RAW_LINE
+from shoal.events.clean import Cleaned
 
 #: Where ids end in a line that could not be cut into fields.
 _BETWEEN: Final = re.compile(r"[\s,;|\"'{}\[\]<>=]+")
@@ -78,6 +79,20 @@ class Tombstones:
     def caught_raw(self, quarantined: pa.Table) -> npt.NDArray[np.bool_]:
         """Which quarantined rows hold the id of somebody forgotten, as a cell or in their line."""
         return np.array([self._names(text) for text in quarantined["raw"].to_pylist()], dtype=bool)
+
+    def left_out(self, cleaned: Cleaned) -> Cleaned:
+        """What became of a chunk, with the rows of the forgotten skipped."""
+        if not self:
+            return cleaned
+        events, quarantined = self.caught(cleaned.events), self.caught_raw(cleaned.quarantined)
+        gone = int(events.sum() + quarantined.sum())
+        return replace(
+            cleaned,
+            events=cleaned.events.filter(pa.array(~events)),
+            quarantined=cleaned.quarantined.filter(pa.array(~quarantined)),
+            skipped=cleaned.skipped + gone,
+            forgotten=gone,
+        )
 
     def _names(self, raw: str) -> bool:
         return any(self.of(text) for text in texts_of(raw))

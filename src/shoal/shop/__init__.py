@@ -12,6 +12,7 @@ from shoal.shop.data import DataVerbs
 from shoal.shop.money import MoneyVerbs
 from shoal.shop.outside import OutsideVerbs
 from shoal.shop.people import PeopleVerbs
+from shoal.shop.privacy import PrivacyVerbs
 from shoal.shop.quality import QualityVerbs
 from shoal.shop.segments import SegmentVerbs
 
@@ -64,7 +65,9 @@ def migrate(directory: str | Path, *, progress: Progress | None = None) -> dict[
     }
 
 
-class Shop(DataVerbs, PeopleVerbs, MoneyVerbs, QualityVerbs, OutsideVerbs, SegmentVerbs):
+class Shop(
+    DataVerbs, PeopleVerbs, PrivacyVerbs, MoneyVerbs, QualityVerbs, OutsideVerbs, SegmentVerbs
+):
     """One shop. Usable as a context manager; `close` releases its connections."""
 
     def __enter__(self) -> Shop:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from shoal import bootstrap
 from shoal.config import Config
-from shoal.domain.time import Zone, parse_moment
+from shoal.domain.time import Zone, parse_moment, system_clock
 
 if TYPE_CHECKING:
     from datetime import date, datetime
 
+    from shoal.workflows.forget import Forgetting
     from shoal.workflows.progress import Progress
 
     Moment = str | date | datetime
@@ -39,6 +40,7 @@ class Verbs:
         """Let the customers' states follow events that a killed ingest left, and new settings."""
         from shoal.workflows.catch_up import behind, catch_up
 
+        self._finish_erasures()
         parts = self._parts
         if behind(parts.warehouse, parts.store, parts.admission, parts.fold):
             catch_up(
@@ -48,6 +50,35 @@ class Verbs:
                 admission=parts.admission,
                 progress=progress,
             )
+
+    @property
+    def _forgetting(self) -> Forgetting:
+        """What takes persons out of every store of the shop."""
+        from shoal.workflows.forget import Forgetting, Places
+
+        parts, home = self._parts, self.directory
+        places = Places(
+            home,
+            home / bootstrap.QUARANTINE_DIR,
+            home / bootstrap.EXPORTS_DIR,
+            home / bootstrap.WORK_DIR,
+        )
+        return Forgetting(
+            parts.warehouse, parts.store, parts.registry, parts.admission, parts.fold_of, places
+        )
+
+    def _finish_erasures(self) -> None:
+        """Finish an erasure that a kill left under way, before anything else is written."""
+        from shoal.workflows.forgotten import unfinished
+
+        if unfinished(self._parts.store):
+            with self._parts.store.lease():
+                self._forgetting.finish_pending()
+
+    def _noted(self, path: Path, kind: str) -> None:
+        """Remember a file outside the shop that lists customers, for when one is forgotten."""
+        if not path.resolve().is_relative_to(self.directory.resolve()):
+            self._parts.store.erasures.note_export(str(path.resolve()), kind, system_clock())
 
     def _applied(self) -> dict[str, Any]:
         """What every workflow that applies a segmentation needs."""

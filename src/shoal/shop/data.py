@@ -56,6 +56,7 @@ class DataVerbs(Verbs):
         from shoal.workflows.ingest import ingest
         from shoal.workflows.layout import dated, layout_of
 
+        self._finish_erasures()
         return ingest(
             warehouse=self._parts.warehouse,
             store=self._parts.store,
@@ -97,6 +98,7 @@ class DataVerbs(Verbs):
             raise UsageError(
                 "usage", "no mapping was given", hint="Give preset=NAME or mapping=FILE."
             )
+        self._finish_erasures()
         return replay(
             warehouse=self._parts.warehouse,
             store=self._parts.store,
@@ -112,6 +114,7 @@ class DataVerbs(Verbs):
 
     def compact(self) -> int:
         """Merge the event table's small files; returns the new table version."""
+        self._finish_erasures()
         with self._parts.store.lease():
             return self._parts.warehouse.compact()
 
@@ -137,7 +140,7 @@ class DataVerbs(Verbs):
         """Write the features of all customers to a Parquet file, in bounded memory."""
         from shoal.workflows.features import write_features
 
-        return write_features(
+        written = write_features(
             warehouse=self._parts.warehouse,
             fold=self._parts.fold,
             admission=self._parts.admission,
@@ -146,3 +149,5 @@ class DataVerbs(Verbs):
             as_of=moment_of(as_of),
             version=table_version,
         )
+        self._noted(written.path, "features")
+        return written

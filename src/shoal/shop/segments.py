@@ -95,7 +95,7 @@ class SegmentVerbs(Verbs):
         """Write the memberships as Parquet or CSV, by the file's ending."""
         from shoal.workflows.memberships import write_memberships
 
-        return write_memberships(
+        written = write_memberships(
             **self._applied(),
             out=Path(out),
             as_of=moment_of(as_of),
@@ -103,6 +103,8 @@ class SegmentVerbs(Verbs):
             soft=soft,
             table_version=table_version,
         )
+        self._noted(written.path, "memberships")
+        return written
 
     def customer(self, customer_id: str, *, as_of: Moment | None = None) -> dict[str, Any]:
         """What is known of one customer: segments, why, tastes, features."""
@@ -121,7 +123,7 @@ class SegmentVerbs(Verbs):
         """Write the members of a segment (csv, parquet), or the SQL that selects them (sql)."""
         from shoal.workflows.export import export
 
-        return export(
+        written = export(
             **self._applied(),
             segment=segment,
             format=format,
@@ -129,6 +131,9 @@ class SegmentVerbs(Verbs):
             out=None if out is None else Path(out),
             segmentation=segmentation,
         )
+        if written.format != "sql":
+            self._noted(written.path, "export")
+        return written
 
     def report(
         self, *, out: str | Path | None = None, lang: str = "en", segmentation: str | None = None
@@ -136,7 +141,7 @@ class SegmentVerbs(Verbs):
         """Write the report, one self-contained HTML file; `report.html` in the shop by default."""
         from shoal.workflows.report import report
 
-        return report(
+        path = report(
             **self._applied(),
             out=Path(out) if out is not None else self.directory / "report.html",
             shop_name=self.directory.resolve().name,
@@ -145,3 +150,5 @@ class SegmentVerbs(Verbs):
             segmentation=segmentation,
             quality=checked(self._parts),
         )
+        self._noted(path, "report")
+        return path

@@ -116,6 +116,22 @@ def rebuild(
     return latest
 
 
+def refold(
+    *,
+    warehouse: Warehouse,
+    store: StateStore,
+    fold: Fold | FoldFactory,
+    admission: Admission,
+    customers: pa.Array,
+) -> None:
+    """Make the states of some customers anew from the event table."""
+    with store.lease():
+        made = _make(fold, store)
+        job = _Job(warehouse, store, made, admission, warehouse.version(), NoProgress())
+        with store.transaction():
+            job.fold_anew(customers)
+
+
 def _make(fold: Fold | FoldFactory, store: StateStore) -> Fold:
     if not callable(fold):
         return fold
@@ -178,13 +194,14 @@ class _Job:
                     raise _TooManyError
                 self._fold_files("customer states", added, frozenset(moved.to_pylist()))
                 if len(moved):
-                    self._fold_anew(moved)
+                    self.fold_anew(moved)
                 self.store.set_applied_version(self.version)
         except _TooManyError:
             return False
         return True
 
-    def _fold_anew(self, customers: pa.Array) -> None:
+    def fold_anew(self, customers: pa.Array) -> None:
+        """The states of some customers from the event table, inside the caller's transaction."""
         self.store.delete_states(customers.to_pylist())
         decisions = self.admission.decisions()
         events = self._events_of(decisions.ids_of(customers))

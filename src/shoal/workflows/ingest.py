@@ -24,9 +24,11 @@ from shoal.domain.time import Zone
 from shoal.events.clean import Cleaned, clean
 from shoal.events.reading import RawChunk, Source, discover, open_source
 from shoal.events.row_noise import RowNoise
+from shoal.events.tombstones import Tombstones
 from shoal.ports import RESTATED, StateStore, UnitWriter, Warehouse
 from shoal.workflows import recovery, units
 from shoal.workflows.catch_up import CURRENCY, VALUE_EVENT, catch_up
+from shoal.workflows.forgotten import tombstones_of
 from shoal.workflows.ingest_errors import interrupted, keep_earlier, told, unusable
 from shoal.workflows.ingest_result import (
     FileAccount,
@@ -92,7 +94,10 @@ def ingest(
     with store.lease():
         recovery.settle(warehouse, store, quarantine_dir)
         statements = Statements(units.all_units(store))
-        ingested = _Ingest(warehouse, store, quarantine_dir, zone, buckets, bar, noise, statements)
+        ingested = _Ingest(
+            warehouse, store, quarantine_dir, zone, buckets, bar, noise, statements,
+            tombstones_of(store),
+        )  # fmt: skip
         try:
             pending = 0
             for parts in files:
@@ -127,6 +132,7 @@ class _Ingest:
     bar: Progress
     noise: RowNoise | None
     statements: Statements
+    forgotten: Tombstones
     #: Units that this call brought in.
     brought: list[str] = field(default_factory=list)
 
@@ -152,10 +158,12 @@ class _Ingest:
         quarantined = QuarantineFile(self.quarantine_dir, f"{name}.parquet", tuple(columns))
         try:
             with told(path):
-                read, skipped, currencies = self._stage(
+                read, skipped, forgotten, currencies = self._stage(
                     list(zip(parts, sources, strict=True)), chosen, path, writer, quarantined
                 )
-                account, restated = _settled(writer, quarantined, read, skipped, path)
+                account, restated = _settled(
+                    writer, quarantined, read, skipped, path, forgotten=forgotten
+                )
                 stated = writer.stated()
                 unit = Unit(
                     name,
@@ -193,12 +201,13 @@ class _Ingest:
         path: Path,
         writer: UnitWriter,
         quarantined: QuarantineFile,
-    ) -> tuple[int, int, Counter[str]]:
+    ) -> tuple[int, int, int, Counter[str]]:
         """Clean and stage sources chunk by chunk.
 
-        Returns rows read, rows skipped, and the priced events of each currency.
+        Returns rows read, rows skipped, those of them of forgotten persons, and the priced events
+        of each currency.
         """
-        read = skipped = 0
+        read = skipped = forgotten = 0
         currencies: Counter[str] = Counter()
         self.bar.start(path.name, sum(source.size_bytes for _, source in sources), "bytes")
         for part, source in sources:
@@ -215,12 +224,13 @@ class _Ingest:
                     quarantined.append(cleaned.quarantined)
                     read += cleaned.read
                     skipped += cleaned.skipped
+                    forgotten += cleaned.forgotten
                     self.bar.advance(bytes_read - seen)
                     seen = bytes_read
                     # Arrow keeps what threads free for their own next use; else it adds up.
                     pa.default_memory_pool().release_unused()
         self.bar.done()
-        return read, skipped, currencies
+        return read, skipped, forgotten, currencies
 
     def _cleaned(
         self, chunks: Iterator[RawChunk], mapping: SourceMapping, file: str
@@ -229,7 +239,7 @@ class _Ingest:
             cleaned = clean(
                 chunk, mapping, zone=self.zone, buckets=self.buckets, file=file, noise=self.noise
             )
-            yield cleaned, chunk.bytes_read
+            yield self.forgotten.left_out(cleaned), chunk.bytes_read
 
 
 def _currencies(events: pa.Table) -> Counter[str]:
@@ -259,7 +269,13 @@ def commit(warehouse: Warehouse, store: StateStore, writer: UnitWriter, unit: Un
 
 
 def _settled(
-    writer: UnitWriter, quarantined: QuarantineFile, read: int, skipped: int, path: Path
+    writer: UnitWriter,
+    quarantined: QuarantineFile,
+    read: int,
+    skipped: int,
+    path: Path,
+    *,
+    forgotten: int = 0,
 ) -> tuple[RowAccount, dict[str, int]]:
     """The account of a staged file, and what became of the scopes that it states.
 
@@ -277,6 +293,8 @@ def _settled(
         quarantine=dict(quarantined.counts),
     )
     restated = {name: found[name] for name in RESTATED if name in found}
+    if forgotten:
+        restated["forgotten"] = forgotten
     if read == 0:
         raise InputError(
             "input_empty",
@@ -284,6 +302,6 @@ def _settled(
             str(path),
             "A file needs at least one row below its header.",
         )
-    if account.quarantined + skipped == read:
+    if account.quarantined + skipped == read and not forgotten:
         raise unusable(account, quarantined.samples, path)
     return account, restated

@@ -94,6 +94,7 @@ class IngestResult:
             "quarantine": dict(sorted(rows.quarantine.items())),
             "files": self.file_counts,
             "restated": self.restated,
+            "forgotten": sum(file.restated.get("forgotten", 0) for file in self.files),
             "events": self.events,
             "customers": self.customers,
             "from": None if self.first is None else iso(self.first),

@@ -20,9 +20,11 @@ from shoal.events.chunks import chunk_of_quarantine
 from shoal.events.clean import clean
 from shoal.events.row_noise import RowNoise
 from shoal.events.schema import SCOPE_KEY, SCOPE_VERSION
+from shoal.events.tombstones import Tombstones
 from shoal.ports import RESTATED, StateStore, UnitWriter, Warehouse
 from shoal.workflows import recovery, units
 from shoal.workflows.catch_up import catch_up
+from shoal.workflows.forgotten import tombstones_of
 from shoal.workflows.ingest import commit
 from shoal.workflows.ingest_errors import told
 from shoal.workflows.ingest_result import FileAccount, IngestResult, remembered, summarise
@@ -69,7 +71,9 @@ def replay(
         chosen = _of_source(store, mapping.source)
         name = _name(chosen, mapping)
         writer = warehouse.unit(name, joining=True)
-        attempt = _Replay(name, quarantine_dir, mapping, zone, buckets, writer, noise)
+        attempt = _Replay(
+            name, quarantine_dir, mapping, zone, buckets, writer, noise, tombstones_of(store)
+        )
         statements = Statements(units.all_units(store))
         bar.start("quarantine", None, "rows")
         try:
@@ -133,8 +137,10 @@ class _Replay:
         buckets: int,
         writer: UnitWriter,
         noise: RowNoise | None = None,
+        forgotten: Tombstones | None = None,
     ) -> None:
         self._name = name
+        self._forgotten = forgotten or Tombstones()
         self._directory = directory
         self._mapping = mapping
         self._zone = zone
@@ -185,6 +191,7 @@ class _Replay:
                 file=file,
                 noise=self._noise,
             )
+            cleaned = self._forgotten.left_out(cleaned)
             events = _current(cleaned.events, stated)
             self._older += cleaned.events.num_rows - events.num_rows
             if events.num_rows:

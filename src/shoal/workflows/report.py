@@ -155,7 +155,8 @@ class _Gathered:
         as_of = parse_moment(head["as_of"])
         totals = activity.totals(engine, events, as_of)
         has_money = bool(totals["currencies"])
-        counted = self.admission.at(as_of).events()
+        table = self.admission.at(as_of)  # its files are there for as long as it is
+        counted = table.events()
         week = compose.weeks(
             activity.hours_of_week(
                 engine,

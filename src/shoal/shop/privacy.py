@@ -1,0 +1,35 @@
+"""Verbs that take persons out of the shop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from shoal.shop.base import Verbs
+
+if TYPE_CHECKING:
+    from shoal.workflows.progress import Progress
+
+
+class PrivacyVerbs(Verbs):
+    """Forgetting, and what was forgotten."""
+
+    def forget(self, ids: Sequence[str], *, progress: Progress | None = None) -> dict[str, Any]:
+        """Take persons out of every store and keep them out; the receipt, `shoal.forget/1`.
+
+        A person is everything that belongs to an id: the ids that were merged with it, and what
+        happened on anonymous ids while they were the person's.
+
+        Raises:
+            OperationError: `shop_locked`, `disk_full`, `no_permission`; what was begun is finished
+                by the next command that writes.
+        """
+        return self._forgetting.forget(ids, progress)
+
+    def lift(self, ids: Sequence[str]) -> int:
+        """Let forgotten ids come back; returns how many tombstones there were."""
+        return self._forgetting.lift(ids)
+
+    def receipts(self) -> list[dict[str, Any]]:
+        """What was forgotten, oldest first; nobody is named."""
+        return self._parts.store.erasures.receipts()
