@@ -50,10 +50,14 @@ def label(parts: Sequence[Path], *, always: bool = False) -> Path:
 
 
 class Statements:
-    """The committed units in the order in which they came, and the scopes that each stated."""
+    """Which committed unit stated each scope last, and the order in which units came."""
 
     def __init__(self, known: Iterable[Unit]) -> None:
         self._units: dict[str, Unit] = {}
+        #: Of each scope the number of the last unit that stated it.
+        self._last: dict[int, int] = {}
+        #: Of each source the number of its last unit with too many scopes to name them.
+        self._unnamed: dict[str, int] = {}
         self._next = 1
         for unit in known:
             self.add(unit)
@@ -66,23 +70,25 @@ class Statements:
     def add(self, unit: Unit) -> None:
         """Take a unit in."""
         self._next = max(self._next, unit.number + 1)
-        if unit.status != units.DISCARDED:
-            self._units[unit.name] = unit
+        if unit.status == units.DISCARDED:
+            return
+        self._units[unit.name] = unit
+        if unit.scopes is None:
+            before = self._unnamed.get(unit.source, 0)
+            self._unnamed[unit.source] = max(before, unit.number)
+        for scope in unit.scopes or ():
+            self._last[scope] = max(self._last.get(scope, 0), unit.number)
 
     def since(self, unit: Unit) -> frozenset[int] | None:
         """Scopes that units after this one stated; None where one stated too many to name them."""
-        found: set[int] = set()
-        for later in self._units.values():
-            if later.number > unit.number and later.source == unit.source:
-                if later.scopes is None:
-                    return None
-                found.update(later.scopes)
-        return frozenset(found)
+        if self._unnamed.get(unit.source, 0) > unit.number:
+            return None
+        return frozenset(scope for scope, last in self._last.items() if last > unit.number)
 
     def superseded(self, unit: Unit) -> bool:
         """Whether everything that a unit states is known to have been stated again later."""
-        later = self.since(unit)
-        return bool(unit.scopes) and later is not None and later.issuperset(unit.scopes or ())
+        scopes = unit.scopes or ()
+        return bool(scopes) and all(self._last.get(scope, 0) > unit.number for scope in scopes)
 
     def told_by(self, scopes: Iterable[int], among: Sequence[str]) -> str:
         """The file, of the last of some units, that stated one of the scopes before; "" if none."""
