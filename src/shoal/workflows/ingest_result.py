@@ -110,7 +110,8 @@ def summarise(
     first = last = None
     if version >= 0:
         found = warehouse.engine.run(
-            "SELECT min(event_time) AS earliest, max(event_time) AS latest FROM events",
+            "SELECT min(event_time) AS earliest, max(event_time) AS latest FROM events "
+            "WHERE kind <> 'item'",  # facts of items are dated, but they are no behaviour
             {"events": warehouse.events()},
         )
         first, last = found["earliest"][0].as_py(), found["latest"][0].as_py()
