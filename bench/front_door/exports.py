@@ -58,7 +58,8 @@ SELECT strftime(min(event_time), '%Y%m%d') AS event_date,
         'operating_system': 'unknown', 'language': 'en'} AS device,
        {'country': any_value(country), 'region': any_value(region)} AS geo,
        {'source': any_value(channel), 'medium': any_value(channel)} AS traffic_source,
-       {'transaction_id': any_value(order_id) FILTER (kind = 'purchase'), 'purchase_revenue': sum(price * coalesce(quantity, 1)),
+       {'transaction_id': any_value(order_id) FILTER (kind = 'purchase'),
+        'purchase_revenue': sum(price * coalesce(quantity, 1)),
         'tax_value': sum(tax), 'shipping_value': sum(shipping)} AS ecommerce,
        list({'item_id': item_id, 'item_name': title, 'item_brand': brand,
              'item_category': string_split(category, '/')[1],
@@ -162,7 +163,7 @@ def _shopify(db: duckdb.DuckDBPyConnection, target: Path) -> int:
 
 
 def _segment(db: duckdb.DuckDBPyConnection, directory: Path) -> int:
-    """Identify calls at every login, sign-up and change of profile; shares and reviews as tracks."""
+    """Identify calls at logins, sign-ups and changes of profile; shares and reviews as tracks."""
     directory.mkdir()
     query = """
       SELECT CASE WHEN kind IN ('login', 'sign_up', 'profile') THEN 'identify' ELSE 'track' END

@@ -1,9 +1,9 @@
-"""`python -m bench.front_door.forget`: forgetting one person and a hundred, beside Delta's own delete.
+"""`python -m bench.front_door.forget`: forgetting one person and a hundred, and Delta's own delete.
 
-A simulated shop is taken through ingest and segment; then one person and a hundred others are forgotten
-through the command line. The peer, in the same run and on a copy of the same event table: deltalake's
-`DeltaTable.delete(predicate)` and `vacuum`, which cleans the event table alone and keeps its log.
-Writes `docs/results/front-door-forget.json`.
+A simulated shop is taken through ingest and segment; then one person and a hundred others are
+forgotten through the command line. The peer, in the same run and on a copy of the event table:
+deltalake's `DeltaTable.delete(predicate)` and `vacuum`, which cleans the event table alone and
+keeps its log. Writes `docs/results/front-door-forget.json`.
 """
 
 from __future__ import annotations
