@@ -20,7 +20,7 @@ from shoal.adapters.bucket_files import BucketFiles, DataFile, describe, sync
 from shoal.adapters.delta_log import STAGING, DeltaLog
 from shoal.adapters.duckdb import DuckEngine
 from shoal.adapters.failures import translated
-from shoal.adapters.places import KEYS_SCHEMA
+from shoal.adapters.places import KEYS_SCHEMA, Spool
 from shoal.adapters.rewriting import Edit, rewrite
 from shoal.adapters.settling import Settlement, settle
 from shoal.events.schema import CONTENT_KEY, EVENT_KEY, SCOPE_KEY, SCOPE_VERSION, TABLE_SCHEMA
@@ -57,7 +57,7 @@ class DeltaUnit:
         self._stem = f"{slug(name)}-{uuid.uuid4().hex[:8]}"
         self._staging = log.root / STAGING / self._stem
         self._files: BucketFiles | None = None
-        self._keys: pq.ParquetWriter | None = None
+        self._keys: Spool | None = None
         self._counts: dict[str, int] | None = None
         self._settlement: Settlement | None = None
         self._paths: list[str] = []
@@ -164,13 +164,7 @@ class DeltaUnit:
     def _begin(self) -> None:
         self._staging.mkdir(parents=True)
         (self._staging / "unit.json").write_text(json.dumps({"unit": self._name}))
-        self._keys = pq.ParquetWriter(
-            self._staging / _KEYS,
-            KEYS_SCHEMA,
-            compression="none",
-            use_dictionary=False,
-            write_statistics=False,
-        )
+        self._keys = Spool(self._staging / _KEYS, KEYS_SCHEMA)
         self._files = BucketFiles(self._log.root, self._stem, self._note_keys, workers=_WORKERS)
 
     def _note_keys(self, rows: pa.Table, file: int, position: int) -> None:
@@ -180,20 +174,21 @@ class DeltaUnit:
         columns = [locator, *(rows[name] for name in names)]
         self._scoped |= rows[SCOPE_KEY].null_count < rows.num_rows
         assert self._keys is not None
-        self._keys.write_table(pa.table(columns, schema=KEYS_SCHEMA))
+        self._keys.append(pa.table(columns, schema=KEYS_SCHEMA))
 
     def _resolved(self) -> dict[str, int]:
         if self._files is None or self._keys is None:
             return {"stored": 0, "duplicate": 0, "conflicting": 0}
         self._files.close()
-        self._keys.close()
+        keys = self._keys.close()
         root = self._log.root
         table = self._log.files()
         self._paths = self._files.paths
         self._files = self._keys = None
         found = settle(
             self._engine,
-            self._staging / _KEYS,
+            keys,
+            self._staging,
             [str(root / path) for path in self._paths],
             [str(root / file.path) for file in table],
             scoped=self._scoped,

@@ -119,7 +119,7 @@ def leave_older(work: Work, *, joining: bool) -> int:
     older = work.spool("older", _OLDER, PLACE_SCHEMA)
     if older:
         work.spool("live", _LIVE, KEYS_SCHEMA)
-        work.inputs["keys"] = work.inputs["live"]
+        work.bind("keys", work.kept["live"], KEYS_SCHEMA)
     return older
 
 
@@ -144,9 +144,9 @@ def stated(work: Work, limit: int) -> tuple[int, ...] | None:
 def visitors_withdrawn(work: Work) -> set[str]:
     """Customers and anonymous ids of the stored rows that go, from the files that hold them."""
     names: set[str] = set()
-    path = work.path("withdrawn")
-    for number in files_of(path):
-        wanted = positions(path, number, _WITHDRAWN_SCHEMA)
+    withdrawn = work.kept["withdrawn"]
+    for number in files_of(withdrawn):
+        wanted = positions(withdrawn, number, _WITHDRAWN_SCHEMA)
         columns = ("customer_id", "anonymous_id")
         for rows, _ in chosen_rows(work.table[number], wanted, columns):
             for name in columns:

@@ -21,6 +21,7 @@ from shoal.adapters.places import (
     KEYS_SCHEMA,
     PLACE_SCHEMA,
     SCOPE_FIELDS,
+    Kept,
     Work,
     chosen_rows,
     files_of,
@@ -148,7 +149,7 @@ SELECT DISTINCT visitor FROM (
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Settlement:
     """What is to be done with each row of the unit, and with stored rows that must change.
 
@@ -162,7 +163,7 @@ class Settlement:
         stated: scopes of which the unit's statement counts; None if they are very many.
         customers: customers and anonymous ids of stored rows that go and of rows that take their
             place.
-        drops, renumbered, removals, renewals: work files with the places of rows to change.
+        drops, renumbered, removals, renewals: places of rows to change.
     """
 
     stored: int
@@ -175,10 +176,10 @@ class Settlement:
     scopes: int = 0
     stated: tuple[int, ...] | None = ()
     customers: tuple[str, ...] = ()
-    drops: Path | None = None
-    renumbered: Path | None = None
-    removals: Path | None = None
-    renewals: Path | None = None
+    drops: Kept | None = None
+    renumbered: Kept | None = None
+    removals: Kept | None = None
+    renewals: Kept | None = None
 
     def staged_edit(self, number: int) -> Edit | None:
         """What changes in a staged file; None for nothing."""
@@ -201,7 +202,8 @@ class Settlement:
 
 def settle(
     engine: DuckEngine,
-    keys: Path,
+    keys: Kept,
+    directory: Path,
     staged: Sequence[str],
     table: Sequence[str],
     *,
@@ -212,7 +214,8 @@ def settle(
 
     Args:
         engine: runs the queries.
-        keys: Parquet file of `KEYS_SCHEMA`, a row for each staged row; work files go beside it.
+        keys: rows of `KEYS_SCHEMA`, one for each staged row.
+        directory: where work files go.
         staged: the unit's files; locators in `keys` number them in this order.
         table: the files of the table.
         scoped: whether any row may have a scope.
@@ -221,14 +224,15 @@ def settle(
     Raises:
         OperationError: `disk_full`, `shop_damaged`.
     """
-    total = pq.read_metadata(keys).num_rows
-    work = Work(engine, keys.parent, table, {"keys": ParquetFiles((str(keys),), KEYS_SCHEMA)})
+    total = keys.num_rows if isinstance(keys, pa.Table) else pq.read_metadata(keys).num_rows
+    work = Work(engine, directory, table)
+    work.bind("keys", keys, KEYS_SCHEMA)
     older = restating.leave_older(work, joining=joining) if scoped else restating.nothing(work)
     repeated = work.spool("repeated", _REPEATED, _KEY_SCHEMA)
     occurrences = 0
     if repeated:
         occurrences = work.spool("occurrences", _OCCURRENCES, _OCCURRENCE_SCHEMA)
-    new_ids = _new_ids(work.path("occurrences"), staged) if occurrences else ()
+    new_ids = _new_ids(work.kept["occurrences"], staged) if occurrences else ()
     work.keep("renumbered", new_ids, _RENUMBERED_SCHEMA)
     withdrawn, changed = restating.withdraw(work, _NUMBERED) if scoped else (0, 0)
     matches = _matches(work)
@@ -252,7 +256,7 @@ def _matches(work: Work) -> int:
 
 def _decided(work: Work, staged: Sequence[str], *, scoped: bool) -> str:
     """The query that ranks rows of one event; it reads texts of files with such rows alone."""
-    held = files_of(work.path("matches")) if work.table else []
+    held = files_of(work.kept["matches"]) if work.table else []
     scope = "scope_key, scope_version" if scoped else _NO_SCOPE
     return _DECIDED.format(
         numbered=_NUMBERED,
@@ -285,19 +289,19 @@ def _settlement(
         scopes=restating.changed_scopes(work) if scoped else 0,
         stated=restating.stated(work, SCOPES_TOLD) if scoped else (),
         customers=tuple(sorted(visitors)),
-        drops=work.path("drops"),
-        renumbered=work.path("renumbered"),
-        removals=work.path("removals"),
-        renewals=work.path("renewed") if "renewed" in work.inputs else None,
+        drops=work.kept["drops"],
+        renumbered=work.kept["renumbered"],
+        removals=work.kept["removals"],
+        renewals=work.kept.get("renewed"),
     )
 
 
 def _renewed(work: Work) -> int:
-    held = files_of(work.path("matches"))
+    held = files_of(work.kept["matches"])
     return work.spool("renewed", _RENEWED.format(table=work.stored(held)), _RENEWED_SCHEMA)
 
 
-def _new_ids(occurrences: Path, staged: Sequence[str]) -> Iterable[pa.Table]:
+def _new_ids(occurrences: Kept, staged: Sequence[str]) -> Iterable[pa.Table]:
     """New ids and keys of the rows that are an occurrence after the first, file by file."""
     for number in files_of(occurrences):
         wanted = positions(occurrences, number, _OCCURRENCE_SCHEMA)

@@ -49,9 +49,9 @@ if TYPE_CHECKING:
     from shoal.workflows.admission import Admission
     from shoal.workflows.catch_up import FoldFactory
 
-#: What is committed but not yet in the customer states is folded when it has so many events: many
-#: small files share one fold, a big one is folded at once.
-FOLD_AFTER: Final = 200_000
+#: What is committed but not yet in the customer states is folded when it has so many events. Each
+#: fold reads and writes the states of all customers who come again, so small files share one.
+FOLD_AFTER: Final = 1_000_000
 
 
 def ingest(

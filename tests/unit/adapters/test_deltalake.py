@@ -12,7 +12,7 @@ import pytest
 from deltalake import DeltaTable
 from tests.contracts.event_rows import BUCKETS, events, ingest, row, rows, stored
 
-from shoal.adapters import bucket_files, deltalake
+from shoal.adapters import bucket_files, deltalake, places
 from shoal.adapters.deltalake import DeltaWarehouse
 from shoal.adapters.duckdb import DuckEngine
 from shoal.domain.errors import OperationError, UsageError
@@ -263,9 +263,13 @@ def test_a_resolved_unit_takes_no_more(tmp_path: Path) -> None:
     writer.discard()
 
 
-def test_settling_works_in_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many row groups in every work file and data file, each edit crossing their borders."""
+@pytest.mark.parametrize("in_memory", [places.ROWS_IN_MEMORY, 50, 0])
+def test_settling_works_in_streams(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory: int
+) -> None:
+    """Many row groups in every data file and chunks in every relation, edits crossing borders."""
     monkeypatch.setattr(bucket_files, "ROWS_PER_GROUP", 7)
+    monkeypatch.setattr(places, "ROWS_IN_MEMORY", in_memory)
     warehouse = table(tmp_path)
     repeated = events([row(n % 40) for n in range(120)], generated=True)
     chunks: list[pa.Table] = [repeated.slice(start, 13) for start in range(0, 120, 13)]

@@ -243,7 +243,7 @@ def _parameters(column: pa.Array | None, n: int) -> dict[str, pa.Array]:
     if told.values is None:
         texts = {name: pa.nulls(n, pa.string()) for name in _PARAMETERS}
         return texts | {name: pa.nulls(n, pa.float64()) for name in _AMOUNTS}
-    keys = member(told.values, "key").dictionary_encode()
+    keys = as_texts(member(told.values, "key"), len(told.row)).dictionary_encode()
     code = keys.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     known = {name: place for place, name in enumerate(keys.dictionary.to_pylist())}
     value = member(told.values, "value")
