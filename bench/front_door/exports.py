@@ -43,7 +43,8 @@ WITH seen AS (
   FROM events JOIN people USING (customer_id) LEFT JOIN signed_in USING (customer_id)
 )
 SELECT strftime(min(event_time), '%Y%m%d') AS event_date,
-       epoch_us(min(event_time))::VARCHAR AS event_timestamp, event_name,
+       -- GA4 tells microseconds; the simulation knows seconds
+       (epoch_us(min(event_time)) + hash(hit) % 1000000)::VARCHAR AS event_timestamp, event_name,
        browser || '.' || (browser % 97 + 1600000000) AS user_pseudo_id, user_id,
        [{'key': 'ga_session_id', 'value': {'string_value': NULL::VARCHAR,
          'int_value': (hash(coalesce(any_value(session_id), hit)) % 4000000000)::VARCHAR}},

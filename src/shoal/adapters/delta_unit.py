@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shoal.adapters.bucket_files import BucketFiles, DataFile, describe, sync
+from shoal.adapters.compacting import tidy
 from shoal.adapters.delta_log import STAGING, DeltaLog
 from shoal.adapters.duckdb import DuckEngine
 from shoal.adapters.failures import translated
@@ -162,6 +163,7 @@ class DeltaUnit:
         self._failed = False
 
     def _begin(self) -> None:
+        tidy(self._log, self._engine)  # before anything is staged: settling looks into every file
         self._staging.mkdir(parents=True)
         (self._staging / "unit.json").write_text(json.dumps({"unit": self._name}))
         self._keys = Spool(self._staging / _KEYS, KEYS_SCHEMA)

@@ -3,41 +3,22 @@
 from __future__ import annotations
 
 import os
-import shutil
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 
-from shoal.adapters.bucket_files import (
-    FILE_SCHEMA,
-    ROWS_PER_FILE,
-    ROWS_PER_GROUP,
-    DataFile,
-    describe,
-    open_writer,
-    sync,
-)
-from shoal.adapters.delta_log import SHOAL, STAGING, DeltaLog
+from shoal.adapters.compacting import compact
+from shoal.adapters.delta_log import SHOAL, DeltaLog
 from shoal.adapters.delta_unit import DeltaUnit, remove_orphans
 from shoal.adapters.duckdb import DuckEngine
 from shoal.adapters.erasing import erase, purge
-from shoal.adapters.failures import translated
 from shoal.domain.errors import OperationError
 from shoal.events.identity import bucket_of
 from shoal.events.schema import TABLE_SCHEMA
 from shoal.ports import CommittedUnit, Engine, ParquetFiles
-
-_COMPACT: Final = "compact"
-_IN_ORDER: Final = (
-    f"SELECT {', '.join(FILE_SCHEMA.names)} FROM events "
-    "ORDER BY customer_id NULLS FIRST, "
-    "CASE WHEN customer_id IS NULL THEN anonymous_id END NULLS FIRST, "
-    "event_time, sequence, event_id"
-)
 
 
 class DeltaWarehouse:
@@ -134,24 +115,7 @@ class DeltaWarehouse:
             OperationError: `disk_full`, `no_permission`, `shop_damaged`.
         """
         self.discard_orphans()
-        by_bucket: dict[int, list[DataFile]] = {}
-        for file in self._log.files():
-            by_bucket.setdefault(file.bucket, []).append(file)
-        stem = f"{_COMPACT}-{uuid.uuid4().hex[:8]}"
-        staging = self._root / STAGING / stem
-        with translated(self._root):
-            merged: list[DataFile] = []
-            replaced: list[DataFile] = []
-            for bucket, files in by_bucket.items():
-                if all(Path(file.path).name.startswith(_COMPACT) for file in files):
-                    continue
-                staging.mkdir(parents=True, exist_ok=True)
-                merged += self._merged(bucket, files, stem)
-                replaced += files
-        if replaced:
-            self._log.commit(merged, replaced, {"operation": _COMPACT})
-            shutil.rmtree(staging, ignore_errors=True)
-        return self._log.version()
+        return compact(self._log, self.engine)
 
     def erase(self, people: pa.Table) -> int:
         """Remove the rows of some people (`PEOPLE_SCHEMA`) in one commit; returns how many went.
@@ -173,28 +137,6 @@ class DeltaWarehouse:
     def discard_orphans(self) -> int:
         """Remove what dead processes staged and never committed; returns the files removed."""
         return remove_orphans(self._log)
-
-    def _merged(self, bucket: int, files: list[DataFile], stem: str) -> list[DataFile]:
-        """New files of a bucket with the same rows in the order of visitors."""
-        relation = self._relation(file.path for file in files)
-        names: list[str] = []
-        writer = None
-        rows = ROWS_PER_FILE
-        for batch in self.engine.stream(_IN_ORDER, {"events": relation}, ROWS_PER_GROUP):
-            if rows >= ROWS_PER_FILE:
-                if writer is not None:
-                    writer.close()
-                names.append(f"bucket={bucket}/{stem}-{len(names):05d}.parquet")
-                writer, rows = open_writer(self._root / names[-1]), 0
-            assert writer is not None
-            writer.write_batch(batch.cast(FILE_SCHEMA))
-            rows += batch.num_rows
-        if writer is not None:
-            writer.close()
-        for name in names:
-            sync(self._root / name)
-        sync(self._root / f"bucket={bucket}")
-        return [describe(self._root, name) for name in names]
 
     def _relation(self, paths: Iterable[str]) -> ParquetFiles:
         return ParquetFiles(tuple(str(self._root / path) for path in paths), TABLE_SCHEMA)

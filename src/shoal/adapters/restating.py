@@ -91,6 +91,9 @@ ANTI JOIN numbered ON numbered.scope_key = scoped.scope_key
   AND numbered.event_key = scoped.event_key AND numbered.content_key = scoped.content_key
 ORDER BY scoped.locator
 """
+#: Most units bring scopes that are new, without versions: then there is no row to look for.
+_MAY_BE_OLDER: Final = "SELECT count(*) FROM stated WHERE older OR scope_version IS NOT NULL"
+_RESTATING: Final = "SELECT count(*) FROM stated WHERE restates"
 _CHANGED: Final = "SELECT count(*) FILTER (WHERE changed) AS n FROM withdrawn"
 _SCOPES: Final = """
 WITH touched AS (
@@ -116,6 +119,8 @@ def leave_older(work: Work, *, joining: bool) -> int:
         work.spool("scoped", _SCOPED.format(table=work.stored()), _SCOPED_SCHEMA)
     query = _STATED.format(replaces=_RAISES if joining else "true")
     work.spool("stated", query, _STATED_SCHEMA)
+    if not work.number(_MAY_BE_OLDER):
+        return 0
     older = work.spool("older", _OLDER, PLACE_SCHEMA)
     if older:
         work.spool("live", _LIVE, KEYS_SCHEMA)
@@ -125,6 +130,8 @@ def leave_older(work: Work, *, joining: bool) -> int:
 
 def withdraw(work: Work, numbered: str) -> tuple[int, int]:
     """Find the stored rows that go; returns how many, and of how many the id is said again."""
+    if not work.number(_RESTATING):
+        return 0, 0
     withdrawn = work.spool("withdrawn", _WITHDRAWN.format(numbered=numbered), _WITHDRAWN_SCHEMA)
     return withdrawn, work.number(_CHANGED) if withdrawn else 0
 

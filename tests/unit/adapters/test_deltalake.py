@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from deltalake import DeltaTable
 from tests.contracts.event_rows import BUCKETS, events, ingest, row, rows, stored
 
-from shoal.adapters import bucket_files, deltalake, places
+from shoal.adapters import bucket_files, compacting, places
 from shoal.adapters.deltalake import DeltaWarehouse
 from shoal.adapters.duckdb import DuckEngine
 from shoal.domain.errors import OperationError, UsageError
@@ -51,8 +52,8 @@ def test_files_are_what_the_contract_says(tmp_path: Path) -> None:
 def test_row_groups_and_files_roll(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bucket_files, "ROWS_PER_GROUP", 10)
     monkeypatch.setattr(bucket_files, "ROWS_PER_FILE", 20)
-    monkeypatch.setattr(deltalake, "ROWS_PER_FILE", 30)
-    monkeypatch.setattr(deltalake, "ROWS_PER_GROUP", 10)
+    monkeypatch.setattr(compacting, "ROWS_PER_FILE", 30)
+    monkeypatch.setattr(compacting, "ROWS_PER_GROUP", 10)
     warehouse = table(tmp_path)
     many = [events(rows(range(start, start + 40))) for start in range(0, 400, 40)]
     again = events(rows(range(100, 130)))
@@ -278,3 +279,43 @@ def test_settling_works_in_streams(
     }  # fmt: skip
     assert ingest(warehouse, "again", *reversed(chunks))["duplicate"] == 120
     assert len({event["event_id"] for event in stored(warehouse)}) == 120
+
+
+def test_many_small_files_are_merged_before_the_next_unit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compacting, "SMALL_FILES", 3)
+    warehouse = table(tmp_path)
+    for number in range(3):
+        ingest(warehouse, f"part-{number}", events(rows(range(number * 20, number * 20 + 20))))
+    before, version = stored(warehouse), warehouse.version()
+    assert len(warehouse.events().paths) == 3 * BUCKETS
+    again = events(rows(range(15, 65)))
+    assert ingest(warehouse, "more", again) == {
+        "stored": 5, "duplicate": 45, "conflicting": 0
+    }  # fmt: skip
+    assert warehouse.version() == version + 2, "one to merge, one for the unit"
+    assert len(warehouse.events().paths) == 2 * BUCKETS
+    key = operator.itemgetter("event_id")
+    kept = [event for event in stored(warehouse) if event["sequence"] < 60]
+    assert sorted(kept, key=key) == sorted(before, key=key)
+    assert len(warehouse.events(version=version).paths) == 3 * BUCKETS
+    units = list(warehouse.since(-1))
+    assert [unit.unit for unit in units] == ["part-0", "part-1", "part-2", "more"]
+
+
+def test_a_unit_that_is_discarded_leaves_merged_files_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compacting, "SMALL_FILES", 2)
+    warehouse = table(tmp_path)
+    for number in range(2):
+        ingest(warehouse, f"part-{number}", events(rows(range(number * 20, number * 20 + 20))))
+    before = stored(warehouse)
+    writer = warehouse.unit("dropped")
+    writer.append(events(rows(range(5, 45))))
+    writer.resolve()
+    writer.discard()
+    key = operator.itemgetter("event_id")
+    assert sorted(stored(warehouse), key=key) == sorted(before, key=key)
+    assert warehouse.discard_orphans() == 0
