@@ -153,7 +153,8 @@ def _shopify(db: duckdb.DuckDBPyConnection, target: Path) -> int:
         'sku': item_id, 'product': {{'id': 'gid://shopify/Product/' || item_id}},
         'vendor': brand,
         'originalUnitPriceSet': {money.replace("VALUE", "price")},
-        'totalDiscountSet': {money.replace("VALUE", "coalesce(discount, 0)")},
+        'discountAllocations': [{{'allocatedAmountSet':
+          {money.replace("VALUE", "coalesce(discount, 0)")}}}],
         '__parentId': 'gid://shopify/Order/' || order_number}})
       FROM events JOIN orders USING (order_id) WHERE kind = 'purchase'"""
     db.execute(

@@ -309,4 +309,6 @@ def _discount(line: Node, gross: int) -> int:
             if isinstance(found, dict)
         )
     discounted = money(line.get("discountedTotalSet"))
-    return 0 if discounted is None else max(gross - discounted, 0)
+    if discounted is None:  # a query that asks for the line's own discounts alone
+        return money(line.get("totalDiscountSet")) or 0
+    return max(gross - discounted, 0)

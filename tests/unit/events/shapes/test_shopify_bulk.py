@@ -240,3 +240,11 @@ def test_law_purchases_less_refunds_are_the_current_units(
         off = micros(line["discountAllocations"][0]["allocatedAmountSet"]["amount"])
         kept += line["currentQuantity"] * (price - off / line["quantity"])
     assert abs(net - kept) <= 2 * len(order["lineItems"])  # a discount may not divide by units
+
+
+def test_a_query_that_asks_for_the_lines_own_discounts_alone_keeps_them() -> None:
+    from shoal.events.shapes.shopify_order import _discount
+
+    told = {"shopMoney": {"amount": "2.50", "currencyCode": "EUR"}}
+    assert _discount({"totalDiscountSet": told}, 10_000_000) == 2_500_000
+    assert _discount({"totalDiscountSet": told, "discountAllocations": []}, 10_000_000) == 0
