@@ -111,7 +111,8 @@ def _measured(work: Path, events: int, days: int, seed: int) -> dict[str, Any]:
 
 def _format(name: str, shards: Sequence[Path], hits: int, work: Path) -> dict[str, Any]:
     """Figures of one format: by hand, by ingest, a day stated anew, all of them again."""
-    by_hand = _by_hand(shards, work / f"by-hand-{name}")
+    load = os.getloadavg()[0]
+    by_hand, by_hand_cpu = _by_hand(shards, work / f"by-hand-{name}")
     shop = work / f"shop-{name}"
     shoal("init", "init", shop)
     folder = shards[0].parent
@@ -121,15 +122,22 @@ def _format(name: str, shards: Sequence[Path], hits: int, work: Path) -> dict[st
     restated = shoal("restated", "ingest", shop, anew, "--preset", "ga4")
     return {
         "bytes": sum(shard.stat().st_size for shard in shards),
-        "by_hand": {"seconds": round(by_hand, 2), "hits_per_second": round(hits / by_hand)},
+        "load_before": round(load, 2),
+        "by_hand": {
+            "seconds": round(by_hand, 2),
+            "cpu_seconds": round(by_hand_cpu, 2),
+            "hits_per_second": round(hits / by_hand),
+        },
         "ingest": {
             "seconds": round(whole.seconds, 2),
             "hits_per_second": round(hits / whole.seconds),
+            "cpu_seconds": round(whole.cpu_seconds, 2),
             "peak_gib": round(whole.peak_gib, 2),
             "rows": whole.document["rows"],
             "customers": whole.document["customers"],
         },
         "times_by_hand": round(whole.seconds / by_hand, 2),
+        "times_by_hand_cpu": round(whole.cpu_seconds / by_hand_cpu, 2),
         "shop_bytes": total_bytes(shop),
         "again_seconds": round(again.seconds, 2),
         "day_stated_anew": {
@@ -162,15 +170,15 @@ def _as_parquet(shards: Sequence[Path], directory: Path) -> list[Path]:
     return made
 
 
-def _by_hand(shards: Sequence[Path], directory: Path) -> float:
-    """Seconds of the query by hand over all shards."""
+def _by_hand(shards: Sequence[Path], directory: Path) -> tuple[float, float]:
+    """(seconds, processor seconds) of the query by hand over all shards."""
     directory.mkdir()
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.process_time()
     with duckdb.connect() as db:
         for shard in shards:
             target = directory / f"{shard.stem}.parquet"
             db.execute(_BY_HAND.format(shard=_relation(shard), target=target))
-    return time.perf_counter() - started
+    return time.perf_counter() - started, time.process_time() - worked
 
 
 def _stated_anew(shard: Path, target: Path) -> Path:

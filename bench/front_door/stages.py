@@ -1,4 +1,4 @@
-"""A command line as a user types it, with its seconds and its peak memory."""
+"""A command line as a user types it, with its seconds, its processor time and its peak memory."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Stage:
-    """One command that was run: wall-clock seconds, peak resident memory, what it printed."""
+    """One command that was run: wall-clock and processor seconds, peak memory, what it printed."""
 
     name: str
     seconds: float
     peak_gib: float
     document: dict[str, Any]
+    cpu_seconds: float = 0.0
 
     def as_document(self) -> dict[str, Any]:
         """Name and figures."""
@@ -54,7 +55,8 @@ def shoal(name: str, *arguments: object) -> Stage:
     if process.returncode:
         raise RuntimeError(f"{' '.join(map(str, arguments))}: {said[-2000:]} {out[-2000:]}")
     document = json.loads(out.splitlines()[-1]) if out.strip() else {}
-    return Stage(name, seconds, usage.ru_maxrss / 2**20, document)
+    cpu = usage.ru_utime + usage.ru_stime
+    return Stage(name, seconds, usage.ru_maxrss / 2**20, document, cpu)
 
 
 def total_bytes(path: Path) -> int:

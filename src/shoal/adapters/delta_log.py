@@ -50,6 +50,8 @@ class DeltaLog:
         self._buckets = buckets
         self._migrating = migrating
         self._table: DeltaTable | None = None
+        #: Files of the version that was asked for last: a version never has others.
+        self._listed: tuple[int, tuple[DataFile, ...]] = (-1, ())
         self._lock = threading.Lock()
 
     def version(self) -> int:
@@ -69,10 +71,14 @@ class DeltaLog:
             table = self._at(table, version)
         if table is None:
             return []
-        with self._told():
-            actions = pa.table(table.get_add_actions(flatten=True))
-        found = [data_file(row) for row in actions.to_pylist()]
-        return sorted(found, key=lambda file: (file.bucket, file.path))
+        at, found = self._listed
+        if at != table.version():
+            with self._told():
+                actions = pa.table(table.get_add_actions(flatten=True))
+            files = [data_file(row) for row in actions.to_pylist()]
+            found = tuple(sorted(files, key=lambda file: (file.bucket, file.path)))
+            self._listed = table.version(), found
+        return list(found)
 
     def committed(self, unit: str) -> bool:
         """Whether a commit carried this unit's transaction."""
