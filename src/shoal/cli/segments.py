@@ -117,6 +117,9 @@ def export(
         Path | None, typer.Option("--out", help="Default: a file in SHOP/exports.")
     ] = None,
     segmentation: Segmentation = None,
+    consent: Annotated[
+        str, typer.Option("--consent", metavar="CHANNEL", help="Only who granted it, e.g. email.")
+    ] = "",
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -125,11 +128,15 @@ def export(
 
     console = Console(json)
     with shops.open(shop) as opened:
-        written = opened.export(segment, format=format, out=out, segmentation=segmentation)
+        written = opened.export(
+            segment, format=format, out=out, segmentation=segmentation, consent=consent
+        )
     for warning in written.warnings:
         console.warn(warning)
     console.document(written.as_document())
     console.say(f"{written.rows:,} customers in {written.path}")
+    if written.without_consent is not None:
+        console.say(f"{written.without_consent:,} more have not granted {consent}: left out.")
 
 
 def report(

@@ -20,6 +20,7 @@ RULES: Final = MappingProxyType(
         "address": "the address is one of the shop's own",
         "test_order": "the source says that the order is a test",
         "staff_order": "the source says that the order is a member of staff's",
+        "identity": "the event tells of identity, not of behaviour",
         "rate": "more events in a short time than a person makes",
         "no_think_time": "long runs of events with no time to look between them",
     }
@@ -28,8 +29,11 @@ RULES: Final = MappingProxyType(
 #: What a rule of a mapping may mark.
 ORDER_NOISE: Final = ("test_order", "staff_order")
 
+#: What an un-merging is marked by.
+IDENTITY: Final = "identity"
+
 #: Rules on one row: what the column `noise` may hold.
-ROW_RULES: Final = ("agent", "address", *ORDER_NOISE)
+ROW_RULES: Final = ("agent", "address", *ORDER_NOISE, IDENTITY)
 
 #: Rules on a visitor's pace.
 PACE_RULES: Final = ("rate", "no_think_time")

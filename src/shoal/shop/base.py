@@ -12,6 +12,8 @@ from shoal.domain.time import Zone, parse_moment, system_clock
 if TYPE_CHECKING:
     from datetime import date, datetime
 
+    import pyarrow as pa
+
     from shoal.workflows.forget import Forgetting
     from shoal.workflows.progress import Progress
 
@@ -74,6 +76,14 @@ class Verbs:
         if unfinished(self._parts.store):
             with self._parts.store.lease():
                 self._forgetting.finish_pending()
+
+    def write_list(self, table: pa.Table, out: Path, kind: str) -> Path:
+        """Write a list of customers as Parquet or CSV, by the file's ending, and remember it."""
+        from shoal.workflows.memberships import write_table
+
+        write_table(table, out)
+        self._noted(out, kind)
+        return out
 
     def _noted(self, path: Path, kind: str) -> None:
         """Remember a file outside the shop that lists customers, for when one is forgotten."""

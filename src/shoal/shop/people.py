@@ -1,9 +1,101 @@
-"""Verbs about persons: how they came together, all that is known of them, forgetting them."""
+"""Verbs about persons: how they came together, what they consent to, all that is known of them."""
 
 from __future__ import annotations
 
-from shoal.shop.base import Verbs
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shoal import bootstrap
+from shoal.domain.errors import ShoalError, UsageError
+from shoal.shop.base import Verbs, moment_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from shoal.shop.base import Moment
+    from shoal.workflows.identity_view import Identity
 
 
 class PeopleVerbs(Verbs):
-    """about persons: how they came together, all that is known of them, forgetting them."""
+    """Persons: identity, consents, and all that is known of one."""
+
+    def identity(self, raw_id: str, *, as_of: Moment | None = None) -> dict[str, Any]:
+        """How a person came together: every id, how and since when it was joined.
+
+        Raises:
+            UsageError: `unknown_customer`.
+        """
+        self.catch_up()
+        return self._identity.view(raw_id, moment_of(as_of))
+
+    def unmerge(self, raw_id: str, other: str) -> dict[str, Any]:
+        """Undo that `other` belongs to the person of `raw_id`; history is put back.
+
+        Raises:
+            UsageError: `usage`, the two are not joined.
+        """
+        self.catch_up()
+        return self._identity.unmerge(raw_id, other)
+
+    def consents(self, *, channel: str | None = None, as_of: Moment | None = None) -> pa.Table:
+        """What customers allow on each channel, or on one, as of a moment.
+
+        Raises:
+            UsageError: `unknown_channel`, nobody consented to anything on it.
+        """
+        import pyarrow.compute as pc
+
+        from shoal.features.consent import consents_at
+        from shoal.features.snapshot import latest_moment
+
+        self.catch_up()
+        parts = self._parts
+        moment = moment_of(as_of) or latest_moment(parts.warehouse)
+        table = parts.admission.at(moment)
+        found = consents_at(parts.engine, table.events(), moment)
+        if channel is None:
+            return found
+        known = sorted(set(found["channel"].to_pylist()))
+        if channel not in known:
+            raise UsageError(
+                "unknown_channel",
+                f"nobody said anything of the channel {channel!r}",
+                hint=f"Channels: {', '.join(known) or 'none'}.",
+            )
+        return found.filter(pc.equal(found["channel"], channel))
+
+    def person(self, raw_id: str) -> dict[str, Any]:
+        """All that is known of a person, `shoal.person/1`.
+
+        Raises:
+            UsageError: `unknown_customer`.
+        """
+        from shoal.workflows.customer import customer
+        from shoal.workflows.person import person
+
+        self.catch_up()
+        known: dict[str, Any] | ShoalError
+        try:
+            known = customer(**self._applied(), customer_id=raw_id)
+        except ShoalError as error:  # somebody with no behaviour of their own
+            known = error
+        return person(self._identity, raw_id, known, self.directory / bootstrap.QUARANTINE_DIR)
+
+    def write_person(self, raw_id: str, out: str | Path) -> Path:
+        """Write what is known of a person as a JSON file."""
+        from shoal.workflows.person import as_text
+
+        path = Path(out)
+        path.write_text(as_text(self.person(raw_id)), encoding="utf-8")
+        self._noted(path, "person")
+        return path
+
+    @property
+    def _identity(self) -> Identity:
+        from shoal.workflows.identity_view import Identity
+
+        parts = self._parts
+        return Identity(
+            parts.warehouse, parts.store, parts.admission, parts.fold_of, self.zone,
+            self.config.shop.buckets,
+        )  # fmt: skip

@@ -119,6 +119,7 @@ class SegmentVerbs(Verbs):
         format: str = "csv",
         out: str | Path | None = None,
         segmentation: str | None = None,
+        consent: str = "",
     ) -> Exported:
         """Write the members of a segment (csv, parquet), or the SQL that selects them (sql)."""
         from shoal.workflows.export import export
@@ -130,6 +131,7 @@ class SegmentVerbs(Verbs):
             exports_dir=self.directory / bootstrap.EXPORTS_DIR,
             out=None if out is None else Path(out),
             segmentation=segmentation,
+            consent=consent,
         )
         if written.format != "sql":
             self._noted(written.path, "export")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +34,7 @@ class Exported:
     segmentation_id: str
     segment_id: str
     warnings: tuple[str, ...] = ()
+    without_consent: int | None = None
 
     def as_document(self) -> dict[str, Any]:
         """The JSON document `shoal.export/1`."""
@@ -43,6 +45,7 @@ class Exported:
             "customers": self.rows,
             "segmentation_id": self.segmentation_id,
             "segment_id": self.segment_id,
+            "without_consent": self.without_consent,
             "warnings": list(self.warnings),
         }
 
@@ -60,6 +63,7 @@ def export(
     exports_dir: Path,
     out: Path | None = None,
     segmentation: str | None = None,
+    consent: str = "",
 ) -> Exported:
     """Write the members of a segment as they are now.
 
@@ -68,6 +72,7 @@ def export(
             (`kmeans-0001/s03`).
         format: one of `FORMATS`; `sql` for rule segments only.
         exports_dir: where the file goes unless `out` is given.
+        consent: a channel; members who have not granted it now are left out and counted.
 
     Raises:
         UsageError: `unknown_format`, `unknown_segment`, `unknown_segmentation`, `no_sql_form`.
@@ -87,6 +92,11 @@ def export(
             where=f"{found.segmentation_id}/{segment_id}",
             hint="Export it as csv or parquet; RFM segments (r01, r02, ...) have SQL.",
         )
+    if format == "sql" and consent:
+        raise UsageError(
+            "usage", "a query cannot be held to consents",
+            hint="Export the list as csv or parquet with --consent.",
+        )  # fmt: skip
     now = memberships(
         warehouse=warehouse,
         store=store,
@@ -97,6 +107,11 @@ def export(
         segmentation=found.segmentation_id,
     )
     members = now.table.filter(pc.field("segment_id") == segment_id)
+    without: int | None = None
+    if consent:
+        allowed = _allowed(warehouse, admission, now.as_of, consent)
+        kept = members.filter(pc.is_in(members["customer_id"], value_set=allowed))
+        without, members = members.num_rows - kept.num_rows, kept
     path = out or exports_dir / f"{found.segmentation_id}-{segment_id}.{format}"
     path.parent.mkdir(parents=True, exist_ok=True)
     if format == "sql":
@@ -108,7 +123,28 @@ def export(
         name = found.profile_name(segment_id)
         members = members.append_column("segment", pa.repeat(name, members.num_rows))
         write_table(members, path.with_suffix(f".{format}") if out is None else path)
-    return Exported(path, members.num_rows, format, found.segmentation_id, segment_id, now.warnings)
+    return Exported(
+        path, members.num_rows, format, found.segmentation_id, segment_id, now.warnings, without
+    )
+
+
+def _allowed(
+    warehouse: Warehouse, admission: Admission, moment: datetime, channel: str
+) -> pa.Array:
+    """Customers who granted consent to a channel as of a moment."""
+    from shoal.features.consent import consents_at
+
+    table = admission.at(moment)
+    said = consents_at(warehouse.engine, table.events(), moment)
+    known = sorted(set(said["channel"].to_pylist()))
+    if channel not in known:
+        raise UsageError(
+            "unknown_channel",
+            f"nobody said anything of the channel {channel!r}",
+            hint=f"Channels: {', '.join(known) or 'none'}.",
+        )
+    granted = pc.and_(said["granted"], pc.equal(said["channel"], channel))
+    return said["customer_id"].filter(granted).combine_chunks()
 
 
 def resolve(

@@ -1,0 +1,128 @@
+"""How a person came together, how that is undone, and what they consent to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from tests.journeys.conftest import Shoal
+
+
+def event(n: int, minute: int, kind: str, **more: Any) -> dict[str, Any]:
+    return {
+        "event_id": f"e{n}", "event_time": f"2024-05-01T10:{minute:02d}:00Z", "kind": kind,
+        "source": "web", **more,
+    }  # fmt: skip
+
+
+ROWS = [
+    event(1, 0, "view", anonymous_id="phone", item_id="i1"),
+    event(2, 5, "login", anonymous_id="phone", customer_id="ann"),
+    event(3, 6, "view", anonymous_id="phone", item_id="i2"),
+    event(4, 20, "login", anonymous_id="phone", customer_id="bob"),
+    event(5, 21, "view", anonymous_id="phone", item_id="i3"),
+    event(6, 30, "purchase", customer_id="old-ann", item_id="i1", price=3.0, currency="EUR"),
+    event(7, 31, "login", anonymous_id="old-ann", customer_id="ann", properties={"alias": True}),
+    event(8, 32, "profile", customer_id="ann", properties={"plan": "free"}),
+    event(9, 40, "profile", customer_id="ann", properties={"plan": "gold"}),
+    event(10, 41, "consent", customer_id="ann", channel="email", properties={"granted": True}),
+    event(11, 42, "consent", customer_id="bob", channel="email", properties={"granted": True}),
+    {**event(12, 43, "consent", customer_id="bob", channel="email", properties={"granted": False})},
+    {**event(13, 43, "consent", customer_id="bob", channel="email", properties={"granted": True})},
+    event(14, 44, "consent", customer_id="ann", channel="sms", properties={"granted": "denied"}),
+]
+
+
+@pytest.fixture
+def shop(shoal: Shoal, tmp_path: Path) -> Path:
+    home = tmp_path / "shop"
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    assert shoal("init", home).code == 0
+    assert shoal("ingest", home, path, "--preset", "shoal").code == 0
+    return home
+
+
+def events_of(shoal: Shoal, shop: Path, customer: str, *more: str) -> int:
+    found = shoal("customer", shop, customer, "--json", *more)
+    return int(found.document["features"]["events"]["value"]) if found.code == 0 else 0
+
+
+def test_a_person_is_told_with_dates_and_causes(shoal: Shoal, shop: Path) -> None:
+    found = shoal("identity", shop, "ann", "--json").document
+    assert found["customer_id"] == "ann"
+    ids = {one["id"]: one for one in found["ids"]}
+    assert ids["phone"]["spans"] == [{"from": None, "to": "2024-05-01T10:20:00Z"}]
+    assert ids["phone"]["shared_with"] == ["bob"]
+    assert ids["old-ann"]["role"] == "merged"
+    assert [row["says"] for row in found["told"]] == ["link", "link", "alias"]
+    assert shoal("identity", shop, "old-ann", "--json").document["customer_id"] == "ann"
+    early = shoal("identity", shop, "ann", "--as-of", "2024-05-01T10:15", "--json").document
+    assert [one["id"] for one in early["ids"]] == ["ann", "phone"]
+    text = shoal("identity", shop, "ann").out
+    assert "old-ann always was ann" in text
+    # her own six, the phone's 2 without a sign-in, the purchase of old-ann
+    assert events_of(shoal, shop, "ann") == 9
+    assert events_of(shoal, shop, "old-ann") == 9
+
+
+def test_unmerging_puts_history_back(shoal: Shoal, shop: Path, tmp_path: Path) -> None:
+    before = events_of(shoal, shop, "ann")
+    asked = shoal("identity", shop, "ann", "--unmerge", "old-ann", "--json")
+    assert asked.code == 2
+    assert "not confirmed" in asked.error["message"]
+    assert shoal("identity", shop, "ann", "--unmerge", "old-ann", "--yes", "--json").code == 0
+    assert events_of(shoal, shop, "ann") == before - 1
+    assert events_of(shoal, shop, "old-ann") == 1
+    assert events_of(shoal, shop, "ann", "--as-of", "2024-05-01T10:44:00.000001Z") == before
+    told = shoal("identity", shop, "old-ann", "--json").document["told"]
+    assert [row["says"] for row in told] == ["alias", "cut"]
+    again = shoal("identity", shop, "ann", "--unmerge", "old-ann", "--yes", "--json")
+    assert again.code == 2
+    assert "not joined" in again.error["message"]
+    # who signs in again is joined again
+    row = event(20, 50, "login", anonymous_id="old-ann", customer_id="ann",
+                properties={"alias": True})  # fmt: skip
+    (tmp_path / "more.jsonl").write_text(json.dumps(row) + "\n")
+    assert shoal("ingest", shop, tmp_path / "more.jsonl", "--preset", "shoal").code == 0
+    assert events_of(shoal, shop, "old-ann") == before + 1
+
+
+def test_unknown_ids_are_told(shoal: Shoal, shop: Path) -> None:
+    answer = shoal("identity", shop, "nobody", "--json")
+    assert answer.code == 2
+    assert answer.error["code"] == "unknown_customer"
+
+
+def test_consents_are_dated_and_a_withdrawal_in_the_same_second_wins(
+    shoal: Shoal, shop: Path, tmp_path: Path
+) -> None:
+    answer = shoal("consent", shop, "--out", tmp_path / "c.parquet", "--json")
+    assert answer.document["channels"] == {
+        "email": {"granted": 1, "denied": 1}, "sms": {"granted": 0, "denied": 1},
+    }  # fmt: skip
+    rows = pq.read_table(tmp_path / "c.parquet").to_pylist()
+    assert [(r["customer_id"], r["channel"], r["granted"]) for r in rows] == [
+        ("ann", "email", True), ("ann", "sms", False), ("bob", "email", False),
+    ]  # fmt: skip
+    early = shoal("consent", shop, "--as-of", "2024-05-01T10:43", "--json").document
+    assert early["channels"] == {"email": {"granted": 2, "denied": 0}}
+    unknown = shoal("consent", shop, "--channel", "fax", "--json")
+    assert unknown.error["code"] == "unknown_channel"
+    assert "email, sms" in unknown.error["hint"]
+
+
+def test_a_person_is_exported_whole(shoal: Shoal, shop: Path, tmp_path: Path) -> None:
+    found = shoal("person", shop, "ann", "--json").document
+    assert {one["event_id"] for one in found["events"]} == {
+        "e1", "e2", "e3", "e6", "e7", "e8", "e9", "e10", "e14",
+    }  # fmt: skip
+    assert found["traits"] == [
+        {"trait": "plan", "value": "gold", "since": "2024-05-01T10:40:00Z", "source": "web"}
+    ]
+    assert [one["channel"] for one in found["consents"]] == ["email", "sms"]
+    assert shoal("person", shop, "ann", "--out", tmp_path / "ann.json").code == 0
+    assert json.loads((tmp_path / "ann.json").read_text())["identity"]["customer_id"] == "ann"
