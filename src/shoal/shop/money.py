@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shoal import bootstrap
 from shoal.shop.base import Verbs
 
 if TYPE_CHECKING:
+    from shoal.workflows.progress import Progress
     from shoal.workflows.rates import Loaded, Rates
+    from shoal.workflows.reconcile import Reconciliation
 
 
 class MoneyVerbs(Verbs):
@@ -41,4 +44,43 @@ class MoneyVerbs(Verbs):
             path=Path(path),
             currency=parts.admission.currency,
             base=base,
+        )
+
+    def reconcile(
+        self,
+        *,
+        against: str | Path | None = None,
+        first: str | None = None,
+        last: str | None = None,
+        tolerance: float = 0.01,
+        progress: Progress | None = None,
+    ) -> Reconciliation:
+        """The shop's money by month, and how it differs from the books.
+
+        Args:
+            against: a table of months and amounts.
+            first, last: months (`2024-03`) that bound the table.
+            tolerance: amounts that differ by no more agree, in units of the currency.
+
+        Raises:
+            InputError: `mixed_currencies`, `rates_missing`, `bad_books`, `too_little_data`.
+        """
+        from shoal.workflows.reconcile import reconcile
+
+        parts = self._parts
+        self.catch_up(progress)
+        return reconcile(
+            warehouse=parts.warehouse,
+            store=parts.store,
+            registry=parts.registry,
+            admission=parts.admission,
+            zone=self.zone,
+            quarantine_dir=parts.directory / bootstrap.QUARANTINE_DIR,
+            noise=parts.fold.rules.noise,
+            order_sources=self.config.shop.order_sources,
+            against=None if against is None else Path(against),
+            first=first,
+            last=last,
+            tolerance=tolerance,
+            progress=progress,
         )

@@ -1,0 +1,66 @@
+"""What makes a shop's money and its books disagree although both are right: other ways to count.
+
+Orders told by two sources, lines stored twice, refunds booked with their order: each by month, for
+`shoal reconcile --against`.
+"""
+
+from __future__ import annotations
+
+import ibis.expr.types as ir
+from ibis import _
+
+from shoal.features.algebra import total
+from shoal.features.revenue import PURCHASE, REFUND, Counted, lines
+
+
+def doubled(counted: Counted) -> ir.Table:
+    """Orders that more than one source tells: `month`, `least`, `most` (two of the sources),
+    `orders`, `units` and `gross`, `discounts` beyond the source that tells most.
+
+    Orders are the same by their ids, with or without a leading `#`.
+    """
+    rows = lines(counted).filter(_.what == PURCHASE, _.left_out.isnull(), _.order_id.notnull())
+    plain = rows.mutate(order=_.order_id.strip().replace("#", ""), source=_.source.fill_null(""))
+    each = plain.group_by("order", "source").agg(
+        month=_.month.min(), units=total(_.units), gross=total(_.amount), off=total(_.reduction)
+    )
+    told = each.group_by("order").agg(
+        n=_.count(), least=_.source.min(), most=_.source.max(), month=_.month.min(),
+        units=_.units.sum() - _.units.max(), gross=_.gross.sum() - _.gross.max(),
+        off=_.off.sum() - _.off.max(),
+    )  # fmt: skip
+    return (
+        told.filter(_.n > 1)
+        .group_by("month", "least", "most")
+        .agg(orders=_.count(), units=total(_.units), gross=total(_.gross), discounts=total(_.off))
+        .order_by("month", "least", "most")
+    )
+
+
+def repeated(counted: Counted) -> ir.Table:
+    """Lines of an order whose content is stored again: `month`, and `n`, `units`, `gross`,
+    `discounts` of all but the first of each."""
+    rows = lines(counted).filter(_.what == PURCHASE, _.left_out.isnull())
+    same = rows.group_by("order_key", "content_key").agg(
+        month=_.month.min(), lines=_.count(), units=_.units.max(), gross=_.amount.max(),
+        off=_.reduction.max(),
+    )  # fmt: skip
+    more = same.filter(_.lines > 1).mutate(again=_.lines - 1)
+    return more.group_by("month").agg(
+        n=total(_.again), units=total(_.units * _.again), gross=total(_.gross * _.again),
+        discounts=total(_.off * _.again),
+    )  # fmt: skip
+
+
+def returned(counted: Counted) -> ir.Table:
+    """Refunds of known orders: `month` of the refund, `bought` (month of the order), `refunds`."""
+    rows = lines(counted).filter(_.left_out.isnull(), _.order_id.notnull())
+    bought = (
+        rows.filter(_.what == PURCHASE)
+        .group_by(bought_id=_.order_id, bought_from=_.source)
+        .agg(bought=_.month.min())
+    )
+    back = rows.filter(_.what == REFUND)
+    same = (back.order_id == bought.bought_id) & (back.source == bought.bought_from)
+    moved = back.join(bought, same).filter(_.month != _.bought)
+    return moved.group_by("month", "bought").agg(refunds=total(_.amount.abs() - _.reduction))

@@ -1,0 +1,282 @@
+"""Months of money equal a slow count, and each way to count differently is found out by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.shops import ZONE, engine
+from tests.unit.workflows import money_shop as slow
+
+from shoal.adapters.memory_store import MemoryStateStore
+from shoal.features.months import AMOUNTS, MEASURES, Ledger
+from shoal.features.revenue import Counted, month_number
+from shoal.workflows.books import Books
+from shoal.workflows.books_compare import Comparison, Difference, compare
+from shoal.workflows.reconcile import Reconciliation, summary
+
+Months = dict[str, dict[str, int]]
+EVENTS = slow.orders()
+
+
+def ledger_of(events: list[slow.Event] = EVENTS, **settings: object) -> Ledger:
+    counted = Counted("EUR", slow.rates(), slow.no_people(), **settings)  # type: ignore[arg-type]
+    return Ledger(engine(), slow.table(events), counted)
+
+
+@pytest.fixture(scope="module")
+def ledger() -> Ledger:
+    return ledger_of()
+
+
+def told(found: Reconciliation, names: tuple[str, ...]) -> Months:
+    return {one.month: {name: getattr(one, name) for name in names} for one in found.months}
+
+
+def test_months_equal_a_slow_count(ledger: Ledger) -> None:
+    wanted = slow.months(EVENTS)
+    names = tuple(name for name in MEASURES if name != "guest_orders")
+    found = told(summary(ledger, ZONE), names)
+    assert list(found) == list(wanted)
+    for month, sums in wanted.items():
+        assert found[month] == {name: sums.get(name, 0) for name in names}, month
+
+
+def test_all_months_together_and_what_stands_beside(ledger: Ledger) -> None:
+    found = summary(ledger, ZONE)
+    total = found.total
+    kept = [e for e in EVENTS if e["noise"] is None and e["kind"] == "purchase"]
+    assert total.customers == len({e["customer_id"] for e in kept} - {None}) == total.new_customers
+    assert total.orders == len({e["order_id"] for e in kept})
+    assert total.guest_orders == len({e["order_id"] for e in kept if e["customer_id"] is None})
+    assert total.net == sum(one.net for one in found.months)
+    beside = {one.why: one for one in found.beside}
+    tests = [e for e in EVENTS if e["noise"] == "test_order" and e["kind"] == "purchase"]
+    assert beside["test_order"].orders == len({e["order_id"] for e in tests})
+    fees = [e for e in EVENTS if e["noise"] is None and '"fee"' in str(e.get("properties"))]
+    assert beside["fee"].lines == len(fees)
+    assert beside["fee"].amount == sum(slow.euros(e, "price") for e in fees)
+
+
+def test_a_range_counts_its_own_customers_and_the_first_orders_of_all_time(ledger: Ledger) -> None:
+    first, last = month_number("2024-03"), month_number("2024-04")
+    found = summary(ledger, ZONE, first, last)
+    assert [one.month for one in found.months] == ["2024-03", "2024-04"]
+    kept = [
+        e for e in EVENTS
+        if e["noise"] is None and e["kind"] == "purchase" and e["customer_id"]
+        and slow.month_of(e) in ("2024-03", "2024-04")
+    ]  # fmt: skip
+    assert found.total.customers == len({e["customer_id"] for e in kept})
+    assert found.total.new_customers < found.total.customers
+
+
+def against(ledger: Ledger, theirs: Months, *measures: str, tolerance: float = 0.01) -> Comparison:
+    values = {
+        name: {month_number(month): sums.get(name, 0) for month, sums in theirs.items()}
+        for name in measures
+    }
+    books = Books(Path("books.csv"), values, {name: name for name in measures})
+    return compare(
+        ledger, summary(ledger, ZONE), books, zone=ZONE, quarantine_dir=Path("none"),
+        store=MemoryStateStore(), tolerance=tolerance,
+    )  # fmt: skip
+
+
+def total(found: Comparison, measure: str) -> Difference:
+    return next(one for one in found.totals if one.measure == measure)
+
+
+def codes(one: Difference) -> list[str]:
+    return [cause.code for cause in one.causes]
+
+
+def test_equal_books_agree(ledger: Ledger) -> None:
+    names = ("orders", "gross", "net", "total", "customers")
+    found = against(ledger, slow.months(EVENTS), *names)
+    assert found.agrees
+    assert all(one.agrees and not one.causes for one in (*found.totals, *found.differences))
+
+
+def added(what: str, to: tuple[str, ...], sign: int = 1) -> Callable[[], Months]:
+    """Books that have a measure more in others."""
+
+    def books() -> Months:
+        return {
+            month: sums | {name: sums[name] + sign * sums.get(what, 0) for name in to}
+            for month, sums in slow.months(EVENTS).items()
+        }
+
+    return books
+
+
+def kept(keep: slow.Policy, **how: object) -> Callable[[], Months]:
+    return lambda: slow.months(EVENTS, keep=keep, **how)  # type: ignore[arg-type]
+
+
+def customs(note: str) -> Callable[[], Months]:
+    def books() -> Months:
+        found = slow.months(EVENTS)
+        for event in EVENTS:
+            if event["noise"] is None and note in str(event.get("properties")):
+                found[slow.month_of(event)]["net"] += slow.euros(event, "price")
+        return found
+
+    return books
+
+
+def refunds_with_order() -> Months:
+    bought = {e["order_id"]: e for e in EVENTS if e["kind"] == "purchase"}
+    moved = [
+        e | {"event_time": bought[e["order_id"]]["event_time"]} if e["kind"] == "refund" else e
+        for e in EVENTS
+    ]
+    # Converted on the day of the refund all the same.
+    found = slow.months(EVENTS)
+    for sums in found.values():
+        sums["refunds"] = 0
+    for before, after in zip(EVENTS, moved, strict=True):
+        if before["kind"] == "refund" and before["noise"] is None:
+            amount = slow.euros(before, "price") * before["quantity"]
+            amount -= slow.euros(before, "discount")
+            found[slow.month_of(after)]["refunds"] += amount
+    return found
+
+
+def discount_lines() -> Months:
+    found = slow.months(EVENTS)
+    for event in EVENTS:
+        if event["noise"] is None and '"discount"' in str(event.get("properties")):
+            found[slow.month_of(event)]["discounts"] += slow.euros(event, "price")
+    return found
+
+
+def ordinary(event: slow.Event) -> bool:
+    return event["noise"] is None
+
+
+@pytest.mark.parametrize(
+    ("cause", "measure", "books"),
+    [
+        ("tax_included", "net", added("tax", ("net",))),
+        ("tax_left_out", "gross", added("tax", ("gross",), -1)),
+        ("shipping_included", "net", added("shipping", ("net",))),
+        ("refunds_not_taken_off", "net", added("refunds", ("net",))),
+        ("discounts_not_taken_off", "net", added("discounts", ("net",))),
+        ("gross_after_discounts", "gross", added("discounts", ("gross",), -1)),
+        ("refunds_with_order", "refunds", refunds_with_order),
+        ("discount_lines", "discounts", discount_lines),
+        ("noise_included", "net", kept(lambda e: e["noise"] in (None, "test_order"))),
+        ("noise_included", "orders", kept(lambda e: True)),
+        ("fees_included", "net", customs('"fee"')),
+        ("gift_cards_included", "net", customs("gift_card")),
+        ("guests_left_out", "net", kept(lambda e: ordinary(e) and e["customer_id"] is not None)),
+        ("cancelled_left_out", "gross",
+         kept(lambda e: ordinary(e) and e["order_status"] != "cancelled")),
+        ("free_orders_left_out", "orders",
+         kept(lambda e: ordinary(e) and not (e["kind"] == "purchase" and e["price"] == 0))),
+        ("utc", "net", kept(ordinary, hours=0.0)),
+        ("other_zone", "gross", kept(ordinary, hours=10.0)),
+        ("not_converted", "net", kept(ordinary, convert=False)),
+        ("other_currencies_left_out", "gross", kept(lambda e: ordinary(e) and e["currency"] == "EUR")),
+    ],
+)  # fmt: skip
+def test_each_way_to_count_differently_is_named(
+    ledger: Ledger, cause: str, measure: str, books: Callable[[], Months]
+) -> None:
+    found = against(ledger, books(), measure)
+    assert not found.agrees
+    one = total(found, measure)
+    assert codes(one)[0] == cause
+    # amounts of currencies without a rate are in such books too, and in none of the shop's months
+    assert one.causes[0].explained > (0.99 if cause == "not_converted" else 0.999)
+    for row in found.differences:
+        assert row.agrees or codes(row)[0] == cause, row.month
+
+
+def test_a_zone_is_told_by_its_hours(ledger: Ledger) -> None:
+    found = against(ledger, slow.months(EVENTS, hours=10.0), "gross")
+    assert total(found, "gross").causes[0].text == (
+        "the books' months begin 8 h before the shop's midnight"
+    )
+
+
+def test_two_causes_together(ledger: Ledger) -> None:
+    theirs = slow.months(EVENTS)
+    for sums in theirs.values():
+        sums["net"] += sums["refunds"] + sums.get("shipping", 0)
+    one = total(against(ledger, theirs, "net"), "net")
+    assert codes(one)[0] == "shipping_included+refunds_not_taken_off"
+    assert one.causes[0].text == (
+        "the books' amounts include shipping and the books do not take refunds off"
+    )
+
+
+def test_what_nothing_explains_is_not_explained(ledger: Ledger) -> None:
+    theirs = slow.months(EVENTS)
+    theirs["2024-03"]["net"] += 777_777_770_000
+    found = against(ledger, theirs, "net")
+    assert total(found, "net").causes == ()
+    (off,) = (one for one in found.differences if not one.agrees)
+    assert (off.month, off.causes, off.difference) == ("2024-03", (), 777_777_770_000)
+
+
+def test_one_odd_month_is_told_alone(ledger: Ledger) -> None:
+    theirs = slow.months(EVENTS)
+    theirs["2024-03"]["gross"] += theirs["2024-03"]["tax"]
+    found = against(ledger, theirs, "gross")
+    (off,) = (one for one in found.differences if not one.agrees)
+    assert (off.month, codes(off)[0]) == ("2024-03", "tax_included")
+
+
+def test_orders_of_two_sources_count_twice_until_one_is_named() -> None:
+    web = [
+        e | {"source": "web", "order_id": e["order_id"].removeprefix("#"), "event_id": f"w{n}"}
+        for n, e in enumerate(EVENTS) if e["kind"] == "purchase"
+    ]  # fmt: skip
+    both = ledger_of([*EVENTS, *web])
+    found = summary(both, ZONE)
+    (twice,) = found.doubled
+    alone = summary(ledger_of(), ZONE)
+    assert twice.sources == ("shop", "web")
+    assert twice.orders == alone.total.orders
+    assert twice.amount == alone.total.gross - alone.total.discounts
+    theirs = slow.months(EVENTS)
+    assert codes(total(against(both, theirs, "gross"), "gross"))[0] == "told_by_several"
+    named = ledger_of([*EVENTS, *web], order_sources=("shop",))
+    chosen = summary(named, ZONE)
+    assert (chosen.doubled, chosen.total) == ((), alone.total)
+    assert {one.why for one in chosen.beside} > {"told_twice"}
+    doubled = slow.months([*EVENTS, *web])
+    assert codes(total(against(named, doubled, "gross"), "gross"))[0] == "told_twice_included"
+
+
+def test_lines_stored_twice_are_found_out() -> None:
+    again = [e | {"event_id": f"again{n}"} for n, e in enumerate(EVENTS) if e["kind"] == "purchase"]
+    doubled = ledger_of([*EVENTS, *again])
+    found = total(against(doubled, slow.months(EVENTS), "gross"), "gross")
+    assert codes(found)[0] == "repeated_lines"
+
+
+def test_tolerance_and_months_of_one_side(ledger: Ledger) -> None:
+    theirs = slow.months(EVENTS)
+    for sums in theirs.values():
+        sums["net"] += 400_000
+    assert not against(ledger, theirs, "net").agrees
+    assert against(ledger, theirs, "net", tolerance=0.5).agrees
+    del theirs["2024-02"]
+    theirs["2030-01"] = {"net": 5}
+    found = against(ledger, theirs, "net", tolerance=0.5)
+    assert (found.only_ours, found.only_theirs) == (("2024-02",), ("2030-01",))
+    assert not found.agrees
+
+
+def test_the_document_speaks_in_units_of_the_currency(ledger: Ledger) -> None:
+    found = summary(ledger, ZONE)
+    document = found.as_document()
+    assert document["schema"] == "shoal.reconcile/1"
+    assert set(document["definitions"]) == {"month", *MEASURES}
+    for one, shown in zip(found.months, document["months"], strict=True):
+        for name in AMOUNTS:
+            assert round(shown[name] * 1_000_000) == getattr(one, name)
