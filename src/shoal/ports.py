@@ -75,6 +75,14 @@ class CommittedUnit:
     rewritten_customers: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class ErasedRows:
+    """What an erasure did: rows that went, and rows of others of which the anonymous id went."""
+
+    rows: int = 0
+    cleared: int = 0
+
+
 class UnitWriter(Protocol):
     """Writes one commit unit; nothing is visible before `commit`."""
 
@@ -144,12 +152,21 @@ class Warehouse(EventTable, Protocol):
     def since(self, version: int) -> Iterable[CommittedUnit]:
         """The units committed after a version, in order."""
 
-    def erase(self, people: pa.Table) -> int:
-        """Remove the rows of some people in one commit that names nobody; how many rows went.
+    def erase(self, people: pa.Table, named: pa.Table, request: int) -> ErasedRows:
+        """Remove the rows of some people in one commit that names nobody.
 
-        `people` says whose rows go, as `shoal.features.admission.PEOPLE_SCHEMA`. Earlier versions
-        hold them until `purge`.
+        Earlier versions hold them until `purge`. A request that was carried out already tells what
+        was removed then.
+
+        Args:
+            people: whose rows go, as `shoal.features.admission.PEOPLE_SCHEMA`.
+            named: columns `id` and `customer_id`: rows of a customer who stays, which carry the id
+                of one who goes as their anonymous id; it is emptied.
+            request: the request's number.
         """
+
+    def remembers(self, people: pa.Table) -> bool:
+        """Whether versions before the latest still tell of some people."""
 
     def purge(self) -> int:
         """Remove all that only earlier versions need, so that nobody reads what was erased."""
@@ -205,6 +222,9 @@ class ErasureStore(Protocol):
     def begin(self, document: Mapping[str, Any], moment: datetime) -> int:
         """Journal a request before anything is done; returns its number."""
 
+    def note(self, number: int, document: Mapping[str, Any]) -> None:
+        """Let this be what is journaled of a request under way."""
+
     def pending(self) -> list[tuple[int, dict[str, Any]]]:
         """Requests that are not finished, oldest first."""
 
@@ -243,10 +263,17 @@ class StateStore(Protocol):
     def erasures(self) -> ErasureStore: ...
 
     def forget(self, ids: Sequence[str]) -> Mapping[str, int]:
-        """Remove states, memberships, flags and links of some ids; how many rows went, by table."""
+        """Remove states, memberships and flags of some ids; how many rows went, by table.
 
-    def scrub(self) -> None:
-        """Let nothing of deleted rows remain in the store's files."""
+        Their links stay: what events tell of them is asked until the events are gone.
+        """
+
+    def scrub(self, traces: Sequence[str] | None = None) -> None:
+        """Let nothing of deleted rows remain in the store's files.
+
+        Args:
+            traces: texts that must not be found there; None: not known any more.
+        """
 
     def lease(self) -> AbstractContextManager[None]:
         """Hold the shop's single-writer lease; raises `shop_locked` if another process has it."""
@@ -313,12 +340,22 @@ class Registry(Protocol):
             OperationError: `artefact_damaged`.
         """
 
-    def redact(self, kind: str, artefact_id: str, edit: Callable[[Path], int]) -> int:
-        """Let `edit` take persons out of one file of an artefact after the other.
+    def redact(
+        self,
+        kind: str,
+        artefact_id: str,
+        held: Callable[[Path], int],
+        edit: Callable[[Path], object],
+    ) -> int:
+        """Let `edit` take persons out of the files in which `held` counts entries of them.
 
-        `edit` gives how many entries it removed. The manifest gets new checksums, says how much was
-        erased and that the artefact cannot be made again as it was. Returns the entries removed.
+        The manifest gets new checksums of these files, says how much was erased and that the
+        artefact cannot be made again as it was. Returns the entries removed, also of what an
+        earlier attempt that was killed removed.
         """
+
+    def directory(self, kind: str, artefact_id: str) -> Path:
+        """The directory of an artefact, whatever its state."""
 
     def kinds(self) -> Sequence[str]:
         """Kinds of which there are artefacts."""

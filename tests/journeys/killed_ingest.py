@@ -23,12 +23,12 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def before(owner: type, name: str) -> None:
+def before(owner: object, name: str) -> None:
     """Die when the method is called."""
     setattr(owner, name, lambda *_, **__: die())
 
 
-def after(owner: type, name: str) -> None:
+def after(owner: object, name: str) -> None:
     """Die when the method has done its work."""
     real: Callable[..., Any] = getattr(owner, name)
 

@@ -14,11 +14,10 @@ from shoal.adapters.compacting import compact
 from shoal.adapters.delta_log import SHOAL, DeltaLog
 from shoal.adapters.delta_unit import DeltaUnit, remove_orphans
 from shoal.adapters.duckdb import DuckEngine
-from shoal.adapters.erasing import erase, purge
+from shoal.adapters.erasing import erase, purge, remembers
 from shoal.domain.errors import OperationError
-from shoal.events.identity import bucket_of
 from shoal.events.schema import TABLE_SCHEMA
-from shoal.ports import CommittedUnit, Engine, ParquetFiles
+from shoal.ports import CommittedUnit, Engine, ErasedRows, ParquetFiles
 
 
 class DeltaWarehouse:
@@ -117,20 +116,24 @@ class DeltaWarehouse:
         self.discard_orphans()
         return compact(self._log, self.engine)
 
-    def erase(self, people: pa.Table) -> int:
-        """Remove the rows of some people (`PEOPLE_SCHEMA`) in one commit; returns how many went.
-
-        Earlier versions still hold them until `purge`.
+    def erase(self, people: pa.Table, named: pa.Table, request: int) -> ErasedRows:
+        """Remove the rows of some people in one commit that names nobody; see `Warehouse.erase`.
 
         Raises:
-            OperationError: `disk_full`, `no_permission`, `shop_damaged`.
+            OperationError: `disk_full`, `no_permission`, `shop_damaged`; the table is as before.
         """
         self.discard_orphans()
-        buckets = {bucket_of(name, self._buckets) for name in people["id"].to_pylist()}
-        return erase(self._log, self._duck, people, sorted(buckets))
+        return erase(self._log, self._duck, people, named, request, self._buckets)
+
+    def remembers(self, people: pa.Table) -> bool:
+        """Whether files of earlier versions or the log still tell of some people."""
+        return remembers(self._log, self._duck, people, self._buckets)
 
     def purge(self) -> int:
-        """Remove all that only earlier versions need; returns how many data files went."""
+        """Remove all that only earlier versions need; returns how many data files went.
+
+        Queries that read an earlier version at this moment fail.
+        """
         self.discard_orphans()
         return purge(self._log)
 

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -84,46 +84,64 @@ class FileRegistry:
                 expected: dict[str, Any] = manifest["files"]
             except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError):
                 raise _damaged(directory, "has no readable manifest") from None
+            # An erasure is at work (or was killed): these files are whole, of before or after it.
+            changing = set(manifest.get("redacting", {}).get("files", ()))
             present = {_relative(file, directory) for file in _files(directory)}
+            if changing:
+                present = {name for name in present if not name.startswith(".")}
             for name in sorted(present ^ set(expected)):
                 what = "is missing" if name in expected else "is not in the manifest"
                 raise _damaged(directory / name, what)
             for name, entry in expected.items():
-                if _sha256(directory / name) != entry["sha256"]:
+                if name not in changing and _sha256(directory / name) != entry["sha256"]:
                     raise _damaged(directory / name, "was changed after it was published")
         return directory
 
-    def redact(self, kind: str, artefact_id: str, edit: Callable[[Path], int]) -> int:
-        """Let `edit` take persons out of one file of an artefact after the other.
+    def redact(
+        self,
+        kind: str,
+        artefact_id: str,
+        held: Callable[[Path], int],
+        edit: Callable[[Path], object],
+    ) -> int:
+        """Let `edit` take persons out of the files in which `held` counts entries of them.
 
-        Killed in between, the artefact is damaged until it is redacted again.
+        The manifest says first which files are being changed, so that it can be read meanwhile and
+        after a kill, until it is redacted again. Of an artefact without a manifest the files change all
+        the same. Returns the entries, also of what an earlier, killed attempt removed.
 
         Raises:
-            OperationError: `disk_full`, `no_permission`, `artefact_damaged` (no manifest).
+            OperationError: `disk_full`, `no_permission`.
         """
         directory = self._root / kind / artefact_id
         with translated(directory):
-            path = directory / MANIFEST
-            try:
-                manifest = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                raise _damaged(directory, "has no readable manifest") from None
-            gone = sum(edit(file) for file in _files(directory))
-            files = _checksums(directory)
-            if files != manifest["files"]:
-                was = manifest.get("was") or _sha256(path)
-                manifest |= {
-                    "files": files,
-                    "erased": manifest.get("erased", 0) + gone,
-                    "was": was,
-                    "note": "not reproducible after erasure",
-                }
-                aside = path.with_name(f".{MANIFEST}")
-                aside.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-                _sync(aside)
-                aside.replace(path)
-                _sync(directory)
-        return gone
+            self._remove_abandoned(self._root / kind)
+            found = {_relative(file, directory): held(file) for file in _files(directory)}
+            names = [name for name, entries in found.items() if entries]
+            manifest = _manifest_of(directory)
+            if manifest is None:
+                for name in names:
+                    edit(directory / name)
+                return sum(found.values())
+            if "redacting" not in manifest and names:
+                manifest.setdefault("was", _sha256(directory / MANIFEST))
+                manifest["redacting"] = {"files": names, "entries": sum(found.values())}
+                _put_manifest(directory, manifest)
+            if "redacting" not in manifest:
+                return 0
+            for name in names:
+                edit(directory / name)
+            told = manifest.pop("redacting")
+            for name in {*told["files"], *names}:
+                manifest["files"][name] = _entry(directory / name)
+            manifest["erased"] = manifest.get("erased", 0) + told["entries"]
+            manifest["note"] = "not reproducible after erasure"
+            _put_manifest(directory, manifest)
+            return int(told["entries"])
+
+    def directory(self, kind: str, artefact_id: str) -> Path:
+        """The directory of an artefact, whatever its state."""
+        return self._root / kind / artefact_id
 
     def kinds(self) -> Sequence[str]:
         """Kinds of which there are artefacts."""
@@ -189,10 +207,28 @@ def _write_manifest(directory: Path, kind: str) -> None:
 
 
 def _checksums(directory: Path) -> dict[str, Any]:
-    return {
-        _relative(file, directory): {"sha256": _sha256(file), "bytes": file.stat().st_size}
-        for file in _files(directory)
-    }
+    return {_relative(file, directory): _entry(file) for file in _files(directory)}
+
+
+def _entry(file: Path) -> dict[str, Any]:
+    return {"sha256": _sha256(file), "bytes": file.stat().st_size}
+
+
+def _manifest_of(directory: Path) -> dict[str, Any] | None:
+    """An artefact's manifest; None if it cannot be read."""
+    try:
+        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, dict) and "files" in manifest else None
+
+
+def _put_manifest(directory: Path, manifest: Mapping[str, Any]) -> None:
+    aside = directory / f".{MANIFEST}"
+    aside.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    _sync(aside)
+    aside.replace(directory / MANIFEST)
+    _sync(directory)
 
 
 def _files(directory: Path) -> list[Path]:

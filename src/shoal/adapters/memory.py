@@ -7,7 +7,6 @@ import tempfile
 import weakref
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,10 @@ import pyarrow.parquet as pq
 
 from shoal.adapters.duckdb import DuckEngine
 from shoal.adapters.memory_unit import MemoryUnit, Version
-from shoal.domain.errors import UsageError
+from shoal.domain.errors import OperationError, UsageError
 from shoal.domain.time import to_us
 from shoal.events.schema import BUCKET, TABLE_SCHEMA
-from shoal.ports import CommittedUnit, Engine, ParquetFiles
+from shoal.ports import CommittedUnit, Engine, ErasedRows, ParquetFiles
 
 
 class MemoryWarehouse:
@@ -36,6 +35,8 @@ class MemoryWarehouse:
     def __init__(self, engine: Engine | None = None) -> None:
         self.engine: Engine = engine or DuckEngine()
         self.versions: list[Version] = []
+        self._oldest = 0  # of the versions that are kept
+        self._erased: dict[int, ErasedRows] = {}
         self._directory = Path(tempfile.mkdtemp(prefix="shoal-memory-"))
         weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
 
@@ -52,9 +53,9 @@ class MemoryWarehouse:
             UsageError: `bad_setting`, the table has no such version.
         """
         at = self.version() if version is None else version
-        if version is not None and not 0 <= version <= self.version():
+        if version is not None and not self._oldest <= version <= self.version():
             newest = self.version()
-            has = f"versions 0 to {newest}" if newest >= 0 else "no version yet"
+            has = f"versions {self._oldest} to {newest}" if newest >= 0 else "no version yet"
             raise UsageError(
                 "bad_setting",
                 f"the event table has no version {version}; it has {has}",
@@ -81,7 +82,19 @@ class MemoryWarehouse:
         return any(version.unit == unit for version in self.versions)
 
     def since(self, version: int) -> Iterator[CommittedUnit]:
-        """The units committed after a version, in order."""
+        """The units committed after a version, in order.
+
+        Raises:
+            OperationError: `shop_damaged`, an erasure removed what was committed then.
+        """
+        if version + 1 < self._oldest:
+            raise OperationError(
+                "shop_damaged",
+                f"what was committed after version {version} was erased; the oldest version is "
+                f"{self._oldest}",
+                where="memory",
+                hint="Make the customers' states anew from the whole table.",
+            )
         for at, commit in enumerate(self.versions):
             if at > version and commit.unit is not None:
                 assert commit.added is not None
@@ -93,9 +106,12 @@ class MemoryWarehouse:
                     rewritten_customers=commit.rewritten_customers,
                 )
 
-    def erase(self, people: pa.Table) -> int:
-        """Remove the rows of some people (`PEOPLE_SCHEMA`); returns how many went."""
+    def erase(self, people: pa.Table, named: pa.Table, request: int) -> ErasedRows:
+        """Remove the rows of some people; see `shoal.ports.Warehouse.erase`."""
+        if request in self._erased:
+            return self._erased[request]
         told = people.to_pylist()
+        pairs = {(one["customer_id"], one["id"]) for one in named.to_pylist()}
 
         def goes(row: Mapping[str, Any]) -> bool:
             raw = row["customer_id"] or row["anonymous_id"]
@@ -109,16 +125,34 @@ class MemoryWarehouse:
 
         rows = self.rows().to_pylist()
         kept = [row for row in rows if not goes(row)]
-        if len(kept) < len(rows):
+        naming = [row for row in kept if (row["customer_id"], row["anonymous_id"]) in pairs]
+        for row in naming:
+            row["anonymous_id"] = None
+        found = ErasedRows(len(rows) - len(kept), len(naming))
+        if found.rows or found.cleared:
             self.versions.append(Version(pa.Table.from_pylist(kept, schema=TABLE_SCHEMA)))
-        return len(rows) - len(kept)
+            self._erased[request] = found
+        return found
+
+    def remembers(self, people: pa.Table) -> bool:
+        """Whether versions before the latest still tell of some people."""
+        ids = set(people["id"].to_pylist())
+        told = [name for version in self.versions for name in version.rewritten_customers]
+        for version in self.versions[:-1]:
+            told += version.rows["customer_id"].to_pylist()
+            told += version.rows["anonymous_id"].to_pylist()
+        return not ids.isdisjoint(told)
 
     def purge(self) -> int:
-        """Forget what earlier versions held."""
-        for at, version in enumerate(self.versions[:-1]):
-            self.versions[at] = replace(version, rows=TABLE_SCHEMA.empty_table(), added=None)
-            shutil.rmtree(self._directory / f"version-{at}", ignore_errors=True)
-        return 0
+        """Forget what earlier versions held; returns how many of them there were."""
+        if self.versions and self.versions[-1].rewritten_customers:
+            self.versions.append(Version(self.rows()))  # the one that stays names nobody
+        before, self._oldest = self._oldest, max(self.version(), 0)
+        for at in range(before, self._oldest):
+            self.versions[at] = Version(TABLE_SCHEMA.empty_table(), self.versions[at].unit)
+            for name in (f"version-{at}", f"added-{at}"):
+                shutil.rmtree(self._directory / name, ignore_errors=True)
+        return self._oldest - before
 
     def compact(self) -> int:
         """Sort the table by visitor, time, sequence and id; returns the latest version."""

@@ -41,6 +41,10 @@ class MemoryErasures:
         self._rows().requests[number] = (False, dict(document))
         return number
 
+    def note(self, number: int, document: Mapping[str, Any]) -> None:
+        """Let this be what is journaled of a request under way."""
+        self._rows().requests[number] = (False, dict(document))
+
     def pending(self) -> list[tuple[int, dict[str, Any]]]:
         """Requests that are not finished, oldest first."""
         held = self._rows().requests.items()

@@ -161,7 +161,7 @@ class MemoryStateStore:
         return pa.Table.from_pylist(rows, schema=MEMBERSHIPS_SCHEMA)
 
     def forget(self, ids: Sequence[str]) -> dict[str, int]:
-        """Remove everything kept of some ids; how many rows went, by table."""
+        """Remove states, memberships and flags of some ids; how many rows went, by table."""
         held, wanted = self._contents, set(ids)
         states = [name for name in held.states if name in wanted]
         members = [key for key in held.memberships if wanted & set(key)]
@@ -172,9 +172,9 @@ class MemoryStateStore:
         gone = {"states": len(states), "memberships": len(members)}
         gone["flags"] = self.flags.flags(ids).num_rows
         self.flags.delete(ids)
-        return gone | {"links": self.people.forget(ids)}
+        return gone
 
-    def scrub(self) -> None:
+    def scrub(self, traces: Sequence[str] | None = None) -> None:
         """Nothing lies in files."""
 
     def get_pointer(self, name: str) -> str | None:

@@ -36,6 +36,7 @@ from shoal.adapters.sql_schema import (
     failures_told,
     upsert,
 )
+from shoal.adapters.sql_scrub import scrub
 from shoal.adapters.store_schema import MEMBERSHIPS_SCHEMA, STATES_SCHEMA
 from shoal.domain.time import Clock, from_us, system_clock, to_us
 
@@ -245,7 +246,7 @@ class SqlStateStore:
         return table.sort_by("customer_id")
 
     def forget(self, ids: Sequence[str]) -> dict[str, int]:
-        """Remove everything kept of some ids; how many rows went, by table."""
+        """Remove states, memberships and flags of some ids; how many rows went, by table."""
         gone = {"states": 0, "memberships": 0, "flags": 0}
         with self._writing() as connection:
             for part in _parts(sorted(set(ids)), _ASKED):
@@ -257,20 +258,20 @@ class SqlStateStore:
                     gone[name] += done.rowcount
             gone["flags"] = self.flags.flags(ids).num_rows
             self.flags.delete(ids)
-            gone["links"] = self.people.forget(ids)
         return gone
 
-    def scrub(self) -> None:
-        """Let nothing of deleted rows remain in the database's files."""
-        if self._engine.dialect.name != "sqlite":
-            return
-        # `secure_delete` overwrites what is deleted; the log of writes still has the pages before.
-        with failures_told(self._engine), self._engine.connect() as connection:
-            raw = connection.connection.driver_connection
-            assert raw is not None
-            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            raw.execute("VACUUM")
-            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    def scrub(self, traces: Sequence[str] | None = None) -> None:
+        """Let nothing of deleted rows remain in the database's files.
+
+        `secure_delete` overwrites what is deleted, but copies that a page keeps of rows which moved
+        to another page stay: see `shoal.adapters.sql_scrub`.
+
+        Raises:
+            OperationError: `shop_locked`, a reader keeps the log of writes from being emptied;
+                `disk_full`, there is no room for the file to be written anew.
+        """
+        with failures_told(self._engine):
+            scrub(self._engine, traces)
 
     # pointers
 

@@ -77,6 +77,12 @@ class SqlErasures:
             assert done.inserted_primary_key is not None
             return int(done.inserted_primary_key[0])
 
+    def note(self, number: int, document: Mapping[str, Any]) -> None:
+        """Let this be what is journaled of a request under way."""
+        row = sa.update(ERASURES).where(ERASURES.c.number == number)
+        with self._writing() as connection:
+            connection.execute(row.values(document=json.dumps(dict(document))))
+
     def pending(self) -> list[tuple[int, dict[str, Any]]]:
         """Requests that are not finished, oldest first."""
         query = sa.select(ERASURES.c.number, ERASURES.c.document).where(

@@ -92,9 +92,11 @@ def _show(console: Console, receipt: dict[str, Any]) -> None:
         right=["entries"],
     )
     for file in receipt["files"]:
-        console.say(f"  {file['file']}: {file['path']}")
-    for path in receipt["not_reached"]:
-        console.warn(f"{path} is not there any more: if it was moved, remove the person there.")
+        console.say(f"  {file['what']}: {file['file']} ({file['entries']:,})")
+    if receipt["earlier_versions"] == "removed":
+        console.say("Earlier versions of the event table are gone.")
+    for file in receipt["not_reached"]:
+        console.warn(f"{file['file']}: {file['why']}")
     console.say(
         "Backups and copies outside the shop are yours to clean; see docs/concepts/privacy.md."
     )

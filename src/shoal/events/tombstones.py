@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final
@@ -28,6 +28,8 @@ from shoal.events.clean import Cleaned
 _BETWEEN: Final = re.compile(r"[\s,;|\"'{}\[\]<>=]+")
 
 Span = tuple[int, int]
+#: The stretch of a tombstone that holds for all times, in microseconds since 1970.
+EVER: Final[Span] = (-(2**62), 2**62)
 
 
 def fingerprint(key: bytes, raw_id: str) -> str:
@@ -59,6 +61,33 @@ class Tombstones:
         """The stretches in which events of an id stay out."""
         return self.spans.get(_fingerprint(self.key, raw_id), ())
 
+    def wholly(self, raw_id: str) -> bool:
+        """Whether everything of an id stays out, whatever its time."""
+        return any(span == EVER for span in self.of(raw_id))
+
+    def left_out(self, cleaned: Cleaned, columns: Sequence[str] | None = None) -> Cleaned:
+        """What became of a chunk, with the rows of the forgotten skipped.
+
+        Events of others that carry a forgotten id as their anonymous id stay, without it. Their
+        keys are those of the row as it came, so that the same row is a duplicate.
+
+        Args:
+            columns: of the source, those that hold ids; None: any may.
+        """
+        if not self:
+            return cleaned
+        events, quarantined = self.caught(cleaned.events), cleaned.quarantined
+        kept = cleaned.events.filter(pa.array(~events)) if events.any() else cleaned.events
+        named = self.caught_raw(quarantined, columns)
+        gone = int(events.sum() + named.sum())
+        return replace(
+            cleaned,
+            events=self._unnamed(kept),
+            quarantined=quarantined.filter(pa.array(~named)),
+            skipped=cleaned.skipped + gone,
+            forgotten=gone,
+        )
+
     def caught(self, events: pa.Table) -> npt.NDArray[np.bool_]:
         """Which events are of somebody forgotten.
 
@@ -66,49 +95,58 @@ class Tombstones:
             events: with `customer_id`, `anonymous_id` and `event_time`.
         """
         found = np.zeros(events.num_rows, dtype=bool)
+        who = _array(pc.coalesce(events["customer_id"], events["anonymous_id"]))
+        coded = who.dictionary_encode()
+        names = coded.dictionary.to_pylist()
+        spans = {place: self.of(name) for place, name in enumerate(names) if self.of(name)}
+        if not spans:
+            return found
         us = events["event_time"].cast(pa.int64()).to_numpy()
-        who = pc.coalesce(events["customer_id"], events["anonymous_id"])
-        coded = who.combine_chunks() if isinstance(who, pa.ChunkedArray) else who
-        coded = coded.dictionary_encode()
         codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        for place, name in enumerate(coded.dictionary.to_pylist()):
-            for first, last in self.of(name):
+        for place, stretches in spans.items():
+            for first, last in stretches:
                 found |= (codes == place) & (us >= first) & (us < last)
         return found
 
-    def caught_raw(self, quarantined: pa.Table) -> npt.NDArray[np.bool_]:
-        """Which quarantined rows hold the id of somebody forgotten, as a cell or in their line."""
-        return np.array([self._names(text) for text in quarantined["raw"].to_pylist()], dtype=bool)
-
-    def left_out(self, cleaned: Cleaned) -> Cleaned:
-        """What became of a chunk, with the rows of the forgotten skipped."""
-        if not self:
-            return cleaned
-        events, quarantined = self.caught(cleaned.events), self.caught_raw(cleaned.quarantined)
-        gone = int(events.sum() + quarantined.sum())
-        return replace(
-            cleaned,
-            events=cleaned.events.filter(pa.array(~events)),
-            quarantined=cleaned.quarantined.filter(pa.array(~quarantined)),
-            skipped=cleaned.skipped + gone,
-            forgotten=gone,
+    def caught_raw(
+        self, quarantined: pa.Table, columns: Sequence[str] | None = None
+    ) -> npt.NDArray[np.bool_]:
+        """Which quarantined rows hold the id of somebody forgotten; see `texts_of`."""
+        raw = quarantined["raw"].to_pylist()
+        return np.array(
+            [any(map(self.wholly, texts_of(text, columns))) for text in raw], dtype=bool
         )
 
-    def _names(self, raw: str) -> bool:
-        return any(self.of(text) for text in texts_of(raw))
+    def _unnamed(self, events: pa.Table) -> pa.Table:
+        """The events without anonymous ids that were forgotten."""
+        ids = _array(events["anonymous_id"])
+        gone = [name for name in ids.unique().drop_null().to_pylist() if self.wholly(name)]
+        if not gone:
+            return events
+        mask = pc.is_in(ids, value_set=pa.array(gone, pa.string()))
+        place = events.column_names.index("anonymous_id")
+        rest = pc.if_else(mask, pa.scalar(None, pa.string()), ids)
+        return events.set_column(place, events.schema.field(place), rest)
 
 
-def texts_of(raw: str) -> Iterable[str]:
-    """Every text of a quarantined row that may be an id: its cells, or the words of its line."""
+def texts_of(raw: str, columns: Sequence[str] | None = None) -> Iterator[str]:
+    """Every text of a quarantined row that may be an id.
+
+    The cells of some columns (None: of all), and the words of a line that could not be cut.
+    """
     try:
         row: Any = json.loads(raw)
     except ValueError:
         row = {RAW_LINE: raw}
     for name, value in row.items() if isinstance(row, dict) else ():
-        text = str(value)
-        yield text.strip()
         if name == RAW_LINE:
-            yield from _BETWEEN.split(text)
+            yield from _BETWEEN.split(str(value))
+        elif columns is None or name in columns:
+            yield str(value).strip()
+
+
+def _array(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
 
 
 @lru_cache(maxsize=200_000)

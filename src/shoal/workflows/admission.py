@@ -25,9 +25,17 @@ import pyarrow.parquet as pq
 from shoal.config import IdentityConfig, NoiseConfig
 from shoal.domain.time import to_us
 from shoal.events.noise import PACE_RULES
-from shoal.features.admission import NEVER_US, RATES_SCHEMA, Decisions
+from shoal.events.schema import TABLE_SCHEMA
+from shoal.features.admission import (
+    EVER_US,
+    NEVER_US,
+    PEOPLE_SCHEMA,
+    RATES_SCHEMA,
+    Decisions,
+)
 from shoal.ports import Engine, EventTable, ParquetFiles, Registry, Relation, StateStore, Warehouse
 from shoal.workflows import identity, noise, rates
+from shoal.workflows.forgotten import hidden
 
 #: Days for which the last known rate of a currency goes on to count.
 RATE_AGE_DAYS: Final = 7
@@ -105,6 +113,17 @@ class Admission:
         after = self.decisions()
         return pa.concat_arrays([before.owners_of(ids), after.owners_of(ids)]).unique()
 
+    def judge(self, visitors: Sequence[str], version: int) -> pa.Array:
+        """Flag visitors by what is left of their events; those whose flags are others than before.
+
+        Inside the caller's transaction.
+        """
+        flagged = self._store.flags.flags(visitors)["visitor_id"].unique().to_pylist()
+        nothing = ParquetFiles((), TABLE_SCHEMA)
+        return noise.update_flags(
+            self._warehouse, self._store, nothing, version, self._pace, rewritten=flagged
+        )
+
     def rebuild(self, version: int) -> None:
         """Make links and flags anew from the event table, inside the caller's transaction."""
         identity.rebuild(self._warehouse, self._store, version)
@@ -121,12 +140,18 @@ class Admission:
             pc.less(flags["told_us"], at_us),
             pc.is_in(flags["rule"], value_set=pa.array(on, pa.string())),
         )
+        people = identity.people_at(self._store, at_us, self._people.shared_by)
         return Decisions(
-            people=identity.people_at(self._store, at_us, self._people.shared_by),
+            people=_without_owners(people, hidden(self._store)),
             flags=flags.filter(known),
             rates=self._daily_rates(),
             currency=self.currency,
         )
+
+    @property
+    def shared_by(self) -> int:
+        """The most customers that a device may have before it is nobody's."""
+        return self._people.shared_by
 
     def customer_of(self, raw_id: str, moment: datetime | None = None) -> str:
         """The customer to whom the latest events of an id belong; the id itself where none does."""
@@ -232,6 +257,23 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _without_owners(people: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Nothing belongs any more to some customers, whose erasure is under way."""
+    if not names:
+        return people
+    gone = set(names)
+    rows = [
+        {**row, "customer_id": None} if row["customer_id"] in gone else row
+        for row in people.to_pylist()
+        if row["id"] not in gone
+    ]
+    rows += [
+        {"id": name, "from_us": EVER_US, "to_us": NEVER_US, "customer_id": None, "merged": True}
+        for name in sorted(gone)
+    ]
+    return pa.Table.from_pylist(rows, schema=PEOPLE_SCHEMA)
 
 
 def _admit(

@@ -1,37 +1,43 @@
 """Forgetting persons: out of every store, with a receipt, and kept out by tombstones.
 
-The request is journaled before anything is removed; every step may be repeated. So a request that
-a kill left under way is finished by the next writer, and the shop is then as if nothing had come
-between. Meanwhile readers may still see some of the person.
+The request is journaled before anything is removed, in the transaction that takes the persons'
+states and memberships away; from then on readers see nothing of them. Every later step may be
+repeated, and what it will have removed is journaled beforehand or in the same transaction. So a
+request that a kill left under way is finished by the next writer, and shop and receipt are those
+of a request that was never interrupted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shoal.domain.time import Clock, iso, system_clock
 from shoal.events.tombstones import fingerprint
-from shoal.features.admission import EVER_US, NEVER_US, PEOPLE_SCHEMA
-from shoal.ports import ParquetFiles, Registry, StateStore, Warehouse
+from shoal.ports import Registry, StateStore, Warehouse
 from shoal.workflows import admission as admissions
-from shoal.workflows import catch_up, units
+from shoal.workflows import catch_up, recovery, units
 from shoal.workflows.admission import Admission
-from shoal.workflows.forget_files import without, without_quarantined
+from shoal.workflows.forget_files import held, held_quarantined, without, without_quarantined
+from shoal.workflows.forget_links import trimmed
+from shoal.workflows.forget_lists import Lists
+from shoal.workflows.forget_people import Belongings, belongings
+from shoal.workflows.forgotten import DUE, SCRUB
 from shoal.workflows.progress import NoProgress, Progress
 
 SCHEMA: Final = "shoal.forget/1"
-#: Setting that says whether the state store's files must still be cleared of what was deleted.
-SCRUB: Final = "scrub"
-DUE: Final = "due"
-#: Files of the shop's own that name customers and are made again by their verb.
-REPORTS: Final = ("report.html",)
+
+#: What a receipt counts, in its order.
+_COUNTED: Final = (
+    "events", "cleared", "states", "memberships", "flags", "links", "quarantined",
+    "artefact_entries",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,31 +74,28 @@ class Forgetting:
         id that nobody knows there is nothing to remove; its tombstone keeps it out all the same.
 
         Raises:
+            UsageError: `usage`, an id is that of a device of several persons.
             OperationError: `shop_locked`, `disk_full`, `no_permission`, `interrupted`; what was
                 begun is finished at the next start.
         """
         with self.store.lease():
             self.finish_pending(progress)
+            recovery.settle(self.warehouse, self.store, self.places.quarantine)
             self._follow()
-            people = self._people(ids)
-            number = self.store.erasures.begin(
-                {"asked": list(ids), "people": people.to_pylist()}, self.clock()
-            )
-            return self._run(number, people, list(ids), progress or NoProgress())
+            goods = belongings(self.store, ids, self.admission.shared_by)
+            number = self._begin(len(set(ids)), goods)
+            return self._run(number, progress)
 
     def finish_pending(self, progress: Progress | None = None) -> list[dict[str, Any]]:
         """Finish what a kill left under way; the receipts."""
-        if self.store.get_settings().get(SCRUB) == DUE:
-            self._scrub()
-        done = []
-        for number, document in self.store.erasures.pending():
-            people = pa.Table.from_pylist(document["people"], schema=PEOPLE_SCHEMA)
-            done.append(self._run(number, people, document["asked"], progress or NoProgress()))
-        return done
-
-    def _scrub(self) -> None:
-        self.store.scrub()
-        self.store.put_setting(SCRUB, "")
+        with self.store.lease():
+            if self.store.get_settings().get(SCRUB) == DUE:
+                self._scrub(None)
+            done = []
+            for number, _ in self.store.erasures.pending():
+                self._follow()
+                done.append(self._run(number, progress))
+            return done
 
     def lift(self, ids: Sequence[str]) -> int:
         """Take the tombstones of some ids away, so that they may come back; how many there were."""
@@ -100,148 +103,208 @@ class Forgetting:
             key = self.store.erasures.key()
             return self.store.erasures.lift([fingerprint(key, name) for name in ids])
 
-    def _people(self, ids: Sequence[str]) -> pa.Table:
-        """Whose events go (`PEOPLE_SCHEMA`): every id of each person, while it was theirs."""
-        people = self.admission.decisions().people
-        rows: list[dict[str, Any]] = []
-        for name in dict.fromkeys(ids):
-            owner = self.admission.customer_of(name)
-            theirs = people.filter(pc.equal(people["customer_id"], owner)).to_pylist()
-            own = {"from_us": EVER_US, "to_us": NEVER_US, "customer_id": owner, "merged": True}
-            merged = dict.fromkeys((owner, *(row["id"] for row in theirs if row["merged"])))
-            rows += [{"id": one, **own} for one in merged]
-            rows += [row for row in theirs if not row["merged"]]
-            if not any(row["id"] == name for row in rows):
-                rows.append({"id": name, **own})
-        return pa.Table.from_pylist(rows, schema=PEOPLE_SCHEMA)
+    # --- the request ------------------------------------------------------------------------------
 
-    def _run(
-        self, number: int, people: pa.Table, asked: Sequence[str], bar: Progress
-    ) -> dict[str, Any]:
-        """Every step, in an order in which a kill loses nothing: tombstones first."""
-        own = _exclusive(people)
+    def _begin(self, asked: int, goods: Belongings) -> int:
+        """Journal a request and take the persons out of readers' sight, in one transaction."""
+        ids = frozenset(goods.own)
+        quarantine = self._in_quarantine(ids)
+        entries = [
+            (kind, name, sum(held(path, ids) for path in self._files_of(kind, name)))
+            for kind in self.registry.kinds()
+            for name in self.registry.list(kind)
+        ]
+        lists = self._lists(ids)
         key = self.store.erasures.key()
         stones = [
             (fingerprint(key, row["id"]), row["from_us"], row["to_us"])
-            for row in people.to_pylist()
+            for row in goods.people.to_pylist()
         ]
-        ids = frozenset(own)
+        document: dict[str, Any] = {
+            "asked": asked,
+            "asked_at": iso(self.clock()),
+            **goods.as_document(),
+            "tombstones": sorted({name for name, _, _ in stones}),
+            "quarantine": {name: dict(codes) for name, codes in quarantine.items()},
+            "files": lists.planned(),
+        }
+        removed: dict[str, int] = {
+            "quarantined": sum(codes.total() for codes in quarantine.values()),
+            "artefact_entries": sum(count for _, _, count in entries),
+        }
+        with self.store.transaction():
+            number = self.store.erasures.begin(document, self.clock())
+            self.store.erasures.add_tombstones(stones)
+            removed |= self.store.forget(goods.own)
+            self.store.erasures.note(number, {**document, "removed": removed})
+        return number
+
+    def _run(self, number: int, progress: Progress | None) -> dict[str, Any]:
+        """Every step that is left of a request, in an order in which a kill loses nothing."""
+        document = dict(self.store.erasures.pending())[number]
+        goods = Belongings.from_document(document)
+        ids = frozenset(goods.own)
+        bar = progress or NoProgress()
         bar.start("forgetting", 6, "steps")
         try:
-            with self.store.transaction():
-                self.store.erasures.add_tombstones(stones)
+            self._from_events(number, document, goods)
+            bar.advance(2)
+            self._from_quarantine(number, document, ids)
             bar.advance()
-            removed: dict[str, int] = {"events": self.warehouse.erase(people)}
+            for kind in self.registry.kinds():
+                for name in self.registry.list(kind):
+                    self.registry.redact(
+                        kind, name, lambda path: held(path, ids), lambda path: without(path, ids)
+                    )
             bar.advance()
-            removed |= self._from_store(people)
-            bar.advance()
-            removed["quarantined"] = self._from_quarantine(ids)
-            removed["artefact_entries"] = self._from_artefacts(ids)
-            bar.advance()
-            files, unreached = self._from_exports(ids)
-            bar.advance()
-            self.warehouse.purge()
+            not_reached = self._lists(ids).clean()
             admissions.sweep(self.places.work)
-            receipt = {
-                "schema": SCHEMA,
-                "number": number,
-                "finished_at": iso(self.clock()),
-                "asked": len(asked),
-                "ids": people.num_rows,
-                "tombstones": sorted({stone[0] for stone in stones}),
-                "removed": removed,
-                "files": files,
-                "not_reached": unreached,
-            }
+            bar.advance()
+            receipt = self._receipt(number, document, not_reached)
             with self.store.transaction():
                 self.store.erasures.finish(number, receipt, self.clock())
                 self.store.put_setting(SCRUB, DUE)
-            self._scrub()
+            self._scrub(goods.own)
             bar.advance()
         finally:
             bar.done()
         return receipt
 
-    def _from_store(self, people: pa.Table) -> Mapping[str, int]:
-        """States, memberships, links, flags; others on the same devices are folded anew."""
-        ids = people["id"].unique().to_pylist()
-        own = _exclusive(people)
+    def _receipt(
+        self, number: int, document: dict[str, Any], not_reached: list[dict[str, str]]
+    ) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "number": number,
+            "asked_at": document["asked_at"],
+            "finished_at": iso(self.clock()),
+            "asked": document["asked"],
+            "ids": len(document["own"]),
+            "shared_devices": len(document["shared"]),
+            "tombstones": document["tombstones"],
+            "removed": {name: document["removed"].get(name, 0) for name in _COUNTED},
+            "files": document["files"],
+            "not_reached": not_reached,
+            "earlier_versions": "removed" if document["purged"] else "kept",
+        }
+
+    def _scrub(self, traces: Sequence[str] | None) -> None:
+        self.store.scrub(traces)
+        self.store.put_setting(SCRUB, "")
+
+    # --- events -----------------------------------------------------------------------------------
+
+    def _from_events(self, number: int, document: dict[str, Any], goods: Belongings) -> None:
+        """Events, what they told of ids, and earlier versions of the event table."""
+        if self.warehouse.version() < 0:
+            document["purged"] = False
+            return
+        if "events" not in document["removed"]:
+            erased = self.warehouse.erase(goods.people, goods.named, number)
+            document["removed"] |= {"events": erased.rows, "cleared": erased.cleared}
+            # Whether an earlier version tells of them cannot be asked once these are going.
+            some = bool(erased.rows or erased.cleared)
+            document["purged"] = some or self.warehouse.remembers(goods.people)
+            with self.store.transaction():
+                others = self._untie(document, goods)
+                self.store.set_applied_version(self.warehouse.version())
+                if len(others):
+                    catch_up.refold(
+                        warehouse=self.warehouse,
+                        store=self.store,
+                        fold=self.fold,
+                        admission=self.admission,
+                        customers=others,
+                    )
+                self.store.erasures.note(number, document)
+        if document["purged"]:
+            self.warehouse.purge()
+
+    def _untie(self, document: dict[str, Any], goods: Belongings) -> pa.Array:
+        """Remove links; the customers whose history counts otherwise for it.
+
+        On a shared device nothing of the others' changes but where a device that was nobody's has
+        few enough customers now, or is no longer flagged.
+        """
         version = self.warehouse.version()
-        with self.store.transaction():
-            nothing = ParquetFiles((), self.warehouse.events().schema)
-            moved = self.admission.update(nothing, ids, version)
-            gone = self.store.forget(own)
-            others = moved.filter(pc.invert(pc.is_in(moved, value_set=pa.array(own, pa.string()))))
-            self.store.set_applied_version(version)
-        if len(others):
-            catch_up.refold(
-                warehouse=self.warehouse,
-                store=self.store,
-                fold=self.fold,
-                admission=self.admission,
-                customers=others,
-            )
-        return gone
+        before = self.store.people.links(ids=goods.shared)
+        after, freed = trimmed(before, goods.own, self.admission.shared_by)
+        self.store.people.replace_links(goods.shared, after)
+        gone = before.num_rows - after.num_rows + self.store.people.forget(goods.own)
+        document["removed"]["links"] = gone
+        changed = self.admission.judge(goods.shared, version)
+        touched = pa.array([*freed, *changed.to_pylist()], pa.string())
+        others = self.admission.decisions().owners_of(touched) if len(touched) else touched
+        named = goods.named["customer_id"].to_pylist()
+        mine = set(goods.own)
+        return pa.array(
+            sorted({name for name in [*others.to_pylist(), *named] if name not in mine}),
+            pa.string(),
+        )
 
     def _follow(self) -> None:
         catch_up.catch_up(
             warehouse=self.warehouse, store=self.store, fold=self.fold, admission=self.admission
         )
 
-    def _from_quarantine(self, ids: frozenset[str]) -> int:
-        total = 0
+    # --- files ------------------------------------------------------------------------------------
+
+    def _lists(self, ids: frozenset[str]) -> Lists:
+        return Lists(self.places.directory, self.places.exports, self.store.erasures.exports(), ids)
+
+    def _files_of(self, kind: str, name: str) -> list[Path]:
+        home = self.registry.directory(kind, name)
+        return sorted(path for path in home.rglob("*") if path.is_file())
+
+    def _in_quarantine(self, ids: frozenset[str]) -> dict[str, Counter[str]]:
+        """Rows of the persons in the quarantine, by unit and reason."""
+        found = {}
         for unit in units.all_units(self.store):
             path = self.places.quarantine / str(unit.quarantine)
-            if unit.quarantine is None or not path.exists():
-                continue
-            gone, by_code = without_quarantined(path, ids)
-            total += gone
-            if gone:
-                account = unit.account
-                left = {c: n - by_code.get(c, 0) for c, n in account.quarantine.items()}
-                account = replace(
-                    account,
-                    quarantined=account.quarantined - gone,
-                    skipped=account.skipped + gone,
-                    quarantine=MappingProxyType({c: n for c, n in left.items() if n}),
-                )
-                kept = unit.quarantine if path.exists() else None
-                with self.store.transaction():
-                    units.put(self.store, replace(unit, account=account, quarantine=kept))
-        return total
+            if unit.quarantine is not None and path.exists():
+                codes = held_quarantined(path, ids)
+                if codes:
+                    found[unit.name] = codes
+        return found
 
-    def _from_artefacts(self, ids: frozenset[str]) -> int:
-        return sum(
-            self.registry.redact(kind, name, lambda path: without(path, ids))
-            for kind in self.registry.kinds()
-            for name in self.registry.list(kind)
-        )
-
-    def _from_exports(self, ids: frozenset[str]) -> tuple[list[dict[str, Any]], list[str]]:
-        """Files that list customers: (what became of each, those that are not there any more)."""
-        files: list[dict[str, Any]] = []
-        unreached: list[str] = []
-        own = sorted(self.places.exports.glob("*")) if self.places.exports.is_dir() else []
-        outside = [Path(path) for path, _, _ in self.store.erasures.exports()]
-        for path in [*own, *outside]:
-            if not path.exists():
-                unreached.append(str(path))
-                continue
-            if path.suffix == ".html":
-                path.unlink()
-                files.append({"path": str(path), "removed": 1, "file": "removed"})
-            elif gone := without(path, ids):
-                files.append({"path": str(path), "removed": gone, "file": "written anew"})
-        for name in REPORTS:
-            path = self.places.directory / name
+    def _from_quarantine(self, number: int, document: dict[str, Any], ids: frozenset[str]) -> None:
+        """Rows of the persons out of the quarantine; they count as skipped."""
+        planned = document["quarantine"]
+        found = {name: units.find(self.store, name) for name in planned}
+        for unit in found.values():
+            assert unit is not None
+            path = self.places.quarantine / str(unit.quarantine)
             if path.exists():
-                path.unlink()
-                files.append({"path": str(path), "removed": 1, "file": "removed"})
-        return files, unreached
+                without_quarantined(path, ids)
+        with self.store.transaction():
+            for name, unit in found.items():
+                assert unit is not None
+                kept = (self.places.quarantine / str(unit.quarantine)).exists()
+                account = _skipped(unit, planned[name])
+                file = unit.quarantine if kept else None
+                units.put(self.store, replace(account, quarantine=file))
+            document["quarantine"] = {}
+            self.store.erasures.note(number, document)
 
 
-def _exclusive(people: pa.Table) -> list[str]:
-    """Ids that were nobody else's: of a device that others use too only the events go."""
-    rows = people.to_pylist()
-    alone = [r for r in rows if r["merged"] or (r["from_us"], r["to_us"]) == (EVER_US, NEVER_US)]
-    return list(dict.fromkeys(row["id"] for row in alone))
+def _skipped(unit: units.Unit, gone: dict[str, int]) -> units.Unit:
+    """The unit with some of its quarantined rows counted as skipped.
+
+    After a replay the file has other reasons than the account; then rows of any reason count.
+    """
+    left = Counter(unit.account.quarantine)
+    for code, count in gone.items():
+        taken = min(left[code], count)
+        left[code] -= taken
+        for other in sorted(left, key=lambda name: -left[name]):
+            more = min(left[other], count - taken)
+            left[other] -= more
+            taken += more
+    skipped = unit.account.quarantined - left.total()
+    account = replace(
+        unit.account,
+        quarantined=left.total(),
+        skipped=unit.account.skipped + skipped,
+        quarantine=MappingProxyType({code: n for code, n in left.items() if n}),
+    )
+    return replace(unit, account=account)

@@ -1,15 +1,19 @@
-"""Taking persons out of files: lists of customers, documents, and the quarantine.
+"""Taking persons out of files: lists of customers, documents, pages, and the quarantine.
 
-A file is written anew beside the old one and put in its place whole. Whatever holds one of the ids
-as a value goes: a row of a table, an entry of a list, a member of an object.
+A file is written anew beside the old one and put in its place whole. What is looked at are columns
+(and keys of JSON objects) that hold ids of visitors: another text that happens to be the same is
+nobody's id.
 """
 
 from __future__ import annotations
 
 import csv
+import html
 import json
 import os
-from collections.abc import Callable
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,143 +22,215 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shoal.events.tombstones import texts_of
+from shoal.workflows.quarantine_file import id_columns_of
+
+#: Columns of our files that hold ids of visitors.
+ID_COLUMNS: Final = ("customer_id", "anonymous_id", "visitor_id")
 
 #: What a spreadsheet is kept from taking for a formula begins with it; see `memberships.defused`.
 _DEFUSED: Final = "'"
-_GONE: Final = object()
+_ROWS: Final = 50_000
+
+Ids = frozenset[str]
 
 
-def without(path: Path, ids: frozenset[str]) -> int:
-    """Take ids out of a CSV, Parquet or JSON file; returns how many entries went.
+def held(path: Path, ids: Ids) -> int:
+    """How many entries of a CSV, Parquet or JSON file, or whether (0, 1) a page, name some ids.
 
-    Files of other kinds hold no ids of customers and stay as they are.
+    Files of other kinds hold no ids of customers.
 
     Raises:
-        OSError: the file cannot be read or written; it is then as it was.
+        OSError, ValueError: the file cannot be read (`pa.ArrowInvalid` is a `ValueError`).
     """
     if path.suffix == ".parquet":
-        return _parquet(path, lambda table: _mask(table, ids))
+        return sum(int(pc.sum(mask).as_py() or 0) for mask in _masks(path, ids))
+    if path.suffix == ".csv":
+        return sum(goes for _, goes in _records(path, ids))
+    if path.suffix == ".json":
+        return _pruned(_document(path), ids)[1]
+    return int(_page_names(path, ids)) if path.suffix == ".html" else 0
+
+
+def without(path: Path, ids: Ids) -> int:
+    """Take ids out of a CSV, Parquet or JSON file; returns how many entries went.
+
+    Raises:
+        OSError, ValueError: the file cannot be read or written; it is then as it was.
+    """
+    if path.suffix not in (".parquet", ".csv", ".json") or not held(path, ids):
+        return 0
+    if path.suffix == ".parquet":
+        names = _id_columns(path)
+        return _parquet(path, lambda table: _mask(table.select(names), ids))
     if path.suffix == ".csv":
         return _csv(path, ids)
-    return _json(path, ids) if path.suffix == ".json" else 0
-
-
-def without_quarantined(path: Path, ids: frozenset[str]) -> tuple[int, dict[str, int]]:
-    """Take rows that hold ids out of a file of the quarantine; (rows gone, by reason).
-
-    A file of which nothing is left is removed.
-    """
-    gone: dict[str, int] = {}
-
-    def held(table: pa.Table) -> pa.Array:
-        caught = [not ids.isdisjoint(texts_of(raw)) for raw in table["raw"].to_pylist()]
-        for code in table["code"].filter(pa.array(caught, pa.bool_())).to_pylist():
-            gone[code] = gone.get(code, 0) + 1
-        return pa.array(caught, pa.bool_())
-
-    return _parquet(path, held, remove_empty=True), gone
-
-
-def _parquet(
-    path: Path, held: Callable[[pa.Table], pa.Array], *, remove_empty: bool = False
-) -> int:
-    aside = path.with_name(f".{path.name}")
-    gone = kept = 0
-    with pq.ParquetFile(path) as file:
-        schema = file.schema_arrow
-        with pq.ParquetWriter(aside, schema, compression="zstd", write_statistics=False) as writer:
-            for batch in file.iter_batches(50_000):
-                table = pa.Table.from_batches([batch], schema=schema)
-                rest = table.filter(pc.invert(held(table)))
-                gone += table.num_rows - rest.num_rows
-                kept += rest.num_rows
-                writer.write_table(rest)
-    if not gone:
-        aside.unlink()
-        return 0
-    if kept or not remove_empty:
-        _replace(aside, path)
-    else:
-        aside.unlink()
-        path.unlink()
+    rest, gone = _pruned(_document(path), ids)
+    text = json.dumps(rest, ensure_ascii=False, indent=1)
+    _replace(path, lambda aside: aside.write_text(text + "\n", encoding="utf-8"))
     return gone
 
 
-def _mask(table: pa.Table, ids: frozenset[str]) -> pa.Array:
-    """Rows with one of the ids in a column of texts."""
+def held_quarantined(path: Path, ids: Ids) -> Counter[str]:
+    """How many rows of a file of the quarantine hold some ids, by reason."""
+    columns = id_columns_of(path)
+    found: Counter[str] = Counter()
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(_ROWS, columns=["code", "raw"]):
+            mask = _quarantined(batch, ids, columns)
+            found.update(batch["code"].filter(mask).to_pylist())
+    return found
+
+
+def without_quarantined(path: Path, ids: Ids) -> None:
+    """Take rows that hold some ids out of a file of the quarantine; an empty one is removed."""
+    columns = id_columns_of(path)
+    gone = _parquet(path, lambda table: _quarantined(table, ids, columns))
+    if gone and not pq.read_metadata(path).num_rows:
+        path.unlink()
+
+
+def _quarantined(
+    rows: pa.Table | pa.RecordBatch, ids: Ids, columns: tuple[str, ...] | None
+) -> pa.Array:
+    raw = rows["raw"].to_pylist()
+    return pa.array([not ids.isdisjoint(texts_of(text, columns)) for text in raw], pa.bool_())
+
+
+# --- Parquet --------------------------------------------------------------------------------------
+
+
+def _id_columns(path: Path) -> list[str]:
+    schema = pq.read_schema(path)
+    texts = {field.name for field in schema if pa.types.is_string(field.type)}
+    return [name for name in ID_COLUMNS if name in texts]
+
+
+def _masks(path: Path, ids: Ids) -> Iterator[pa.Array]:
+    names = _id_columns(path)
+    if not names:
+        return
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(_ROWS, columns=names):
+            yield _mask(pa.Table.from_batches([batch]), ids)
+
+
+def _mask(table: pa.Table, ids: Ids) -> pa.Array:
+    """Rows with one of the ids in any column."""
     wanted = pa.array(sorted(ids), pa.string())
     mask = pa.array([False] * table.num_rows, pa.bool_())
-    for field in table.schema:
-        if pa.types.is_string(field.type):
-            found = pc.is_in(table[field.name].combine_chunks(), value_set=wanted)
-            mask = pc.or_(mask, found)
+    for column in table.columns:
+        mask = pc.or_(mask, pc.is_in(column.combine_chunks(), value_set=wanted))
     return mask
 
 
-def _csv(path: Path, ids: frozenset[str]) -> int:
-    wanted = ids | {_DEFUSED + name for name in ids}
-    aside = path.with_name(f".{path.name}")
+def _parquet(path: Path, goes: Callable[[pa.Table], pa.Array]) -> int:
     gone = 0
-    with (
-        path.open(newline="", encoding="utf-8") as old,
-        aside.open("w", newline="", encoding="utf-8") as new,
-    ):
-        writer = csv.writer(new, quoting=csv.QUOTE_ALL)
-        for row in csv.reader(old):
-            if wanted.isdisjoint(row):
-                writer.writerow(row)
-            else:
-                gone += 1
-    if not gone:
-        aside.unlink()
-        return 0
-    _replace(aside, path)
+
+    def write(aside: Path) -> None:
+        nonlocal gone
+        with (
+            pq.ParquetFile(path) as file,
+            pq.ParquetWriter(
+                aside, file.schema_arrow, compression="zstd", write_statistics=False
+            ) as writer,
+        ):
+            for batch in file.iter_batches(_ROWS):
+                table = pa.Table.from_batches([batch], schema=file.schema_arrow)
+                rest = table.filter(pc.invert(goes(table)))
+                gone += table.num_rows - rest.num_rows
+                writer.write_table(rest)
+
+    _replace(path, write)
     return gone
 
 
-def _json(path: Path, ids: frozenset[str]) -> int:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return 0
-    rest, gone = _pruned(document, ids)
-    if gone:
-        aside = path.with_name(f".{path.name}")
-        aside.write_text(
-            json.dumps(None if rest is _GONE else rest, ensure_ascii=False, indent=1) + "\n",
-            encoding="utf-8",
-        )
-        _replace(aside, path)
+# --- CSV ------------------------------------------------------------------------------------------
+
+
+def _records(path: Path, ids: Ids) -> Iterator[tuple[str, bool]]:
+    """Each record as it stands in the file, and whether it is of one of the ids."""
+    wanted = ids | {_DEFUSED + name for name in ids}
+    read: list[str] = []
+
+    def lines(file: Any) -> Iterator[str]:
+        for line in file:
+            read.append(line)
+            yield line
+
+    with path.open(newline="", encoding="utf-8") as file:
+        places: list[int] = []
+        try:
+            for number, row in enumerate(csv.reader(lines(file))):
+                if not number:
+                    places = [row.index(name) for name in ID_COLUMNS if name in row]
+                yield "".join(read), any(row[p] in wanted for p in places if p < len(row))
+                read.clear()
+        except csv.Error as error:
+            raise ValueError(str(error)) from error
+
+
+def _csv(path: Path, ids: Ids) -> int:
+    gone = 0
+
+    def write(aside: Path) -> None:
+        nonlocal gone
+        with aside.open("w", newline="", encoding="utf-8") as file:
+            for text, goes in _records(path, ids):
+                gone += goes
+                if not goes:
+                    file.write(text)
+
+    _replace(path, write)
     return gone
 
 
-def _pruned(value: Any, ids: frozenset[str]) -> tuple[Any, int]:
-    """A document without what is one of the ids, and how many entries went."""
-    if isinstance(value, str):
-        return (_GONE, 1) if value in ids else (value, 0)
+# --- JSON and pages -------------------------------------------------------------------------------
+
+
+def _document(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _pruned(value: Any, ids: Ids) -> tuple[Any, int]:
+    """A document without the entries of lists that are about one of the ids, and how many went."""
     if isinstance(value, list):
         kept, gone = [], 0
         for one in value:
-            # An entry that is about the person goes whole.
-            about = isinstance(one, dict) and any(
-                isinstance(own, str) and own in ids for own in one.values()
-            )
-            rest, lost = (_GONE, 1) if about else _pruned(one, ids)
+            if isinstance(one, dict) and any(one.get(name) in ids for name in ID_COLUMNS
+                                             if isinstance(one.get(name), str)):  # fmt: skip
+                gone += 1
+                continue
+            rest, lost = _pruned(one, ids)
+            kept.append(rest)
             gone += lost
-            if rest is not _GONE:
-                kept.append(rest)
         return kept, gone
     if isinstance(value, dict):
-        found = {name: _pruned(one, ids) for name, one in value.items() if name not in ids}
-        lost = len(value) - len(found) + sum(gone for _, gone in found.values())
-        return {name: rest for name, (rest, _) in found.items() if rest is not _GONE}, lost
+        found = {name: _pruned(one, ids) for name, one in value.items()}
+        return {name: rest for name, (rest, _) in found.items()}, sum(g for _, g in found.values())
     return value, 0
 
 
-def _replace(aside: Path, path: Path) -> None:
-    handle = os.open(aside, os.O_RDONLY)
+def _page_names(path: Path, ids: Ids) -> bool:
+    text = path.read_text(encoding="utf-8")
+    forms = {form for name in ids for form in (name, html.escape(name), json.dumps(name)[1:-1])}
+    return any(re.search(rf"(?<!\w){re.escape(form)}(?!\w)", text) for form in forms)
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Put what `write` writes in a file's place, whole and safe from a power cut."""
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        write(aside)
+        _sync(aside)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
-    aside.replace(path)

@@ -28,7 +28,7 @@ from shoal.events.tombstones import Tombstones
 from shoal.ports import RESTATED, StateStore, UnitWriter, Warehouse
 from shoal.workflows import recovery, units
 from shoal.workflows.catch_up import CURRENCY, VALUE_EVENT, catch_up
-from shoal.workflows.forgotten import tombstones_of
+from shoal.workflows.forgotten import id_columns, tombstones_of
 from shoal.workflows.ingest_errors import interrupted, keep_earlier, told, unusable
 from shoal.workflows.ingest_result import (
     FileAccount,
@@ -155,7 +155,9 @@ class _Ingest:
             )
         writer = self.warehouse.unit(name)
         columns = dict.fromkeys(column for source in sources for column in source.columns)
-        quarantined = QuarantineFile(self.quarantine_dir, f"{name}.parquet", tuple(columns))
+        quarantined = QuarantineFile(
+            self.quarantine_dir, f"{name}.parquet", tuple(columns), id_columns(chosen)
+        )
         try:
             with told(path):
                 read, skipped, forgotten, currencies = self._stage(
@@ -239,7 +241,7 @@ class _Ingest:
             cleaned = clean(
                 chunk, mapping, zone=self.zone, buckets=self.buckets, file=file, noise=self.noise
             )
-            yield self.forgotten.left_out(cleaned), chunk.bytes_read
+            yield self.forgotten.left_out(cleaned, id_columns(mapping)), chunk.bytes_read
 
 
 def _currencies(events: pa.Table) -> Counter[str]:

@@ -20,6 +20,7 @@ from shoal.events.schema import QUARANTINE_SCHEMA
 _GROUP_BYTES: Final = 8 * 2**20
 _TEMPORARY: Final = ".part"
 _COLUMNS: Final = b"shoal.columns"
+_IDS: Final = b"shoal.ids"
 
 
 class QuarantineFile:
@@ -29,16 +30,26 @@ class QuarantineFile:
         directory: the shop's quarantine; made when the first row comes.
         name: file name, for example `<unit>.parquet`.
         columns: all columns of the source, kept in the file for a replay.
+        ids: those that hold ids of visitors, kept for an erasure; None: any may.
     """
 
-    def __init__(self, directory: Path, name: str, columns: Sequence[str]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        name: str,
+        columns: Sequence[str],
+        ids: Sequence[str] | None = None,
+    ) -> None:
         self.counts: Counter[str] = Counter()
         #: The first row seen of each reason.
         self.samples: dict[str, dict[str, object]] = {}
         self._directory = directory
         self._name = name
         self._part = directory / f"{name}{_TEMPORARY}"
-        self._schema = QUARANTINE_SCHEMA.with_metadata({_COLUMNS: json.dumps(list(columns))})
+        told = {_COLUMNS: json.dumps(list(columns))}
+        if ids is not None:
+            told[_IDS] = json.dumps(list(ids))
+        self._schema = QUARANTINE_SCHEMA.with_metadata(told)
         self._writer: pq.ParquetWriter | None = None
         self._waiting: list[pa.Table] = []
         self._waiting_bytes = 0
@@ -95,6 +106,13 @@ def columns_of(path: Path) -> tuple[str, ...]:
     with path.open("rb") as handle:
         metadata = pq.read_schema(handle).metadata or {}
     return tuple(json.loads(metadata.get(_COLUMNS, b"[]")))
+
+
+def id_columns_of(path: Path) -> tuple[str, ...] | None:
+    """The columns of a quarantine file's source that hold ids of visitors; None if it is silent."""
+    with path.open("rb") as handle:
+        told = (pq.read_schema(handle).metadata or {}).get(_IDS)
+    return None if told is None else tuple(json.loads(told))
 
 
 def read_batches(path: Path) -> Iterator[pa.Table]:

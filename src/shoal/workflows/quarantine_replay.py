@@ -24,13 +24,18 @@ from shoal.events.tombstones import Tombstones
 from shoal.ports import RESTATED, StateStore, UnitWriter, Warehouse
 from shoal.workflows import recovery, units
 from shoal.workflows.catch_up import catch_up
-from shoal.workflows.forgotten import tombstones_of
+from shoal.workflows.forgotten import id_columns, tombstones_of
 from shoal.workflows.ingest import commit
 from shoal.workflows.ingest_errors import told
 from shoal.workflows.ingest_result import FileAccount, IngestResult, remembered, summarise
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.quarantine import with_quarantine
-from shoal.workflows.quarantine_file import QuarantineFile, columns_of, read_batches
+from shoal.workflows.quarantine_file import (
+    QuarantineFile,
+    columns_of,
+    id_columns_of,
+    read_batches,
+)
 from shoal.workflows.statements import Statements
 from shoal.workflows.units import Unit
 
@@ -163,7 +168,9 @@ class _Replay:
         before = self._read
         held = self._directory / str(unit.quarantine)
         columns = columns_of(held)
-        kept = QuarantineFile(self._directory, f"{unit.name}.{self._name}.parquet", columns)
+        kept = QuarantineFile(
+            self._directory, f"{unit.name}.{self._name}.parquet", columns, id_columns_of(held)
+        )
         try:
             for rows in read_batches(held):
                 self._try(rows, columns, kept, stated)
@@ -191,7 +198,7 @@ class _Replay:
                 file=file,
                 noise=self._noise,
             )
-            cleaned = self._forgotten.left_out(cleaned)
+            cleaned = self._forgotten.left_out(cleaned, id_columns(self._mapping))
             events = _current(cleaned.events, stated)
             self._older += cleaned.events.num_rows - events.num_rows
             if events.num_rows:

@@ -1,0 +1,120 @@
+"""An erasure killed at any point: finished by the next writer, as if it had never been stopped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from tests.journeys.killed_forgetting import POINTS
+from tests.journeys.test_forgetting import HER, MARKS, places, rows, write
+
+import shoal
+from shoal.domain.errors import UsageError
+
+#: What says when something was done, and names that are made by chance.
+TIMES = ("asked_at", "finished_at")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shop that knows her."""
+    folder = tmp_path_factory.mktemp("killed")
+    source = write(folder / "a.jsonl", rows())
+    bad = {"event_id": "bad1", "event_time": "never", "kind": "view", "customer_id": HER}
+    fine = {"event_id": "ok", "event_time": "2024-03-02", "kind": "view", "customer_id": "c5"}
+    with shoal.init(folder / "shop") as shop:
+        shop.ingest([source], preset="shoal")
+        shop.ingest([write(folder / "b.jsonl", [bad, fine])], preset="shoal")
+        shop.segment(k=3)
+        for segment in ("s01", "s02", "s03"):
+            shop.export(segment)
+        shop.report()
+    return folder / "shop"
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What is left where nothing was interrupted."""
+    home = tmp_path_factory.mktemp("smooth") / "shop"
+    shutil.copytree(whole, home)
+    with shoal.open(home) as shop:
+        shop.forget([HER])
+        shop.compact()
+    return remains(home)
+
+
+def remains(home: Path) -> dict[str, Any]:
+    """All that a shop holds, in one order, without times and paths."""
+    with shoal.open(home) as shop:
+        parts = shop._parts
+        events = parts.engine.run(
+            "SELECT * FROM events ORDER BY event_key", {"events": parts.warehouse.events()}
+        )
+        receipts = [
+            {name: value for name, value in one.items() if name not in TIMES}
+            for one in shop.receipts()
+        ]
+        found = {
+            "events": events.to_pylist(),
+            "states": [batch.to_pylist() for batch in parts.store.iter_states()],
+            "links": parts.store.people.links().to_pylist(),
+            "members": parts.store.get_memberships(str(shop.current())).to_pylist(),
+            "quarantine": shop.quarantine().as_document(),
+            "accounts": [(unit["rows"], unit["reasons"]) for unit in parts.store.units()],
+            "segments": shop.segments(),
+            "applied": parts.store.applied_version() == parts.warehouse.version(),
+            "stones": [list(one) for one in parts.store.erasures.tombstones().values()],
+        }
+    for one in receipts:
+        del one["tombstones"]
+    lists = sorted((home / "exports").iterdir()) + sorted((home / "artefacts").rglob("*.parquet"))
+    found["lists"] = {
+        path.name: path.read_text() if path.suffix == ".csv" else pq.read_table(path).to_pydict()
+        for path in lists
+        if path.is_file()
+    }
+    found["receipts"] = json.loads(json.dumps(receipts).replace(str(home), "SHOP"))
+    found["report"] = (home / "report.html").exists()
+    return found
+
+
+def strays(home: Path) -> Iterator[str]:
+    """Files that should not be there."""
+    for path in home.rglob("*"):
+        if path.name.endswith(".part") or (path.is_file() and "_staging" in path.parts):
+            yield str(path)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_the_next_writer_finishes(
+    whole: Path, uninterrupted: dict[str, Any], tmp_path: Path, point: str
+) -> None:
+    home = tmp_path / "shop"
+    shutil.copytree(whole, home)
+    program = [sys.executable, "-m", "tests.journeys.killed_forgetting", str(home), point, HER]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == -9, done.stderr
+    begun = point != "states gone, not journaled yet"
+    if begun:
+        with shoal.open(home) as shop, pytest.raises(UsageError, match="knows no customer"):
+            shop.customer(HER)
+        with shoal.open(home) as shop:
+            assert HER not in shop.features()["customer_id"].to_pylist()
+            assert HER not in shop.memberships()["customer_id"].to_pylist()
+    with shoal.open(home) as shop:
+        shop.compact()
+        if not begun:
+            assert shop.customer(HER)["customer_id"] == HER
+            shop.forget([HER])
+            shop.compact()
+    assert remains(home) == uninterrupted
+    assert list(strays(home)) == []
+    for mark in MARKS:
+        assert places(home, mark) == [], mark
