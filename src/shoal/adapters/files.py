@@ -106,9 +106,9 @@ class FileRegistry:
     ) -> int:
         """Let `edit` take persons out of the files in which `held` counts entries of them.
 
-        The manifest says first which files are being changed, so that it can be read meanwhile and
-        after a kill, until it is redacted again. Of an artefact without a manifest the files change all
-        the same. Returns the entries, also of what an earlier, killed attempt removed.
+        The manifest says first which files are being changed, so that the artefact can be read
+        meanwhile, and after a kill until it is redacted again. Without a manifest the files change
+        all the same. Returns the entries, also of what an earlier, killed attempt removed.
 
         Raises:
             OperationError: `disk_full`, `no_permission`.

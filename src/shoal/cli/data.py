@@ -183,6 +183,8 @@ def _about_files(document: dict[str, Any]) -> Iterator[str]:
             f"Older statement: {restated['older']:,} rows skipped, because the shop has a later "
             "one of the same day or order."
         )
+    if document["forgotten"]:
+        yield f"Forgotten: {document['forgotten']:,} rows skipped; see shoal forget --receipts."
 
 
 def _about_rivals(result: object) -> Iterator[str]:
