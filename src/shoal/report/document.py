@@ -180,6 +180,31 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class MoneyMonth:
+    """A month of the shop's money; amounts in micro-units. `month` is `2024-03`, "" for all."""
+
+    month: str
+    orders: int
+    units: int
+    gross: int
+    discounts: int
+    refunds: int
+    net: int
+    customers: int
+    new_customers: int
+
+
+@dataclass(frozen=True)
+class ShopMoney:
+    """The shop's money by month, guests' orders included; `beside`: (reason, orders, amount)."""
+
+    currency: str
+    months: tuple[MoneyMonth, ...]
+    total: MoneyMonth
+    beside: tuple[tuple[str, int, int], ...] = ()
+
+
+@dataclass(frozen=True)
 class ReportDocument:
     """Everything one report says.
 
@@ -212,6 +237,7 @@ class ReportDocument:
     hours: tuple[float, ...] = ()
     weekdays: tuple[float, ...] = ()
     other_currencies: tuple[str, ...] = ()
+    money: ShopMoney | None = None
     quality: Quality | None = None
     warnings: tuple[str, ...] = ()
 

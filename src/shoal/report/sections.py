@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from shoal.report import section_made, section_quality, section_segments, section_shop
+from shoal.report import (
+    section_made,
+    section_money,
+    section_quality,
+    section_segments,
+    section_shop,
+)
 from shoal.report.names import clean
 from shoal.report.views import Page
 from shoal.report.wording import Wording
@@ -51,6 +57,7 @@ def page(wording: Wording) -> Page:
         choice=section_made.choice(wording, document.choice) if document.choice else None,
         choice_reason=section_made.choice_reason(wording),
         caveats=wording.caveats(),
+        money=section_money.money(wording, document.money) if document.money else None,
         quality=section_quality.quality(wording, document.quality) if document.quality else None,
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 
 if TYPE_CHECKING:
+    from shoal.report.section_money import MoneyView
     from shoal.report.section_quality import QualityView
 
 
@@ -89,4 +90,5 @@ class Page:
     choice: Plot | None
     choice_reason: str
     caveats: Sequence[str]
+    money: MoneyView | None = None
     quality: QualityView | None = None

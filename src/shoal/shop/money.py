@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shoal import bootstrap
+from shoal.domain.time import Zone
 from shoal.shop.base import Verbs
 
 if TYPE_CHECKING:
@@ -65,22 +66,30 @@ class MoneyVerbs(Verbs):
         Raises:
             InputError: `mixed_currencies`, `rates_missing`, `bad_books`, `too_little_data`.
         """
-        from shoal.workflows.reconcile import reconcile
-
-        parts = self._parts
         self.catch_up(progress)
-        return reconcile(
-            warehouse=parts.warehouse,
-            store=parts.store,
-            registry=parts.registry,
-            admission=parts.admission,
-            zone=self.zone,
-            quarantine_dir=parts.directory / bootstrap.QUARANTINE_DIR,
-            noise=parts.fold.rules.noise,
-            order_sources=self.config.shop.order_sources,
+        return months_of(
+            self._parts,
+            self.zone,
             against=None if against is None else Path(against),
             first=first,
             last=last,
             tolerance=tolerance,
             progress=progress,
         )
+
+
+def months_of(parts: bootstrap.Parts, zone: Zone, **options: Any) -> Reconciliation:
+    """The money of a shop by month; options as of `shoal.workflows.reconcile.reconcile`."""
+    from shoal.workflows.reconcile import reconcile
+
+    return reconcile(
+        warehouse=parts.warehouse,
+        store=parts.store,
+        registry=parts.registry,
+        admission=parts.admission,
+        zone=zone,
+        quarantine_dir=parts.directory / bootstrap.QUARANTINE_DIR,
+        noise=parts.fold.rules.noise,
+        order_sources=parts.config.shop.order_sources,
+        **options,
+    )

@@ -6,7 +6,7 @@ import errno
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from shoal.domain.version import __version__
 from shoal.features import activity
 from shoal.ports import Registry, StateStore, Warehouse
 from shoal.report import compose
-from shoal.report.document import Provenance, ReportDocument, Rows
+from shoal.report.document import MoneyMonth, Provenance, ReportDocument, Rows, ShopMoney
 from shoal.report.texts import Texts
 from shoal.segments import artefact
 from shoal.segments.wording import describe
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from shoal.features.fold import Fold
     from shoal.segments.artefact import SegmentationArtefact
     from shoal.workflows.admission import Admission
+    from shoal.workflows.reconcile import Reconciliation
 
 
 def report(
@@ -45,6 +46,7 @@ def report(
     currency: str = "",
     lang: str = "en",
     segmentation: str | None = None,
+    money: Reconciliation | None = None,
     quality: Quality | None = None,
     clock: Clock = system_clock,
     progress: Progress | None = None,
@@ -59,6 +61,7 @@ def report(
         currency: the shop's declared one; empty takes the one that its prices state.
         lang: `en` or `zh`.
         segmentation: id of the one to report; default the main one.
+        money: the shop's months; None leaves their section out.
         quality: what the checks of the data found; None leaves their section out.
 
     Raises:
@@ -75,7 +78,7 @@ def report(
         main, grid = _current(store, registry, segmentation)
         gathered = _Gathered(warehouse, fold, zone, admission, main, grid, currency, lang)
         document = gathered.document(shop_name, _row_account(units.all_units(store)), clock())
-        document = replace(document, quality=quality)
+        document = replace(document, quality=quality, money=_money(money))
         bar.advance()
         text = render(document, lang)
         bar.advance()
@@ -133,6 +136,22 @@ def _row_account(ingested: Sequence[units.Unit]) -> Rows:
         skipped=total["skipped"],
         reasons=dict(reasons),
         files=files,
+    )
+
+
+def _money(found: Reconciliation | None) -> ShopMoney | None:
+    if found is None or not found.months:
+        return None
+    names = [entry.name for entry in fields(MoneyMonth)]
+
+    def told(one: Any) -> MoneyMonth:
+        return MoneyMonth(**{name: getattr(one, name) for name in names})
+
+    return ShopMoney(
+        found.currency,
+        tuple(told(one) for one in found.months),
+        told(found.total),
+        tuple((one.why, one.orders, one.amount) for one in found.beside),
     )
 
 
