@@ -77,6 +77,29 @@ class Verbs:
             with self._parts.store.lease():
                 self._forgetting.finish_pending()
 
+    def _one_currency(self, moment: datetime | None, version: int | None = None) -> None:
+        """Refuse to add amounts of several currencies without rates.
+
+        Raises:
+            InputError: `mixed_currencies`, `rates_missing`, with the amounts at stake.
+        """
+        from shoal.workflows.currencies import refuse_mixed
+
+        parts = self._parts
+        if parts.warehouse.version() < 0:
+            return
+        rules = parts.fold.rules
+        refuse_mixed(
+            parts.engine,
+            parts.warehouse.events(version=version),
+            currency=parts.admission.currency,
+            rates=parts.admission.rates,
+            value_event=rules.value_event,
+            before=moment,
+            noise=rules.noise,
+            order_sources=rules.order_sources,
+        )
+
     def write_list(self, table: pa.Table, out: Path, kind: str) -> Path:
         """Write a list of customers as Parquet or CSV, by the file's ending, and remember it."""
         from shoal.workflows.memberships import write_table

@@ -126,6 +126,7 @@ class DataVerbs(Verbs):
 
         parts = self._parts
         moment = moment_of(as_of) or latest_moment(parts.warehouse, version=table_version)
+        self._one_currency(moment, table_version)
         return snapshot_table(
             parts.admission.at(moment, version=table_version),
             parts.fold,
@@ -140,6 +141,7 @@ class DataVerbs(Verbs):
         """Write the features of all customers to a Parquet file, in bounded memory."""
         from shoal.workflows.features import write_features
 
+        self._one_currency(moment_of(as_of), table_version)
         written = write_features(
             warehouse=self._parts.warehouse,
             fold=self._parts.fold,

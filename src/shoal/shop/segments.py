@@ -46,6 +46,7 @@ class SegmentVerbs(Verbs):
         from shoal.workflows.segment import segment
 
         self.catch_up(progress)
+        self._one_currency(moment_of(until), table_version)
         return segment(
             **self._applied(),
             settings=self.config.segment,

@@ -161,6 +161,11 @@ class Admission:
         return raw_id if owner is None else str(owner)
 
     @property
+    def rates(self) -> pa.Table:
+        """The shop's rates for every day (`RATES_SCHEMA`); none where it has none."""
+        return self._daily_rates()
+
+    @property
     def currency(self) -> str:
         """The shop's currency: the one set, else the most frequent of its first priced events."""
         return self._currency or self._store.get_settings().get("currency", "")
