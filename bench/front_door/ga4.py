@@ -51,7 +51,7 @@ _COLUMNS: Final = {
     "stream_id": "VARCHAR",
 }
 
-_PARAMETER: Final = "list_filter(event_params, x -> x.key = '{key}')[1].value"
+_PARAMETER: Final = "list_filter(event_params, lambda x: x.key = '{key}')[1].value"
 #: The peer: the same facts by hand.
 _BY_HAND: Final = f"""
 COPY (
