@@ -32,13 +32,18 @@ Span = tuple[int, int]
 EVER: Final[Span] = (-(2**62), 2**62)
 
 
-def fingerprint(key: bytes, raw_id: str) -> str:
+def fingerprint(key: bytes, raw_id: str, *, shared: bool = False) -> str:
     """The tombstone's name: 64 hex digits.
+
+    Args:
+        shared: of stretches of a device that others use too; they speak of events without a
+            customer alone, should a customer have the same id.
 
     >>> fingerprint(b"k", "ann") == fingerprint(b"k", "ann") != fingerprint(b"other", "ann")
     True
     """
-    return hmac.new(key, raw_id.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+    text = f"device\x1f{raw_id}" if shared else raw_id
+    return hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -57,13 +62,13 @@ class Tombstones:
     def __bool__(self) -> bool:
         return bool(self.spans)
 
-    def of(self, raw_id: str) -> Sequence[Span]:
+    def of(self, raw_id: str, *, shared: bool = False) -> Sequence[Span]:
         """The stretches in which events of an id stay out."""
-        return self.spans.get(_fingerprint(self.key, raw_id), ())
+        return self.spans.get(_fingerprint(self.key, raw_id, shared), ())
 
     def wholly(self, raw_id: str) -> bool:
         """Whether everything of an id stays out, whatever its time."""
-        return any(span == EVER for span in self.of(raw_id))
+        return EVER in self.of(raw_id)
 
     def left_out(self, cleaned: Cleaned, columns: Sequence[str] | None = None) -> Cleaned:
         """What became of a chunk, with the rows of the forgotten skipped.
@@ -94,17 +99,24 @@ class Tombstones:
         Args:
             events: with `customer_id`, `anonymous_id` and `event_time`.
         """
-        found = np.zeros(events.num_rows, dtype=bool)
-        who = _array(pc.coalesce(events["customer_id"], events["anonymous_id"]))
-        coded = who.dictionary_encode()
-        names = coded.dictionary.to_pylist()
-        spans = {place: self.of(name) for place, name in enumerate(names) if self.of(name)}
-        if not spans:
-            return found
+        customers, devices = _array(events["customer_id"]), _array(events["anonymous_id"])
+        alone = pc.is_null(customers)
         us = events["event_time"].cast(pa.int64()).to_numpy()
+        return (
+            self._inside(pc.coalesce(customers, devices), us, shared=False)
+            | self._inside(pc.if_else(alone, devices, None), us, shared=True)
+        )  # fmt: skip
+
+    def _inside(
+        self, ids: pa.Array, us: npt.NDArray[np.int64], *, shared: bool
+    ) -> npt.NDArray[np.bool_]:
+        """Which of some ids, each with its time, are in one of their stretches."""
+        found = np.zeros(len(ids), dtype=bool)
+        coded = ids.dictionary_encode()
+        names = coded.dictionary.to_pylist()
         codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        for place, stretches in spans.items():
-            for first, last in stretches:
+        for place, name in enumerate(names):
+            for first, last in self.of(name, shared=shared):
                 found |= (codes == place) & (us >= first) & (us < last)
         return found
 
@@ -150,5 +162,5 @@ def _array(values: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 @lru_cache(maxsize=200_000)
-def _fingerprint(key: bytes, raw_id: str) -> str:
-    return fingerprint(key, raw_id)
+def _fingerprint(key: bytes, raw_id: str, shared: bool) -> str:
+    return fingerprint(key, raw_id, shared=shared)

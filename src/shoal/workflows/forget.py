@@ -101,7 +101,10 @@ class Forgetting:
         """Take the tombstones of some ids away, so that they may come back; how many there were."""
         with self.store.lease():
             key = self.store.erasures.key()
-            return self.store.erasures.lift([fingerprint(key, name) for name in ids])
+            names = [
+                fingerprint(key, one, shared=shared) for one in ids for shared in (False, True)
+            ]
+            return self.store.erasures.lift(names)
 
     # --- the request ------------------------------------------------------------------------------
 
@@ -117,7 +120,7 @@ class Forgetting:
         lists = self._lists(ids)
         key = self.store.erasures.key()
         stones = [
-            (fingerprint(key, row["id"]), row["from_us"], row["to_us"])
+            (fingerprint(key, row["id"], shared=row["id"] not in ids), row["from_us"], row["to_us"])
             for row in goods.people.to_pylist()
         ]
         document: dict[str, Any] = {
@@ -227,12 +230,14 @@ class Forgetting:
         few enough customers now, or is no longer flagged.
         """
         version = self.warehouse.version()
-        before = self.store.people.links(ids=goods.shared)
+        told = self.store.people.links(customers=goods.own)["id"].to_pylist()
+        devices = sorted(set(told) - set(goods.own))
+        before = self.store.people.links(ids=devices)
         after, freed = trimmed(before, goods.own, self.admission.shared_by)
-        self.store.people.replace_links(goods.shared, after)
+        self.store.people.replace_links(devices, after)
         gone = before.num_rows - after.num_rows + self.store.people.forget(goods.own)
         document["removed"]["links"] = gone
-        changed = self.admission.judge(goods.shared, version)
+        changed = self.admission.judge(devices, version)
         touched = pa.array([*freed, *changed.to_pylist()], pa.string())
         others = self.admission.decisions().owners_of(touched) if len(touched) else touched
         named = goods.named["customer_id"].to_pylist()

@@ -81,6 +81,7 @@ def belongings(store: StateStore, ids: Sequence[str], shared_by: int) -> Belongi
                      strict=True))  # fmt: skip
     names = known["id"].unique().to_pylist()
     crowded = {n for n, c in zip(names, customers_an_id(known), strict=True) if c > shared_by}
+    persons = _customers_among(store, resolved.keys() - set(owners))
     rows: list[dict[str, Any]] = []
     own = list(owners)
     shared = []
@@ -88,9 +89,9 @@ def belongings(store: StateStore, ids: Sequence[str], shared_by: int) -> Belongi
         theirs = [span for span in spans if span["customer_id"] in owners]
         if name in owners or not theirs:
             continue
-        if len(theirs) == len(spans):
+        merged = any(span["merged"] for span in spans)
+        if len(theirs) == len(spans) and (merged or name not in persons):
             own.append(name)
-            merged = any(span["merged"] for span in spans)
             rows.append({**theirs[0], "from_us": EVER_US, "to_us": NEVER_US, "merged": merged})
             continue
         shared.append(name)
@@ -136,7 +137,7 @@ def _owner(store: StateStore, name: str) -> str:
 
     spans = resolve(links, NEVER_US, _UNLIMITED).to_pylist()
     mine = [span for span in spans if span["id"] == name]
-    if not mine or (not mine[0]["merged"] and _is_customer(store, name)):
+    if not mine or (not mine[0]["merged"] and _customers_among(store, {name})):
         return name
     owners = sorted({span["customer_id"] for span in mine})
     if len(owners) > 1:
@@ -150,8 +151,11 @@ def _owner(store: StateStore, name: str) -> str:
     return str(owners[0])
 
 
-def _is_customer(store: StateStore, name: str) -> bool:
-    return bool(store.get_states([name]).num_rows)
+def _customers_among(store: StateStore, names: set[str]) -> set[str]:
+    """Those of some ids that are customers in their own right."""
+    wanted = sorted(names)
+    signed_in = store.people.links(customers=wanted)["customer_id"].to_pylist()
+    return {*store.get_states(wanted)["customer_id"].to_pylist(), *signed_in}
 
 
 def _followed(store: StateStore, name: str) -> pa.Table:

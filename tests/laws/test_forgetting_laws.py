@@ -1,0 +1,143 @@
+"""Forgetting one person changes nothing of anybody else, and nothing brings the person back."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.laws.test_people_in_states import csv_of, rows
+from tests.shops import BUCKETS, ZONE, Shop
+
+from shoal.adapters.files import FileRegistry
+from shoal.config import IdentityConfig
+from shoal.domain.errors import UsageError
+from shoal.events.presets import load
+from shoal.features.admission import NEVER_US
+from shoal.workflows import identity
+from shoal.workflows.admission import Admission
+from shoal.workflows.catch_up import rebuild
+from shoal.workflows.forget import Forgetting, Places
+from shoal.workflows.ingest import ingest
+
+SHARED_BY = 4
+#: Customers, of whom "old" is a device and an id that was merged as well.
+PEOPLE = ("ann", "bob", "old")
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[tuple[Shop, Forgetting]]:
+    shop = Shop(folder / "shop")
+    settings = IdentityConfig(shared_by=SHARED_BY)
+    admission = Admission(shop.warehouse, shop.store, people=settings, buckets=BUCKETS)
+    places = Places(shop.directory, shop.quarantine_dir, folder / "exports", folder / "work")
+    registry = FileRegistry(folder / "artefacts")
+    yield (
+        shop,
+        Forgetting(shop.warehouse, shop.store, registry, admission, shop.fold, places),
+    )
+    shop.close()
+
+
+def bring(shop: Shop, forgetting: Forgetting, path: Path) -> dict[str, Any]:
+    """Ingest a file with the law's settings of identity; the JSON document."""
+    return ingest(
+        warehouse=shop.warehouse,
+        store=shop.store,
+        fold=shop.fold,
+        admission=forgetting.admission,
+        quarantine_dir=shop.quarantine_dir,
+        paths=[str(path)],
+        mapping=load("shoal"),
+        zone=ZONE,
+        buckets=BUCKETS,
+    ).as_document()
+
+
+def crowd(seed: int) -> list[dict[str, Any]]:
+    """The events of the law of identity, and four customers at a till that is nobody's."""
+    chance = random.Random(seed)
+    made = rows(seed, 60)
+    for n, who in enumerate(("ann", "bob", "cat", "dan", "eve", "")):
+        for again in range(2):
+            row = {**made[0], "source": "web", "properties": "", "customer_id": who}
+            row |= {"event_id": f"t{n}-{again}", "kind": "login", "anonymous_id": "till"}
+            row["event_time"] = chance.choice(made)["event_time"]
+            made.append(row)
+    return made
+
+
+def ids_of(shop: Shop) -> set[str]:
+    """Ids of all stored events."""
+    table = shop.events()
+    return {name for column in ("customer_id", "anonymous_id") for name in table[column].to_pylist()
+            if name}  # fmt: skip
+
+
+def whose(shop: Shop) -> set[tuple[str, str]]:
+    """Ids and the customers whose they are, at times."""
+    rows = identity.people_at(shop.store, NEVER_US, SHARED_BY).to_pylist()
+    return {(one["id"], one["customer_id"]) for one in rows}
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("person", PEOPLE)
+def test_others_stay_as_they_are(tmp_path: Path, seed: int, person: str) -> None:
+    made = crowd(seed)
+    with opened(tmp_path) as (shop, forgetting):
+        bring(shop, forgetting, csv_of(tmp_path / "a.csv", made))
+        before, raw = shop.states(), shop.store.people.links()
+        owners = whose(shop)
+        receipt = forgetting.forget([person])
+        after, links = shop.states(), shop.store.people.links()
+        assert person not in after
+        rebuild(
+            warehouse=shop.warehouse,
+            store=shop.store,
+            fold=shop.fold,
+            admission=forgetting.admission,
+        )
+        assert shop.states() == after
+        assert shop.store.people.links().equals(links)
+        assert raw.num_rows - links.num_rows == receipt["removed"]["links"]
+        # A till with fewer customers is somebody's now; a customer's id was another's device.
+        others = {who for one, who in whose(shop) - owners if one == "till"}
+        others |= {who for one, who in owners if one == person}
+        for name, state in after.items():
+            assert name in others or before[name] == state, name
+        assert receipt["removed"]["events"] + shop.events().num_rows == len(made)
+        assert person not in ids_of(shop)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("person", PEOPLE)
+def test_old_files_bring_nobody_back(tmp_path: Path, seed: int, person: str) -> None:
+    made = crowd(seed)
+    with opened(tmp_path) as (shop, forgetting):
+        bring(shop, forgetting, csv_of(tmp_path / "a.csv", made))
+        forgetting.forget([person])
+        events, states = shop.events(), shop.states()
+        again = random.Random(seed).sample(made, len(made))
+        result = bring(shop, forgetting, csv_of(tmp_path / "b.csv", again))
+        assert result["rows"]["stored"] == 0
+        assert result["rows"]["conflicting"] == 0
+        assert result["forgotten"] + result["rows"]["duplicate"] == len(made)
+        assert shop.events().equals(events)
+        assert shop.states() == states
+        second = forgetting.forget([person])
+        assert sum(second["removed"].values()) == 0
+        assert second["earlier_versions"] == "kept"
+        assert shop.states() == states
+
+
+def test_a_device_of_several_is_nobodys_name(tmp_path: Path) -> None:
+    with opened(tmp_path) as (shop, forgetting):
+        bring(shop, forgetting, csv_of(tmp_path / "a.csv", crowd(1)))
+        states = shop.states()
+        with pytest.raises(UsageError, match="'till' is a device on which 5 customers signed in"):
+            forgetting.forget(["till"])
+        assert shop.states() == states
+        assert shop.store.erasures.pending() == []
