@@ -105,9 +105,9 @@ class NoiseConfig:
     """Which events are no customer's behaviour. `rules` are those switched on.
 
     `agents` are parts of agent strings beside the known ones, `addresses` single addresses or
-    networks (10.0.0.0/8). A visitor who browses in more than `rate_events` seconds of an hour is too
-    fast; so is one with `run_events` browsing events in a row, each within `think_seconds` of the
-    one before (`shoal.features.pace` says how exactly).
+    networks (10.0.0.0/8). A visitor who browses in more than `rate_events` seconds of an hour is
+    too fast; so is one with `run_events` browsing events in a row, each within `think_seconds` of
+    the one before (`shoal.features.pace` says how exactly).
     """
 
     rules: tuple[str, ...] = tuple(NOISE_RULES)

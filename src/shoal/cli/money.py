@@ -171,6 +171,15 @@ def _show_months(console: Console, found: Reconciliation) -> None:
             f"In no measure, {_BESIDE.get(one.why, one.why)}: {orders}{one.lines:,} lines, "
             f"{_value('net', one.amount)}."
         )
+    if len(found.sources) > 1:
+        told = ", ".join(
+            f"{one.source} {one.orders:,} orders, {_value('net', one.net)}" for one in found.sources
+        )
+        console.warn(
+            f"Several sources tell of orders ({told}). If these are the same orders under other "
+            "ids, they count more than once: name the source whose orders count in shop.toml, "
+            "[shop] order_sources."
+        )
     for two in found.doubled:
         console.warn(
             f"{two.orders:,} orders are told by both {' and '.join(two.sources)}: "

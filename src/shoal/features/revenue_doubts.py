@@ -37,6 +37,17 @@ def doubled(counted: Counted) -> ir.Table:
     )
 
 
+def by_source(counted: Counted) -> ir.Table:
+    """What each source tells of orders: `source`, `orders`, `net` of its purchases."""
+    rows = lines(counted).filter(_.what == PURCHASE, _.left_out.isnull())
+    named = rows.mutate(source=_.source.fill_null(""))
+    return (
+        named.group_by("source")
+        .agg(orders=_.order_key.nunique(), net=total(_.amount - _.reduction))
+        .order_by("source")
+    )
+
+
 def repeated(counted: Counted) -> ir.Table:
     """Lines of an order whose content is stored again: `month`, and `n`, `units`, `gross`,
     `discounts` of all but the first of each."""

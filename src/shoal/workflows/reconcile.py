@@ -58,11 +58,21 @@ class Doubled:
 
 
 @dataclass(frozen=True)
+class Telling:
+    """A source that tells of orders: how many, and their net in micro-units."""
+
+    source: str
+    orders: int
+    net: int
+
+
+@dataclass(frozen=True)
 class Reconciliation:
     """The money of a shop by month; amounts are micro-units of `currency` ("" if none is told).
 
     `beside` is what no measure holds: left-out orders by reason, fees, gift cards. `doubled` are
-    orders that several sources tell, all of which count while the shop does not say whose do.
+    orders that several sources tell, all of which count while the shop does not say whose do;
+    `sources` are all that tell of orders.
     """
 
     currency: str
@@ -71,6 +81,7 @@ class Reconciliation:
     total: MonthMoney
     beside: tuple[Beside, ...] = ()
     doubled: tuple[Doubled, ...] = ()
+    sources: tuple[Telling, ...] = ()
     comparison: Comparison | None = None
 
     def as_document(self) -> dict[str, Any]:
@@ -91,6 +102,10 @@ class Reconciliation:
             "told_by_several": [
                 {"sources": list(one.sources), "orders": one.orders, "amount": one.amount / MICROS}
                 for one in self.doubled
+            ],
+            "sources": [
+                {"source": one.source, "orders": one.orders, "net": one.net / MICROS}
+                for one in self.sources
             ],
             "definitions": dict(DEFINITIONS),
             "against": None if self.comparison is None else self.comparison.as_document(),
@@ -222,6 +237,10 @@ def summary(
         total=whole(months, buyers),
         beside=tuple(ledger.beside(lowest, highest)),
         doubled=_doubled(ledger, lowest, highest),
+        sources=tuple(
+            Telling(**row)
+            for row in ledger.run(revenue_doubts.by_source(ledger.counted)).to_pylist()
+        ),
     )
 
 
