@@ -26,7 +26,7 @@ DOLLAR = (0.9, 0.91, 0.92, 0.93, 0.94, 0.95)
 
 
 def orders(seed: int = 1, n: int = 600) -> list[Event]:
-    """Half a year of orders: guests, discounts, tax, refunds a month later, tests, fees, dollars."""
+    """Half a year of orders: guests, discounts, tax, late refunds, tests, fees, dollars."""
     rng = np.random.default_rng(seed)
     events: list[Event] = []
     for number in range(n):
@@ -52,7 +52,8 @@ def _order(rng: np.random.Generator, number: int, moment: datetime) -> list[Even
     for line in range(1 + number % 3):
         price = 0 if free else int(rng.integers(100, 20_000)) * 10_000
         lines.append(
-            shared | {"price": price, "quantity": int(rng.integers(1, 5)), "content_key": len(lines),
+            shared
+            | {"price": price, "quantity": int(rng.integers(1, 5)), "content_key": len(lines),
                       "item_id": f"i{line}"}
         )  # fmt: skip
         if number % 4 == 0:

@@ -1,4 +1,4 @@
-"""Months of money equal a slow count, and each way to count differently is found out by its name."""
+"""Months of money equal a slow count; each way to count otherwise is found out by its name."""
 
 from __future__ import annotations
 
@@ -179,7 +179,8 @@ def ordinary(event: slow.Event) -> bool:
         ("utc", "net", kept(ordinary, hours=0.0)),
         ("other_zone", "gross", kept(ordinary, hours=10.0)),
         ("not_converted", "net", kept(ordinary, convert=False)),
-        ("other_currencies_left_out", "gross", kept(lambda e: ordinary(e) and e["currency"] == "EUR")),
+        ("other_currencies_left_out", "gross",
+         kept(lambda e: ordinary(e) and e["currency"] == "EUR")),
     ],
 )  # fmt: skip
 def test_each_way_to_count_differently_is_named(

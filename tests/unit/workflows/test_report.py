@@ -48,8 +48,8 @@ class Shop:
         out = self.folder / f"report-{lang}.html"
         arguments = {
             "warehouse": self.warehouse, "store": self.store, "registry": self.registry,
-            "fold": self.fold, "admission": self.admission, "out": out, "shop_name": "corner", "zone": ZONE, "lang": lang,
-            "clock": lambda: MADE,
+            "fold": self.fold, "admission": self.admission, "out": out, "shop_name": "corner",
+            "zone": ZONE, "lang": lang, "clock": lambda: MADE,
         }  # fmt: skip
         return report(**(arguments | changes)).read_text(encoding="utf-8")  # type: ignore[arg-type]
 
