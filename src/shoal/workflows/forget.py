@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from shoal.domain.errors import OperationError
 from shoal.domain.time import Clock, iso, system_clock
 from shoal.events.tombstones import fingerprint
 from shoal.ports import Registry, StateStore, Warehouse
@@ -248,9 +249,21 @@ class Forgetting:
         )
 
     def _follow(self) -> None:
+        """Fold what came in before, so that nothing of the persons is under way."""
+        applied, latest = self.store.applied_version(), self.warehouse.version()
+        if 0 <= applied < latest and not self._units_since(applied):
+            self.store.set_applied_version(latest)  # a compaction, an erasure: nothing to fold
         catch_up.catch_up(
             warehouse=self.warehouse, store=self.store, fold=self.fold, admission=self.admission
         )
+
+    def _units_since(self, version: int) -> bool:
+        try:
+            return any(True for _ in self.warehouse.since(version))
+        except OperationError as error:
+            if error.code != "shop_damaged":
+                raise
+            return True  # the log begins later: the table as it is tells
 
     # --- files ------------------------------------------------------------------------------------
 
