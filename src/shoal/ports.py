@@ -246,6 +246,9 @@ class ErasureStore(Protocol):
     def note_export(self, path: str, kind: str, moment: datetime) -> None:
         """Remember a file outside the shop that lists customers."""
 
+    def drop_exports(self, paths: Sequence[str]) -> None:
+        """Remember some files no longer."""
+
     def exports(self) -> list[tuple[str, str, datetime]]:
         """(path, kind, moment) of files outside the shop that list customers."""
 

@@ -195,6 +195,8 @@ def test_exports_are_remembered_once_each(store: StateStore) -> None:
     assert store.erasures.exports() == [
         ("/a.csv", "memberships", MOMENT + timedelta(days=1)), ("/b.parquet", "features", MOMENT),
     ]  # fmt: skip
+    store.erasures.drop_exports(["/a.csv", "/never"])
+    assert [path for path, _, _ in store.erasures.exports()] == ["/b.parquet"]
 
 
 def test_an_erasure_is_one_transaction(store: StateStore) -> None:

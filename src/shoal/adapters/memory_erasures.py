@@ -80,6 +80,11 @@ class MemoryErasures:
         """Remember a file outside the shop that lists customers."""
         self._rows().exports[path] = (kind, moment)
 
+    def drop_exports(self, paths: Sequence[str]) -> None:
+        """Remember some files no longer."""
+        for path in paths:
+            self._rows().exports.pop(path, None)
+
     def exports(self) -> list[tuple[str, str, datetime]]:
         """(path, kind, moment) of files outside the shop that list customers."""
         return [(path, *told) for path, told in sorted(self._rows().exports.items())]

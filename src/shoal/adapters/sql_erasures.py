@@ -140,6 +140,12 @@ class SqlErasures:
             row = {"path": path, "kind": kind, "moment_us": to_us(moment)}
             connection.execute(sa.insert(EXPORTS), row)
 
+    def drop_exports(self, paths: Sequence[str]) -> None:
+        """Remember some files no longer."""
+        with self._writing() as connection:
+            for path in paths:
+                connection.execute(sa.delete(EXPORTS).where(EXPORTS.c.path == path))
+
     def exports(self) -> list[tuple[str, str, datetime]]:
         """(path, kind, moment) of files outside the shop that list customers."""
         with self._reading() as connection:

@@ -113,6 +113,15 @@ class Verbs:
         if not path.resolve().is_relative_to(self.directory.resolve()):
             self._parts.store.erasures.note_export(str(path.resolve()), kind, system_clock())
 
+    def _noted_person(self, path: Path, raw_id: str) -> None:
+        """Remember a file that tells all of a person, without saying whom."""
+        from shoal.events.tombstones import fingerprint
+        from shoal.workflows.forget_lists import PERSON
+
+        erasures = self._parts.store.erasures
+        kind = f"{PERSON}{fingerprint(erasures.key(), raw_id)}"
+        erasures.note_export(str(path.resolve()), kind, system_clock())
+
     def _applied(self) -> dict[str, Any]:
         """What every workflow that applies a segmentation needs."""
         return {

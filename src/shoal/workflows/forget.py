@@ -118,12 +118,12 @@ class Forgetting:
             for kind in self.registry.kinds()
             for name in self.registry.list(kind)
         ]
-        lists = self._lists(ids)
         key = self.store.erasures.key()
         stones = [
             (fingerprint(key, row["id"], shared=row["id"] not in ids), row["from_us"], row["to_us"])
             for row in goods.people.to_pylist()
         ]
+        lists = self._lists(ids, [name for name, _, _ in stones])
         document: dict[str, Any] = {
             "asked": asked,
             "asked_at": iso(self.clock()),
@@ -161,12 +161,14 @@ class Forgetting:
                         kind, name, lambda path: held(path, ids), lambda path: without(path, ids)
                     )
             bar.advance()
-            not_reached = self._lists(ids).clean()
+            lists = self._lists(ids, document["tombstones"])
+            not_reached = lists.clean(document["files"])
             admissions.sweep(self.places.work)
             bar.advance()
             receipt = self._receipt(number, document, not_reached)
             with self.store.transaction():
                 self.store.erasures.finish(number, receipt, self.clock())
+                self.store.erasures.drop_exports(lists.names_them())
                 self.store.put_setting(SCRUB, DUE)
             self._scrub(goods.own)
             bar.advance()
@@ -267,8 +269,9 @@ class Forgetting:
 
     # --- files ------------------------------------------------------------------------------------
 
-    def _lists(self, ids: frozenset[str]) -> Lists:
-        return Lists(self.places.directory, self.places.exports, self.store.erasures.exports(), ids)
+    def _lists(self, ids: frozenset[str], stones: Sequence[str]) -> Lists:
+        outside = self.store.erasures.exports()
+        return Lists(self.places.directory, self.places.exports, outside, ids, frozenset(stones))
 
     def _files_of(self, kind: str, name: str) -> list[Path]:
         home = self.registry.directory(kind, name)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,18 @@ from shoal.workflows.forget_files import held, without
 
 #: Pages of the shop's own; a verb makes them again.
 _PAGE: Final = ".html"
+#: Kind of a file that tells all of one person; the person's fingerprint follows.
+PERSON: Final = "person:"
 _UNREADABLE: Final = (OSError, ValueError, pa.ArrowException)
+
+
+@dataclass(frozen=True)
+class _List:
+    """A file, whether it lies in the shop, and whether it is all about one of the persons."""
+
+    path: Path
+    own: bool
+    theirs: bool = False
 
 
 @dataclass(frozen=True)
@@ -24,78 +36,103 @@ class Lists:
     Args:
         directory: the shop's.
         exports: its directory of exports.
-        outside: (path, kind, moment) of files written elsewhere.
+        outside: (path, kind, moment) of files written elsewhere, and of what `shoal person` wrote.
         ids: of the persons.
+        stones: their fingerprints.
     """
 
     directory: Path
     exports: Path
     outside: Sequence[tuple[str, str, datetime]]
     ids: frozenset[str]
+    stones: frozenset[str] = frozenset()
 
     def planned(self) -> list[dict[str, Any]]:
         """What will become of each file that names one of the ids."""
         found = []
-        for path, own in self._paths():
-            entries = self._held(path, own)
-            if entries and (own or path.suffix != _PAGE):
-                what = "removed" if path.suffix == _PAGE else "written anew"
-                found.append({"file": self._said(path), "entries": entries, "what": what})
+        for one in self._lists():
+            entries = self._held(one)
+            goes = one.theirs or one.path.suffix == _PAGE
+            if entries and (one.own or one.theirs or not goes):
+                what = "removed" if goes else "written anew"
+                found.append({"file": self._said(one.path), "entries": entries, "what": what})
         return found
 
-    def clean(self) -> list[dict[str, str]]:
+    def clean(self, planned: Sequence[Mapping[str, Any]] = ()) -> list[dict[str, str]]:
         """Take the ids out of every file; those that only a person can clean, and why.
+
+        Args:
+            planned: what `planned` gave; what was removed then is no longer missed.
 
         Raises:
             OSError, ValueError: a file of the shop's own cannot be read or written.
         """
+        done = {one["file"] for one in planned}
         left = []
-        for path, own in self._paths():
-            why = self._cleaned(path, own)
+        for one in self._lists():
+            said = self._said(one.path)
+            why = self._cleaned(one, said in done)
             if why:
-                left.append({"file": self._said(path), "why": why})
+                left.append({"file": said, "why": why})
         return left
 
-    def _cleaned(self, path: Path, own: bool) -> str:
+    def names_them(self) -> list[str]:
+        """Remembered paths that are about the persons, or hold one of the ids as text."""
+        return [
+            path
+            for path, kind, _ in self.outside
+            if self._theirs(kind) or self._said(Path(path)) != str(Path(path))
+        ]
+
+    def _cleaned(self, one: _List, done: bool) -> str:
         try:
-            if path.suffix != _PAGE:
-                without(path, self.ids)
-            elif held(path, self.ids):
-                if not own:
+            if one.theirs:
+                one.path.unlink()
+            elif one.path.suffix != _PAGE:
+                without(one.path, self.ids)
+            elif held(one.path, self.ids):
+                if not one.own:
                     return "names the person: make it anew, or remove it"
-                path.unlink()
+                one.path.unlink()
         except FileNotFoundError:
-            return "not there any more: where it was moved to, remove the person"
+            return "" if done else "not there any more: where it was moved to, remove the person"
         except _UNREADABLE as error:
-            if own:
+            if one.own:
                 raise
             return f"cannot be read or written ({type(error).__name__}): remove the person there"
         return ""
 
-    def _held(self, path: Path, own: bool) -> int:
+    def _held(self, one: _List) -> int:
+        if one.theirs:
+            return int(one.path.is_file())
         try:
-            return held(path, self.ids)
+            return held(one.path, self.ids)
         except FileNotFoundError:
             return 0
         except _UNREADABLE:
-            if own:
+            if one.own:
                 raise
             return 0
 
-    def _paths(self) -> Iterator[tuple[Path, bool]]:
-        """Each file, and whether it lies in the shop."""
+    def _lists(self) -> Iterator[_List]:
+        told = {Path(path): kind for path, kind, _ in self.outside}
         inside = [*self.directory.glob("*.html")]
         if self.exports.is_dir():
             inside += [path for path in self.exports.rglob("*") if path.is_file()]
-        for path in sorted(inside):
-            yield path, True
-        for name, _, _ in self.outside:
-            yield Path(name), False
+        for path in sorted(path for path in inside if path.resolve() not in told):
+            yield _List(path, True)
+        for path, kind in told.items():
+            if self._theirs(kind):
+                yield _List(path, False, True)
+            elif not kind.startswith(PERSON):
+                yield _List(path, False)
+
+    def _theirs(self, kind: str) -> bool:
+        return kind.startswith(PERSON) and kind.removeprefix(PERSON) in self.stones
 
     def _said(self, path: Path) -> str:
         """The path, for a receipt: without the ids, should a name hold one."""
         text = str(path)
         for name in sorted(self.ids, key=len, reverse=True):
-            if len(name) > 2:
-                text = text.replace(name, "[id]")
+            text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", "[id]", text)
         return text

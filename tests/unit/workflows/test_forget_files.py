@@ -126,3 +126,21 @@ def test_what_cannot_be_reached_is_told(tmp_path: Path) -> None:
     assert not (shop / "report.html").exists()
     assert "ann" not in (away / "of-ann.csv").read_text()
     assert lists.planned() == []
+    assert lists.names_them() == [str(away / "of-ann.csv")]
+
+
+def test_what_was_written_of_one_person_is_removed(tmp_path: Path) -> None:
+    exports = tmp_path / "exports"
+    exports.mkdir()
+    told = [(exports / "a.json", "person:f1"), (tmp_path / "b.json", "person:f1"),
+            (tmp_path / "c.json", "person:f2"), (exports / "d.json", "person:f2")]  # fmt: skip
+    for path, _ in told:
+        path.write_text('{"events": [{"customer_id": "ann"}, {"customer_id": "x"}]}')
+    outside = [(str(path), kind, NOW) for path, kind in told]
+    lists = Lists(tmp_path, exports, outside, ids("ann"), ids("f1"))
+    planned = lists.planned()
+    assert [one["what"] for one in planned] == ["removed", "removed"]
+    assert lists.clean(planned) == []
+    assert lists.clean(planned) == []  # after a kill they are gone, and that is no news
+    assert [path.exists() for path, _ in told] == [False, False, True, True]
+    assert lists.names_them() == [outside[0][0], outside[1][0]]
