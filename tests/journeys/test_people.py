@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,8 @@ def test_a_person_is_told_with_dates_and_causes(shoal: Shoal, shop: Path) -> Non
     assert [one["id"] for one in early["ids"]] == ["ann", "phone"]
     text = shoal("identity", shop, "ann").out
     assert "old-ann always was ann" in text
+    assert "gold" in text
+    assert [one["trait"] for one in found["traits"]] == ["plan"]
     # her own six, the phone's 2 without a sign-in, the purchase of old-ann
     assert events_of(shoal, shop, "ann") == 9
     assert events_of(shoal, shop, "old-ann") == 9
@@ -126,3 +129,67 @@ def test_a_person_is_exported_whole(shoal: Shoal, shop: Path, tmp_path: Path) ->
     assert [one["channel"] for one in found["consents"]] == ["email", "sms"]
     assert shoal("person", shop, "ann", "--out", tmp_path / "ann.json").code == 0
     assert json.loads((tmp_path / "ann.json").read_text())["identity"]["customer_id"] == "ann"
+
+
+def test_an_earlier_owner_is_taken_off_a_device(shoal: Shoal, shop: Path) -> None:
+    before = {who: events_of(shoal, shop, who) for who in ("ann", "bob")}
+    assert "is no longer" in shoal("identity", shop, "ann", "--unmerge", "phone", "--yes").out
+    after = {who: events_of(shoal, shop, who) for who in ("ann", "bob")}
+    # the first view on the phone, before anybody signed in, and the one after ann did
+    assert after == {"ann": before["ann"] - 2, "bob": before["bob"] + 2}
+    found = shoal("identity", shop, "ann", "--json").document
+    assert [row["says"] for row in found["told"] if row["id"] == "phone"] == ["link", "cut"]
+
+
+def test_an_export_holds_those_who_allow_it(shoal: Shoal, shop: Path, tmp_path: Path) -> None:
+    rows = [
+        event(n, n % 60, "purchase", customer_id=f"c{n:03d}", order_id=f"o{n}", item_id="i1",
+              price=1.0 + n, currency="EUR")
+        for n in range(100, 160)
+    ]  # fmt: skip
+    rows += [
+        event(n, n % 60, "consent", customer_id=f"c{n - 100:03d}", channel="email",
+              properties={"granted": n % 2 == 0})
+        for n in range(200, 260)
+    ]  # fmt: skip
+    (tmp_path / "more.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert shoal("ingest", shop, tmp_path / "more.jsonl", "--preset", "shoal").code == 0
+    assert shoal("segment", shop, "--method", "rfm").code == 0
+    table = shoal("memberships", shop, "--segmentation", "rfm-0001", "--out", tmp_path / "m.csv")
+    assert table.code == 0, table.err
+    members: dict[str, list[str]] = {}
+    for row in csv.DictReader((tmp_path / "m.csv").read_text().splitlines()):
+        members.setdefault(row["segment_id"], []).append(row["customer_id"])
+    segment, whole = max(members.items(), key=lambda one: len(one[1]))
+    out = tmp_path / "list.csv"
+    answer = shoal("export", shop, segment, "--consent", "email", "--out", out, "--json").document
+    granted = {
+        name for name in whole if name == "ann" or (name[0] == "c" and int(name[1:]) % 2 == 0)
+    }
+    assert 0 < len(granted) < len(whole)
+    assert {row["customer_id"] for row in csv.DictReader(out.read_text().splitlines())} == granted
+    assert answer["customers"] == len(granted)
+    assert answer["without_consent"] == len(whole) - len(granted)
+    said = shoal("export", shop, segment, "--consent", "email", "--out", out).out
+    assert f"{len(whole) - len(granted):,} more have not granted email: left out." in said
+    unknown = shoal("export", shop, segment, "--consent", "fax", "--json")
+    assert (unknown.code, unknown.error["code"]) == (2, "unknown_channel")
+    assert "email, sms" in unknown.error["hint"]
+    query = shoal("export", shop, segment, "--format", "sql", "--consent", "email", "--json")
+    assert query.code == 2
+
+
+@pytest.mark.parametrize("verb", [["person", "ann"], ["consent"], ["export", "r01"]])
+def test_a_file_that_cannot_be_written_is_told(
+    shoal: Shoal, shop: Path, tmp_path: Path, verb: list[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for out in (tmp_path / "file" / "list.csv", tmp_path / "shop.csv"):
+        (tmp_path / "shop.csv").mkdir(exist_ok=True)
+        answer = shoal(verb[0], shop, *verb[1:], "--out", out, "--json")
+        assert (answer.code, answer.error["code"]) == (2, "usage")
+        assert "folder" in answer.error["message"]
+    made = tmp_path / "new" / "list.csv"
+    if verb[0] != "export":
+        assert shoal(verb[0], shop, *verb[1:], "--out", made).code == 0
+        assert made.stat().st_size > 0

@@ -44,11 +44,12 @@ class SqlPeople:
         """Links (`LINKS_SCHEMA`) of some ids, to some customers, or all, in order."""
         query = sa.select(*(LINKS.c[name] for name in LINKS_SCHEMA.names))
         with self._reading() as connection:
-            rows = [
+            found = (
                 tuple(row)
                 for condition in _conditions(ids, customers)
                 for row in connection.execute(query.where(*condition))
-            ]
+            )
+            rows = list(dict.fromkeys(found))  # a link may be of one of the ids to another of them
         columns = list(zip(*rows, strict=True)) or [()] * len(LINKS_SCHEMA)
         arrays = [pa.array(c, f.type) for c, f in zip(columns, LINKS_SCHEMA, strict=True)]
         order = ("id", "from_us", "sequence", "event_id", "source")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from shoal.domain.errors import UsageError
+
 ShopDir = Annotated[Path, typer.Argument(metavar="SHOP", help="The shop's directory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
@@ -25,3 +27,24 @@ TableVersion = Annotated[
         "--table-version", metavar="N", help="What the event table held at version N.", min=0
     ),
 ]
+
+
+def writable(out: Path | None) -> None:
+    """Make the folder of a file that is to be written, before anything is worked out for it.
+
+    Raises:
+        UsageError: `usage`, there can be no such file.
+    """
+    if out is None:
+        return
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(
+            "usage", f"{out.parent} is no folder", where=str(out),
+            hint="Give --out a path whose folder exists or can be made.",
+        ) from error  # fmt: skip
+    if out.is_dir():
+        raise UsageError(
+            "usage", f"{out} is a folder", where=str(out), hint="Give --out the path of a file."
+        )

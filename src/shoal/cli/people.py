@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from shoal.cli.console import Console
-from shoal.cli.options import AsOf, Debug, Json, ShopDir
+from shoal.cli.options import AsOf, Debug, Json, ShopDir, writable
 from shoal.domain.errors import UsageError
 
 RawId = Annotated[str, typer.Argument(metavar="ID", help="A customer or an anonymous id.")]
+
+#: Statements and names that a terminal shows of a device of thousands.
+_MOST_ROWS: Final = 50
+_FEW: Final = 5
 
 
 def register(app: typer.Typer) -> None:
@@ -49,6 +54,8 @@ def identity(
         else:
             found = opened.identity(raw_id, as_of=as_of)
     console.document(found)
+    if unmerge:
+        console.say(f"{unmerge} is no longer the person of {raw_id}; history was put back.")
     _show(console, found)
 
 
@@ -56,24 +63,41 @@ def _show(console: Console, found: dict[str, Any]) -> None:
     console.heading(f"{found['customer_id']}, as of {found['as_of']}")
     rows = [
         [one["id"], one["role"], span["from"] or "ever", span["to"] or "open",
-         f"{one['events']:,}", ", ".join(one["shared_with"])]
+         f"{one['events']:,}", ", ".join(one["devices"]), _few(one["shared_with"])]
         for one in found["ids"]
         for span in one["spans"] or [{"from": None, "to": None}]
     ]  # fmt: skip
     console.table(
-        ["id", "is", "from", "to", "events of the id", "also used by"], rows,
-        right=["events of the id"],
-    )  # fmt: skip
-    for name in found["shared"]:
-        console.say(f"{name} is used by too many to belong to anybody ([identity] shared_by).")
-    console.table(
-        ["time", "told", "by"],
-        [
-            [row["time"], _words(row), f"{row['kind']} {row['event_id']} of {row['source']}"]
-            for row in found["told"]
-        ],
-        title="What events told",
+        ["id", "is", "from", "to", "events", "devices", "also of"], rows, right=["events"]
     )
+    for one in found["refused"]:
+        console.say(
+            f"{one['id']} has {one['customers']:,} customers, too many to belong to anybody "
+            "([identity] shared_by)."
+        )
+    told = found["told"]
+    if told:
+        console.table(
+            ["time", "told", "by"],
+            [
+                [row["time"], _words(row), f"{row['kind']} {row['event_id']} of {row['source']}"]
+                for row in told[:_MOST_ROWS]
+            ],
+            title="What events told",
+        )
+    if len(told) > _MOST_ROWS:
+        console.say(f"{len(told) - _MOST_ROWS:,} more statements; --json tells them all.")
+    if found["traits"]:
+        console.table(
+            ["trait", "value", "since", "source"],
+            [[one["trait"], one["value"], one["since"], one["source"]] for one in found["traits"]],
+            title="Traits",
+        )
+
+
+def _few(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_FEW])
+    return shown if len(names) <= _FEW else f"{shown} and {len(names) - _FEW:,} more"
 
 
 def _words(row: dict[str, Any]) -> str:
@@ -102,6 +126,7 @@ def consent(
             "unknown_format", f"consents are written as .csv or .parquet, received {out.name!r}",
             hint="Give --out a name that ends in .csv or .parquet.",
         )  # fmt: skip
+    writable(out)
     with shops.open(shop) as opened:
         found = opened.consents(channel=channel, as_of=as_of)
         if out is not None:
@@ -138,6 +163,7 @@ def person(
     from shoal import shop as shops
 
     console = Console(json)
+    writable(out)
     with shops.open(shop) as opened:
         if out is not None:
             opened.write_person(raw_id, out)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from shoal.cli.console import Console
-from shoal.cli.options import AsOf, Debug, Json, Out, ShopDir, TableVersion
+from shoal.cli.options import AsOf, Debug, Json, Out, ShopDir, TableVersion, writable
 from shoal.domain.errors import UsageError
 
 Segmentation = Annotated[
@@ -127,6 +127,7 @@ def export(
     from shoal import shop as shops
 
     console = Console(json)
+    writable(out)
     with shops.open(shop) as opened:
         written = opened.export(
             segment, format=format, out=out, segmentation=segmentation, consent=consent

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shoal import bootstrap
-from shoal.domain.errors import ShoalError, UsageError
+from shoal.domain.errors import UsageError
 from shoal.shop.base import Verbs, moment_of
 
 if TYPE_CHECKING:
@@ -34,8 +34,10 @@ class PeopleVerbs(Verbs):
         Raises:
             UsageError: `usage`, the two are not joined.
         """
+        from shoal.workflows.unmerge import unmerge
+
         self.catch_up()
-        return self._identity.unmerge(raw_id, other)
+        return unmerge(self._identity, raw_id, other)
 
     def consents(self, *, channel: str | None = None, as_of: Moment | None = None) -> pa.Table:
         """What customers allow on each channel, or on one, as of a moment.
@@ -74,11 +76,11 @@ class PeopleVerbs(Verbs):
         from shoal.workflows.person import person
 
         self.catch_up()
-        known: dict[str, Any] | ShoalError
+        known: dict[str, Any] | None
         try:
             known = customer(**self._applied(), customer_id=raw_id)
-        except ShoalError as error:  # somebody with no behaviour of their own
-            known = error
+        except UsageError:  # somebody with no behaviour of their own
+            known = None
         return person(self._identity, raw_id, known, self.directory / bootstrap.QUARANTINE_DIR)
 
     def write_person(self, raw_id: str, out: str | Path) -> Path:
@@ -87,7 +89,7 @@ class PeopleVerbs(Verbs):
 
         path = Path(out)
         path.write_text(as_text(self.person(raw_id)), encoding="utf-8")
-        self._noted(path, "person")
+        self._noted_person(path, raw_id)
         return path
 
     @property

@@ -155,10 +155,23 @@ class Admission:
 
     def customer_of(self, raw_id: str, moment: datetime | None = None) -> str:
         """The customer to whom the latest events of an id belong; the id itself where none does."""
-        people = self.decisions(moment).people
-        own = people.filter(pc.field("id") == raw_id).sort_by("from_us")
-        owner = own["customer_id"][-1].as_py() if own.num_rows else None
-        return raw_id if owner is None else str(owner)
+        return self.owner_among(self.decisions(moment).people, raw_id)
+
+    def owner_among(self, people: pa.Table, raw_id: str) -> str:
+        """`customer_of`, by decisions (`PEOPLE_SCHEMA`) that the caller has.
+
+        A customer whose id is also that of a device on which others signed in is that customer.
+        """
+        own = people.filter(pc.equal(people["id"], raw_id)).sort_by("from_us").to_pylist()
+        if not own or own[-1]["customer_id"] is None:
+            return raw_id
+        if not own[-1]["merged"] and self._is_customer(raw_id):
+            return raw_id
+        return str(own[-1]["customer_id"])
+
+    def _is_customer(self, raw_id: str) -> bool:
+        known = self._store.get_states([raw_id]).num_rows
+        return bool(known or self._store.people.links(customers=[raw_id]).num_rows)
 
     @property
     def rates(self) -> pa.Table:

@@ -1,9 +1,8 @@
-"""How a person came together, and undoing it."""
+"""How a person came together: their ids, since when each is theirs, and which event told so."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -11,34 +10,88 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.domain.account import RowAccount
 from shoal.domain.errors import UsageError
-from shoal.domain.kinds import CUSTOM
 from shoal.domain.time import Zone, from_us, iso, to_us
-from shoal.events.chunks import RawChunk
-from shoal.events.clean import clean
-from shoal.events.noise import IDENTITY
-from shoal.events.presets import load
-from shoal.events.schema import NOISE
+from shoal.events.identity import bucket_of
 from shoal.features.admission import EVER_US, NEVER_US
 from shoal.features.snapshot import latest_moment
+from shoal.features.traits import traits_of
 from shoal.ports import StateStore, Warehouse
-from shoal.workflows import units
 from shoal.workflows.admission import Admission
-from shoal.workflows.catch_up import catch_up
-from shoal.workflows.ingest import commit
 
 if TYPE_CHECKING:
     from shoal.workflows.catch_up import FoldFactory
 
 SCHEMA: Final = "shoal.identity/1"
 
-_BROUGHT: Final = """
-SELECT coalesce(customer_id, anonymous_id) AS id, count(*) AS events,
-       min(event_time) AS first, max(event_time) AS last
-FROM events SEMI JOIN ids ON coalesce(events.customer_id, events.anonymous_id) = ids.id
-WHERE epoch_us(event_time) < {before} GROUP BY 1 ORDER BY 1
+#: Which stored events are a person's: of each raw id the stretch from `from_us` to `to_us`, in it
+#: the events with a customer (`signed`), those without one (`unsigned`), or both.
+SPANS_SCHEMA: Final = pa.schema(
+    [
+        pa.field("id", pa.string()),
+        pa.field("from_us", pa.int64()),
+        pa.field("to_us", pa.int64()),
+        pa.field("signed", pa.bool_()),
+        pa.field("unsigned", pa.bool_()),
+    ]
+)
+_OWN: Final = """
+FROM events AS e JOIN spans AS s
+  ON coalesce(e.customer_id, e.anonymous_id) = s.id
+ AND epoch_us(e.event_time) >= s.from_us AND epoch_us(e.event_time) < s.to_us
+ AND CASE WHEN e.customer_id IS NULL THEN s.unsigned ELSE s.signed END
 """
+_BROUGHT: Final = f"""
+SELECT s.id, count(*) AS events, bool_or(e.customer_id IS NOT NULL) AS signed,
+       min(e.event_time) AS first, max(e.event_time) AS last,
+       array_agg(DISTINCT e.device ORDER BY e.device) FILTER (e.device IS NOT NULL) AS devices
+{_OWN} GROUP BY s.id ORDER BY s.id
+"""
+_NOTHING: Final[Mapping[str, Any]] = {
+    "events": 0,
+    "signed": False,
+    "first": None,
+    "last": None,
+    "devices": None,
+}
+
+
+@dataclass(frozen=True)
+class Person:
+    """A person's ids as of a moment.
+
+    Args:
+        owner: the id that stands for the person.
+        ids: all of them, `owner` first.
+        people: whose events of all ids are, as `shoal.features.admission.PEOPLE_SCHEMA`.
+        moment: only what came before it counts.
+    """
+
+    owner: str
+    ids: tuple[str, ...]
+    people: pa.Table
+    moment: datetime
+
+    @property
+    def own(self) -> list[dict[str, Any]]:
+        """The rows of `people` that give something to this person."""
+        return self.people.filter(pc.equal(self.people["customer_id"], self.owner)).to_pylist()
+
+    def spans(self) -> pa.Table:
+        """Which stored events are the person's (`SPANS_SCHEMA`)."""
+        ends = to_us(self.moment)
+        rows = [
+            {"id": row["id"], "from_us": row["from_us"], "to_us": min(row["to_us"], ends),
+             "signed": row["merged"], "unsigned": True}
+            for row in self.own
+        ]  # fmt: skip
+        theirs = self.people.filter(pc.equal(self.people["id"], self.owner)).to_pylist()
+        if not any(row["merged"] for row in theirs):
+            # Events without a customer whose id is this one are those of a device of that name.
+            given = any(row["customer_id"] is not None for row in theirs)
+            rows.append({"id": self.owner, "from_us": EVER_US, "to_us": ends, "signed": True,
+                         "unsigned": not given})  # fmt: skip
+        return pa.Table.from_pylist(rows, schema=SPANS_SCHEMA)
 
 
 @dataclass(frozen=True)
@@ -52,6 +105,24 @@ class Identity:
     zone: Zone
     buckets: int
 
+    def person(self, raw_id: str, as_of: datetime | None = None) -> Person:
+        """The person to whom the latest events of an id belong.
+
+        Raises:
+            InputError: `too_little_data`, the shop holds no event.
+        """
+        moment = as_of or latest_moment(self.warehouse)
+        people = self.admission.decisions(as_of).people
+        owner = self.admission.owner_among(people, raw_id)
+        own = people.filter(pc.equal(people["customer_id"], owner))
+        ids = tuple(dict.fromkeys([owner, *own["id"].to_pylist()]))
+        return Person(owner, ids, people, moment)
+
+    def events_of(self, person: Person, select: str, where: str = "") -> pa.Table:
+        """Columns `select` (of `e`, the events) of the stored events that are a person's."""
+        order = "ORDER BY e.event_time, e.sequence, e.event_id, e.source"
+        return self._run(f"SELECT {select} {_OWN} {where} {order}", person)
+
     def view(self, raw_id: str, as_of: datetime | None = None) -> dict[str, Any]:
         """The JSON document `shoal.identity/1`: the person's ids, how each was joined, since when.
 
@@ -61,129 +132,104 @@ class Identity:
 
         Raises:
             UsageError: `unknown_customer`, no event of that id.
+            InputError: `too_little_data`, the shop holds no event.
         """
-        moment = as_of or latest_moment(self.warehouse)
-        people = self.admission.decisions(as_of).people
-        owner = self.admission.customer_of(raw_id, as_of)
-        own = people.filter(pc.equal(people["customer_id"], owner))
-        ids = list(dict.fromkeys([owner, *own["id"].to_pylist(), raw_id]))
-        links = self.store.people.links(ids=ids)
-        links = links.filter(pc.less(links["from_us"], to_us(moment)))
-        brought = self._brought(ids, moment)
+        person = self.person(raw_id, as_of)
+        brought = {row["id"]: row for row in self._run(_BROUGHT, person).to_pylist()}
         if not brought:
             raise UsageError(
                 "unknown_customer",
-                f"the shop knows no id {raw_id!r}" + ("" if as_of is None else " at that moment"),
+                f"the shop knows no id {raw_id!r}"
+                + ("" if as_of is None else f" with an event before {iso(as_of)}"),
                 where=raw_id,
                 hint="Ids are case-sensitive texts; shoal memberships lists the customers.",
             )
-        shared = people.filter(pc.and_(pc.is_null(people["customer_id"]), pc.is_in(
-            people["id"], value_set=pa.array(ids, pa.string()))))  # fmt: skip
+        links = self._links(person)
         return {
             "schema": SCHEMA,
             "asked": raw_id,
-            "customer_id": owner,
-            "as_of": iso(moment),
-            "ids": [self._of_id(name, owner, own, links, brought) for name in ids],
-            "shared": sorted(set(shared["id"].to_pylist())),
-            "told": [_told(row) for row in links.sort_by("from_us").to_pylist()],
+            "customer_id": person.owner,
+            "as_of": iso(person.moment),
+            "ids": [_of_id(name, person, links, brought) for name in person.ids],
+            "refused": self._refused(person, links),
+            "told": [_told(row) for row in links],
+            "traits": self.traits(person),
         }
 
-    def _of_id(
-        self,
-        name: str,
-        owner: str,
-        own: pa.Table,
-        links: pa.Table,
-        brought: Mapping[str, dict[str, Any]],
-    ) -> dict[str, Any]:
-        spans = own.filter(pc.equal(own["id"], name)).to_pylist()
-        others = sorted(
-            set(links.filter(pc.equal(links["id"], name))["customer_id"].to_pylist()) - {owner}
+    def traits(self, person: Person) -> list[dict[str, Any]]:
+        """What `profile` events of the person's own part of each id say."""
+        names = ("customer_id", "anonymous_id", "kind", "event_time", "sequence", "event_id",
+                 "source", "properties")  # fmt: skip
+        told = self.events_of(
+            person, ", ".join(f"e.{name}" for name in names), "WHERE e.kind = 'profile'"
         )
-        known = brought.get(name, {"events": 0, "first": None, "last": None})
-        return {
-            "id": name,
-            "role": "customer" if name == owner else "merged" if any(
-                span["merged"] for span in spans) else "anonymous",
-            "spans": [
-                {
-                    "from": None if span["from_us"] <= EVER_US else iso(from_us(span["from_us"])),
-                    "to": None if span["to_us"] >= NEVER_US else iso(from_us(span["to_us"])),
-                }
-                for span in spans
-            ],
-            "shared_with": others,
-            "events": known["events"],
-            "first": None if known["first"] is None else iso(known["first"]),
-            "last": None if known["last"] is None else iso(known["last"]),
-        }  # fmt: skip
+        ids = pa.array(person.ids, pa.string())
+        return traits_of(self.warehouse.engine, told, ids, person.moment)
 
-    def _brought(self, ids: list[str], moment: datetime) -> dict[str, dict[str, Any]]:
-        asked = pa.table({"id": pa.array(ids, pa.string())})
-        found = self.warehouse.engine.run(
-            _BROUGHT.format(before=to_us(moment)),
-            {"events": self.warehouse.events(), "ids": asked},
-        )
-        return {row["id"]: row for row in found.to_pylist()}
+    def _run(self, query: str, person: Person) -> pa.Table:
+        """A query over the person's `spans` and the `events` of the buckets that hold them."""
+        spans = person.spans()
+        buckets = sorted({bucket_of(name, self.buckets) for name in person.ids})
+        events = self.warehouse.events(buckets=buckets)
+        return self.warehouse.engine.run(query, {"events": events, "spans": spans})
 
-    def unmerge(self, raw_id: str, other: str) -> dict[str, Any]:
-        """Undo that `other` is the person of `raw_id`, and put history back; the view of `other`.
+    def _links(self, person: Person) -> list[dict[str, Any]]:
+        """What was told of the person's ids, and of others that they are the person, by time."""
+        ids = list(person.ids)
+        links = self.store.people.links(ids=ids, customers=ids)
+        rows = links.filter(pc.less(links["from_us"], to_us(person.moment))).to_pylist()
+        return sorted(rows, key=lambda row: (row["from_us"], row["sequence"], row["event_id"]))
 
-        The cut is an event like any other, told by the source `shoal` at the shop's now.
+    def _refused(self, person: Person, links: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Ids of which somebody told that they are the person, but of too many others as well."""
+        from shoal.features.people import customers_an_id, standing
 
-        Raises:
-            UsageError: `usage`, the two are not linked.
-        """
-        owner = self.admission.customer_of(raw_id)
-        links = self.store.people.links(ids=[other])
-        targets = [
-            row["customer_id"]
-            for row in links.to_pylist()
-            if self.admission.customer_of(row["customer_id"]) == owner
-            or row["customer_id"] in (owner, raw_id)
+        named = sorted({row["id"] for row in links})
+        found = standing(self.store.people.links(ids=named), to_us(person.moment))
+        if not found.num_rows:
+            return []
+        counted = customers_an_id(found).tolist()
+        pairs = zip(found["id"].unique().to_pylist(), counted, strict=True)
+        return [
+            {"id": name, "customers": count}
+            for name, count in pairs
+            if count > self.admission.shared_by
         ]
-        if not targets or self.admission.customer_of(other) != owner:
-            raise UsageError(
-                "usage",
-                f"{other!r} is not joined to {raw_id!r}",
-                where=other,
-                hint="shoal identity SHOP ID shows what is joined and why.",
-            )
-        with self.store.lease():
-            for target in dict.fromkeys(targets):
-                self._tell(target, other)
-            catch_up(
-                warehouse=self.warehouse, store=self.store, fold=self.fold,
-                admission=self.admission,
-            )  # fmt: skip
-        return self.view(other)
 
-    def _tell(self, customer: str, other: str) -> None:
-        """Bring the cut in by the front door, as a unit of its own."""
-        from shoal.features import people
 
-        moment = latest_moment(self.warehouse)
-        name = hashlib.sha256(f"{customer}\x1f{other}\x1f{iso(moment)}".encode()).hexdigest()[:24]
-        row = {
-            "event_id": f"unmerge-{name}", "source": people.OWN_SOURCE, "kind": CUSTOM,
-            "event_time": iso(moment), "customer_id": customer, "anonymous_id": other,
-            "properties": people.CUT_PROPERTIES,
-        }  # fmt: skip
-        chunk = RawChunk(pa.table({key: [value] for key, value in row.items()}))
-        cleaned = clean(chunk, load("shoal"), zone=self.zone, buckets=self.buckets, file="unmerge")
-        unit_name = f"unmerge-{name}"
-        writer = self.warehouse.unit(unit_name)
-        place = cleaned.events.schema.get_field_index(NOISE)
-        mark = pa.array([IDENTITY], pa.string())  # it tells of ids, it is no behaviour
-        writer.append(cleaned.events.set_column(place, NOISE, mark))
-        found = writer.resolve()
-        account = RowAccount(
-            read=1, stored=found["stored"], duplicate=found["duplicate"],
-            conflicting=found["conflicting"],
-        )  # fmt: skip
-        unit = units.Unit(unit_name, units.STAGED, "shoal identity --unmerge", "shoal", account)
-        commit(self.warehouse, self.store, writer, unit)
+def _of_id(
+    name: str,
+    person: Person,
+    links: Iterable[Mapping[str, Any]],
+    brought: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    spans = [row for row in person.own if row["id"] == name]
+    others = {row["customer_id"] for row in links if row["id"] == name} - {person.owner}
+    known = brought.get(name, _NOTHING)
+    return {
+        "id": name,
+        "role": _role(name, person, spans, bool(known["signed"])),
+        "spans": [
+            {
+                "from": None if span["from_us"] <= EVER_US else iso(from_us(span["from_us"])),
+                "to": None if span["to_us"] >= NEVER_US else iso(from_us(span["to_us"])),
+            }
+            for span in spans
+        ],
+        "shared_with": sorted(others),
+        "events": known["events"],
+        "first": None if known["first"] is None else iso(known["first"]),
+        "last": None if known["last"] is None else iso(known["last"]),
+        "devices": known["devices"] or [],
+    }
+
+
+def _role(name: str, person: Person, spans: Iterable[Mapping[str, Any]], signed: bool) -> str:
+    """`customer`, `merged` or `anonymous`."""
+    if any(span["merged"] for span in spans):
+        return "merged"
+    known = signed or len(person.ids) > 1
+    return "customer" if name == person.owner and known else "anonymous"
 
 
 def _told(row: Mapping[str, Any]) -> dict[str, Any]:

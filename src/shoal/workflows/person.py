@@ -1,92 +1,93 @@
-"""Everything that a shop knows of one person, as one document."""
+"""Everything that a shop knows of one person, as one document that names nobody else."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.domain.errors import ShoalError
 from shoal.events.tombstones import texts_of
 from shoal.features.consent import consents_at
-from shoal.features.snapshot import latest_moment
-from shoal.features.traits import traits_of
 from shoal.workflows import units
 from shoal.workflows.identity_view import Identity
 from shoal.workflows.quarantine_file import read_batches
 
 SCHEMA: Final = "shoal.person/1"
 
-_EVENTS: Final = """
-SELECT * EXCLUDE (bucket, event_key, content_key, utc_offset_s, scope_key, scope_version)
-FROM events JOIN ids ON coalesce(events.customer_id, events.anonymous_id) = ids.id
-ORDER BY event_time, sequence, event_id
-"""
+#: Events as they are stored, without what only the storage needs.
+_COLUMNS: Final = (
+    "e.* EXCLUDE (bucket, event_key, content_key, utc_offset_s, scope_key, scope_version)"
+)
 
 
 def person(
-    identity: Identity, raw_id: str, customer: dict[str, Any] | ShoalError, quarantine_dir: Path
+    identity: Identity, raw_id: str, customer: Mapping[str, Any] | None, quarantine_dir: Path
 ) -> dict[str, Any]:
-    """The JSON document `shoal.person/1`.
+    """The JSON document `shoal.person/1`, fit to be handed to the person.
+
+    Of a device that others use too it holds the person's part only, and no quarantined row unless
+    the row names the person by another id: nobody can say whose such a row is.
 
     Args:
         identity: of the shop.
-        customer: what `shoal customer` tells, or why it tells nothing.
+        customer: what `shoal customer` tells; None where the person has no features.
 
     Raises:
         UsageError: `unknown_customer`.
+        InputError: `too_little_data`, the shop holds no event.
     """
     view = identity.view(raw_id)
-    ids = pa.array([one["id"] for one in view["ids"]], pa.string())
+    found = identity.person(raw_id)
     warehouse = identity.warehouse
-    moment = latest_moment(warehouse)
-    events = warehouse.engine.run(
-        _EVENTS, {"events": warehouse.events(), "ids": pa.table({"id": ids})}
-    )
-    table = identity.admission.at()
-    consents = consents_at(warehouse.engine, table.events(), moment)
-    own = consents.filter(pc.equal(consents["customer_id"], view["customer_id"]))
+    counted = identity.admission.at()
+    consents = consents_at(warehouse.engine, counted.events(), found.moment)
+    own = consents.filter(pc.equal(consents["customer_id"], found.owner))
     return {
         "schema": SCHEMA,
-        "identity": view,
-        "traits": traits_of(warehouse.engine, warehouse.events(), ids, moment),
+        "identity": _of_this_person(view),
+        "traits": view["traits"],
         "consents": own.drop_columns(["customer_id"]).to_pylist(),
-        "events": _owned(events.to_pylist(), view),
-        "customer": None if isinstance(customer, ShoalError) else customer,
-        "quarantined": _quarantined(identity, frozenset(ids.to_pylist()), quarantine_dir),
+        "events": [
+            {name: value for name, value in row.items() if value is not None}
+            for row in identity.events_of(found, _COLUMNS).to_pylist()
+        ],
+        "customer": customer,
+        "quarantined": _quarantined(identity, view, quarantine_dir),
     }
 
 
-def _owned(rows: list[dict[str, Any]], view: dict[str, Any]) -> list[dict[str, Any]]:
-    """The person's events, without what lacks a value; on shared devices only the person's part."""
-    spans = {one["id"]: one for one in view["ids"]}
-    kept = []
-    for row in rows:
-        one = spans[row.pop("id")]
-        stamp = row["event_time"].isoformat().replace("+00:00", "Z")
-        inside = not one["spans"] or any(
-            (span["from"] is None or span["from"] <= stamp)
-            and (span["to"] is None or stamp < span["to"])
-            for span in one["spans"]
-        )
-        if inside or one["role"] != "anonymous":
-            kept.append({name: value for name, value in row.items() if value is not None})
+def _of_this_person(view: Mapping[str, Any]) -> dict[str, Any]:
+    """The view without the ids of others who use the same devices."""
+    ids = {one["id"] for one in view["ids"]}
+    kept = {name: value for name, value in view.items() if name not in ("schema", "traits")}
+    kept["ids"] = [
+        {name: value for name, value in one.items() if name != "shared_with"} for one in view["ids"]
+    ]
+    kept["told"] = [row for row in view["told"] if row["customer_id"] in ids]
     return kept
 
 
-def _quarantined(identity: Identity, ids: frozenset[str], directory: Path) -> list[dict[str, Any]]:
-    found = []
+def _quarantined(
+    identity: Identity, view: Mapping[str, Any], directory: Path
+) -> list[dict[str, Any]]:
+    """Quarantined rows that hold an id which is this person's alone."""
+    alone = {
+        one["id"]
+        for one in view["ids"]
+        if one["role"] != "anonymous" or not one["shared_with"]
+    } - {one["id"] for one in view["refused"]}  # fmt: skip
+    found: list[dict[str, Any]] = []
     for unit in units.all_units(identity.store):
         if unit.status != units.COMMITTED or unit.quarantine is None:
             continue
         for rows in read_batches(directory / unit.quarantine):
-            found += [row for row in rows.to_pylist() if not ids.isdisjoint(texts_of(row["raw"]))]
+            found += [row for row in rows.to_pylist() if not alone.isdisjoint(texts_of(row["raw"]))]
     return found
 
 
-def as_text(document: dict[str, Any]) -> str:
+def as_text(document: Mapping[str, Any]) -> str:
     """The document as JSON for people and programs."""
     return json.dumps(document, ensure_ascii=False, indent=1, default=str) + "\n"
