@@ -15,7 +15,7 @@ import numpy as np
 
 from shoal.features import revenue_doubts
 from shoal.features.months import ADDED, ByMonth, Ledger, Mask
-from shoal.features.revenue import FEE, FOREIGN, GIFT_CARD, REFUND, TOLD_TWICE
+from shoal.features.revenue import FEE, FOREIGN, GIFT_CARD, PURCHASE, REFUND, TOLD_TWICE
 from shoal.workflows.books_quarantine import Quarantined
 from shoal.workflows.reconcile import doubled_rows
 
@@ -158,7 +158,7 @@ def _excluded(ledger: Ledger) -> Iterable[Hypothesis]:
     more = ledger.sums("written") - ledger.sums("amount")
     more_off = ledger.sums("written_off") - ledger.sums("reduction")
     back = exchanged & (ledger.what == REFUND)
-    bought = exchanged & ~back
+    bought = exchanged & (ledger.what == PURCHASE)
     gross, off = ledger.by_month(more, bought), ledger.by_month(more_off, bought)
     refunds = ledger.by_month(more - more_off, back)
     net = minus(minus(gross, off), refunds)
