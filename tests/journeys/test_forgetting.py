@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 from tests.journeys.conftest import Shoal
+
+import shoal as face
 
 HER = "zq-unforgettable-7741"
 DEVICE = "zq-device-9902"
@@ -54,24 +58,39 @@ def write(path: Path, some: list[dict[str, Any]]) -> Path:
     return path
 
 
-@pytest.fixture
-def shop(shoal: Shoal, tmp_path: Path) -> Path:
-    home = tmp_path / "shop"
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files, and a shop that took them in."""
+    folder = tmp_path_factory.mktemp("made")
     made = rows()
     half = len(made) // 2
-    write(tmp_path / "a.jsonl", made[:half])
-    write(tmp_path / "b.jsonl", made[half:])
+    write(folder / "a.jsonl", made[:half])
+    write(folder / "b.jsonl", made[half:])
     bad = [
         {"event_id": "bad1", "event_time": "never", "kind": "view", "customer_id": HER},
         {"event_id": "bad2", "event_time": "never", "kind": "view", "customer_id": "c5"},
         {"event_id": "ok", "event_time": "2024-03-02", "kind": "view", "customer_id": "c5"},
     ]
-    write(tmp_path / "c.jsonl", bad)
-    with (tmp_path / "c.jsonl").open("a") as file:
+    write(folder / "c.jsonl", bad)
+    with (folder / "c.jsonl").open("a") as file:
         file.write(f'{{"kind": "view", "customer_id": "{HER}"\n')
-    assert shoal("init", home).code == 0
-    for name in ("a", "b", "c"):
-        assert shoal("ingest", home, tmp_path / f"{name}.jsonl", "--preset", "shoal").code == 0
+    with face.init(folder / "shop") as opened:
+        for name in ("a", "b", "c"):
+            opened.ingest([folder / f"{name}.jsonl"], preset="shoal")
+    return folder
+
+
+@pytest.fixture
+def plain(made: Path, tmp_path: Path) -> Path:
+    """A shop with her events."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "shop"
+
+
+@pytest.fixture
+def shop(shoal: Shoal, plain: Path, tmp_path: Path) -> Path:
+    """A shop with all that verbs make of events."""
+    home = plain
     assert shoal("segment", home, "--k", "3").code == 0
     assert shoal("compact", home).code == 0
     for segment in ("s01", "s02", "s03"):
@@ -80,6 +99,11 @@ def shop(shoal: Shoal, tmp_path: Path) -> Path:
     out = tmp_path / "list.csv"
     assert shoal("export", home, "s01", "--out", out).code == 0
     assert shoal("memberships", home, "--out", tmp_path / "members.parquet").code == 0
+    assert shoal("features", home, "--out", tmp_path / "features.parquet").code == 0
+    for who, name in ((HER, "hers.json"), ("c3", "of-c3.json")):
+        assert shoal("person", home, who, "--out", tmp_path / name).code == 0
+    assert shoal("export", home, "s02", "--out", tmp_path / "moved.csv").code == 0
+    (tmp_path / "moved.csv").rename(tmp_path / "elsewhere.csv")
     assert shoal("report", home).code == 0
     return home
 
@@ -94,6 +118,11 @@ def everything(directory: Path) -> dict[str, str]:
         if path.suffix == ".parquet":
             with pq.ParquetFile(path) as file:
                 raw += str(file.metadata.to_dict()) + str(file.read().to_pydict())
+                texts = [one.name for one in file.schema_arrow if pa.types.is_string(one.type)]
+            # a dictionary may hold what no row has any more
+            with pq.ParquetFile(path, read_dictionary=texts) as file:
+                coded = file.read().select(texts)
+            raw += str([part.dictionary for column in coded.columns for part in column.chunks])
         found[path.relative_to(directory).as_posix()] = raw
     return found
 
@@ -131,7 +160,11 @@ def test_nothing_of_her_is_left_and_old_files_do_not_bring_her_back(
         assert places(shop, mark) == [], mark
     assert len(events(shop)) == before - 14
     assert HER not in (tmp_path / "list.csv").read_text()
-    assert HER not in str(pq.read_table(tmp_path / "members.parquet").to_pydict())
+    for name in ("members.parquet", "features.parquet"):
+        assert HER not in str(pq.read_table(tmp_path / name)["customer_id"])
+    assert not (tmp_path / "hers.json").exists()
+    assert (tmp_path / "of-c3.json").exists()
+    assert [Path(one["file"]).name for one in receipt["not_reached"]] == ["moved.csv"]
     # others on the shared device keep what is theirs
     assert ("c3", SHARED, "login") in events(shop)
     assert (None, SHARED, "view") in events(shop)
@@ -153,33 +186,83 @@ def test_nothing_of_her_is_left_and_old_files_do_not_bring_her_back(
     assert shoal("status", shop, "--json").code == 0
 
 
-def test_a_person_may_come_back(shoal: Shoal, shop: Path, tmp_path: Path) -> None:
-    shoal("forget", shop, HER, "--yes")
+def test_a_person_may_come_back(shoal: Shoal, plain: Path, tmp_path: Path) -> None:
+    shoal("forget", plain, HER, "--yes")
     new = {"event_id": "n1", "event_time": "2024-06-01", "kind": "view", "customer_id": HER}
     path = write(tmp_path / "new.jsonl", [new, {**new, "event_id": "n2", "customer_id": "c1"}])
-    answer = shoal("ingest", shop, path, "--preset", "shoal", "--json")
+    answer = shoal("ingest", plain, path, "--preset", "shoal", "--json")
     assert (answer.document["rows"]["stored"], answer.document["forgotten"]) == (1, 1)
-    assert shoal("forget", shop, HER, "--lift", "--json").document["lifted"] >= 1
+    assert shoal("forget", plain, HER, "--lift", "--json").document["lifted"] >= 1
     path = write(tmp_path / "newer.jsonl", [{**new, "event_id": "n3"}])
-    answer = shoal("ingest", shop, path, "--preset", "shoal", "--json")
+    answer = shoal("ingest", plain, path, "--preset", "shoal", "--json")
     assert answer.document["rows"]["stored"] == 1
 
 
-def test_an_unknown_id_leaves_a_tombstone(shoal: Shoal, shop: Path) -> None:
-    answer = shoal("forget", shop, "nobody-knows", "--yes", "--json")
+def test_an_unknown_id_leaves_a_tombstone_and_what_there_is(
+    shoal: Shoal, plain: Path, tmp_path: Path
+) -> None:
+    before = sorted(events(plain), key=str)
+    (plain / "report.html").write_text("<td>c3</td>")
+    answer = shoal("forget", plain, "nobody-knows", "--yes", "--json")
     assert answer.code == 0
     assert sum(answer.document["removed"].values()) == 0
+    assert answer.document["earlier_versions"] == "kept"
     assert len(answer.document["tombstones"]) == 1
-    again = shoal("forget", shop, "nobody-knows", "--yes", "--json")
+    again = shoal("forget", plain, "nobody-knows", "--yes", "--json")
     assert again.document["tombstones"] == answer.document["tombstones"]
-    listed = shoal("forget", shop, "--receipts", "--json").document["receipts"]
+    listed = shoal("forget", plain, "--receipts", "--json").document["receipts"]
     assert [one["number"] for one in listed] == [1, 2]
+    out = tmp_path / "f.parquet"
+    assert shoal("features", plain, "--table-version", "1", "--out", out).code == 0
+    assert sorted(events(plain), key=str) == before
+    assert (plain / "report.html").read_text() == "<td>c3</td>"
+    assert places(plain, "nobody-knows") == []
 
 
-def test_earlier_versions_are_gone_and_said_so(shoal: Shoal, shop: Path, tmp_path: Path) -> None:
-    shoal("forget", shop, HER, "--yes")
+def test_earlier_versions_are_gone_and_said_so(shoal: Shoal, plain: Path, tmp_path: Path) -> None:
+    shoal("forget", plain, HER, "--yes")
+    out = tmp_path / "f.parquet"
+    answer = shoal("features", plain, "--table-version", "1", "--out", out, "--json")
+    assert answer.code == 2
+    assert "is not kept any more" in answer.error["message"]
+    assert "erasure" in answer.error["hint"]
+    again = shoal("forget", plain, HER, "--yes", "--json").document
+    assert sum(again["removed"].values()) == 0
+
+
+def test_a_shared_device_is_nobodys_name(shoal: Shoal, plain: Path) -> None:
+    answer = shoal("forget", plain, SHARED, "--yes", "--json")
+    assert answer.code == 2
+    assert "a device on which 2 customers signed in" in answer.error["message"]
+    assert shoal("customer", plain, HER).code == 0
+
+
+def test_her_device_names_her(shoal: Shoal, plain: Path, tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text(f"{DEVICE}\n\n")
+    answer = shoal("forget", plain, "--file", tmp_path / "ids.txt", "--yes", "--json")
+    assert answer.document["removed"]["events"] == 14
+    for mark in MARKS:
+        assert places(plain, mark) == [], mark
+
+
+def test_wrong_use_is_told(shoal: Shoal, plain: Path, tmp_path: Path) -> None:
+    assert shoal("forget", plain, "--yes", "--json").error["message"] == "no id was given"
+    missing = shoal("forget", plain, "--file", tmp_path / "none.txt", "--yes", "--json")
+    assert (missing.code, missing.error["code"]) == (3, "input_unreadable")
+    empty = tmp_path / "empty"
+    assert shoal("init", empty).code == 0
+    answer = shoal("forget", empty, HER, "--yes", "--json")
+    assert (answer.code, answer.document["removed"]["events"]) == (0, 0)
+
+
+def test_a_file_of_the_forgotten_alone_is_no_bad_file(
+    shoal: Shoal, plain: Path, tmp_path: Path
+) -> None:
+    shoal("forget", plain, HER, "--yes")
+    hers = [row for row in rows() if row["customer_id"] == HER]
     answer = shoal(
-        "features", shop, "--table-version", "1", "--out", tmp_path / "f.parquet", "--json"
+        "ingest", plain, write(tmp_path / "h.jsonl", hers), "--preset", "shoal", "--json"
     )
-    assert answer.code in (1, 2)
-    assert "Traceback" not in answer.err
+    assert (answer.code, answer.document["forgotten"]) == (0, len(hers))
+    said = shoal("ingest", plain, write(tmp_path / "i.jsonl", hers[1:]), "--preset", "shoal").out
+    assert f"Forgotten: {len(hers) - 1} rows skipped" in said
