@@ -1,9 +1,11 @@
-"""`python -m bench.front_door.identity`: who is who among a million statements.
+"""`python -m bench.front_door.identity`: who is who among a million links.
 
-Seeded statements of devices, shared devices, chains of aliases and circles. Measured: making the
-links of an event table of as many events (`links_query`), and resolving them as of a moment
-(`resolve`). The peer in the same run: union-find in plain Python over the same statements, which
-knows neither time nor shared devices. Writes `docs/results/front-door-identity.json`.
+Seeded statements of devices of one customer, of devices that a few share, of tills that everybody
+uses, and of aliases in chains and circles, brought into a shop. Measured, each in a process of its
+own: making all links anew from the event table and keeping them (`workflows.identity.rebuild`),
+resolving them as of now and as of the middle of the time (`features.people.resolve`), and the peer,
+union-find in plain Python over the same statements, which knows neither time nor shared devices.
+Writes `docs/results/front-door-identity.json`.
 """
 
 from __future__ import annotations
@@ -12,44 +14,68 @@ import argparse
 import json
 import os
 import resource
+import subprocess
+import sys
+import tempfile
 import time
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from bench.front_door.stages import ROOT, table
+from bench.front_door.stages import ROOT, shoal, table
+from shoal.adapters.deltalake import DeltaWarehouse
 from shoal.adapters.duckdb import DuckEngine
+from shoal.adapters.sql import SqlStateStore
+from shoal.config import IdentityConfig
 from shoal.features import people
 from shoal.features.admission import NEVER_US
+from shoal.workflows import identity
 
-OUT = ROOT / "docs/results/front-door-identity.json"
+OUT: Final = ROOT / "docs/results/front-door-identity.json"
+BUCKETS: Final = 16
+BEGIN_US: Final = 1_700_000_000_000_000
+SHARED_BY: Final = IdentityConfig().shared_by
 
 
 def statements(count: int, seed: int) -> pa.Table:
-    """Events that tell of ids: devices of one owner, some of several; one in fifty an alias."""
+    """Events, one a second in random order, that each tell one id of a customer.
+
+    Six in ten are of a device of its own, three of a device that three share, one in thirty of one
+    of forty tills, the rest aliases of customers.
+    """
     rng = np.random.default_rng(seed)
     customers = count // 3
-    device = rng.integers(0, count * 2 // 3, count)
-    own = device % customers
-    other = rng.integers(0, customers, count)
-    who = np.where(rng.random(count) < 0.05, other, own)
-    alias = rng.random(count) < 0.02
-    told = np.where(alias, np.char.add("c", ((who + 1) % customers).astype(str)),
-                    np.char.add("d", device.astype(str)))  # fmt: skip
-    us = 1_700_000_000_000_000 + rng.permutation(count) * 1_000_000
+    place = np.arange(count)
+    family = rng.integers(0, count // 10, count)
+    sort = np.digitize(rng.random(count), [0.6, 0.93, 0.965])
+    who = np.select(
+        [sort == 0, sort == 1],
+        [place % customers, (family * 3 + rng.integers(0, 3, count)) % customers],
+        rng.integers(0, customers, count),
+    )
+    other = np.select(
+        [sort == 0, sort == 1, sort == 2],
+        [place, family, rng.integers(0, 40, count)],
+        (who + rng.integers(1, 4, count)) % customers,
+    )
+    prefix = np.array(["d", "f", "t", "c"])[sort]
+    alias = sort == 3
     return pa.table(
         {
-            "customer_id": pa.array(np.char.add("c", who.astype(str))),
-            "anonymous_id": pa.array(told),
-            "event_time": pa.array(us).cast(pa.timestamp("us", tz="UTC")),
-            "sequence": pa.array(np.arange(count)),
-            "event_id": pa.array(np.char.add("e", np.arange(count).astype(str))),
+            "event_id": pa.array(np.char.add("e", place.astype(str))),
+            "event_time": pa.array(BEGIN_US + rng.permutation(count) * 1_000_000).cast(
+                pa.timestamp("us", tz="UTC")
+            ),
             "kind": pa.array(np.full(count, "login")),
             "source": pa.array(np.full(count, "web")),
+            "customer_id": pa.array(np.char.add("c", who.astype(str))),
+            "anonymous_id": pa.array(np.char.add(prefix, other.astype(str))),
             "properties": pa.array(np.where(alias, '{"alias":true}', "{}")),
-        },
-        schema=people.READ_SCHEMA,
+        }
     )
 
 
@@ -69,36 +95,88 @@ def union_find(events: pa.Table) -> int:
     return len({root(name) for name in parent})
 
 
-def timed(work: Any) -> tuple[float, Any]:
-    """Seconds of a call, and what it gave."""
+def keep(home: Path) -> int:
+    """Make all links anew and keep them in a store of their own; how many there are."""
+    warehouse = DeltaWarehouse(home / "shop" / "events", BUCKETS, DuckEngine())
+    store = SqlStateStore(f"sqlite:///{home}/links.sqlite")
+    with store.transaction():
+        identity.rebuild(warehouse, store, warehouse.version())
+    found = store.people.links()
+    pq.write_table(found, home / "links.parquet")
+    store.close()
+    return found.num_rows
+
+
+def resolve(home: Path, before_us: int) -> int:
+    """Resolve the kept links as of a moment; how many intervals there are."""
+    return people.resolve(pq.read_table(home / "links.parquet"), before_us, SHARED_BY).num_rows
+
+
+#: name -> what it does with the folder of the run.
+STAGES: Final[dict[str, Callable[[Path], int]]] = {
+    "rebuild and keep links": keep,
+    "resolve, as of now": lambda home: resolve(home, NEVER_US),
+    "resolve, as of the middle": lambda home: resolve(home, _middle(home)),
+    "union-find, plain Python": lambda home: union_find(pq.read_table(home / "told.parquet")),
+}
+
+
+def _middle(home: Path) -> int:
+    return BEGIN_US + pq.read_metadata(home / "told.parquet").num_rows * 500_000
+
+
+def stage(name: str, home: Path) -> dict[str, Any]:
+    """Run one stage in a process of its own."""
+    command = [sys.executable, "-m", "bench.front_door.identity", "--stage", name, "--home", home]
+    done = subprocess.run(
+        [str(part) for part in command], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return {"stage": name, **json.loads(done.stdout.splitlines()[-1])}
+
+
+def measured(name: str, home: Path) -> None:
+    """Print seconds, peak memory (GiB) and rows of one stage as JSON."""
     started = time.perf_counter()
-    found = work()
-    return time.perf_counter() - started, found
+    rows = STAGES[name](home)
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(json.dumps({"seconds": round(seconds, 2), "peak_gib": round(peak, 2), "rows": rows}))
 
 
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--statements", type=int, default=1_000_000)
+    parser.add_argument("--statements", type=int, default=1_150_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--stage", choices=list(STAGES), help=argparse.SUPPRESS)
+    parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    events = statements(options.statements, options.seed)
-    engine = DuckEngine()
-    query = engine.compile(people.links_query(of_ids=False))
-    kept, links = timed(lambda: engine.run(query, {"events": events}))
-    resolved, owners = timed(lambda: people.resolve(links, NEVER_US, 20))
-    peer, groups = timed(lambda: union_find(events))
-    seconds = {"keep links": kept, "resolve links": resolved, "union-find, plain Python": peer}
-    figures = {
+    if options.stage:
+        measured(options.stage, options.home)
+        return
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory(prefix="identity-") as folder:
+        home = Path(folder)
+        pq.write_table(statements(options.statements, options.seed), home / "told.parquet")
+        shoal("init", "init", home / "shop", "--buckets", BUCKETS)
+        ingest = shoal(
+            "ingest", "ingest", home / "shop", home / "told.parquet", "--preset", "shoal"
+        )
+        figures = [{**ingest.as_document(), "rows": options.statements}]
+        figures += [stage(name, home) for name in STAGES]
+        who = shoal("identity", "identity", home / "shop", "c1")
+        figures.append({**who.as_document(), "rows": len(who.document["ids"])})
+    document = {
         "command": "python -m bench.front_door.identity",
-        "statements": options.statements, "seed": options.seed,
-        "links": links.num_rows, "intervals": owners.num_rows, "groups of the peer": groups,
-        "load": round(os.getloadavg()[0], 1),
-        "seconds": {name: round(value, 2) for name, value in seconds.items()},
-        "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        "statements": options.statements, "seed": options.seed, "cores": os.cpu_count(),
+        "load at the start": round(load, 1), "stages": figures,
     }  # fmt: skip
-    OUT.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    print(table(["what", "time"], [[n, f"{v:.2f} s"] for n, v in seconds.items()]))
+    OUT.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    rows = [
+        [one["stage"], f"{one['rows']:,}", f"{one['seconds']:.2f} s", f"{one['peak_gib']:.2f} GiB"]
+        for one in figures
+    ]
+    print(table(["stage", "rows", "time", "peak memory"], rows))
 
 
 if __name__ == "__main__":

@@ -155,7 +155,13 @@ class Admission:
 
     def customer_of(self, raw_id: str, moment: datetime | None = None) -> str:
         """The customer to whom the latest events of an id belong; the id itself where none does."""
-        return self.owner_among(self.decisions(moment).people, raw_id)
+        return self.owner_among(self.people_about(raw_id, moment), raw_id)
+
+    def people_about(self, raw_id: str, moment: datetime | None = None) -> pa.Table:
+        """The rows of `decisions().people` that say who an id is and what else is theirs."""
+        at_us = NEVER_US if moment is None else to_us(moment)
+        people = identity.people_about(self._store, raw_id, at_us, self._people.shared_by)
+        return _without_owners(people, hidden(self._store))
 
     def owner_among(self, people: pa.Table, raw_id: str) -> str:
         """`customer_of`, by decisions (`PEOPLE_SCHEMA`) that the caller has.

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.features.admission import PEOPLE_SCHEMA
+from shoal.features.admission import ALIAS, PEOPLE_SCHEMA
 from shoal.ports import ParquetFiles, StateStore, Warehouse
 
 
@@ -85,6 +85,45 @@ def people_at(store: StateStore, before_us: int, shared_by: int) -> pa.Table:
     from shoal.features import people
 
     return people.resolve(links, before_us, shared_by)
+
+
+def people_about(store: StateStore, raw_id: str, before_us: int, shared_by: int) -> pa.Table:
+    """The rows of `people_at` that say who an id is and what else is theirs, and a few more.
+
+    Only what leads to or from the id is read, so it takes no longer in a shop of many.
+    """
+    from shoal.features import people
+
+    ahead = _followed(store, [raw_id])
+    found = people.resolve(ahead, before_us, shared_by)
+    owners = found.filter(pc.equal(found["id"], raw_id))["customer_id"].drop_null().to_pylist()
+    leading = _leading_to(store, {raw_id, *owners})
+    return people.resolve(_followed(store, sorted(leading)), before_us, shared_by)
+
+
+def _followed(store: StateStore, names: Sequence[str]) -> pa.Table:
+    """The links of some ids, and of every id to which these lead."""
+    seen, front = set(names), set(names)
+    found = [store.people.links(ids=[])]
+    while front:
+        links = store.people.links(ids=sorted(front))
+        found.append(links)
+        front = set(links["customer_id"].to_pylist()) - seen
+        seen |= front
+    return pa.concat_tables(found)
+
+
+def _leading_to(store: StateStore, names: set[str]) -> set[str]:
+    """Some ids and every id that leads to them."""
+    seen, front = set(names), set(names)
+    while front:
+        links = store.people.links(customers=sorted(front))
+        seen |= set(links["id"].to_pylist())
+        # A sign-in says whose the device is; what is told of the device's name leads no further.
+        merged = links.filter(pc.equal(links["says"], ALIAS))
+        front = set(merged["id"].to_pylist()) - names
+        names = names | front
+    return seen
 
 
 def _differing(before: pa.Table, after: pa.Table) -> pa.Array:

@@ -63,7 +63,8 @@ class Person:
     Args:
         owner: the id that stands for the person.
         ids: all of them, `owner` first.
-        people: whose events of all ids are, as `shoal.features.admission.PEOPLE_SCHEMA`.
+        people: whose events of these ids, and of a few more, are; as
+            `shoal.features.admission.PEOPLE_SCHEMA`.
         moment: only what came before it counts.
     """
 
@@ -112,7 +113,7 @@ class Identity:
             InputError: `too_little_data`, the shop holds no event.
         """
         moment = as_of or latest_moment(self.warehouse)
-        people = self.admission.decisions(as_of).people
+        people = self.admission.people_about(raw_id, as_of)
         owner = self.admission.owner_among(people, raw_id)
         own = people.filter(pc.equal(people["customer_id"], owner))
         ids = tuple(dict.fromkeys([owner, *own["id"].to_pylist()]))
