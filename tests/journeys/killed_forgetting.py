@@ -18,7 +18,7 @@ from shoal.adapters.files import FileRegistry
 from shoal.adapters.sql import SqlStateStore
 from shoal.adapters.sql_erasures import SqlErasures
 from shoal.adapters.sql_people import SqlPeople
-from shoal.workflows import forget, forget_files
+from shoal.workflows import forget, forget_files, forget_quarantine
 from shoal.workflows.forget_lists import Lists
 
 #: Point -> what makes the process die there.
@@ -31,7 +31,7 @@ POINTS: dict[str, Callable[[], None]] = {
     "links gone": lambda: before(DeltaWarehouse, "purge"),
     "files gone, log whole": lambda: before(DeltaLog, "truncate"),
     "log cut": lambda: after(DeltaWarehouse, "purge"),
-    "quarantine written anew, not counted": lambda: after(forget, "without_quarantined"),
+    "quarantine written anew, not counted": lambda: after(forget_quarantine, "without_quarantined"),
     "artefact marked": lambda: before(forget, "without"),
     "artefact half done": lambda: after(forget, "without"),
     "first artefact done": lambda: after(FileRegistry, "redact"),

@@ -9,26 +9,25 @@ of a request that was never interrupted.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
 import pyarrow as pa
 
 from shoal.domain.errors import OperationError
-from shoal.domain.time import Clock, iso, system_clock
+from shoal.domain.time import Clock, iso, parse_moment, system_clock, to_us
 from shoal.events.tombstones import fingerprint
 from shoal.ports import Registry, StateStore, Warehouse
 from shoal.workflows import admission as admissions
 from shoal.workflows import catch_up, recovery, units
 from shoal.workflows.admission import Admission
-from shoal.workflows.forget_files import held, held_quarantined, without, without_quarantined
+from shoal.workflows.forget_files import held, without
 from shoal.workflows.forget_links import trimmed
 from shoal.workflows.forget_lists import Lists
 from shoal.workflows.forget_people import Belongings, belongings
+from shoal.workflows.forget_quarantine import in_quarantine, out_of_quarantine
 from shoal.workflows.forgotten import DUE, SCRUB
 from shoal.workflows.progress import NoProgress, Progress
 
@@ -112,17 +111,14 @@ class Forgetting:
     def _begin(self, asked: int, goods: Belongings) -> int:
         """Journal a request and take the persons out of readers' sight, in one transaction."""
         ids = frozenset(goods.own)
-        quarantine = self._in_quarantine(ids)
+        quarantine = in_quarantine(self.store, self.places.quarantine, ids)
         entries = [
             (kind, name, sum(held(path, ids) for path in self._files_of(kind, name)))
             for kind in self.registry.kinds()
             for name in self.registry.list(kind)
         ]
         key = self.store.erasures.key()
-        stones = [
-            (fingerprint(key, row["id"], shared=row["id"] not in ids), row["from_us"], row["to_us"])
-            for row in goods.people.to_pylist()
-        ]
+        stones = self._stones(goods, key)
         lists = self._lists(ids, [name for name, _, _ in stones])
         document: dict[str, Any] = {
             "asked": asked,
@@ -143,6 +139,22 @@ class Forgetting:
             self.store.erasures.note(number, {**document, "removed": removed})
         return number
 
+    def _stones(self, goods: Belongings, key: bytes) -> list[tuple[str, int, int]]:
+        """Tombstones; of a shared device, what happens from now on is the others' again."""
+        last = self.store.get_settings().get("last")
+        now_us = max(to_us(self.clock()), 0 if last is None else to_us(parse_moment(last)) + 1)
+        own = set(goods.own)
+        return [
+            (fingerprint(key, row["id"]), row["from_us"], row["to_us"])
+            if row["id"] in own
+            else (
+                fingerprint(key, row["id"], shared=True),
+                row["from_us"],
+                min(row["to_us"], now_us),
+            )
+            for row in goods.people.to_pylist()
+        ]
+
     def _run(self, number: int, progress: Progress | None) -> dict[str, Any]:
         """Every step that is left of a request, in an order in which a kill loses nothing."""
         document = dict(self.store.erasures.pending())[number]
@@ -153,7 +165,14 @@ class Forgetting:
         try:
             self._from_events(number, document, goods)
             bar.advance(2)
-            self._from_quarantine(number, document, ids)
+            without_them = out_of_quarantine(
+                self.store, self.places.quarantine, document["quarantine"], ids
+            )
+            with self.store.transaction():
+                for unit in without_them:
+                    units.put(self.store, unit)
+                document["quarantine"] = {}
+                self.store.erasures.note(number, document)
             bar.advance()
             for kind in self.registry.kinds():
                 for name in self.registry.list(kind):
@@ -276,56 +295,3 @@ class Forgetting:
     def _files_of(self, kind: str, name: str) -> list[Path]:
         home = self.registry.directory(kind, name)
         return sorted(path for path in home.rglob("*") if path.is_file())
-
-    def _in_quarantine(self, ids: frozenset[str]) -> dict[str, Counter[str]]:
-        """Rows of the persons in the quarantine, by unit and reason."""
-        found = {}
-        for unit in units.all_units(self.store):
-            path = self.places.quarantine / str(unit.quarantine)
-            if unit.quarantine is not None and path.exists():
-                codes = held_quarantined(path, ids)
-                if codes:
-                    found[unit.name] = codes
-        return found
-
-    def _from_quarantine(self, number: int, document: dict[str, Any], ids: frozenset[str]) -> None:
-        """Rows of the persons out of the quarantine; they count as skipped."""
-        planned = document["quarantine"]
-        found = {name: units.find(self.store, name) for name in planned}
-        for unit in found.values():
-            assert unit is not None
-            path = self.places.quarantine / str(unit.quarantine)
-            if path.exists():
-                without_quarantined(path, ids)
-        with self.store.transaction():
-            for name, unit in found.items():
-                assert unit is not None
-                kept = (self.places.quarantine / str(unit.quarantine)).exists()
-                account = _skipped(unit, planned[name])
-                file = unit.quarantine if kept else None
-                units.put(self.store, replace(account, quarantine=file))
-            document["quarantine"] = {}
-            self.store.erasures.note(number, document)
-
-
-def _skipped(unit: units.Unit, gone: dict[str, int]) -> units.Unit:
-    """The unit with some of its quarantined rows counted as skipped.
-
-    After a replay the file has other reasons than the account; then rows of any reason count.
-    """
-    left = Counter(unit.account.quarantine)
-    for code, count in gone.items():
-        taken = min(left[code], count)
-        left[code] -= taken
-        for other in sorted(left, key=lambda name: -left[name]):
-            more = min(left[other], count - taken)
-            left[other] -= more
-            taken += more
-    skipped = unit.account.quarantined - left.total()
-    account = replace(
-        unit.account,
-        quarantined=left.total(),
-        skipped=unit.account.skipped + skipped,
-        quarantine=MappingProxyType({code: n for code, n in left.items() if n}),
-    )
-    return replace(unit, account=account)
