@@ -249,6 +249,10 @@ def test_wrong_use_is_told(shoal: Shoal, plain: Path, tmp_path: Path) -> None:
     assert shoal("forget", plain, "--yes", "--json").error["message"] == "no id was given"
     missing = shoal("forget", plain, "--file", tmp_path / "none.txt", "--yes", "--json")
     assert (missing.code, missing.error["code"]) == (3, "input_unreadable")
+    for nobody in ("", " ", "NULL", "guest"):
+        answer = shoal("forget", plain, nobody, "--yes", "--json")
+        assert (answer.code, answer.error["message"]) == (2, f"{nobody!r} is nobody's id")
+    assert shoal("forget", plain, "\udcff", "--yes", "--json").code == 2
     empty = tmp_path / "empty"
     assert shoal("init", empty).code == 0
     answer = shoal("forget", empty, HER, "--yes", "--json")

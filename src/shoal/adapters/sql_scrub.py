@@ -58,8 +58,10 @@ def _empty_log(raw: Any, engine: sa.Engine) -> None:
 
 def _found(path: Path, texts: Sequence[str]) -> bool:
     """Whether one of some texts stands in a file."""
-    wanted = [text.encode() for text in texts if text]
-    longest = max((len(text) for text in wanted), default=0)
+    wanted = [text.encode("utf-8", "surrogatepass") for text in texts if text]
+    if not wanted:
+        return False
+    longest = max(len(text) for text in wanted)
     with path.open("rb") as file:
         end = b""
         while block := file.read(_BLOCK):

@@ -7,13 +7,12 @@ is kept nowhere.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -42,8 +41,12 @@ def fingerprint(key: bytes, raw_id: str, *, shared: bool = False) -> str:
     >>> fingerprint(b"k", "ann") == fingerprint(b"k", "ann") != fingerprint(b"other", "ann")
     True
     """
+    return _digest(key, raw_id, shared).hex()
+
+
+def _digest(key: bytes, raw_id: str, shared: bool) -> bytes:
     text = f"device\x1f{raw_id}" if shared else raw_id
-    return hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+    return hmac.digest(key, text.encode("utf-8", "surrogatepass"), "sha256")
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,17 @@ class Tombstones:
     def __bool__(self) -> bool:
         return bool(self.spans)
 
+    @cached_property
+    def _by_digest(self) -> dict[bytes, Sequence[Span]]:
+        return {bytes.fromhex(name): spans for name, spans in self.spans.items()}
+
+    @cached_property
+    def _any_stretch(self) -> bool:
+        return any(span != EVER for spans in self.spans.values() for span in spans)
+
     def of(self, raw_id: str, *, shared: bool = False) -> Sequence[Span]:
         """The stretches in which events of an id stay out."""
-        return self.spans.get(_fingerprint(self.key, raw_id, shared), ())
+        return self._by_digest.get(_digest(self.key, raw_id, shared), ())
 
     def wholly(self, raw_id: str) -> bool:
         """Whether everything of an id stays out, whatever its time."""
@@ -112,13 +123,25 @@ class Tombstones:
     ) -> npt.NDArray[np.bool_]:
         """Which of some ids, each with its time, are in one of their stretches."""
         found = np.zeros(len(ids), dtype=bool)
+        if shared and not self._any_stretch:
+            return found
         coded = ids.dictionary_encode()
-        names = coded.dictionary.to_pylist()
-        codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        for place, name in enumerate(names):
-            for first, last in self.of(name, shared=shared):
-                found |= (codes == place) & (us >= first) & (us < last)
+        stretches = self._among(coded.dictionary, shared=shared)
+        if stretches:
+            codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+            for place, spans in stretches.items():
+                for first, last in spans:
+                    found |= (codes == place) & (us >= first) & (us < last)
         return found
+
+    def _among(self, names: pa.Array, *, shared: bool = False) -> dict[int, Sequence[Span]]:
+        """The stretches of those of some ids that have any, by place."""
+        known, key = self._by_digest, self.key
+        found = {
+            place: known.get(_digest(key, name, shared))
+            for place, name in enumerate(names.to_pylist())
+        }
+        return {place: spans for place, spans in found.items() if spans}
 
     def caught_raw(
         self, quarantined: pa.Table, columns: Sequence[str] | None = None
@@ -130,12 +153,13 @@ class Tombstones:
         )
 
     def _unnamed(self, events: pa.Table) -> pa.Table:
-        """The events without anonymous ids that were forgotten."""
+        """The events without anonymous ids that were forgotten; those of no customer are right."""
         ids = _array(events["anonymous_id"])
-        gone = [name for name in ids.unique().drop_null().to_pylist() if self.wholly(name)]
+        names = ids.filter(pc.is_valid(events["customer_id"])).unique().drop_null()
+        gone = [place for place, spans in self._among(names).items() if EVER in spans]
         if not gone:
             return events
-        mask = pc.is_in(ids, value_set=pa.array(gone, pa.string()))
+        mask = pc.is_in(ids, value_set=names.take(pa.array(gone)))
         place = events.column_names.index("anonymous_id")
         rest = pc.if_else(mask, pa.scalar(None, pa.string()), ids)
         return events.set_column(place, events.schema.field(place), rest)
@@ -159,8 +183,3 @@ def texts_of(raw: str, columns: Sequence[str] | None = None) -> Iterator[str]:
 
 def _array(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-
-
-@lru_cache(maxsize=200_000)
-def _fingerprint(key: bytes, raw_id: str, shared: bool) -> str:
-    return fingerprint(key, raw_id, shared=shared)

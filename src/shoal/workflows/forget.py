@@ -16,7 +16,8 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from shoal.domain.errors import OperationError
+from shoal.domain.errors import OperationError, UsageError
+from shoal.domain.event import NO_IDS
 from shoal.domain.time import Clock, iso, parse_moment, system_clock, to_us
 from shoal.events.tombstones import fingerprint
 from shoal.ports import Registry, StateStore, Warehouse
@@ -74,10 +75,13 @@ class Forgetting:
         id that nobody knows there is nothing to remove; its tombstone keeps it out all the same.
 
         Raises:
-            UsageError: `usage`, an id is that of a device of several persons.
+            UsageError: `usage`, an id is that of a device of several persons, or nobody's (empty,
+                or a word such as null that says so).
             OperationError: `shop_locked`, `disk_full`, `no_permission`, `interrupted`; what was
                 begun is finished at the next start.
         """
+        for name in ids:
+            _check(name)
         with self.store.lease():
             self.finish_pending(progress)
             recovery.settle(self.warehouse, self.store, self.places.quarantine)
@@ -295,3 +299,23 @@ class Forgetting:
     def _files_of(self, kind: str, name: str) -> list[Path]:
         home = self.registry.directory(kind, name)
         return sorted(path for path in home.rglob("*") if path.is_file())
+
+
+def _check(name: str) -> None:
+    """Refuse what is no id: it would name every row that has none."""
+    if name.strip().lower() in {"", *NO_IDS}:
+        raise UsageError(
+            "usage",
+            f"{name!r} is nobody's id",
+            where=name,
+            hint="No event is stored under it, so there is nothing to forget. Give a customer's id "
+            "or an anonymous id.",
+        )
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            "usage",
+            f"{name!r} is no text in UTF-8",
+            hint="Give the id as it stands in shoal memberships, or in a UTF-8 file with --file.",
+        ) from error
