@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.front_door.stages import ROOT, shoal, table
+from bench.front_door.stages import ROOT, Stage, shoal, table
 from shoal.adapters.deltalake import DeltaWarehouse
 from shoal.adapters.duckdb import DuckEngine
 from shoal.adapters.sql import SqlStateStore
@@ -96,25 +96,34 @@ def union_find(events: pa.Table) -> int:
 
 
 def keep(home: Path) -> int:
-    """Make all links anew and keep them in a store of their own; how many there are."""
+    """Make all links anew and keep them in a store of their own; of how many events."""
     warehouse = DeltaWarehouse(home / "shop" / "events", BUCKETS, DuckEngine())
     store = SqlStateStore(f"sqlite:///{home}/links.sqlite")
     with store.transaction():
         identity.rebuild(warehouse, store, warehouse.version())
-    found = store.people.links()
-    pq.write_table(found, home / "links.parquet")
     store.close()
+    return sum(warehouse.bucket_counts().values())
+
+
+def read(home: Path) -> int:
+    """Read the kept links; how many there are."""
+    store = SqlStateStore(f"sqlite:///{home}/links.sqlite")
+    found = store.people.links()
+    store.close()
+    pq.write_table(found, home / "links.parquet")
     return found.num_rows
 
 
 def resolve(home: Path, before_us: int) -> int:
     """Resolve the kept links as of a moment; how many intervals there are."""
-    return people.resolve(pq.read_table(home / "links.parquet"), before_us, SHARED_BY).num_rows
+    links: pa.Table = pq.read_table(home / "links.parquet")
+    return people.resolve(links, before_us, SHARED_BY).num_rows
 
 
 #: name -> what it does with the folder of the run.
 STAGES: Final[dict[str, Callable[[Path], int]]] = {
-    "rebuild and keep links": keep,
+    "make links anew and keep them": keep,
+    "read all links": read,
     "resolve, as of now": lambda home: resolve(home, NEVER_US),
     "resolve, as of the middle": lambda home: resolve(home, _middle(home)),
     "union-find, plain Python": lambda home: union_find(pq.read_table(home / "told.parquet")),
@@ -135,12 +144,17 @@ def stage(name: str, home: Path) -> dict[str, Any]:
 
 
 def measured(name: str, home: Path) -> None:
-    """Print seconds, peak memory (GiB) and rows of one stage as JSON."""
-    started = time.perf_counter()
+    """Print seconds, processor seconds, peak memory (GiB) and rows of one stage as JSON."""
+    started, busy = time.perf_counter(), time.process_time()
     rows = STAGES[name](home)
-    seconds = time.perf_counter() - started
+    seconds, busy = time.perf_counter() - started, time.process_time() - busy
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(json.dumps({"seconds": round(seconds, 2), "peak_gib": round(peak, 2), "rows": rows}))
+    figures = {"seconds": seconds, "cpu_seconds": busy, "peak_gib": peak}
+    print(json.dumps({name: round(value, 2) for name, value in figures.items()} | {"rows": rows}))
+
+
+def _of_command(done: Stage, rows: int) -> dict[str, Any]:
+    return {**done.as_document(), "cpu_seconds": round(done.cpu_seconds, 2), "rows": rows}
 
 
 def main() -> None:
@@ -162,10 +176,10 @@ def main() -> None:
         ingest = shoal(
             "ingest", "ingest", home / "shop", home / "told.parquet", "--preset", "shoal"
         )
-        figures = [{**ingest.as_document(), "rows": options.statements}]
+        figures = [_of_command(ingest, options.statements)]
         figures += [stage(name, home) for name in STAGES]
         who = shoal("identity", "identity", home / "shop", "c1")
-        figures.append({**who.as_document(), "rows": len(who.document["ids"])})
+        figures.append(_of_command(who, len(who.document["ids"])))
     document = {
         "command": "python -m bench.front_door.identity",
         "statements": options.statements, "seed": options.seed, "cores": os.cpu_count(),
@@ -173,10 +187,11 @@ def main() -> None:
     }  # fmt: skip
     OUT.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     rows = [
-        [one["stage"], f"{one['rows']:,}", f"{one['seconds']:.2f} s", f"{one['peak_gib']:.2f} GiB"]
+        [one["stage"], f"{one['rows']:,}", f"{one['seconds']:.2f} s",
+         f"{one['cpu_seconds']:.2f} s", f"{one['peak_gib']:.2f} GiB"]
         for one in figures
-    ]
-    print(table(["stage", "rows", "time", "peak memory"], rows))
+    ]  # fmt: skip
+    print(table(["stage", "rows", "time", "processor", "peak memory"], rows))
 
 
 if __name__ == "__main__":
