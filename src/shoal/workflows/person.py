@@ -1,4 +1,4 @@
-"""Everything that a shop knows of one person, as one document that names nobody else."""
+"""Everything that a shop knows of one person, as one document."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _COLUMNS: Final = (
 def person(
     identity: Identity, raw_id: str, customer: Mapping[str, Any] | None, quarantine_dir: Path
 ) -> dict[str, Any]:
-    """The JSON document `shoal.person/1`, fit to be handed to the person.
+    """The JSON document `shoal.person/1`.
 
-    Of a device that others use too it holds the person's part only, and no quarantined row unless
-    the row names the person by another id: nobody can say whose such a row is.
+    Of a device that others use too it holds the person's part only, without the others' ids, and no
+    quarantined row unless the row names the person by another id: nobody can say whose it is.
 
     Args:
         identity: of the shop.
