@@ -51,3 +51,120 @@ def test_dated_rates_convert_and_a_gap_is_told(shoal: Shoal, shop: Path, tmp_pat
     assert month["gross"] == 4 * 10 + 4 * 5 + 2.5
     customer = shoal("customer", shop, "c2", "--json").document
     assert customer["features"]["spend"]["value"] == 5 + 10 + 2.5
+
+
+def test_a_report_is_refused_where_later_rates_are_missing(
+    shoal: Shoal, shop: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "rates.csv").write_text("date,currency,rate\n2024-03-04,USD,0.5\n")
+    assert shoal("rates", shop, tmp_path / "rates.csv").code == 0
+    answer = shoal("segment", shop, "--method", "rfm", "--json")
+    assert answer.code == 3
+    assert "USD 20.00 in 2 events on 2024-03-01, 2024-03-03" in answer.error["message"]
+
+
+def test_rates_are_listed_and_wrong_use_is_told(shoal: Shoal, shop: Path, tmp_path: Path) -> None:
+    assert "no rates into EUR" in shoal("rates", shop, "--list").out
+    (tmp_path / "ecb.csv").write_text("Date,USD,JPY\n2024-03-01,1.25,160\n2024-03-04,1.2,N/A\n")
+    answer = shoal("rates", shop, tmp_path / "ecb.csv", "--base", "EUR", "--json")
+    assert answer.document["rows"] == {"read": 3, "new": 3, "changed": 0}
+    listed = shoal("rates", shop, "--list", "--json").document
+    assert listed["schema"] == "shoal.rates/1"
+    assert listed["currencies"]["USD"]["latest"] == round(1 / 1.2, 12)
+    assert "2024-03-04" in shoal("rates", shop, "--list").out
+    for wrong in ((), (tmp_path / "ecb.csv", "--list")):
+        assert shoal("rates", shop, *wrong, "--json").code == 2
+    (tmp_path / "bad.csv").write_text("date,currency,rate\n2024-03-01,USD,-1\n")
+    bad = shoal("rates", shop, tmp_path / "bad.csv", "--json")
+    assert (bad.code, bad.error["code"]) == (3, "bad_rates")
+    assert bad.error["where"].endswith("bad.csv, row 1")
+    assert shoal("rates", shop, "--list", "--json").document == listed
+
+
+ODD = [
+    # an order, then more back than it cost
+    "a1,2024-03-01T10:00:00Z,purchase,c1,o1,10.00,1,EUR",
+    "a2,2024-03-05T10:00:00Z,refund,c1,o1,25.00,1,EUR",
+    # a free order, a guest's, one of several lines, a refund of an order nobody knows
+    "b1,2024-03-02T10:00:00Z,purchase,c2,o2,0,3,EUR",
+    "c1,2024-03-03T10:00:00Z,purchase,,o3,7.50,2,EUR",
+    "d1,2024-04-01T10:00:00Z,purchase,c2,o4,5.00,1,EUR",
+    "d2,2024-04-01T10:00:00Z,purchase,c2,o4,6.00,1,EUR",
+    "e1,2024-04-02T10:00:00Z,refund,c9,o99,1.00,1,EUR",
+    # quarantined: below zero
+    "f1,2024-04-03T10:00:00Z,purchase,c3,o5,-4.00,1,EUR",
+]
+
+
+@pytest.fixture
+def odd(shoal: Shoal, tmp_path: Path) -> Path:
+    home = tmp_path / "odd"
+    head = "event_id,event_time,kind,customer_id,order_id,price,quantity,currency"
+    (tmp_path / "odd.csv").write_text("\n".join([head, *ODD]) + "\n")
+    assert shoal("init", home).code == 0
+    assert shoal("ingest", home, tmp_path / "odd.csv", "--preset", "shoal").code == 0
+    return home
+
+
+def test_refunds_beyond_the_order_and_totals_of_zero_count_as_they_are(
+    shoal: Shoal, odd: Path
+) -> None:
+    document = shoal("reconcile", odd, "--json").document
+    assert document["schema"] == "shoal.reconcile/1"
+    march, april = document["months"]
+    shown = ("orders", "units", "gross", "refunds", "net", "customers", "new_customers")
+    assert [march[name] for name in shown] == [3, 6, 25.0, 25.0, 0.0, 2, 2]
+    assert [april[name] for name in shown] == [1, 2, 11.0, 1.0, 10.0, 1, 0]
+    assert (march["guest_orders"], document["total"]["customers"]) == (1, 2)
+    only = shoal("reconcile", odd, "--json", "--from", "2024-04", "--to", "2024-04").document
+    assert [one["month"] for one in only["months"]] == ["2024-04"]
+    assert (only["total"]["customers"], only["total"]["new_customers"]) == (1, 0)
+    said = shoal("reconcile", odd).out
+    assert "net = gross - discounts - refunds" in said
+    assert "The events tell nothing of: discounts, tax, shipping." in said
+
+
+def test_books_that_differ_are_told_why(shoal: Shoal, odd: Path, tmp_path: Path) -> None:
+    books = tmp_path / "books.csv"
+    books.write_text("Month;Orders;Net sales;Remark\nMar 2024;3;(0,00);\n04/2024;1;10,00;ok\n")
+    answer = shoal("reconcile", odd, "--against", books, "--strict", "--json")
+    assert (answer.code, answer.document["against"]["agrees"]) == (0, True)
+    assert answer.document["against"]["ignored"] == ["Remark"]
+    assert "Everything agrees" in shoal("reconcile", odd, "--against", books).out
+
+    books.write_text("month,orders,gross,net\n2024-03,2,10.00,-15.00\n2024-04,1,7.00,6.00\n")
+    answer = shoal("reconcile", odd, "--against", books, "--json")
+    assert answer.code == 0
+    assert shoal("reconcile", odd, "--against", books, "--strict").code == 1
+    found = {
+        (one["month"], one["measure"]): one for one in answer.document["against"]["differences"]
+    }
+    causes = {key: [one["code"] for one in row["causes"]] for key, row in found.items()}
+    assert found["2024-03", "gross"]["difference"] == -15.0
+    assert causes["2024-03", "gross"] == causes["2024-03", "net"] == ["guests_left_out"]
+    assert causes["2024-04", "net"] == ["quarantined_included"]
+    assert causes["2024-04", "orders"] == []
+    said = shoal("reconcile", odd, "--against", books).out
+    assert "quarantine" in said
+
+
+def test_what_cannot_be_reconciled_is_told(shoal: Shoal, odd: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.csv").write_text("sku,stock\na,1\n")
+    answer = shoal("reconcile", odd, "--against", tmp_path / "other.csv", "--json")
+    assert (answer.code, answer.error["code"]) == (3, "bad_books")
+    assert "'sku', 'stock'" in answer.error["message"]
+    gone = shoal("reconcile", odd, "--against", tmp_path / "none.csv", "--json")
+    assert (gone.code, gone.error["code"]) == (3, "input_missing")
+    for wrong in (
+        ("--from", "March"),
+        ("--to", "2024-13"),
+        ("--by", "week"),
+        ("--tolerance", "-1"),
+    ):
+        assert shoal("reconcile", odd, *wrong, "--json").code == 2, wrong
+    later = shoal("reconcile", odd, "--from", "2030-01", "--json")
+    assert (later.code, later.error["code"]) == (3, "too_little_data")
+    assert "from 2024-03 to 2024-04" in later.error["message"]
+    empty = tmp_path / "empty"
+    assert shoal("init", empty).code == 0
+    assert shoal("reconcile", empty, "--json").error["code"] == "too_little_data"

@@ -165,6 +165,8 @@ def _show_months(console: Console, found: Reconciliation) -> None:
     nothing = [name for name in empty if name != "total"]
     if nothing:
         console.say(f"The events tell nothing of: {', '.join(nothing)}.")
+    for month, what, day in found.ends:
+        console.say(f"The shop's money {what} on {day}: {month} is not a whole month.")
     for one in found.beside:
         orders = f"{one.orders:,} orders, " if one.orders else ""
         console.say(

@@ -82,6 +82,7 @@ class Counted:
         people: `PEOPLE_SCHEMA`: to whom ids belong.
         noise: codes whose lines are left out.
         order_sources: sources whose orders count; none: every source's.
+        before_us: only lines before this moment (UTC microseconds); None: all.
     """
 
     currency: str = ""
@@ -89,6 +90,7 @@ class Counted:
     people: pa.Table | None = None
     noise: tuple[str, ...] = ROW_RULES
     order_sources: tuple[str, ...] = ()
+    before_us: int | None = None
 
     def inputs(self, events: Relation) -> dict[str, Relation]:
         """The relations that queries are bound to."""
@@ -176,6 +178,8 @@ def lines(counted: Counted) -> ir.Table:
     events = unbound(READ_SCHEMA, "events").filter(
         _.kind.isin((kinds.PURCHASE, kinds.REFUND)) | ((_.kind == kinds.CUSTOM) & _.price.notnull())
     )
+    if counted.before_us is not None:
+        events = events.filter(epoch_us(_.event_time) < counted.before_us)
     rows = events.mutate(told_currency=_.currency, told_price=_.price, told_discount=_.discount)
     if counted.rates is not None and counted.rates.num_rows:
         rows = converted(rows, unbound(RATES_SCHEMA, "rates"), counted.currency)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from shoal.domain.money import MICROS
 from shoal.domain.segment import TIER_NEW
+from shoal.features.months import Beside, MonthMoney
 from shoal.report.document import (
     Candidate,
     Choice,
@@ -20,9 +21,11 @@ from shoal.report.document import (
     Fact,
     Grid,
     GridCell,
+    MoneyMonth,
     Period,
     Preference,
     Segment,
+    ShopMoney,
 )
 from shoal.segments.wording import Described
 
@@ -192,6 +195,31 @@ def _cells_of(segment: Segment, cells: Sequence[Mapping[str, Any]], has_money: b
     second = "FM" if has_money else "F"
     own = [cell for cell in cells if cell["segment_id"] == segment.segment_id]
     return ", ".join(f"R{cell['recency']} {second}{cell['frequency']}" for cell in own)
+
+
+def shop_money(
+    currency: str,
+    months: Sequence[MonthMoney],
+    total: MonthMoney,
+    beside: Sequence[Beside],
+    ends: Sequence[tuple[str, str, date]],
+) -> ShopMoney:
+    """The shop's money by month.
+
+    Args:
+        ends: months that are not whole: month, `begins` or `ends`, the day on which the money does.
+    """
+    names = [entry.name for entry in fields(MoneyMonth)]
+    every = [MoneyMonth(**{name: getattr(one, name) for name in names}) for one in (*months, total)]
+    days = {what: day for _month, what, day in ends}
+    return ShopMoney(
+        currency,
+        tuple(every[:-1]),
+        every[-1],
+        tuple((one.why, one.orders, one.amount) for one in beside),
+        days.get("begins"),
+        days.get("ends"),
+    )
 
 
 def choice(document: Mapping[str, Any], lang: str) -> Choice | None:

@@ -190,18 +190,27 @@ class MoneyMonth:
     discounts: int
     refunds: int
     net: int
+    tax: int
+    shipping: int
+    total: int
     customers: int
     new_customers: int
 
 
 @dataclass(frozen=True)
 class ShopMoney:
-    """The shop's money by month, guests' orders included; `beside`: (reason, orders, amount)."""
+    """The shop's money by month, guests' orders included.
+
+    `beside` is what no month holds: reason, orders, amount in micro-units. `begins` and `ends` are
+    the days on which the money begins and ends, where that month is not whole.
+    """
 
     currency: str
     months: tuple[MoneyMonth, ...]
     total: MoneyMonth
     beside: tuple[tuple[str, int, int], ...] = ()
+    begins: date | None = None
+    ends: date | None = None
 
 
 @dataclass(frozen=True)

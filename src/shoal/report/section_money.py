@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
+
+import plotly.graph_objects as go
 
 from shoal.domain.money import MICROS
-from shoal.report.document import ShopMoney
-from shoal.report.names import label
+from shoal.report.document import MoneyMonth, ShopMoney
+from shoal.report.names import clean, label
+from shoal.report.numbers import Numbers
 from shoal.report.style import BLUE, VERMILION, drawn, ticks
 from shoal.report.views import Plot, Table
 from shoal.report.wording import Wording
 
+#: Columns of the table, in order. Those that may be absent are left out where all are 0.
+_COLUMNS: Final = (
+    "orders", "units", "gross", "discounts", "refunds", "net", "tax", "shipping", "total",
+    "customers", "new_customers",
+)  # fmt: skip
+_MAY_BE_ABSENT: Final = frozenset({"discounts", "refunds", "tax", "shipping"})
+_COUNTS: Final = frozenset({"orders", "units", "customers", "new_customers"})
+
 
 @dataclass(frozen=True)
 class MoneyView:
-    """What the template shows of the shop's money."""
+    """What the template shows of the shop's money; the plot, where there is one, has the table."""
 
     lead: str
     plot: Plot | None
@@ -25,74 +37,107 @@ class MoneyView:
 
 def money(wording: Wording, found: ShopMoney) -> MoneyView:
     """The section of a document that holds the months' money."""
+    texts = wording.texts
+    table = _table(wording, found)
+    unit = "unit" if found.currency else "no_unit"
+    lead = texts("money.lead") + texts("money.lead_" + unit, currency=clean(found.currency))
+    return MoneyView(
+        lead=lead + texts("money.lead_books"),
+        plot=_plot(wording, found, table) if len(found.months) > 1 else None,
+        table=table,
+        notes=_notes(wording, found),
+    )
+
+
+def _table(wording: Wording, found: ShopMoney) -> Table:
     texts, numbers = wording.texts, wording.numbers
-    unit = f" ({found.currency})" if found.currency else ""
-    heads = [
-        texts("money.month"), texts("money.orders"), texts("money.units"),
-        texts("money.gross") + unit, texts("money.discounts"), texts("money.refunds"),
-        texts("money.net") + unit, texts("money.customers"), texts("money.new_customers"),
-    ]  # fmt: skip
+    names = [name for name in _COLUMNS if name not in _empty(found)]
     rows = [
         [
-            one.month or texts("money.all"), numbers.count(one.orders), numbers.count(one.units),
-            *(numbers.count(round(v / MICROS)) for v in
-              (one.gross, one.discounts, one.refunds, one.net)),
-            numbers.count(one.customers), numbers.count(one.new_customers),
+            one.month or texts("money.all"),
+            *(
+                numbers.count(getattr(one, name) if name in _COUNTS else _units(one, name))
+                for name in names
+            ),
         ]
         for one in (*found.months, found.total)
-    ]  # fmt: skip
+    ]
+    return Table([texts("money.month"), *(texts(f"money.{name}") for name in names)], rows)
+
+
+def _empty(found: ShopMoney) -> set[str]:
+    """Columns that say nothing: all 0, and the total where it equals the net."""
+    empty = {n for n in _MAY_BE_ABSENT if not any(getattr(one, n) for one in found.months)}
+    return empty | ({"total"} if {"tax", "shipping"} <= empty else set())
+
+
+def _units(one: MoneyMonth, name: str) -> int:
+    amount: int = getattr(one, name)
+    return round(amount / MICROS)
+
+
+def _notes(wording: Wording, found: ShopMoney) -> list[str]:
+    texts, numbers = wording.texts, wording.numbers
     notes = [
-        texts("money.left_out", why=_why(wording, why), orders=numbers.count(orders),
-              amount=numbers.count(round(amount / MICROS)))
-        for why, orders, amount in found.beside
-    ]  # fmt: skip
-    return MoneyView(
-        lead=texts("money.lead"),
-        plot=_plot(wording, found, heads) if len(found.months) > 1 else None,
-        table=Table(heads, rows),
-        notes=notes,
-    )
+        texts(f"money.{what}", day=numbers.day(day))
+        for what, day in (("begins", found.begins), ("ends", found.ends))
+        if day is not None
+    ]
+    if found.beside:
+        parts = [
+            texts(
+                "money.beside_orders" if orders else "money.beside",
+                why=_why(wording, why),
+                orders=texts.counted("order", orders, numbers.count(orders)),
+                amount=numbers.money(amount / MICROS),
+            )
+            for why, orders, amount in found.beside
+        ]
+        notes.append(texts("money.left_out", parts=texts("money.semicolon").join(parts)))
+    return notes
 
 
 def _why(wording: Wording, code: str) -> str:
     key = f"money.beside.{code}"
-    return wording.texts(key) if wording.texts.known(key) else code.replace("_", " ")
+    known = wording.texts.known(key)
+    return wording.texts(key) if known else clean(code.replace("_", " "))
 
 
-def _plot(wording: Wording, found: ShopMoney, heads: list[str]) -> Plot:
+def _plot(wording: Wording, found: ShopMoney, table: Table) -> Plot:
     numbers, texts = wording.numbers, wording.texts
-    months = [one.month for one in found.months]
-    series = [
-        (heads[6], BLUE, [one.net / MICROS for one in found.months]),
-        (heads[5], VERMILION, [one.refunds / MICROS for one in found.months]),
-    ]
-    bars = [
-        {
-            "type": "bar", "x": months, "y": values, "name": label(name),
-            "marker": {"color": colour}, "hovertemplate": "%{x}: %{y:,.0f}<extra></extra>",
-        }
-        for name, colour, values in series
-    ]  # fmt: skip
-    places = ticks(max([0.0, *series[0][2], *series[1][2]]))
-    axes = {
-        "xaxis": {"type": "category", "showgrid": False, "nticks": 12},
-        "yaxis": {
-            "tickvals": places, "ticktext": [numbers.short_count(tick) for tick in places],
-            "rangemode": "tozero",
-        },
-    }  # fmt: skip
+    names = [name for name in ("net", "refunds") if name not in _empty(found)]
     best = max(found.months, key=lambda one: one.net)
     return Plot(
         key="money",
         title="",
-        figure=drawn(bars, height=280, axes=axes, legend=True),
-        alt=texts("money.alt", month=best.month, net=numbers.count(round(best.net / MICROS))),
-        table=Table(
-            [heads[0], heads[6], heads[5]],
-            [
-                [one.month, numbers.count(round(one.net / MICROS)),
-                 numbers.count(round(one.refunds / MICROS))]
-                for one in found.months
-            ],
-        ),
-    )  # fmt: skip
+        figure=_figure(found.months, [(texts(f"money.{name}"), name) for name in names], numbers),
+        alt=texts("money.alt", month=best.month, net=numbers.money(best.net / MICROS)),
+        table=table,
+    )
+
+
+def _figure(
+    months: Sequence[MoneyMonth], series: Sequence[tuple[str, str]], numbers: Numbers
+) -> go.Figure:
+    """Bars a month: net, and refunds beside it; net may lie below zero."""
+    bars = []
+    every = [0.0]
+    for (name, column), colour in zip(series, (BLUE, VERMILION), strict=False):
+        values = [getattr(one, column) / MICROS for one in months]
+        every += values
+        bars.append(
+            {
+                "type": "bar", "x": [one.month for one in months], "y": values,
+                "name": label(name), "marker": {"color": colour},
+                "hovertemplate": "%{x}: %{y:,.0f}<extra></extra>",
+            }
+        )  # fmt: skip
+    places = sorted({*ticks(max(every)), *(-tick for tick in ticks(-min(every)))})
+    axes = {
+        "xaxis": {"type": "category", "showgrid": False, "nticks": 12},
+        "yaxis": {
+            "tickvals": places, "ticktext": [numbers.short_count(tick) for tick in places],
+            "rangemode": "tozero", "zeroline": min(every) < 0,
+        },
+    }  # fmt: skip
+    return drawn(bars, height=280, axes=axes, legend=len(bars) > 1, bargap=0.3, bargroupgap=0.05)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from shoal.workflows.export import Exported
     from shoal.workflows.memberships import Written
     from shoal.workflows.progress import Progress
-    from shoal.workflows.reconcile import Reconciliation
     from shoal.workflows.segment import SegmentResult
 
 
@@ -152,18 +151,7 @@ class SegmentVerbs(Verbs):
             currency=self.config.shop.currency,
             lang=lang,
             segmentation=segmentation,
-            money=self._months(),
             quality=checked(self._parts),
         )
         self._noted(path, "report")
         return path
-
-    def _months(self) -> Reconciliation | None:
-        """The shop's money for the report; None where there is none, or it cannot be added."""
-        from shoal.domain.errors import InputError
-        from shoal.shop.money import months_of
-
-        try:
-            return months_of(self._parts, self.zone)
-        except InputError:
-            return None

@@ -61,7 +61,7 @@ CAUSES: Final[Mapping[str, str]] = MappingProxyType(
 Deltas = Mapping[str, ByMonth]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Hypothesis:
     """One way to count differently.
 

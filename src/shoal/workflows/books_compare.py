@@ -247,7 +247,7 @@ class _Column:
     ) -> Difference:
         causes: list[Cause] = []
         if month in self.open:
-            causes = self._likely([which for which, _ in named], month)
+            causes = self._likely(self._acting([which for which, _ in named], month), month)
             alone = [(one,) for one in tried if not one.of_all]
             causes = causes or self._likely(alone, month)
         return Difference(
@@ -258,6 +258,16 @@ class _Column:
             tuple(causes),
             agrees=month not in self.open,
         )
+
+    def _acting(
+        self, named: Sequence[tuple[Hypothesis, ...]], month: int
+    ) -> list[tuple[Hypothesis, ...]]:
+        """Of causes named together, those that change the month at all."""
+        acting = [
+            tuple(one for one in which if one.deltas.get(self.measure, {}).get(month))
+            for which in named
+        ]
+        return list(dict.fromkeys(which for which in acting if which))
 
     def _likely(self, among: Sequence[tuple[Hypothesis, ...]], month: int) -> list[Cause]:
         each = [(which, self._cause(which, [month])) for which in among]
@@ -291,9 +301,6 @@ def _best(
 def _notes(ledger: Ledger, both: Sequence[int], books: Books) -> list[str]:
     """What a reader must know of the months compared."""
     notes = []
-    for month, what, day in ledger.ends():
-        if month in both:
-            notes.append(f"The shop's money {what} on {day}: {month_name(month)} is not whole.")
     if books.by_day:
         notes.append("The books have rows of days; they were added up by month.")
     return notes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shoal.domain import kinds
 from shoal.domain.errors import InputError, UsageError
 from shoal.domain.money import MICROS
-from shoal.domain.time import Zone
+from shoal.domain.time import Zone, to_us
 from shoal.features import revenue_doubts
 from shoal.features.months import AMOUNTS, MEASURES, Beside, Ledger, MonthMoney, whole
 from shoal.features.revenue import Counted, month_name, month_number
@@ -72,7 +73,8 @@ class Reconciliation:
 
     `beside` is what no measure holds: left-out orders by reason, fees, gift cards. `doubled` are
     orders that several sources tell, all of which count while the shop does not say whose do;
-    `sources` are all that tell of orders.
+    `sources` are all that tell of orders. `ends` are the months that are not whole because the
+    shop's money begins or ends in them: month, `begins` or `ends`, day.
     """
 
     currency: str
@@ -82,6 +84,7 @@ class Reconciliation:
     beside: tuple[Beside, ...] = ()
     doubled: tuple[Doubled, ...] = ()
     sources: tuple[Telling, ...] = ()
+    ends: tuple[tuple[str, str, date], ...] = ()
     comparison: Comparison | None = None
 
     def as_document(self) -> dict[str, Any]:
@@ -106,6 +109,9 @@ class Reconciliation:
             "sources": [
                 {"source": one.source, "orders": one.orders, "net": one.net / MICROS}
                 for one in self.sources
+            ],
+            "not_whole": [
+                {"month": month, what: day.isoformat()} for month, what, day in self.ends
             ],
             "definitions": dict(DEFINITIONS),
             "against": None if self.comparison is None else self.comparison.as_document(),
@@ -183,8 +189,9 @@ def ledger_of(
     admission: Admission,
     noise: Sequence[str],
     order_sources: tuple[str, ...],
+    before: datetime | None = None,
 ) -> Ledger:
-    """The lines of money of a shop, added up by moment.
+    """The lines of money of a shop, before a moment (None: all), added up by moment.
 
     Raises:
         InputError: `mixed_currencies` or `rates_missing`.
@@ -194,14 +201,15 @@ def ledger_of(
     engine, events = warehouse.engine, warehouse.events()
     refuse_mixed(
         engine, events, currency=currency, rates=known, value_event=kinds.PURCHASE, noise=noise,
-        order_sources=order_sources,
+        order_sources=order_sources, before=before,
     )  # fmt: skip
     counted = Counted(
         currency=currency,
         rates=known,
-        people=admission.decisions().people,
+        people=admission.decisions(before).people,
         noise=tuple(noise),
         order_sources=order_sources,
+        before_us=None if before is None else to_us(before),
     )
     return Ledger(engine, events, counted)
 
@@ -240,6 +248,11 @@ def summary(
         sources=tuple(
             Telling(**row)
             for row in ledger.run(revenue_doubts.by_source(ledger.counted)).to_pylist()
+        ),
+        ends=tuple(
+            (month_name(month), what, day)
+            for month, what, day in ledger.ends()
+            if lowest <= month <= highest
         ),
     )
 

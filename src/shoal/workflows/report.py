@@ -6,7 +6,7 @@ import errno
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from shoal.domain.version import __version__
 from shoal.features import activity
 from shoal.ports import Registry, StateStore, Warehouse
 from shoal.report import compose
-from shoal.report.document import MoneyMonth, Provenance, ReportDocument, Rows, ShopMoney
+from shoal.report.document import Provenance, ReportDocument, Rows, ShopMoney
 from shoal.report.texts import Texts
 from shoal.segments import artefact
 from shoal.segments.wording import describe
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from shoal.features.fold import Fold
     from shoal.segments.artefact import SegmentationArtefact
     from shoal.workflows.admission import Admission
-    from shoal.workflows.reconcile import Reconciliation
 
 
 def report(
@@ -46,7 +45,6 @@ def report(
     currency: str = "",
     lang: str = "en",
     segmentation: str | None = None,
-    money: Reconciliation | None = None,
     quality: Quality | None = None,
     clock: Clock = system_clock,
     progress: Progress | None = None,
@@ -61,12 +59,12 @@ def report(
         currency: the shop's declared one; empty takes the one that its prices state.
         lang: `en` or `zh`.
         segmentation: id of the one to report; default the main one.
-        money: the shop's months; None leaves their section out.
         quality: what the checks of the data found; None leaves their section out.
 
     Raises:
         UsageError: `unknown_segmentation`, there is none of that id or none at all; `usage`, an
             unknown language or an impossible `out`.
+        InputError: `mixed_currencies` or `rates_missing`: the months cannot be added up.
         OperationError: `no_permission` or `disk_full`.
     """
     from shoal.report.pages import render
@@ -78,7 +76,7 @@ def report(
         main, grid = _current(store, registry, segmentation)
         gathered = _Gathered(warehouse, fold, zone, admission, main, grid, currency, lang)
         document = gathered.document(shop_name, _row_account(units.all_units(store)), clock())
-        document = replace(document, quality=quality, money=_money(money))
+        document = replace(document, quality=quality, money=gathered.money(store, registry))
         bar.advance()
         text = render(document, lang)
         bar.advance()
@@ -136,22 +134,6 @@ def _row_account(ingested: Sequence[units.Unit]) -> Rows:
         skipped=total["skipped"],
         reasons=dict(reasons),
         files=files,
-    )
-
-
-def _money(found: Reconciliation | None) -> ShopMoney | None:
-    if found is None or not found.months:
-        return None
-    names = [entry.name for entry in fields(MoneyMonth)]
-
-    def told(one: Any) -> MoneyMonth:
-        return MoneyMonth(**{name: getattr(one, name) for name in names})
-
-    return ShopMoney(
-        found.currency,
-        tuple(told(one) for one in found.months),
-        told(found.total),
-        tuple((one.why, one.orders, one.amount) for one in found.beside),
     )
 
 
@@ -218,6 +200,23 @@ class _Gathered:
             warnings=compose.warnings([head], self.lang),
         )
         return self._with_grid(_by_worth(document), has_money)
+
+    def money(self, store: StateStore, registry: Registry) -> ShopMoney | None:
+        """The shop's months; None where its events tell no purchase or no price."""
+        from shoal.workflows.reconcile import ledger_of, summary
+
+        rules = self.fold.rules
+        before = parse_moment(self.main.document["as_of"])
+        ledger = ledger_of(
+            self.warehouse, store, registry, self.admission, rules.noise, rules.order_sources,
+            before,
+        )  # fmt: skip
+        if not any(one.gross for one in ledger.months()):
+            return None
+        found = summary(ledger, self.zone)
+        return compose.shop_money(
+            found.currency, found.months, found.total, found.beside, found.ends
+        )
 
     def _segments(
         self, source: SegmentationArtefact, week: dict[str, compose.Week], has_money: bool

@@ -15,12 +15,14 @@ from shoal.report.document import (
     Fact,
     Grid,
     GridCell,
+    MoneyMonth,
     Period,
     Preference,
     Provenance,
     ReportDocument,
     Rows,
     Segment,
+    ShopMoney,
 )
 
 NAMES = (
@@ -133,7 +135,27 @@ def document(
         hours=tuple([1 / 24] * 24) if hours else (),
         weekdays=tuple([1 / 7] * 7),
         quality=quality(),
+        money=shop_money(currency) if money else None,
     )
+
+
+def shop_money(currency: str = "GBP", why: str = "test_order") -> ShopMoney:
+    """Seven months, the last of them not whole and below zero; `why` names what is left out."""
+    months = tuple(
+        MoneyMonth(
+            f"2024-{1 + place:02d}", 900 + 10 * place, 2_000, 40_000_000_000, 0,
+            (42_000_000_000 if place == 6 else 3_000_000_000),
+            (-2_000_000_000 if place == 6 else 37_000_000_000), 0, 0,
+            (-2_000_000_000 if place == 6 else 37_000_000_000), 700, 90,
+        )
+        for place in range(7)
+    )  # fmt: skip
+    total = MoneyMonth(
+        "", 6_510, 14_000, 280_000_000_000, 0, 60_000_000_000, 220_000_000_000, 0, 0,
+        220_000_000_000, 2_000, 630,
+    )  # fmt: skip
+    beside = ((why, 12, 345_600_000), ("fee", 0, -7_000_000))
+    return ShopMoney(currency, months, total, beside, ends=date(2024, 7, 18))
 
 
 def _provenance() -> Provenance:
@@ -250,5 +272,6 @@ def hostile() -> ReportDocument:
         provenance=replace(plain.provenance, parameters={bad: bad}, catalog_fingerprint="abc"),
         choice=replace(plain.choice, reason=bad),
         quality=quality(bad),
+        money=shop_money(bad, why=bad),
         warnings=(bad,),
     )

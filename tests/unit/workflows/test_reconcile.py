@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from tests.shops import ZONE, engine
 from tests.unit.workflows import money_shop as slow
 
 from shoal.adapters.memory_store import MemoryStateStore
+from shoal.domain.time import to_us
+from shoal.features.admission import EVER_US, NEVER_US, PEOPLE_SCHEMA
 from shoal.features.months import AMOUNTS, MEASURES, Ledger
 from shoal.features.revenue import Counted, month_number
 from shoal.workflows.books import Books
@@ -281,3 +285,32 @@ def test_the_document_speaks_in_units_of_the_currency(ledger: Ledger) -> None:
     for one, shown in zip(found.months, document["months"], strict=True):
         for name in AMOUNTS:
             assert round(shown[name] * 1_000_000) == getattr(one, name)
+
+
+def test_customers_are_those_that_identity_joins() -> None:
+    own = [e | {"customer_id": "c1" if e["customer_id"] == "c2" else e["customer_id"]}
+           for e in EVENTS]  # fmt: skip
+    people = pa.Table.from_pylist(
+        [{"id": "c2", "from_us": EVER_US, "to_us": NEVER_US, "customer_id": "c1", "merged": True}],
+        schema=PEOPLE_SCHEMA,
+    )
+    joined = Ledger(engine(), slow.table(EVENTS), Counted("EUR", slow.rates(), people))
+    found = summary(joined, ZONE)
+    assert found.months == summary(ledger_of(own), ZONE).months
+    assert found.total == summary(ledger_of(own), ZONE).total
+    apart = summary(ledger_of(), ZONE).total
+    assert found.total.customers == apart.customers - 1
+    assert found.total.net == apart.net
+
+
+def test_only_what_happened_before_a_moment(ledger: Ledger) -> None:
+    moment = datetime(2024, 3, 15, 12, tzinfo=UTC)
+    found = summary(ledger_of(before_us=to_us(moment)), ZONE)
+    early = slow.months([e for e in EVENTS if e["event_time"] < moment])
+    assert told(found, ("orders", "net", "customers")) == {
+        month: {name: sums[name] for name in ("orders", "net", "customers")}
+        for month, sums in early.items()
+    }
+    assert [(month, what, day.isoformat()) for month, what, day in found.ends] == [
+        ("2024-03", "ends", "2024-03-15")
+    ]
