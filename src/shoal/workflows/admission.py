@@ -119,6 +119,8 @@ class Admission:
         Inside the caller's transaction.
         """
         flagged = self._store.flags.flags(visitors)["visitor_id"].unique().to_pylist()
+        if not flagged:
+            return pa.array([], pa.string())
         nothing = ParquetFiles((), TABLE_SCHEMA)
         return noise.update_flags(
             self._warehouse, self._store, nothing, version, self._pace, rewritten=flagged
