@@ -1,9 +1,9 @@
 """`python -m bench.front_door.forget`: forgetting one person and a hundred, and Delta's own delete.
 
-A simulated shop is taken through ingest and segment; then one person and a hundred others are
-forgotten through the command line. The peer, in the same run and on a copy of the event table:
-deltalake's `DeltaTable.delete(predicate)` and `vacuum`, which cleans the event table alone and
-keeps its log. Writes `docs/results/front-door-forget.json`.
+A simulated shop is taken through ingest, compact and segment; then one person and a hundred others
+are forgotten through the command line, each time in a copy of the shop. The peer, in the same run
+and on copies of the event table: deltalake's `DeltaTable.delete(predicate)` and `vacuum`, which
+cleans the event table alone and keeps its log. Writes `docs/results/front-door-forget.json`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from bench.front_door.stages import ROOT, shoal, table
+from bench.front_door.stages import ROOT, shoal, table, total_bytes
 
 OUT = ROOT / "docs/results/front-door-forget.json"
 
@@ -28,54 +31,75 @@ OUT = ROOT / "docs/results/front-door-forget.json"
 def main() -> None:
     """Make the shop, forget, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--customers", type=int, default=210_000)
+    parser.add_argument("--customers", type=int, default=225_000)
     parser.add_argument("--days", type=int, default=200)
     parser.add_argument("--seed", type=int, default=2)
-    parser.add_argument("--work", type=Path)
+    parser.add_argument("--work", type=Path, help="where shops are made; default: temporary")
+    parser.add_argument("--shop", type=Path, help="a shop that an earlier run made, to be copied")
+    parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.work) as work:
-        figures = measure(Path(work), options)
-    OUT.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    rows = [[name, f"{seconds:.2f} s"] for name, seconds in figures["seconds"].items()]
+        shop = options.shop or made(Path(work), options)
+        figures = {
+            "command": "python -m bench.front_door.forget",
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+            "versions": {name: version(name) for name in ("shoal", "deltalake", "pyarrow")},
+            "customers": options.customers,
+            "seed": options.seed,
+            **measured(Path(work), shop),
+        }
+    options.out.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    rows = [[name, f"{one['seconds']:.2f} s"] for name, one in figures["runs"].items()]
     print(table(["what", "time"], rows))
 
 
-def measure(work: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Seconds of each way to forget."""
+def made(work: Path, options: argparse.Namespace) -> Path:
+    """A simulated shop with segments."""
     source, shop = work / "source", work / "shop"
     arguments = ("--customers", options.customers, "--days", options.days, "--seed", options.seed)
     shoal("simulate", "simulate", "--out", source, *arguments)
     shoal("init", "init", shop)
-    ingested = shoal("ingest", "ingest", shop, source / "events.parquet", "--preset", "shoal")
+    shoal("ingest", "ingest", shop, source / "events.parquet", "--preset", "shoal")
+    shoal("compact", "compact", shop)
     shoal("segment", "segment", shop, "--k", 7)
     shutil.rmtree(source)
+    return shop
+
+
+def measured(work: Path, shop: Path) -> dict[str, Any]:
+    """Seconds of each way to forget, each in a copy of its own."""
     members = next((shop / "artefacts/segmentation").glob("kmeans-*")) / "members.parquet"
     ids = pq.read_table(members)["customer_id"].to_pylist()
-    chosen = ids[:: max(1, len(ids) // 102)]
-    one, hundred = chosen[:1], chosen[1:101]
-    copy = work / "copy"
-    shutil.copytree(shop / "events", copy)
-    seconds = {"deltalake delete and vacuum, one": _delta(copy, one)}
-    seconds["deltalake delete and vacuum, a hundred"] = _delta(copy, hundred)
-    first = shoal("one", "forget", shop, *one, "--yes")
-    seconds["shoal forget, one (every store)"] = first.seconds
-    many = work / "ids.txt"
-    many.write_text("\n".join(hundred))
-    second = shoal("hundred", "forget", shop, "--file", many, "--yes")
-    seconds["shoal forget, a hundred (every store)"] = second.seconds
+    chosen = ids[:: len(ids) // 102]
+    runs: dict[str, Any] = {}
+    for name, people in (("one", chosen[:1]), ("a hundred", chosen[1:101])):
+        home = work / "copy"
+        shutil.copytree(shop, home)
+        seconds = _delta(home / "events", people)
+        runs[f"deltalake delete and vacuum, {name}"] = {"seconds": round(seconds, 2)}
+        shutil.rmtree(home)
+        shutil.copytree(shop, home)
+        asked = work / "ids.txt"
+        asked.write_text("\n".join(people), encoding="utf-8")
+        done = shoal(name, "forget", home, "--file", asked, "--yes")
+        runs[f"shoal forget, {name} (every store)"] = {
+            "seconds": round(done.seconds, 2),
+            "processor_seconds": round(done.cpu_seconds, 2),
+            "peak_gib": round(done.peak_gib, 2),
+            "removed": done.document["removed"],
+        }
+        shutil.rmtree(home)
+    status = shoal("status", "status", shop).document
     return {
-        "command": "python -m bench.front_door.forget",
-        "events": ingested.document["rows"]["stored"],
-        "customers": options.customers,
-        "seed": options.seed,
+        "events": status["events"],
+        "event_table_bytes": total_bytes(shop / "events"),
+        "state_store_bytes": (shop / "shop.sqlite").stat().st_size,
         "load": round(os.getloadavg()[0], 1),
-        "seconds": {name: round(value, 2) for name, value in seconds.items()},
-        "removed": {"one": first.document["removed"], "hundred": second.document["removed"]},
-        "peak_gib": {"one": round(first.peak_gib, 2), "hundred": round(second.peak_gib, 2)},
+        "runs": runs,
     }
 
 
-def _delta(path: Path, ids: list[str]) -> float:
+def _delta(path: Path, ids: Sequence[str]) -> float:
     """Delta's own way, of the event table alone."""
     quoted = ", ".join(f"'{name}'" for name in ids)
     started = time.perf_counter()

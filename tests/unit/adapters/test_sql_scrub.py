@@ -63,15 +63,32 @@ def test_no_file_holds_what_was_deleted(tmp_path: Path, known: bool) -> None:
 def test_a_reader_in_the_way_is_told(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/shop.sqlite"
     store = SqlStateStore(url)
-    reader = sa.create_engine(url)
-    impatient = sa.create_engine(url, connect_args={"timeout": 0})
+    reader, other = sa.create_engine(url), sa.create_engine(url)
     with reader.connect() as connection:
         connection.exec_driver_sql("BEGIN")
         connection.exec_driver_sql("SELECT * FROM meta").fetchall()
         store.put_setting("a", "b")
         with pytest.raises(OperationError, match="another process reads the state store"):
-            scrub(impatient, ["ann"])
-    scrub(impatient, ["ann"])
-    impatient.dispose()
+            scrub(other, ["ann"], patience_ms=0)
+    scrub(other, ["ann"], patience_ms=0)
+    other.dispose()
     reader.dispose()
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "names", [["ann"], ["x", "çé客", "y", "z"], [f"n{n}" for n in range(2000)]]
+)
+def test_what_is_found_makes_the_file_new(tmp_path: Path, names: list[str]) -> None:
+    store = SqlStateStore(f"sqlite:///{tmp_path}/shop.sqlite")
+    chance = random.Random(1)
+    store.put_states(states([f"c{n}" for n in range(2000)], chance))
+    store.delete_states([f"c{n}" for n in range(1900)])
+    store.put_setting("found", "çé客 ann")
+    store.scrub(["nowhere to be found"])  # empties the log of writes into the file
+    before = (tmp_path / "shop.sqlite").stat().st_size
+    store.scrub([f"nowhere {n}" for n in range(5)])
+    assert (tmp_path / "shop.sqlite").stat().st_size == before
+    store.scrub(names)
+    assert (tmp_path / "shop.sqlite").stat().st_size < before / 2
     store.close()
