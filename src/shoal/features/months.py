@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
+import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from shoal.features import revenue
+from shoal.features import revenue, revenue_doubts
 from shoal.features.revenue import Counted, month_name
 from shoal.ports import Engine, Relation
 
@@ -83,19 +85,36 @@ class Beside:
 
 
 class Ledger:
-    """The lines of money of a shop, added up by moment."""
+    """The lines of money of a shop, added up by moment.
 
-    def __init__(self, engine: Engine, events: Relation, counted: Counted) -> None:
+    Args:
+        events: the event table's, as stored.
+        directory: an empty one, for the lines; it must last as long as the ledger.
+    """
+
+    def __init__(self, engine: Engine, events: Relation, counted: Counted, directory: Path) -> None:
         self.counted = counted
         self._engine = engine
-        self._events = events
-        self._sums = self.run(revenue.sums(counted))
-        self._orders = self.run(revenue.orders(counted))
-        self._customers = self.run(revenue.customers(counted)).to_pylist()
+        self._lines = revenue.spool(engine, events, counted, directory)
+        self._sums = self.run(revenue.sums())
+        self._orders = self.run(revenue.orders())
+        self._customers = self.run(revenue.customers()).to_pylist()
 
-    def run(self, table: Any) -> pa.Table:
-        """Rows of a query over the shop's events."""
-        return self.counted.run(self._engine, self._events, table)
+    def run(self, table: ir.Table) -> pa.Table:
+        """Rows of a query over the lines."""
+        return self._engine.run(self._engine.compile(table), {"lines": self._lines})
+
+    @cached_property
+    def sources(self) -> list[dict[str, Any]]:
+        """Rows of `revenue_doubts.by_source`."""
+        return self.run(revenue_doubts.by_source()).to_pylist()
+
+    @cached_property
+    def doubled(self) -> list[dict[str, Any]]:
+        """Rows of `revenue_doubts.doubled`."""
+        if len(self.sources) < 2:
+            return []
+        return self.run(revenue_doubts.doubled()).to_pylist()
 
     # -- columns ----------------------------------------------------------------------------------
 
@@ -211,8 +230,10 @@ class Ledger:
 
     def buyers(self, first: int, last: int) -> int:
         """How many customers bought from one month to another."""
-        table = self.run(revenue.buyers(self.counted, first, last))
-        return int(table["n"][0].as_py() or 0)
+        bought, new = self.customers_by_month()
+        if first <= min(bought, default=first):  # everybody was new once
+            return sum(n for month, n in new.items() if month <= last)
+        return int(self.run(revenue.buyers(first, last))["n"][0].as_py() or 0)
 
     def beside(self, first: int, last: int) -> list[Beside]:
         """What is in no measure, from one month to another: left-out lines by reason, then fees."""

@@ -1,8 +1,9 @@
 """The shop's money as its events tell it: what is bought, given back, taxed, shipped, left out.
 
-For people and books, not for segments: guests' orders count too. One definition of a line of money
-stands before three questions: sums by moment (`sums`), orders by the moment of their first line
-(`orders`), customers by month (`customers`). `shoal.features.months` makes months of them.
+For people and books, not for segments: guests' orders count too. `lines` says once what a line of
+money is; they are written down, and three questions are asked of them: sums by moment (`sums`),
+orders by the moment of their first line (`orders`), customers by month (`customers`).
+`shoal.features.months` makes months of them.
 
     gross      price x quantity of purchases
     discounts  what was taken off purchases
@@ -15,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import ibis
@@ -25,12 +27,12 @@ from ibis import _
 from shoal.domain import kinds
 from shoal.domain.time import DAY_US, EARLIEST, LATEST, SECOND_US
 from shoal.events.noise import ROW_RULES
-from shoal.events.schema import TABLE_SCHEMA
+from shoal.events.schema import BUCKET, TABLE_SCHEMA
 from shoal.features.admission import PEOPLE_SCHEMA, RATES_SCHEMA
 from shoal.features.algebra import epoch_us, total
 from shoal.features.queries import floor_div, json_text, unbound
 from shoal.features.rates import converted
-from shoal.ports import Engine, Relation
+from shoal.ports import Engine, ParquetFiles, Relation
 
 _NAMES: Final = (
     "customer_id", "anonymous_id", "kind", "event_time", "utc_offset_s", "price", "quantity",
@@ -71,6 +73,26 @@ SUMS: Final = (
 )  # fmt: skip
 
 
+#: A line of money. `left_out`: why it does not count, null where it does; `exchanged`: amounts were
+#: converted, `written` and `written_off` are those before; `moment_key`: customer and moment, where
+#: there is no order id; the other columns are told at `sums`.
+LINES_SCHEMA: Final = pa.schema(
+    [
+        *(
+            pa.field(name, pa.string())
+            for name in ("what", "order_id", "source", "owner", "moment_key", "left_out")
+        ),
+        *(
+            pa.field(name, pa.bool_())
+            for name in ("guest", "cancelled", "discount_line", "exchanged")
+        ),
+        *(pa.field(name, pa.int64()) for name in ("month", "quarter", "offset_s", "content_key")),
+        *(pa.field(name, pa.int64()) for name in SUMS[1:]),
+        pa.field(BUCKET, pa.int32()),
+    ]
+)
+
+
 @dataclass(frozen=True)
 class Counted:
     """What decides which lines count, as whose, and for how much.
@@ -101,39 +123,53 @@ class Counted:
             bound["people"] = self.people
         return bound
 
-    def run(self, engine: Engine, events: Relation, table: ir.Table) -> pa.Table:
-        """Rows of a query made by this module's functions."""
-        bound = self.inputs(events)
-        return engine.run(engine.compile(table), bound)
+
+def spool(engine: Engine, events: Relation, counted: Counted, directory: Path) -> ParquetFiles:
+    """The lines of money (`LINES_SCHEMA`), written once so that many questions read little.
+
+    Args:
+        directory: an empty one; the caller removes it.
+    """
+    query = engine.compile(lines(counted))
+    return engine.spool(query, counted.inputs(events), directory, LINES_SCHEMA)
 
 
-def sums(counted: Counted) -> ir.Table:
+def told() -> ir.Table:
+    """The unbound table of lines, as `spool` wrote them, each with the `order_key` of its order."""
+    rows = unbound(LINES_SCHEMA, "lines")
+    return rows.mutate(order_key=ibis.coalesce(rows.order_id, rows.moment_key))
+
+
+def sums() -> ir.Table:
     """Sums of all lines of money by moment and `DIMENSIONS`.
 
     `quarter` is the quarter of an hour (local, since 1970) on the first and last day of a month;
     other days are told by their first quarter. `offset_s` is the shop's offset from UTC then.
     `written` and `written_off` are amount and reduction as the source wrote them, not converted.
     """
-    rows = lines(counted)
-    return rows.group_by("quarter", "offset_s", *DIMENSIONS).agg(
-        lines=_.count(),
-        units=total(_.units),
-        amount=total(_.amount),
-        reduction=total(_.reduction),
-        tax=total(_.tax),
-        shipping=total(_.shipping),
-        written=total(_.written),
-        written_off=total(_.written_off),
+    return (
+        told()
+        .group_by("quarter", "offset_s", *DIMENSIONS)
+        .agg(
+            lines=_.count(),
+            units=total(_.units),
+            amount=total(_.amount),
+            reduction=total(_.reduction),
+            tax=total(_.tax),
+            shipping=total(_.shipping),
+            written=total(_.written),
+            written_off=total(_.written_off),
+        )
     )
 
 
-def orders(counted: Counted) -> ir.Table:
+def orders() -> ir.Table:
     """Orders by the moment of their first line: `quarter`, `offset_s`, `left_out`, `guest`,
     `cancelled`, `free` (nothing was charged for its products), `n`.
 
     An order is left out when all its lines are. It is a guest's when no line has a customer.
     """
-    bought = lines(counted).filter(_.what == PURCHASE)
+    bought = told().filter(_.what == PURCHASE)
     # The lines that count decide; those that do not only where there is no other.
     each = bought.group_by("order_key").agg(
         quarter=ibis.coalesce(
@@ -146,31 +182,31 @@ def orders(counted: Counted) -> ir.Table:
         called_off=total(1, where=_.cancelled),
         charged=total(_.amount),
     )  # fmt: skip
-    told = each.mutate(
+    named = each.mutate(
         left_out=ibis.ifelse(_.counts > 0, None, _.reason),
         guest=_.owners == 0,
         cancelled=_.called_off > 0,
         free=_.charged == 0,
     )
     alike = ("quarter", "offset_s", "left_out", "guest", "cancelled", "free")
-    return told.group_by(*alike).agg(n=_.count())
+    return named.group_by(*alike).agg(n=_.count())
 
 
-def buyers(counted: Counted, first: int, last: int) -> ir.Table:
-    """How many customers bought from one month to another: one row, `n`."""
-    return _bought(counted).filter(_.month.between(first, last)).agg(n=_.owner.nunique())
-
-
-def customers(counted: Counted) -> ir.Table:
+def customers() -> ir.Table:
     """Customers who bought: `month`, `first` (month of the customer's first order), `n`."""
-    rows = _bought(counted)
+    rows = _bought()
     bought = rows.group_by("owner", "month").agg(lines=_.count())
     firsts = rows.group_by("owner").agg(first=_.month.min())
     return bought.join(firsts, "owner").group_by("month", "first").agg(n=_.count())
 
 
-def _bought(counted: Counted) -> ir.Table:
-    return lines(counted).filter(_.what == PURCHASE, _.left_out.isnull(), _.owner.notnull())
+def buyers(first: int, last: int) -> ir.Table:
+    """How many customers bought from one month to another: one row, `n`."""
+    return _bought().filter(_.month.between(first, last)).agg(n=_.owner.nunique())
+
+
+def _bought() -> ir.Table:
+    return told().filter(_.what == PURCHASE, _.left_out.isnull(), _.owner.notnull())
 
 
 def lines(counted: Counted) -> ir.Table:
@@ -195,11 +231,13 @@ def lines(counted: Counted) -> ir.Table:
     rows = rows.mutate(what=_what(rows), day=floor_div(rows.local_us, DAY_US))
     rows = rows.filter(_.what.notnull()).join(unbound(CALENDAR_SCHEMA, "calendar"), "day")
     return _owned(rows, counted).select(
-        "what", "month", "order_id", "source", "owner", "content_key", "us",
+        "what", "month", "order_id", "source", "owner", "content_key",
         offset_s=ibis.ifelse(_.edge, _.offset_s, 0),
         quarter=ibis.ifelse(_.edge, floor_div(_.local_us, QUARTER_US), _.day * QUARTERS_A_DAY),
-        order_key=ibis.coalesce(
-            _.order_id, ibis.coalesce(_.owner, _.anonymous_id, "") + "@" + _.us.cast("string")
+        moment_key=ibis.ifelse(
+            _.order_id.isnull(),
+            ibis.coalesce(_.owner, _.anonymous_id, "") + "@" + _.us.cast("string"),
+            None,
         ),
         left_out=_left_out(counted),
         guest=_.owner.isnull(),
@@ -213,6 +251,7 @@ def lines(counted: Counted) -> ir.Table:
         shipping=_.shipping.fill_null(0),
         written=_.told_price.fill_null(0) * _.units * _.sign,
         written_off=_.told_discount.fill_null(0),
+        bucket=ibis.literal(0, "int32"),
     )  # fmt: skip
 
 

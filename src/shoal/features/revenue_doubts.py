@@ -10,36 +10,36 @@ import ibis.expr.types as ir
 from ibis import _
 
 from shoal.features.algebra import total
-from shoal.features.revenue import PURCHASE, REFUND, Counted, lines
+from shoal.features.revenue import PURCHASE, REFUND, told
 
 
-def doubled(counted: Counted) -> ir.Table:
+def doubled() -> ir.Table:
     """Orders that more than one source tells: `month`, `least`, `most` (two of the sources),
     `orders`, `units` and `gross`, `discounts` beyond the source that tells most.
 
     Orders are the same by their ids, with or without a leading `#`.
     """
-    rows = lines(counted).filter(_.what == PURCHASE, _.left_out.isnull(), _.order_id.notnull())
+    rows = told().filter(_.what == PURCHASE, _.left_out.isnull(), _.order_id.notnull())
     plain = rows.mutate(order=_.order_id.strip().replace("#", ""), source=_.source.fill_null(""))
     each = plain.group_by("order", "source").agg(
         month=_.month.min(), units=total(_.units), gross=total(_.amount), off=total(_.reduction)
     )
-    told = each.group_by("order").agg(
+    again = each.group_by("order").agg(
         n=_.count(), least=_.source.min(), most=_.source.max(), month=_.month.min(),
         units=_.units.sum() - _.units.max(), gross=_.gross.sum() - _.gross.max(),
         off=_.off.sum() - _.off.max(),
     )  # fmt: skip
     return (
-        told.filter(_.n > 1)
+        again.filter(_.n > 1)
         .group_by("month", "least", "most")
         .agg(orders=_.count(), units=total(_.units), gross=total(_.gross), discounts=total(_.off))
         .order_by("month", "least", "most")
     )
 
 
-def by_source(counted: Counted) -> ir.Table:
+def by_source() -> ir.Table:
     """What each source tells of orders: `source`, `orders`, `net` of its purchases."""
-    rows = lines(counted).filter(_.what == PURCHASE, _.left_out.isnull())
+    rows = told().filter(_.what == PURCHASE, _.left_out.isnull())
     named = rows.mutate(source=_.source.fill_null(""))
     return (
         named.group_by("source")
@@ -48,10 +48,10 @@ def by_source(counted: Counted) -> ir.Table:
     )
 
 
-def repeated(counted: Counted) -> ir.Table:
+def repeated() -> ir.Table:
     """Lines of an order whose content is stored again: `month`, and `n`, `units`, `gross`,
     `discounts` of all but the first of each."""
-    rows = lines(counted).filter(_.what == PURCHASE, _.left_out.isnull())
+    rows = told().filter(_.what == PURCHASE, _.left_out.isnull())
     same = rows.group_by("order_key", "content_key").agg(
         month=_.month.min(), lines=_.count(), units=_.units.max(), gross=_.amount.max(),
         off=_.reduction.max(),
@@ -63,9 +63,9 @@ def repeated(counted: Counted) -> ir.Table:
     )  # fmt: skip
 
 
-def returned(counted: Counted) -> ir.Table:
+def returned() -> ir.Table:
     """Refunds of known orders: `month` of the refund, `bought` (month of the order), `refunds`."""
-    rows = lines(counted).filter(_.left_out.isnull(), _.order_id.notnull())
+    rows = told().filter(_.left_out.isnull(), _.order_id.notnull())
     bought = (
         rows.filter(_.what == PURCHASE)
         .group_by(bought_id=_.order_id, bought_from=_.source)

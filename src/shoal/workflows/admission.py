@@ -201,7 +201,7 @@ class Admission:
         decisions = self.decisions(moment)
         if decisions.none:
             return self._warehouse
-        directory = self._directory()
+        directory = self.workspace()
         files = _admit(
             self._warehouse.engine,
             self._warehouse.events(version=version),
@@ -217,13 +217,17 @@ class Admission:
         if decisions.none:
             yield events
             return
-        directory = self._directory()
+        directory = self.workspace()
         try:
             yield _admit(self._warehouse.engine, events, decisions, directory, self._buckets)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
 
-    def _directory(self) -> Path:
+    def workspace(self) -> Path:
+        """A new empty directory for events that are being read; the caller removes it.
+
+        What a killed process leaves, `sweep` removes.
+        """
         if self._work_dir is not None:
             self._work_dir.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=self._work_dir))

@@ -17,7 +17,6 @@ from shoal.features import revenue_doubts
 from shoal.features.months import ADDED, ByMonth, Ledger, Mask
 from shoal.features.revenue import FEE, FOREIGN, GIFT_CARD, PURCHASE, REFUND, TOLD_TWICE
 from shoal.workflows.books_quarantine import Quarantined
-from shoal.workflows.reconcile import doubled_rows
 
 #: Hours by which time zones differ from each other's midnight.
 _HOURS: Final = tuple(hour for hour in range(-14, 15) if hour)
@@ -113,7 +112,7 @@ def _amounts(ledger: Ledger) -> Iterable[Hypothesis]:
 
 def _refunds(ledger: Ledger) -> Iterable[Hypothesis]:
     moved: ByMonth = {}
-    for row in ledger.run(revenue_doubts.returned(ledger.counted)).to_pylist():
+    for row in ledger.run(revenue_doubts.returned()).to_pylist():
         moved[row["month"]] = moved.get(row["month"], 0) - row["refunds"]
         moved[row["bought"]] = moved.get(row["bought"], 0) + row["refunds"]
     other = minus({}, moved)
@@ -166,8 +165,8 @@ def _excluded(ledger: Ledger) -> Iterable[Hypothesis]:
         "not_converted",
         {"gross": gross, "discounts": off, "refunds": refunds, "net": net, "total": net},
     )
-    yield Hypothesis("told_by_several", _doubles(doubled_rows(ledger)))
-    again = ledger.run(revenue_doubts.repeated(ledger.counted)).to_pylist()
+    yield Hypothesis("told_by_several", _doubles(ledger.doubled))
+    again = ledger.run(revenue_doubts.repeated()).to_pylist()
     yield Hypothesis("repeated_lines", _doubles(again))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -13,7 +15,6 @@ from shoal.domain import kinds
 from shoal.domain.errors import InputError, UsageError
 from shoal.domain.money import MICROS
 from shoal.domain.time import Zone, to_us
-from shoal.features import revenue_doubts
 from shoal.features.months import AMOUNTS, MEASURES, Beside, Ledger, MonthMoney, whole
 from shoal.features.revenue import Counted, month_name, month_number
 from shoal.ports import Registry, StateStore, Warehouse
@@ -211,7 +212,14 @@ def ledger_of(
         order_sources=order_sources,
         before_us=None if before is None else to_us(before),
     )
-    return Ledger(engine, events, counted)
+    directory = admission.workspace()
+    try:
+        ledger = Ledger(engine, events, counted, directory)
+    except BaseException:
+        shutil.rmtree(directory, ignore_errors=True)
+        raise
+    weakref.finalize(ledger, shutil.rmtree, directory, ignore_errors=True)
+    return ledger
 
 
 def summary(
@@ -245,10 +253,7 @@ def summary(
         total=whole(months, buyers),
         beside=tuple(ledger.beside(lowest, highest)),
         doubled=_doubled(ledger, lowest, highest),
-        sources=tuple(
-            Telling(**row)
-            for row in ledger.run(revenue_doubts.by_source(ledger.counted)).to_pylist()
-        ),
+        sources=tuple(Telling(**row) for row in ledger.sources),
         ends=tuple(
             (month_name(month), what, day)
             for month, what, day in ledger.ends()
@@ -259,20 +264,12 @@ def summary(
 
 def _doubled(ledger: Ledger, first: int, last: int) -> tuple[Doubled, ...]:
     found: dict[tuple[str, str], list[int]] = {}
-    for row in doubled_rows(ledger):
+    for row in ledger.doubled:
         if first <= row["month"] <= last:
             sums = found.setdefault((row["least"], row["most"]), [0, 0])
             sums[0] += row["orders"]
             sums[1] += row["gross"] - row["discounts"]
     return tuple(Doubled(pair, *sums) for pair, sums in sorted(found.items()))
-
-
-def doubled_rows(ledger: Ledger) -> list[Mapping[str, Any]]:
-    """Rows of `revenue_doubts.doubled`; none where the shop says whose orders count."""
-    if len(ledger.counted.order_sources) == 1:
-        return []
-    rows: list[Mapping[str, Any]] = ledger.run(revenue_doubts.doubled(ledger.counted)).to_pylist()
-    return rows
 
 
 def _month(which: str, text: str | None) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
 
 import pyarrow as pa
 import pytest
@@ -22,11 +23,17 @@ from shoal.workflows.reconcile import Reconciliation, summary
 
 Months = dict[str, dict[str, int]]
 EVENTS = slow.orders()
+_ROOT = TemporaryDirectory()
 
 
 def ledger_of(events: list[slow.Event] = EVENTS, **settings: object) -> Ledger:
     counted = Counted("EUR", slow.rates(), slow.no_people(), **settings)  # type: ignore[arg-type]
-    return Ledger(engine(), slow.table(events), counted)
+    return Ledger(engine(), slow.table(events), counted, workspace())
+
+
+def workspace() -> Path:
+    """A directory that lasts as long as the tests do."""
+    return Path(mkdtemp(dir=_ROOT.name))
 
 
 @pytest.fixture(scope="module")
@@ -294,7 +301,7 @@ def test_customers_are_those_that_identity_joins() -> None:
         [{"id": "c2", "from_us": EVER_US, "to_us": NEVER_US, "customer_id": "c1", "merged": True}],
         schema=PEOPLE_SCHEMA,
     )
-    joined = Ledger(engine(), slow.table(EVENTS), Counted("EUR", slow.rates(), people))
+    joined = Ledger(engine(), slow.table(EVENTS), Counted("EUR", slow.rates(), people), workspace())
     found = summary(joined, ZONE)
     assert found.months == summary(ledger_of(own), ZONE).months
     assert found.total == summary(ledger_of(own), ZONE).total
