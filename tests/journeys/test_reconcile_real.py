@@ -28,6 +28,21 @@ FROM (
 )
 GROUP BY 1 ORDER BY 1
 """
+NEW_BY_HAND = f"""
+SELECT month, count(*) AS new FROM (
+  SELECT strftime(min(InvoiceDate), '%Y-%m') AS month FROM read_parquet('{{path}}')
+  WHERE UnitPrice >= 0 AND StockCode NOT IN {FEES} AND StockCode <> 'D' AND CustomerID IS NOT NULL
+    AND Quantity >= 0 AND NOT starts_with(InvoiceNo, 'C')
+  GROUP BY CustomerID
+)
+GROUP BY 1
+"""
+# The books of somebody who adds up every row of the file.
+EVERYTHING = """
+SELECT strftime(InvoiceDate, '%Y-%m') AS month,
+  sum(CAST(round(UnitPrice * 1000) AS BIGINT) * Quantity) AS net
+FROM read_parquet('{path}') GROUP BY 1 ORDER BY 1
+"""
 
 
 @pytest.mark.real_data
@@ -49,3 +64,27 @@ def test_the_months_of_online_retail_are_those_by_hand(
         assert round(one["net"] * 1000) == row["gross"] - row["refunds"], row["month"]
         assert (one["units"], one["customers"]) == (row["units"], row["customers"])
         assert one["orders"] == row["orders"], row["month"]
+    new = dict(duckdb.sql(NEW_BY_HAND.format(path=path)).fetchall())
+    assert {month: one["new_customers"] for month, one in ours.items()} == new
+    assert found["total"]["customers"] == sum(new.values()) == 4_335
+
+
+@pytest.mark.real_data
+def test_books_that_add_up_every_row_count_fees_and_the_quarantine(
+    shoal: Shoal, tmp_path: Path, real_data: Path
+) -> None:
+    path = real_data / "online_retail/transactions.parquet"
+    shop, books = tmp_path / "shop", tmp_path / "books.csv"
+    assert shoal("init", shop, "--time-zone", "Europe/London").code == 0
+    assert shoal("ingest", shop, path, "--preset", "online-retail").code == 0
+    months = duckdb.sql(EVERYTHING.format(path=path)).fetchall()
+    books.write_text("month,net\n" + "".join(f"{m},{net / 1000}\n" for m, net in months))
+    against = shoal("reconcile", shop, "--against", books, "--json").document["against"]
+    assert sum(net for _, net in months) == 9_747_747_934
+    (total,) = against["totals"]
+    (both,) = total["causes"]
+    assert (both["code"], both["explained"]) == ("fees_included+quarantined_included", 1)
+    for row in against["differences"]:
+        # two lines of bad debt, below zero in price, are in the quarantine
+        wanted = both["code"] if row["month"] == "2011-08" else "fees_included"
+        assert [cause["code"] for cause in row["causes"]] == [wanted]
