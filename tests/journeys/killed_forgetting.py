@@ -18,7 +18,7 @@ from shoal.adapters.files import FileRegistry
 from shoal.adapters.sql import SqlStateStore
 from shoal.adapters.sql_erasures import SqlErasures
 from shoal.adapters.sql_people import SqlPeople
-from shoal.workflows import forget, forget_files, forget_quarantine
+from shoal.workflows import forget_artefacts, forget_files, forget_quarantine
 from shoal.workflows.forget_lists import Lists
 
 #: Point -> what makes the process die there.
@@ -32,8 +32,8 @@ POINTS: dict[str, Callable[[], None]] = {
     "files gone, log whole": lambda: before(DeltaLog, "truncate"),
     "log cut": lambda: after(DeltaWarehouse, "purge"),
     "quarantine written anew, not counted": lambda: after(forget_quarantine, "without_quarantined"),
-    "artefact marked": lambda: before(forget, "without"),
-    "artefact half done": lambda: after(forget, "without"),
+    "artefact marked": lambda: before(forget_artefacts, "without"),
+    "artefact half done": lambda: after(forget_artefacts, "without"),
     "first artefact done": lambda: after(FileRegistry, "redact"),
     "list half written": lambda: before(forget_files, "_sync"),
     "lists clean": lambda: after(Lists, "clean"),

@@ -270,3 +270,17 @@ def test_a_file_of_the_forgotten_alone_is_no_bad_file(
     assert (answer.code, answer.document["forgotten"]) == (0, len(hers))
     said = shoal("ingest", plain, write(tmp_path / "i.jsonl", hers[1:]), "--preset", "shoal").out
     assert f"Forgotten: {len(hers) - 1} rows skipped" in said
+
+
+def test_an_artefact_that_cannot_be_read_is_told_before_anything_goes(
+    shoal: Shoal, plain: Path
+) -> None:
+    home = plain / "artefacts" / "segmentation" / "kmeans-0009"
+    home.mkdir(parents=True)
+    (home / "members.parquet").write_text("PAR1")
+    answer = shoal("forget", plain, HER, "--yes", "--json")
+    assert (answer.code, answer.error["code"]) == (1, "artefact_damaged")
+    assert "Nothing was removed" in answer.error["hint"]
+    assert shoal("customer", plain, HER).code == 0
+    shutil.rmtree(home)
+    assert shoal("forget", plain, HER, "--yes").code == 0

@@ -109,8 +109,8 @@ class Verbs:
         return out
 
     def _noted(self, path: Path, kind: str) -> None:
-        """Remember a file outside the shop that lists customers, for when one is forgotten."""
-        if not path.resolve().is_relative_to(self.directory.resolve()):
+        """Remember a file that lists customers, for when one is forgotten; exports are known."""
+        if not path.resolve().is_relative_to((self.directory / bootstrap.EXPORTS_DIR).resolve()):
             self._parts.store.erasures.note_export(str(path.resolve()), kind, system_clock())
 
     def _noted_person(self, path: Path, raw_id: str) -> None:

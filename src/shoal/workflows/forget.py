@@ -16,18 +16,17 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from shoal.domain.errors import OperationError, UsageError
-from shoal.domain.event import NO_IDS
+from shoal.domain.errors import OperationError
 from shoal.domain.time import Clock, iso, parse_moment, system_clock, to_us
 from shoal.events.tombstones import fingerprint
 from shoal.ports import Registry, StateStore, Warehouse
 from shoal.workflows import admission as admissions
 from shoal.workflows import catch_up, recovery, units
 from shoal.workflows.admission import Admission
-from shoal.workflows.forget_files import held, without
+from shoal.workflows.forget_artefacts import in_artefacts, out_of_artefacts
 from shoal.workflows.forget_links import trimmed
 from shoal.workflows.forget_lists import Lists
-from shoal.workflows.forget_people import Belongings, belongings
+from shoal.workflows.forget_people import Belongings, belongings, check_id
 from shoal.workflows.forget_quarantine import in_quarantine, out_of_quarantine
 from shoal.workflows.forgotten import DUE, SCRUB
 from shoal.workflows.progress import NoProgress, Progress
@@ -81,7 +80,7 @@ class Forgetting:
                 begun is finished at the next start.
         """
         for name in ids:
-            _check(name)
+            check_id(name)
         with self.store.lease():
             self.finish_pending(progress)
             recovery.settle(self.warehouse, self.store, self.places.quarantine)
@@ -116,11 +115,7 @@ class Forgetting:
         """Journal a request and take the persons out of readers' sight, in one transaction."""
         ids = frozenset(goods.own)
         quarantine = in_quarantine(self.store, self.places.quarantine, ids)
-        entries = [
-            (kind, name, sum(held(path, ids) for path in self._files_of(kind, name)))
-            for kind in self.registry.kinds()
-            for name in self.registry.list(kind)
-        ]
+        entries = in_artefacts(self.registry, ids)
         key = self.store.erasures.key()
         stones = self._stones(goods, key)
         lists = self._lists(ids, [name for name, _, _ in stones])
@@ -134,7 +129,7 @@ class Forgetting:
         }
         removed: dict[str, int] = {
             "quarantined": sum(codes.total() for codes in quarantine.values()),
-            "artefact_entries": sum(count for _, _, count in entries),
+            "artefact_entries": entries,
         }
         with self.store.transaction():
             number = self.store.erasures.begin(document, self.clock())
@@ -178,11 +173,7 @@ class Forgetting:
                 document["quarantine"] = {}
                 self.store.erasures.note(number, document)
             bar.advance()
-            for kind in self.registry.kinds():
-                for name in self.registry.list(kind):
-                    self.registry.redact(
-                        kind, name, lambda path: held(path, ids), lambda path: without(path, ids)
-                    )
+            out_of_artefacts(self.registry, ids)
             bar.advance()
             lists = self._lists(ids, document["tombstones"])
             not_reached = lists.clean(document["files"])
@@ -295,27 +286,3 @@ class Forgetting:
     def _lists(self, ids: frozenset[str], stones: Sequence[str]) -> Lists:
         outside = self.store.erasures.exports()
         return Lists(self.places.directory, self.places.exports, outside, ids, frozenset(stones))
-
-    def _files_of(self, kind: str, name: str) -> list[Path]:
-        home = self.registry.directory(kind, name)
-        return sorted(path for path in home.rglob("*") if path.is_file())
-
-
-def _check(name: str) -> None:
-    """Refuse what is no id: it would name every row that has none."""
-    if name.strip().lower() in {"", *NO_IDS}:
-        raise UsageError(
-            "usage",
-            f"{name!r} is nobody's id",
-            where=name,
-            hint="No event is stored under it, so there is nothing to forget. Give a customer's id "
-            "or an anonymous id.",
-        )
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise UsageError(
-            "usage",
-            f"{name!r} is no text in UTF-8",
-            hint="Give the id as it stands in shoal memberships, or in a UTF-8 file with --file.",
-        ) from error

@@ -63,9 +63,6 @@ class Lists:
 
         Args:
             planned: what `planned` gave; what was removed then is no longer missed.
-
-        Raises:
-            OSError, ValueError: a file of the shop's own cannot be read or written.
         """
         done = {one["file"] for one in planned}
         left = []
@@ -95,10 +92,9 @@ class Lists:
                     return "names the person: make it anew, or remove it"
                 one.path.unlink()
         except FileNotFoundError:
+            done = done or (one.own and one.path.suffix == _PAGE)
             return "" if done else "not there any more: where it was moved to, remove the person"
         except _UNREADABLE as error:
-            if one.own:
-                raise
             return f"cannot be read or written ({type(error).__name__}): remove the person there"
         return ""
 
@@ -107,11 +103,7 @@ class Lists:
             return int(one.path.is_file())
         try:
             return held(one.path, self.ids)
-        except FileNotFoundError:
-            return 0
         except _UNREADABLE:
-            if one.own:
-                raise
             return 0
 
     def _lists(self) -> Iterator[_List]:
@@ -121,11 +113,11 @@ class Lists:
             inside += [path for path in self.exports.rglob("*") if path.is_file()]
         for path in sorted(path for path in inside if path.resolve() not in told):
             yield _List(path, True)
+        home = self.directory.resolve()
         for path, kind in told.items():
-            if self._theirs(kind):
-                yield _List(path, False, True)
-            elif not kind.startswith(PERSON):
-                yield _List(path, False)
+            theirs, own = self._theirs(kind), path.is_relative_to(home)
+            if theirs or not kind.startswith(PERSON):
+                yield _List(path, own, theirs)
 
     def _theirs(self, kind: str) -> bool:
         return kind.startswith(PERSON) and kind.removeprefix(PERSON) in self.stones

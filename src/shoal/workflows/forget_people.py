@@ -9,6 +9,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from shoal.domain.errors import UsageError
+from shoal.domain.event import NO_IDS
 from shoal.features.admission import ALIAS, EVER_US, NEVER_US, PEOPLE_SCHEMA
 from shoal.ports import StateStore
 
@@ -99,6 +100,30 @@ def belongings(store: StateStore, ids: Sequence[str], shared_by: int) -> Belongi
             begins = first[name] if name in crowded else EVER_US
             rows.append({**span, "from_us": max(span["from_us"], begins)})
     return _with_owners(store, owners, rows, own, shared)
+
+
+def check_id(name: str) -> None:
+    """Refuse what is no id: it would name every row that has none.
+
+    Raises:
+        UsageError: `usage`.
+    """
+    if name.strip().lower() in {"", *NO_IDS}:
+        raise UsageError(
+            "usage",
+            f"{name!r} is nobody's id",
+            where=name,
+            hint="No event is stored under it, so there is nothing to forget. Give a customer's id "
+            "or an anonymous id.",
+        )
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            "usage",
+            f"{name!r} is no text in UTF-8",
+            hint="Give the id as it stands in shoal memberships, or in a UTF-8 file with --file.",
+        ) from error
 
 
 def _alone(store: StateStore, owners: Sequence[str]) -> Belongings:

@@ -106,26 +106,31 @@ def test_what_cannot_be_reached_is_told(tmp_path: Path) -> None:
     (shop / "exports").mkdir(parents=True)
     away.mkdir()
     write_table(members("ann", "bob"), shop / "exports" / "s01.csv")
+    write_table(members("ann", "bob"), shop / "by-hand.csv")
+    (shop / "exports" / "s02.parquet").write_text("PAR1")
     write_table(members("ann", "bob"), away / "of-ann.csv")
     (shop / "report.html").write_text("<td>ann</td>")
     (away / "page.html").write_text("<td>ann</td>")
     (away / "broken.parquet").write_text("PAR1")
     names = ("of-ann.csv", "page.html", "broken.parquet", "moved.csv")
     outside = [(str(away / name), "export", NOW) for name in names]
+    outside += [(str(shop / name), "export", NOW) for name in ("by-hand.csv", "report.html")]
     lists = Lists(shop, shop / "exports", outside, ids("ann"))
     planned = {Path(one["file"]).name: (one["entries"], one["what"]) for one in lists.planned()}
     assert planned == {
         "report.html": (1, "removed"), "s01.csv": (1, "written anew"),
-        "of-[id].csv": (1, "written anew"),
+        "of-[id].csv": (1, "written anew"), "by-hand.csv": (1, "written anew"),
     }  # fmt: skip
     left = {Path(one["file"]).name: one["why"] for one in lists.clean()}
     assert left["moved.csv"].startswith("not there any more")
     assert left["page.html"].startswith("names the person")
     assert left["broken.parquet"].startswith("cannot be read")
-    assert sorted(left) == ["broken.parquet", "moved.csv", "page.html"]
+    assert left["s02.parquet"] == left["broken.parquet"]
+    assert sorted(left) == ["broken.parquet", "moved.csv", "page.html", "s02.parquet"]
     assert not (shop / "report.html").exists()
     assert "ann" not in (away / "of-ann.csv").read_text()
     assert lists.planned() == []
+    assert sorted(Path(one["file"]).name for one in lists.clean()) == sorted(left)
     assert lists.names_them() == [str(away / "of-ann.csv")]
 
 
