@@ -53,7 +53,7 @@ def test_dated_rates_convert_and_a_gap_is_told(shoal: Shoal, shop: Path, tmp_pat
     assert customer["features"]["spend"]["value"] == 5 + 10 + 2.5
 
 
-def test_a_report_is_refused_where_later_rates_are_missing(
+def test_segments_are_refused_where_earlier_rates_are_missing(
     shoal: Shoal, shop: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "rates.csv").write_text("date,currency,rate\n2024-03-04,USD,0.5\n")
@@ -61,6 +61,29 @@ def test_a_report_is_refused_where_later_rates_are_missing(
     answer = shoal("segment", shop, "--method", "rfm", "--json")
     assert answer.code == 3
     assert "USD 20.00 in 2 events on 2024-03-01, 2024-03-03" in answer.error["message"]
+
+
+def test_a_report_is_refused_when_another_currency_comes_in_behind_its_segments(
+    shoal: Shoal, tmp_path: Path
+) -> None:
+    home, files = tmp_path / "shop", [tmp_path / "euro.csv", tmp_path / "dollar.csv"]
+    for file, currency in zip(files, ("EUR", "USD"), strict=True):
+        rows = [
+            f"{currency}{n},2024-03-{1 + n % 28:02d}T10:00:00Z,purchase,c{n % 40},{currency}{n},"
+            f"{5 + n % 9}.00,{currency}" for n in range(200)
+        ]  # fmt: skip
+        file.write_text(HEAD + "\n".join(rows) + "\n")
+    assert shoal("init", home).code == 0
+    assert shoal("ingest", home, files[0], "--preset", "shoal").code == 0
+    assert shoal("segment", home, "--method", "rfm").code == 0
+    assert shoal("report", home).code == 0
+    shown = (home / "report.html").read_text(encoding="utf-8")
+    assert 'id="money"' in shown
+    assert "2024-03" in shown
+    assert shoal("ingest", home, files[1], "--preset", "shoal").code == 0
+    answer = shoal("report", home, "--json")
+    assert (answer.code, answer.error["code"]) == (3, "mixed_currencies")
+    assert (home / "report.html").read_text(encoding="utf-8") == shown
 
 
 def test_rates_are_listed_and_wrong_use_is_told(shoal: Shoal, shop: Path, tmp_path: Path) -> None:
