@@ -144,6 +144,12 @@ def test_nothing_of_her_is_left_and_old_files_do_not_bring_her_back(
     assert {name.split("/")[0] for name in places(shop, HER)} >= {
         "events", "shop.sqlite", "quarantine", "artefacts", "exports",
     }  # fmt: skip
+    told = shoal("person", shop, HER, "--json").document
+    assert len(told["events"]) == 14
+    assert [row["code"] for row in told["quarantined"]].count("bad_time") == 1
+    assert {Path(one["file"]).name for one in told["lists"]} >= {
+        "list.csv", "members.parquet", "features.parquet", "hers.json",
+    }  # fmt: skip
     before = len(events(shop))
     asked = shoal("forget", shop, HER, "--json")
     assert asked.code == 2

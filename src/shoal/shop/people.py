@@ -81,15 +81,18 @@ class PeopleVerbs(Verbs):
             known = customer(**self._applied(), customer_id=raw_id)
         except UsageError:  # somebody with no behaviour of their own
             known = None
-        return person(self._identity, raw_id, known, self.directory / bootstrap.QUARANTINE_DIR)
+        found = person(self._identity, raw_id, known, self.directory / bootstrap.QUARANTINE_DIR)
+        own = [one["id"] for one in found["identity"]["ids"] if one["role"] != "anonymous"]
+        return {**found, "lists": self._forgetting.lists_naming(own)}
 
     def write_person(self, raw_id: str, out: str | Path) -> Path:
         """Write what is known of a person as a JSON file."""
         from shoal.workflows.person import as_text
 
-        path = Path(out)
-        path.write_text(as_text(self.person(raw_id)), encoding="utf-8")
-        self._noted_person(path, raw_id)
+        path, text = Path(out), as_text(self.person(raw_id))
+        self._noted_person(path, raw_id)  # first, so that no file is ever forgotten
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
         return path
 
     @property

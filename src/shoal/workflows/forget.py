@@ -109,6 +109,12 @@ class Forgetting:
             ]
             return self.store.erasures.lift(names)
 
+    def lists_naming(self, ids: Sequence[str]) -> list[dict[str, Any]]:
+        """Files known to the shop that name some ids, each with its entries."""
+        key = self.store.erasures.key()
+        lists = self._lists(frozenset(ids), [fingerprint(key, name) for name in ids])
+        return [{"file": one["file"], "entries": one["entries"]} for one in lists.planned()]
+
     # --- the request ------------------------------------------------------------------------------
 
     def _begin(self, asked: int, goods: Belongings) -> int:

@@ -13,7 +13,7 @@ from shoal.events.tombstones import texts_of
 from shoal.features.consent import consents_at
 from shoal.workflows import units
 from shoal.workflows.identity_view import Identity
-from shoal.workflows.quarantine_file import read_batches
+from shoal.workflows.quarantine_file import id_columns_of, read_batches
 
 SCHEMA: Final = "shoal.person/1"
 
@@ -83,8 +83,14 @@ def _quarantined(
     for unit in units.all_units(identity.store):
         if unit.status != units.COMMITTED or unit.quarantine is None:
             continue
-        for rows in read_batches(directory / unit.quarantine):
-            found += [row for row in rows.to_pylist() if not alone.isdisjoint(texts_of(row["raw"]))]
+        path = directory / unit.quarantine
+        columns = id_columns_of(path)
+        for rows in read_batches(path):
+            found += [
+                row
+                for row in rows.to_pylist()
+                if not alone.isdisjoint(texts_of(row["raw"], columns))
+            ]
     return found
 
 
