@@ -21,6 +21,7 @@ from shoal.adapters.compacting import tidy
 from shoal.adapters.delta_log import STAGING, DeltaLog
 from shoal.adapters.duckdb import DuckEngine
 from shoal.adapters.failures import translated
+from shoal.adapters.numbering import numbered
 from shoal.adapters.places import KEYS_SCHEMA, Spool
 from shoal.adapters.rewriting import Edit, rewrite
 from shoal.adapters.settling import Settlement, settle
@@ -29,6 +30,10 @@ from shoal.ports import RESTATED
 
 #: Column beside `TABLE_SCHEMA`: the row came without an id and was given one.
 GENERATED: Final = "generated_id"
+
+#: So many rows wait before any is encoded. A unit that is no larger is numbered in memory, so that
+#: no file of it is written twice.
+HELD_ROWS: Final = 262_144
 
 _KEYS: Final = "keys.parquet"
 _WORKERS: Final = 2
@@ -58,6 +63,7 @@ class DeltaUnit:
         self._stem = f"{slug(name)}-{uuid.uuid4().hex[:8]}"
         self._staging = log.root / STAGING / self._stem
         self._files: BucketFiles | None = None
+        self._held: list[pa.Table] | None = []
         self._keys: Spool | None = None
         self._counts: dict[str, int] | None = None
         self._settlement: Settlement | None = None
@@ -79,8 +85,7 @@ class DeltaUnit:
         with self._unfailing():
             if self._files is None:
                 self._begin()
-            assert self._files is not None
-            self._files.append(events.select(wanted.names).cast(wanted))
+            self._take(events.select(wanted.names).cast(wanted))
 
     def resolve(self) -> Mapping[str, int]:
         """Settle occurrences, scopes, duplicates and conflicts; how many rows of each outcome.
@@ -149,7 +154,7 @@ class DeltaUnit:
             self._files.abandon()
         if self._keys is not None:
             self._keys.close()
-        self._files = self._keys = None
+        self._files = self._keys = self._held = None
         remove_staged(self._log.root, self._stem)
 
     @contextmanager
@@ -169,6 +174,18 @@ class DeltaUnit:
         self._keys = Spool(self._staging / _KEYS, KEYS_SCHEMA)
         self._files = BucketFiles(self._log.root, self._stem, self._note_keys, workers=_WORKERS)
 
+    def _take(self, events: pa.Table) -> None:
+        """Hold the first rows; hand all on as soon as there are too many to hold."""
+        assert self._files is not None
+        if self._held is None:
+            self._files.append(events)
+            return
+        self._held.append(events)
+        if sum(held.num_rows for held in self._held) > HELD_ROWS:
+            held, self._held = self._held, None
+            for rows in held:
+                self._files.append(rows)
+
     def _note_keys(self, rows: pa.Table, file: int, position: int) -> None:
         first = (file << 32) + position
         locator = pa.array(np.arange(first, first + rows.num_rows, dtype=np.int64))
@@ -181,6 +198,10 @@ class DeltaUnit:
     def _resolved(self) -> dict[str, int]:
         if self._files is None or self._keys is None:
             return {"stored": 0, "duplicate": 0, "conflicting": 0}
+        if self._held:
+            for rows in numbered(self._held, GENERATED):
+                self._files.append(rows)
+        self._held = None
         self._files.close()
         keys = self._keys.close()
         root = self._log.root
