@@ -8,8 +8,8 @@ the same as if nothing had happened.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -22,11 +22,12 @@ from shoal.domain.account import RowAccount
 from shoal.domain.errors import InputError, ShoalError
 from shoal.domain.time import Zone
 from shoal.events.clean import Cleaned, clean
-from shoal.events.reading import RawChunk, Source, discover, open_source
+from shoal.events.reading import RawChunk, Source, discover
 from shoal.events.row_noise import RowNoise
 from shoal.events.tombstones import Tombstones
 from shoal.ports import RESTATED, StateStore, UnitWriter, Warehouse
 from shoal.workflows import recovery, units
+from shoal.workflows.arrivals import Arrival, Arrivals
 from shoal.workflows.catch_up import CURRENCY, VALUE_EVENT, catch_up
 from shoal.workflows.forgotten import id_columns, tombstones_of
 from shoal.workflows.ingest_errors import interrupted, keep_earlier, told, unusable
@@ -37,7 +38,6 @@ from shoal.workflows.ingest_result import (
     remembered,
     summarise,
 )
-from shoal.workflows.pipeline import ahead
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.quarantine_file import QuarantineFile
 from shoal.workflows.statements import Statements, exports, label
@@ -98,10 +98,11 @@ def ingest(
             warehouse, store, quarantine_dir, zone, buckets, bar, noise, statements,
             tombstones_of(store),
         )  # fmt: skip
+        arrivals = Arrivals(files, mapping, ingested.cleaned, ingested.has)
         try:
             pending = 0
-            for parts in files:
-                account = ingested.file(parts, mapping)
+            for _ in files:
+                account = ingested.file(arrivals.take(), arrivals.read_ahead)
                 accounts.append(account)
                 pending += 0 if account.unchanged else account.rows.stored
                 if pending >= FOLD_AFTER:
@@ -116,6 +117,7 @@ def ingest(
                 follow(fold=made)
             raise
         finally:
+            arrivals.close()
             bar.done()
         return remembered(summarise(warehouse, store, accounts), store)
 
@@ -136,15 +138,18 @@ class _Ingest:
     #: Units that this call brought in.
     brought: list[str] = field(default_factory=list)
 
-    def file(
-        self, parts: Sequence[Path], mapping: SourceMapping | Callable[[Source], SourceMapping]
-    ) -> FileAccount:
-        """Bring a file (the parts of an export) in; on any failure the shop is as it was before."""
-        path = label(parts)
-        with told(path):
-            chosen = mapping(open_source(parts[0])) if callable(mapping) else mapping
-            sources = [open_source(part, chosen) for part in parts]
-            name = units.name_of(parts, chosen.fingerprint)
+    def has(self, name: str) -> bool:
+        """Whether the unit of that name is in."""
+        known = units.find(self.store, name)
+        return known is not None and known.status == units.COMMITTED
+
+    def file(self, arrival: Arrival, staged: Callable[[], None]) -> FileAccount:
+        """Bring a file (the parts of an export) in; on any failure the shop is as it was before.
+
+        Args:
+            staged: called when all rows are staged and the file is not read any more.
+        """
+        path, name, mapping = arrival.path, arrival.name, arrival.mapping
         known = units.find(self.store, name)
         if known is not None and known.status == units.COMMITTED:
             return FileAccount(
@@ -154,15 +159,13 @@ class _Ingest:
                 superseded=self.statements.superseded(known),
             )
         writer = self.warehouse.unit(name)
-        columns = dict.fromkeys(column for source in sources for column in source.columns)
         quarantined = QuarantineFile(
-            self.quarantine_dir, f"{name}.parquet", tuple(columns), id_columns(chosen)
+            self.quarantine_dir, f"{name}.parquet", arrival.columns, id_columns(mapping)
         )
         try:
             with told(path):
-                read, skipped, forgotten, currencies = self._stage(
-                    list(zip(parts, sources, strict=True)), chosen, path, writer, quarantined
-                )
+                read, skipped, forgotten, currencies = self._stage(arrival, writer, quarantined)
+                staged()
                 account, restated = _settled(
                     writer, quarantined, read, skipped, path, forgotten=forgotten
                 )
@@ -171,10 +174,10 @@ class _Ingest:
                     name,
                     units.STAGED,
                     str(path),
-                    chosen.source,
+                    mapping.source,
                     account,
                     quarantined.publish(),
-                    {VALUE_EVENT: chosen.value_event, **_main_currency(currencies)},
+                    {VALUE_EVENT: mapping.value_event, **_main_currency(currencies)},
                     restated=restated,
                     scopes=None if stated is None else tuple(stated),
                     number=self.statements.next,
@@ -197,51 +200,38 @@ class _Ingest:
         return FileAccount(unit.file, unit.account, restated=unit.restated, instead_of=instead)
 
     def _stage(
-        self,
-        sources: Sequence[tuple[Path, Source]],
-        mapping: SourceMapping,
-        path: Path,
-        writer: UnitWriter,
-        quarantined: QuarantineFile,
+        self, arrival: Arrival, writer: UnitWriter, quarantined: QuarantineFile
     ) -> tuple[int, int, int, Counter[str]]:
-        """Clean and stage sources chunk by chunk.
+        """Stage a file chunk by chunk as it is cleaned.
 
         Returns rows read, rows skipped, those of them of forgotten persons, and the priced events
         of each currency.
         """
         read = skipped = forgotten = 0
         currencies: Counter[str] = Counter()
-        self.bar.start(path.name, sum(source.size_bytes for _, source in sources), "bytes")
-        for part, source in sources:
-            seen = 0
-            # Reading, cleaning and writing are three threads' work; all three let others run.
-            with (
-                ahead(source.chunks()) as chunks,
-                ahead(self._cleaned(chunks, mapping, str(part)), depth=1) as ready,
-            ):
-                for cleaned, bytes_read in ready:
-                    if cleaned.events.num_rows:
-                        currencies += _currencies(cleaned.events)
-                        writer.append(cleaned.events)
-                    quarantined.append(cleaned.quarantined)
-                    read += cleaned.read
-                    skipped += cleaned.skipped
-                    forgotten += cleaned.forgotten
-                    self.bar.advance(bytes_read - seen)
-                    seen = bytes_read
-                    # Arrow keeps what threads free for their own next use; else it adds up.
-                    pa.default_memory_pool().release_unused()
+        self.bar.start(arrival.path.name, arrival.size_bytes, "bytes")
+        # Reading, cleaning and writing are three threads' work; all three let others run.
+        with closing(arrival):
+            for cleaned, grown in arrival.chunks(self.cleaned):
+                if cleaned.events.num_rows:
+                    currencies += _currencies(cleaned.events)
+                    writer.append(cleaned.events)
+                quarantined.append(cleaned.quarantined)
+                read += cleaned.read
+                skipped += cleaned.skipped
+                forgotten += cleaned.forgotten
+                self.bar.advance(grown)
+                # Arrow keeps what threads free for their own next use; else it adds up.
+                pa.default_memory_pool().release_unused()
         self.bar.done()
         return read, skipped, forgotten, currencies
 
-    def _cleaned(
-        self, chunks: Iterator[RawChunk], mapping: SourceMapping, file: str
-    ) -> Iterator[tuple[Cleaned, int]]:
-        for chunk in chunks:
-            cleaned = clean(
-                chunk, mapping, zone=self.zone, buckets=self.buckets, file=file, noise=self.noise
-            )
-            yield self.forgotten.left_out(cleaned, id_columns(mapping)), chunk.bytes_read
+    def cleaned(self, chunk: RawChunk, mapping: SourceMapping, file: str) -> Cleaned:
+        """What becomes of a chunk."""
+        found = clean(
+            chunk, mapping, zone=self.zone, buckets=self.buckets, file=file, noise=self.noise
+        )
+        return self.forgotten.left_out(found, id_columns(mapping))
 
 
 def _currencies(events: pa.Table) -> Counter[str]:
