@@ -73,6 +73,8 @@ class CommittedUnit:
     #: rows that went and of those that took their place, together in one sorted tuple. What was
     #: folded of them is folded anew from the table.
     rewritten_customers: tuple[str, ...] = ()
+    #: Whether stored rows were replaced, withdrawn or renewed.
+    restating: bool = False
 
 
 @dataclass(frozen=True)
@@ -356,6 +358,9 @@ class Registry(Protocol):
         artefact cannot be made again as it was. Returns the entries removed, also of what an
         earlier attempt that was killed removed.
         """
+
+    def remove(self, kind: str, artefact_id: str) -> None:
+        """Remove an artefact that nothing refers to; nothing happens if it is not there."""
 
     def directory(self, kind: str, artefact_id: str) -> Path:
         """The directory of an artefact, whatever its state."""

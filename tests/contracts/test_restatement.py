@@ -64,6 +64,7 @@ def test_a_day_stated_again_is_what_was_said_last(warehouse: Warehouse) -> None:
     assert ("e2", 99, 7, None) in held(warehouse)
     (unit,) = list(warehouse.since(warehouse.version() - 1))
     assert unit.rewritten_customers == ("c2", "c3")
+    assert [one.restating for one in warehouse.since(-1)] == [False, True]
 
 
 def test_the_content_said_last_counts_not_the_smaller_key(warehouse: Warehouse) -> None:
@@ -113,6 +114,7 @@ def test_rows_said_again_stay_and_take_the_newer_version(warehouse: Warehouse) -
     )
     (unit,) = list(warehouse.since(warehouse.version() - 1))
     assert (unit.rewritten_customers, unit.added.paths) == ((), ()), "nobody's states change"
+    assert unit.restating
     assert ingest(warehouse, "c", events([line(1, 7, 30, price=5)])) == counts(older=1)
     assert held(warehouse) == [("e1", 1_000_000, 7, 40), ("e2", 2_000_000, 7, 40)]
 

@@ -9,7 +9,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -138,6 +138,21 @@ class FileRegistry:
             manifest["note"] = "not reproducible after erasure"
             _put_manifest(directory, manifest)
             return int(told["entries"])
+
+    def remove(self, kind: str, artefact_id: str) -> None:
+        """Remove an artefact that nothing refers to any more; nothing happens if it is not there.
+
+        Its id may be given again.
+
+        Raises:
+            OperationError: `no_permission`.
+        """
+        home = self._root / kind
+        with translated(home):
+            aside = home / f".{artefact_id}-removed"
+            with suppress(FileNotFoundError):
+                (home / artefact_id).rename(aside)  # whole or not at all, whoever reads
+                shutil.rmtree(aside)
 
     def directory(self, kind: str, artefact_id: str) -> Path:
         """The directory of an artefact, whatever its state."""

@@ -36,6 +36,7 @@ class Version:
     info: Mapping[str, Any] | None = None
     added: pa.Table | None = None
     rewritten_customers: tuple[str, ...] = ()
+    restating: bool = False
 
 
 class MemoryUnit:
@@ -150,6 +151,7 @@ class MemoryUnit:
                 info=json.loads(json.dumps(dict(info))),
                 added=added,
                 rewritten_customers=tuple(sorted(self._customers)),
+                restating=bool(self._removed or self._renewed),
             )
         )
         return warehouse.version()

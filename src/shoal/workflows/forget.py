@@ -20,8 +20,7 @@ from shoal.domain.errors import OperationError
 from shoal.domain.time import Clock, iso, parse_moment, system_clock, to_us
 from shoal.events.tombstones import fingerprint
 from shoal.ports import Registry, StateStore, Warehouse
-from shoal.workflows import admission as admissions
-from shoal.workflows import catch_up, recovery, units
+from shoal.workflows import admitted, catch_up, recovery, units
 from shoal.workflows.admission import Admission
 from shoal.workflows.forget_artefacts import in_artefacts, out_of_artefacts
 from shoal.workflows.forget_links import trimmed
@@ -183,7 +182,7 @@ class Forgetting:
             bar.advance()
             lists = self._lists(ids, document["tombstones"])
             not_reached = lists.clean(document["files"])
-            admissions.sweep(self.places.work)
+            admitted.sweep(self.places.work)
             bar.advance()
             receipt = self._receipt(number, document, not_reached)
             with self.store.transaction():
