@@ -146,6 +146,26 @@ def test_old_files_bring_nobody_back(tmp_path: Path, seed: int, person: str) -> 
         assert shop.states() == states
 
 
+def test_repeated_rows_without_ids_come_once(tmp_path: Path) -> None:
+    plain = {"source": "web", "item_id": "i1", "event_time": "2024-05-01T08:00:00Z"}
+    alias = {**plain, "kind": "custom", "customer_id": "ann", "anonymous_id": "d1",
+             "properties": '{"alias":true}'}  # fmt: skip
+    view = {**plain, "kind": "view", "customer_id": "bob", "anonymous_id": "d1", "properties": ""}
+    made = [alias, view, view, view]
+    with opened(tmp_path) as (shop, forgetting):
+        bring(shop, forgetting, csv_of(tmp_path / "a.csv", made))
+        assert shop.events().num_rows == 4
+        forgetting.forget(["ann"])
+        assert pairs_of(shop) == {("bob", None)}
+        events = shop.events()
+        result = bring(
+            shop, forgetting, csv_of(tmp_path / "b.csv", [*made, {**view, "item_id": "i2"}])
+        )
+        assert (result["rows"]["stored"], result["rows"]["duplicate"]) == (1, 3)
+        assert result["forgotten"] == 1
+        assert shop.events().num_rows == events.num_rows + 1
+
+
 @pytest.mark.parametrize("name", CROWDED)
 def test_a_device_of_several_is_nobodys_name(tmp_path: Path, name: str) -> None:
     with opened(tmp_path) as (shop, forgetting):

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from shoal.events.chunks import RAW_LINE
 from shoal.events.clean import Cleaned
+from shoal.events.identity import AS_CAME
 
 #: Where ids end in a line that could not be cut into fields.
 _BETWEEN: Final = re.compile(r"[\s,;|\"'{}\[\]<>=]+")
@@ -85,7 +86,8 @@ class Tombstones:
         """What became of a chunk, with the rows of the forgotten skipped.
 
         Events of others that carry a forgotten id as their anonymous id stay, without it. Their
-        keys are those of the row as it came, so that the same row is a duplicate.
+        keys are those of the row as it came, so that the same row is a duplicate; for the keys of
+        repeated rows, which are made later, the id goes along in a column `AS_CAME`.
 
         Args:
             columns: of the source, those that hold ids; None: any may.
@@ -162,7 +164,10 @@ class Tombstones:
         mask = pc.is_in(ids, value_set=names.take(pa.array(gone)))
         place = events.column_names.index("anonymous_id")
         rest = pc.if_else(mask, pa.scalar(None, pa.string()), ids)
-        return events.set_column(place, events.schema.field(place), rest)
+        lost = pc.if_else(mask, ids, pa.scalar(None, pa.string()))
+        return events.set_column(place, events.schema.field(place), rest).append_column(
+            AS_CAME, lost
+        )
 
 
 def texts_of(raw: str, columns: Sequence[str] | None = None) -> Iterator[str]:

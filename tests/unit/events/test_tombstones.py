@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from shoal.events.clean import CLEANED_SCHEMA, Cleaned
+from shoal.events.identity import AS_CAME
 from shoal.events.schema import QUARANTINE_SCHEMA
 from shoal.events.tombstones import EVER, Tombstones, fingerprint, texts_of
 
@@ -67,7 +68,8 @@ def test_events_of_others_lose_a_forgotten_id_and_keep_their_keys() -> None:
     found = stones("was-ann").left_out(given)
     assert found.events["anonymous_id"].to_pylist() == [None, "own", "own"]
     assert found.events["content_key"].to_pylist() == [0, 1, 2]
-    assert found.events.schema == given.events.schema
+    assert found.events.select(given.events.column_names).schema == given.events.schema
+    assert found.events[AS_CAME].to_pylist() == ["was-ann", None, None]
     assert (found.skipped, found.forgotten) == (2, 0)
 
 
