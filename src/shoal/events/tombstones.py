@@ -8,24 +8,19 @@ is kept nowhere.
 from __future__ import annotations
 
 import hmac
-import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.events.chunks import RAW_LINE
 from shoal.events.clean import Cleaned
 from shoal.events.identity import AS_CAME
-
-#: Where ids end in a line that could not be cut into fields.
-_BETWEEN: Final = re.compile(r"[\s,;|\"'{}\[\]<>=]+")
+from shoal.events.raw_ids import texts_of
 
 Span = tuple[int, int]
 #: The stretch of a tombstone that holds for all times, in microseconds since 1970.
@@ -168,22 +163,6 @@ class Tombstones:
         return events.set_column(place, events.schema.field(place), rest).append_column(
             AS_CAME, lost
         )
-
-
-def texts_of(raw: str, columns: Sequence[str] | None = None) -> Iterator[str]:
-    """Every text of a quarantined row that may be an id.
-
-    The cells of some columns (None: of all), and the words of a line that could not be cut.
-    """
-    try:
-        row: Any = json.loads(raw)
-    except ValueError:
-        row = {RAW_LINE: raw}
-    for name, value in row.items() if isinstance(row, dict) else ():
-        if name == RAW_LINE:
-            yield from _BETWEEN.split(str(value))
-        elif columns is None or name in columns:
-            yield str(value).strip()
 
 
 def _array(values: pa.Array | pa.ChunkedArray) -> pa.Array:

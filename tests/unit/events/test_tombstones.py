@@ -7,12 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
-import pytest
 
 from shoal.events.clean import CLEANED_SCHEMA, Cleaned
 from shoal.events.identity import AS_CAME
 from shoal.events.schema import QUARANTINE_SCHEMA
-from shoal.events.tombstones import EVER, Tombstones, fingerprint, texts_of
+from shoal.events.tombstones import EVER, Tombstones, fingerprint
 
 KEY = b"key of a shop"
 START = datetime(2024, 5, 1, tzinfo=UTC)
@@ -87,8 +86,3 @@ def test_the_quarantine_is_searched_where_ids_are() -> None:
     # a stretch of a device says nothing of rows without a time
     kept = stones(device="17", span=EVER).left_out(cleaned(rows, bad), ["customer"])
     assert kept.quarantined.num_rows == 5
-
-
-@pytest.mark.parametrize("raw", ["[1, 2]", "null", "7", '"ann"', "not json"])
-def test_odd_texts_are_no_rows(raw: str) -> None:
-    assert list(texts_of(raw)) == (["not", "json"] if raw == "not json" else [])
