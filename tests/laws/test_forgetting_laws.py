@@ -16,6 +16,7 @@ from shoal.adapters.files import FileRegistry
 from shoal.config import IdentityConfig
 from shoal.domain.errors import UsageError
 from shoal.events.presets import load
+from shoal.events.tombstones import fingerprint
 from shoal.features.admission import NEVER_US
 from shoal.workflows import identity
 from shoal.workflows.admission import Admission
@@ -164,6 +165,53 @@ def test_repeated_rows_without_ids_come_once(tmp_path: Path) -> None:
         assert (result["rows"]["stored"], result["rows"]["duplicate"]) == (1, 3)
         assert result["forgotten"] == 1
         assert shop.events().num_rows == events.num_rows + 1
+
+
+def came_back(folder: Path, shop: Shop, forgetting: Forgetting, number: int) -> set[Any]:
+    """What is stored of new events: a sign-in of ann on her device, and views there."""
+    plain = {"source": "web", "item_id": "i1", "anonymous_id": "d1", "kind": "view",
+             "event_time": f"2025-05-0{number}T08:00:00Z"}  # fmt: skip
+    made = [{**plain, "customer_id": who, "event_id": f"n{number}{who}"} for who in ("", "ann")]
+    before = shop.events()["event_id"].to_pylist()
+    bring(shop, forgetting, csv_of(folder / f"new{number}.csv", made))
+    rows = shop.events().to_pylist()
+    return {(row["customer_id"], row["anonymous_id"]) for row in rows
+            if row["event_id"] not in before}  # fmt: skip
+
+
+def test_who_is_let_back_in_comes_with_the_devices(tmp_path: Path) -> None:
+    plain = {"source": "web", "event_time": "2024-05-01T08:00:00Z", "kind": "login"}
+    pairs = (("ann", "d1"), ("ann", "d2"), ("bob", "d3"), ("bob", ""), ("cat", "d4"))
+    made = [{**plain, "event_id": f"e{n}", "customer_id": who, "anonymous_id": device}
+            for n, (who, device) in enumerate(pairs)]  # fmt: skip
+    with opened(tmp_path) as (shop, forgetting):
+        bring(shop, forgetting, csv_of(tmp_path / "a.csv", made))
+        receipt = forgetting.forget(["ann", "bob"])
+        assert sorted(map(len, receipt["persons"])) == [2, 3]
+        assert sorted(n for one in receipt["persons"] for n in one) == receipt["tombstones"]
+        assert came_back(tmp_path, shop, forgetting, 1) == set()
+        assert forgetting.lift(["d1"]) == 1
+        assert came_back(tmp_path, shop, forgetting, 2) == {(None, "d1")}
+        assert forgetting.lift(["ann"]) == 2
+        assert came_back(tmp_path, shop, forgetting, 3) == {("ann", "d1"), (None, "d1")}
+        assert forgetting.lift(["ann"]) == 0
+        assert shop.store.erasures.tombstones().keys() == {
+            fingerprint(shop.store.erasures.key(), name) for name in ("bob", "d3")
+        }
+
+
+def test_a_device_of_two_forgotten_stays_out_with_one_of_them(tmp_path: Path) -> None:
+    plain = {"source": "web", "event_time": "2024-05-01T08:00:00Z", "kind": "login"}
+    with opened(tmp_path) as (shop, forgetting):
+        for n, who in enumerate(("ann", "bob")):
+            row = {**plain, "event_id": who, "customer_id": who, "anonymous_id": "d1"}
+            forgetting.lift(["d1"])
+            bring(shop, forgetting, csv_of(tmp_path / f"{n}.csv", [row]))
+            forgetting.forget([who])
+        assert forgetting.lift(["ann"]) == 1
+        assert came_back(tmp_path, shop, forgetting, 1) == {("ann", None)}
+        assert forgetting.lift(["bob"]) == 2
+        assert came_back(tmp_path, shop, forgetting, 2) == {("ann", "d1"), (None, "d1")}
 
 
 @pytest.mark.parametrize("name", CROWDED)

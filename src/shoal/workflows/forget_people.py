@@ -38,6 +38,11 @@ class Belongings:
     shared: tuple[str, ...] = ()
     named: pa.Table = field(default_factory=NAMED_SCHEMA.empty_table)
 
+    def owners(self) -> list[tuple[str, str]]:
+        """The own ids, each with the customer whose it was."""
+        own = set(self.own)
+        return [(r["id"], r["customer_id"]) for r in self.people.to_pylist() if r["id"] in own]
+
     def as_document(self) -> dict[str, Any]:
         return {
             "people": self.people.to_pylist(),
