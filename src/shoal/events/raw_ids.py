@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from typing import Any, Final
 
 from shoal.events.chunks import RAW_LINE
@@ -22,7 +22,6 @@ _AFTER: Final = rf"(?=$|[{_ENDS}]|(?<![0-9]):)"
 _WORDS: Final = 4
 #: Base64 ends with them.
 _PADDING: Final = "="
-_WHOLE: Final = re.compile(r"-?[0-9]+")
 
 
 def texts_of(raw: str, columns: Sequence[str] | None = None) -> Iterator[str]:
@@ -35,17 +34,20 @@ def texts_of(raw: str, columns: Sequence[str] | None = None) -> Iterator[str]:
         yield from (id_text(text),) if whole else _cuttings(text)
 
 
-def names_any(raw: str, ids: AbstractSet[str], columns: Sequence[str] | None = None) -> bool:
+def names_any(raw: str, ids: frozenset[str], columns: Sequence[str] | None = None) -> bool:
     """Whether a quarantined row holds one of some ids: as `texts_of`, in a line anywhere.
 
     In a line an id may hold any characters; before and after it no word goes on.
     """
-    return any(
-        id_text(text) in ids
-        if whole
-        else not ids.isdisjoint(_cuttings(text)) or any(_stands_in(text, name) for name in ids)
-        for text, whole in _parts(raw, columns)
-    )
+    for text, whole in _parts(raw, columns):
+        if whole:
+            found = id_text(text) in ids
+        else:
+            odd = _odd(ids)
+            found = not ids.isdisjoint(_cuttings(text)) or bool(odd and odd.search(text))
+        if found:
+            return True
+    return False
 
 
 def _parts(raw: str, columns: Sequence[str] | None) -> Iterator[tuple[str, bool]]:
@@ -83,12 +85,14 @@ def _readings(text: str) -> Iterator[str]:
         yield id_text(read)
 
 
-def _stands_in(line: str, name: str) -> bool:
-    """Whether a line holds an id, plain or as JSON or CSV write it, where no word goes on."""
-    forms = {name, json.dumps(name)[1:-1], json.dumps(name, ensure_ascii=False)[1:-1],
-             name.replace('"', '""')}  # fmt: skip
-    more = r"(?:\.0+)?" if _WHOLE.fullmatch(name) else ""
-    return any(
-        form in line and re.search(_BEFORE + re.escape(form) + more + _AFTER, line) is not None
-        for form in forms
-    )
+@lru_cache(maxsize=2)
+def _odd(ids: frozenset[str]) -> re.Pattern[str] | None:
+    """Those of some ids that no cutting gives, plain or as JSON or CSV write them."""
+    forms: set[str] = set()
+    for name in ids:
+        if '"' in name or name not in set(_cuttings(name)):
+            forms |= {name, json.dumps(name)[1:-1], json.dumps(name, ensure_ascii=False)[1:-1],
+                      name.replace('"', '""')}  # fmt: skip
+    if not forms:
+        return None
+    return re.compile(_BEFORE + "(?:" + "|".join(map(re.escape, sorted(forms))) + ")" + _AFTER)

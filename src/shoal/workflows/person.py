@@ -86,7 +86,9 @@ def _quarantined(
         path = directory / unit.quarantine
         columns = id_columns_of(path)
         for rows in read_batches(path):
-            found += [row for row in rows.to_pylist() if names_any(row["raw"], alone, columns)]
+            found += [
+                row for row in rows.to_pylist() if names_any(row["raw"], frozenset(alone), columns)
+            ]
     return found
 
 
