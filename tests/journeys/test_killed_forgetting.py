@@ -75,7 +75,7 @@ def remains(home: Path) -> dict[str, Any]:
             "stones": [list(one) for one in parts.store.erasures.tombstones().values()],
         }
     for one in receipts:
-        del one["tombstones"]
+        del one["tombstones"], one["persons"]
     lists = sorted((home / "exports").iterdir()) + sorted((home / "artefacts").rglob("*.parquet"))
     found["lists"] = {
         path.name: path.read_text() if path.suffix == ".csv" else pq.read_table(path).to_pydict()

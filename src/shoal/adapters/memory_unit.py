@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from shoal.events.identity import renumbered
+from shoal.events.identity import ids_as_came, renumbered
 from shoal.events.schema import CONTENT_KEY, SCOPE_KEY, SCOPE_VERSION, TABLE_SCHEMA
 from shoal.ports import SCOPES_TOLD
 
@@ -47,6 +47,7 @@ class MemoryUnit:
         self._name = name
         self._joining = joining
         self._staged: list[pa.Table] = []
+        self._as_came: dict[int, str] = {}
         self._counts: Counter[str] | None = None
         self._stated: list[int] = []
         self._restates: set[int] = set()
@@ -59,6 +60,7 @@ class MemoryUnit:
         """Stage valid events: `TABLE_SCHEMA` and a bool `generated_id`."""
         if self._counts is not None:
             raise RuntimeError("a unit takes no more events once it is resolved")
+        self._as_came |= ids_as_came(events, _GENERATED)
         self._staged.append(events.select([*TABLE_SCHEMA.names, _GENERATED]))
 
     def resolve(self) -> Mapping[str, int]:
@@ -72,7 +74,7 @@ class MemoryUnit:
             known = _versions(stored.values())
             live = [row for row in rows if not _older(row, newest, known)]
             if events is not None:
-                _number(events, live)
+                _number(events, live, self._as_came)
             gone = self._withdraw(live, newest, known, stored) if newest else []
             rivals: dict[_Identity, list[_Row]] = {}
             for row in live:
@@ -229,7 +231,7 @@ def _placed(events: pa.Table) -> list[_Row]:
     return [{**row, _PLACE: place} for place, row in enumerate(events.to_pylist())]
 
 
-def _number(events: pa.Table, rows: list[_Row]) -> None:
+def _number(events: pa.Table, rows: list[_Row], as_came: Mapping[int, str]) -> None:
     """Give rows that repeat a row without an id of its own the next one's id."""
     seen: Counter[tuple[str, str, int]] = Counter()
     for row in rows:
@@ -238,6 +240,6 @@ def _number(events: pa.Table, rows: list[_Row]) -> None:
             same = (*_identity(row), row[CONTENT_KEY])
             if seen[same]:
                 number = np.array([seen[same]], dtype=np.int64)
-                ids, keys = renumbered(events.slice(place, 1), number)
+                ids, keys = renumbered(events.slice(place, 1), number, as_came)
                 row["event_id"], row["event_key"] = ids[0].as_py(), keys[0].as_py()
             seen[same] += 1

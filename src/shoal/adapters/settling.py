@@ -6,7 +6,7 @@ rows whose keys meet another's; the engine spills what does not fit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,6 +29,7 @@ from shoal.adapters.places import (
 )
 from shoal.adapters.rewriting import Edit
 from shoal.events.identity import CONTENT, renumbered
+from shoal.events.schema import CONTENT_KEY
 from shoal.ports import SCOPES_TOLD, ParquetFiles
 
 _KEY_SCHEMA: Final = pa.schema([pa.field("event_key", pa.int64())])
@@ -209,6 +210,7 @@ def settle(
     *,
     scoped: bool = True,
     joining: bool = False,
+    as_came: Mapping[int, str] | None = None,
 ) -> Settlement:
     """Settle a unit whose files are closed.
 
@@ -220,6 +222,7 @@ def settle(
         table: the files of the table.
         scoped: whether any row may have a scope.
         joining: the rows belong to statements made before; see `restating`.
+        as_came: of `shoal.events.identity.ids_as_came`.
 
     Raises:
         OperationError: `disk_full`, `shop_damaged`.
@@ -232,7 +235,7 @@ def settle(
     occurrences = 0
     if repeated:
         occurrences = work.spool("occurrences", _OCCURRENCES, _OCCURRENCE_SCHEMA)
-    new_ids = _new_ids(work.kept["occurrences"], staged) if occurrences else ()
+    new_ids = _new_ids(work.kept["occurrences"], staged, as_came) if occurrences else ()
     work.keep("renumbered", new_ids, _RENUMBERED_SCHEMA)
     withdrawn, changed = restating.withdraw(work, _NUMBERED) if scoped else (0, 0)
     matches = _matches(work)
@@ -301,11 +304,14 @@ def _renewed(work: Work) -> int:
     return work.spool("renewed", _RENEWED.format(table=work.stored(held)), _RENEWED_SCHEMA)
 
 
-def _new_ids(occurrences: Kept, staged: Sequence[str]) -> Iterable[pa.Table]:
+def _new_ids(
+    occurrences: Kept, staged: Sequence[str], as_came: Mapping[int, str] | None
+) -> Iterable[pa.Table]:
     """New ids and keys of the rows that are an occurrence after the first, file by file."""
     for number in files_of(occurrences):
         wanted = positions(occurrences, number, _OCCURRENCE_SCHEMA)
-        for rows, chosen in chosen_rows(staged[number], wanted, ["source", *CONTENT]):
-            ids, keys = renumbered(rows, chosen["occurrence"].to_numpy())
+        columns = ["source", CONTENT_KEY, *CONTENT]
+        for rows, chosen in chosen_rows(staged[number], wanted, columns):
+            ids, keys = renumbered(rows, chosen["occurrence"].to_numpy(), as_came)
             locators = pa.array((number << 32) + chosen["position"].to_numpy())
             yield pa.table([locators, ids, keys], schema=_RENUMBERED_SCHEMA)

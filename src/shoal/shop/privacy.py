@@ -27,7 +27,10 @@ class PrivacyVerbs(Verbs):
         return self._forgetting.forget(ids, progress)
 
     def lift(self, ids: Sequence[str]) -> int:
-        """Let forgotten ids come back; returns how many tombstones there were."""
+        """Let forgotten ids come back; returns how many tombstones there were.
+
+        With a customer's id come those that were forgotten as the same person's.
+        """
         return self._forgetting.lift(ids)
 
     def receipts(self) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from shoal.workflows.forget_links import trimmed
 from shoal.workflows.forget_lists import Lists
 from shoal.workflows.forget_people import Belongings, belongings, check_id
 from shoal.workflows.forget_quarantine import in_quarantine, out_of_quarantine
-from shoal.workflows.forgotten import DUE, SCRUB
+from shoal.workflows.forgotten import DUE, SCRUB, fingerprints_by_person, to_lift
 from shoal.workflows.progress import NoProgress, Progress
 
 SCHEMA: Final = "shoal.forget/1"
@@ -100,13 +100,12 @@ class Forgetting:
             return done
 
     def lift(self, ids: Sequence[str]) -> int:
-        """Take the tombstones of some ids away, so that they may come back; how many there were."""
+        """Take the tombstones of some ids away, so that they may come back; how many there were.
+
+        With a customer's go those of the ids that were forgotten as the same person's.
+        """
         with self.store.lease():
-            key = self.store.erasures.key()
-            names = [
-                fingerprint(key, one, shared=shared) for one in ids for shared in (False, True)
-            ]
-            return self.store.erasures.lift(names)
+            return self.store.erasures.lift(to_lift(self.store, ids))
 
     def lists_naming(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         """Files known to the shop that name some ids, each with its entries."""
@@ -129,6 +128,7 @@ class Forgetting:
             "asked_at": iso(self.clock()),
             **goods.as_document(),
             "tombstones": sorted({name for name, _, _ in stones}),
+            "persons": fingerprints_by_person(goods.owners(), key),
             "quarantine": {name: dict(codes) for name, codes in quarantine.items()},
             "files": lists.planned(),
         }
@@ -207,6 +207,7 @@ class Forgetting:
             "ids": len(document["own"]),
             "shared_devices": len(document["shared"]),
             "tombstones": document["tombstones"],
+            "persons": document.get("persons", []),
             "removed": {name: document["removed"].get(name, 0) for name in _COUNTED},
             "files": document["files"],
             "not_reached": not_reached,

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shoal.events.tombstones import texts_of
+from shoal.events.raw_ids import names_any
 from shoal.workflows.quarantine_file import id_columns_of
 
 #: Columns of our files that hold ids of visitors.
@@ -93,7 +93,7 @@ def _quarantined(
     rows: pa.Table | pa.RecordBatch, ids: Ids, columns: tuple[str, ...] | None
 ) -> pa.Array:
     raw = rows["raw"].to_pylist()
-    return pa.array([not ids.isdisjoint(texts_of(text, columns)) for text in raw], pa.bool_())
+    return pa.array([names_any(text, ids, columns) for text in raw], pa.bool_())
 
 
 # --- Parquet --------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pyarrow.compute as pc
 
-from shoal.events.tombstones import texts_of
+from shoal.events.raw_ids import names_any
 from shoal.features.consent import consents_at
 from shoal.workflows import units
 from shoal.workflows.identity_view import Identity
@@ -87,9 +87,7 @@ def _quarantined(
         columns = id_columns_of(path)
         for rows in read_batches(path):
             found += [
-                row
-                for row in rows.to_pylist()
-                if not alone.isdisjoint(texts_of(row["raw"], columns))
+                row for row in rows.to_pylist() if names_any(row["raw"], frozenset(alone), columns)
             ]
     return found
 
