@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from shoal import bootstrap
 from shoal.config import Config
-from shoal.domain.time import Zone, parse_moment, system_clock
+from shoal.domain.time import Zone, parse_moment
+from shoal.shop.lists import remembered, without_forgotten
 
 if TYPE_CHECKING:
     from datetime import date, datetime
-
-    import pyarrow as pa
 
     from shoal.workflows.forget import Forgetting
     from shoal.workflows.progress import Progress
 
     Moment = str | date | datetime
+
+T = TypeVar("T")
 
 
 class Verbs:
@@ -100,27 +102,23 @@ class Verbs:
             order_sources=rules.order_sources,
         )
 
-    def write_list(self, table: pa.Table, out: Path, kind: str) -> Path:
-        """Write a list of customers as Parquet or CSV, by the file's ending, and remember it."""
-        from shoal.workflows.memberships import write_table
+    def _listed(
+        self, out: Path | None, kind: str, write: Callable[[], T], file_of: Callable[[T], Path]
+    ) -> T:
+        """Let `write` make a file that names customers; what it returns.
 
-        write_table(table, out)
-        self._noted(out, kind)
-        return out
-
-    def _noted(self, path: Path, kind: str) -> None:
-        """Remember a file that lists customers, for when one is forgotten; exports are known."""
-        if not path.resolve().is_relative_to((self.directory / bootstrap.EXPORTS_DIR).resolve()):
-            self._parts.store.erasures.note_export(str(path.resolve()), kind, system_clock())
-
-    def _noted_person(self, path: Path, raw_id: str) -> None:
-        """Remember a file that tells all of a person, without saying whom."""
-        from shoal.events.tombstones import fingerprint
-        from shoal.workflows.forget_lists import PERSON
-
+        Args:
+            out: the file, to be remembered for when one is forgotten; None, or a file among the
+                shop's exports: it is found there.
+            kind: what it is.
+            file_of: the file that was made.
+        """
         erasures = self._parts.store.erasures
-        kind = f"{PERSON}{fingerprint(erasures.key(), raw_id)}"
-        erasures.note_export(str(path.resolve()), kind, system_clock())
+        exports = (self.directory / bootstrap.EXPORTS_DIR).resolve()
+        if out is None or out.resolve().is_relative_to(exports):
+            return without_forgotten(erasures, write, file_of)
+        with remembered(erasures, out, kind):
+            return without_forgotten(erasures, write, file_of)
 
     def _applied(self) -> dict[str, Any]:
         """What every workflow that applies a segmentation needs."""

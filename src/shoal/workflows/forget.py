@@ -19,12 +19,13 @@ import pyarrow as pa
 from shoal.domain.errors import OperationError
 from shoal.domain.time import Clock, iso, parse_moment, system_clock, to_us
 from shoal.events.tombstones import fingerprint
+from shoal.features.admission import EVER_US
 from shoal.ports import Registry, StateStore, Warehouse
 from shoal.workflows import admitted, catch_up, recovery, units
 from shoal.workflows.admission import Admission
 from shoal.workflows.forget_artefacts import in_artefacts, out_of_artefacts
 from shoal.workflows.forget_links import trimmed
-from shoal.workflows.forget_lists import Lists
+from shoal.workflows.forget_lists import CLEANING, Lists
 from shoal.workflows.forget_people import Belongings, belongings, check_id
 from shoal.workflows.forget_quarantine import in_quarantine, out_of_quarantine
 from shoal.workflows.forgotten import DUE, SCRUB
@@ -110,8 +111,7 @@ class Forgetting:
 
     def lists_naming(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         """Files known to the shop that name some ids, each with its entries."""
-        key = self.store.erasures.key()
-        lists = self._lists(frozenset(ids), [fingerprint(key, name) for name in ids])
+        lists = self._lists(Belongings(own=tuple(ids)))
         return [{"file": one["file"], "entries": one["entries"]} for one in lists.planned()]
 
     # --- the request ------------------------------------------------------------------------------
@@ -123,7 +123,7 @@ class Forgetting:
         entries = in_artefacts(self.registry, ids)
         key = self.store.erasures.key()
         stones = self._stones(goods, key)
-        lists = self._lists(ids, [name for name, _, _ in stones])
+        lists = self._lists(goods)
         document: dict[str, Any] = {
             "asked": asked,
             "asked_at": iso(self.clock()),
@@ -180,7 +180,9 @@ class Forgetting:
             bar.advance()
             out_of_artefacts(self.registry, ids)
             bar.advance()
-            lists = self._lists(ids, document["tombstones"])
+            document[CLEANING] = True
+            self.store.erasures.note(number, document)
+            lists = self._lists(goods)
             not_reached = lists.clean(document["files"])
             admitted.sweep(self.places.work)
             bar.advance()
@@ -288,6 +290,10 @@ class Forgetting:
 
     # --- files ------------------------------------------------------------------------------------
 
-    def _lists(self, ids: frozenset[str], stones: Sequence[str]) -> Lists:
-        outside = self.store.erasures.exports()
-        return Lists(self.places.directory, self.places.exports, outside, ids, frozenset(stones))
+    def _lists(self, goods: Belongings) -> Lists:
+        """The shop's lists. What was told of a device tells of whoever has its beginning now."""
+        outside, key = self.store.erasures.exports(), self.store.erasures.key()
+        begun = [row["id"] for row in goods.people.to_pylist() if row["from_us"] <= EVER_US]
+        stones = frozenset(fingerprint(key, name) for name in {*goods.own, *begun})
+        ids = frozenset(goods.own)
+        return Lists(self.places.directory, self.places.exports, outside, ids, stones)

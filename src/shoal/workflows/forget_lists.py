@@ -11,13 +11,25 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from shoal.ports import ErasureStore
 from shoal.workflows.forget_files import held, without
 
 #: Pages of the shop's own; a verb makes them again.
 _PAGE: Final = ".html"
-#: Kind of a file that tells all of one person; the person's fingerprint follows.
+#: Kind of a file that tells all of one person; fingerprints of the person's ids follow, by commas.
 PERSON: Final = "person:"
+#: Says in a request's journal that its lists are being cleaned.
+CLEANING: Final = "cleaning"
 _UNREADABLE: Final = (OSError, ValueError, pa.ArrowException)
+
+
+def cleanings(erasures: ErasureStore) -> int:
+    """How many erasures, since the shop was made, have come to their lists.
+
+    A list that was begun before one and written after it may name persons of whom nothing is left.
+    """
+    begun = sum(bool(document.get(CLEANING)) for _, document in erasures.pending())
+    return len(erasures.receipts()) + begun
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,7 @@ class Lists:
         exports: its directory of exports.
         outside: (path, kind, moment) of files written elsewhere, and of what `shoal person` wrote.
         ids: of the persons.
-        stones: their fingerprints.
+        stones: fingerprints of ids of which a file that tells all of one is theirs.
     """
 
     directory: Path
@@ -120,7 +132,9 @@ class Lists:
                 yield _List(path, own, theirs)
 
     def _theirs(self, kind: str) -> bool:
-        return kind.startswith(PERSON) and kind.removeprefix(PERSON) in self.stones
+        if not kind.startswith(PERSON):
+            return False
+        return not self.stones.isdisjoint(kind.removeprefix(PERSON).split(","))
 
     def _said(self, path: Path) -> str:
         """The path, for a receipt: without the ids, should a name hold one."""
