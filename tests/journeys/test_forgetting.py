@@ -415,3 +415,21 @@ def test_what_was_told_of_a_device_goes_with_whoever_has_its_beginning(
     assert (tmp_path / "tab.json").exists()
     assert shoal("forget", plain, "c1", "--yes").code == 0
     assert not (tmp_path / "tab.json").exists()
+
+
+def test_a_list_has_the_ending_of_what_is_in_it(
+    shoal: Shoal, segmented: Path, tmp_path: Path
+) -> None:
+    for call in (
+        ["export", "s01", "--out", "vip.txt"], ["export", "s01", "--out", "vip.parquet"],
+        ["export", "s01", "--format", "parquet", "--out", "vip.pq"],
+        ["report", "--out", "r.htm"], ["memberships", "--out", "vip.tsv"],
+        ["consent", "--out", "vip.txt"], ["features", "--out", "vip.pq"],
+    ):  # fmt: skip
+        answer = shoal(call[0], segmented, *call[1:-1], tmp_path / call[-1], "--json")
+        assert (answer.code, answer.error["code"]) == (2, "unknown_format"), call
+        assert not (tmp_path / call[-1]).exists()
+    with face.open(segmented) as opened:
+        assert opened._parts.store.erasures.exports() == []
+    for call in (["export", "s01", "--out", "VIP.CSV"], ["report", "--out", "R.HTML"]):
+        assert shoal(call[0], segmented, *call[1:-1], tmp_path / call[-1]).code == 0
