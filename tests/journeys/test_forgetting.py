@@ -268,6 +268,33 @@ def test_her_device_names_her(shoal: Shoal, plain: Path, tmp_path: Path) -> None
         assert places(plain, mark) == [], mark
 
 
+def test_a_file_of_ids_may_begin_with_a_byte_order_mark(
+    shoal: Shoal, plain: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "ids.txt").write_bytes(f"\ufeff{HER}\r\nc3\r\n".encode())
+    answer = shoal("forget", plain, "--file", tmp_path / "ids.txt", "--yes", "--json").document
+    assert (answer["unknown_ids"], answer["unknown"]) == ([], 0)
+    assert places(plain, HER) == []
+
+
+def test_ids_of_which_no_event_told_are_named_and_not_kept(
+    shoal: Shoal, plain: Path, tmp_path: Path
+) -> None:
+    only = {"event_id": "y1", "event_time": "2024-03-01", "kind": "view", "anonymous_id": "lone"}
+    assert (
+        shoal("ingest", plain, write(tmp_path / "y.jsonl", [only]), "--preset", "shoal").code == 0
+    )
+    answer = shoal("forget", plain, DEVICE, "lone", "c30", "c-30", "--yes", "--json").document
+    assert (answer["unknown_ids"], answer["unknown"]) == (["c-30"], 1)
+    again = shoal("forget", plain, "c30", "c-31", "--yes")
+    assert "no event told of c-31" in again.err
+    assert "no event told of c30" in again.err
+    kept = shoal("forget", plain, "--receipts", "--json").document["receipts"]
+    assert [one["unknown"] for one in kept] == [1, 2]
+    assert "unknown_ids" not in kept[0]
+    assert places(plain, "c-3") == []
+
+
 def test_wrong_use_is_told(shoal: Shoal, plain: Path, tmp_path: Path) -> None:
     assert shoal("forget", plain, "--yes", "--json").error["message"] == "no id was given"
     missing = shoal("forget", plain, "--file", tmp_path / "none.txt", "--yes", "--json")

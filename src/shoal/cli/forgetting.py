@@ -66,7 +66,7 @@ def _of_file(file: Path | None) -> list[str]:
     if file is None:
         return []
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             "input_unreadable", f"the ids cannot be read: {error}", where=str(file),
@@ -95,6 +95,8 @@ def _show(console: Console, receipt: dict[str, Any]) -> None:
         console.say(f"  {file['what']}: {file['file']} ({file['entries']:,})")
     if receipt["earlier_versions"] == "removed":
         console.say("Earlier versions of the event table are gone.")
+    for name in receipt["unknown_ids"]:
+        console.warn(f"no event told of {name}: mistyped, or forgotten before")
     for file in receipt["not_reached"]:
         console.warn(f"{file['file']}: {file['why']}")
     console.say(

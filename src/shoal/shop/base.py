@@ -68,8 +68,9 @@ class Verbs:
             home / bootstrap.WORK_DIR,
         )
         return Forgetting(
-            parts.warehouse, parts.store, parts.registry, parts.admission, parts.fold_of, places
-        )
+            parts.warehouse, parts.store, parts.registry, parts.admission, parts.fold_of, places,
+            self.config.shop.buckets,
+        )  # fmt: skip
 
     def _finish_erasures(self) -> None:
         """Finish an erasure that a kill left under way, before anything else is written."""

@@ -18,7 +18,8 @@ class PrivacyVerbs(Verbs):
         """Take persons out of every store and keep them out; the receipt, `shoal.forget/1`.
 
         A person is everything that belongs to an id: the ids that were merged with it, and what
-        happened on anonymous ids while they were the person's.
+        happened on anonymous ids while they were the person's. `unknown_ids` of the receipt are the
+        ids of which no event told; the receipt that is kept has their number only.
 
         Raises:
             OperationError: `shop_locked`, `disk_full`, `no_permission`; what was begun is finished

@@ -9,10 +9,10 @@ of a request that was never interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 
@@ -28,16 +28,9 @@ from shoal.workflows.forget_links import trimmed
 from shoal.workflows.forget_lists import CLEANING, Lists
 from shoal.workflows.forget_people import Belongings, belongings, check_id
 from shoal.workflows.forget_quarantine import in_quarantine, out_of_quarantine
+from shoal.workflows.forget_receipt import receipt_of, unknown_among
 from shoal.workflows.forgotten import DUE, SCRUB
 from shoal.workflows.progress import NoProgress, Progress
-
-SCHEMA: Final = "shoal.forget/1"
-
-#: What a receipt counts, in its order.
-_COUNTED: Final = (
-    "events", "cleared", "states", "memberships", "flags", "links", "quarantined",
-    "artefact_entries",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,7 +50,7 @@ class Places:
 
 @dataclass(frozen=True)
 class Forgetting:
-    """Everything that forgetting needs of a shop."""
+    """Everything that forgetting needs of a shop; `buckets` are those of its event table."""
 
     warehouse: Warehouse
     store: StateStore
@@ -65,10 +58,13 @@ class Forgetting:
     admission: Admission
     fold: catch_up.FoldFactory
     places: Places
+    buckets: int | None = None
     clock: Clock = system_clock
 
     def forget(self, ids: Sequence[str], progress: Progress | None = None) -> dict[str, Any]:
         """Forget the persons to whom some ids belong; the receipt, `shoal.forget/1`.
+
+        With the receipt, and nowhere else, come `unknown_ids`: those of which no event told.
 
         Everything that came in before is folded first, so that nothing of them is under way. Of an
         id that nobody knows there is nothing to remove; its tombstone keeps it out all the same.
@@ -86,8 +82,9 @@ class Forgetting:
             recovery.settle(self.warehouse, self.store, self.places.quarantine)
             self._follow()
             goods = belongings(self.store, ids, self.admission.shared_by)
-            number = self._begin(len(set(ids)), goods)
-            return self._run(number, progress)
+            unknown = unknown_among(self.warehouse, self.store, ids, self.buckets)
+            number = self._begin({"asked": len(set(ids)), "unknown": len(unknown)}, goods)
+            return {**self._run(number, progress), "unknown_ids": unknown}
 
     def finish_pending(self, progress: Progress | None = None) -> list[dict[str, Any]]:
         """Finish what a kill left under way; the receipts."""
@@ -116,7 +113,7 @@ class Forgetting:
 
     # --- the request ------------------------------------------------------------------------------
 
-    def _begin(self, asked: int, goods: Belongings) -> int:
+    def _begin(self, given: Mapping[str, int], goods: Belongings) -> int:
         """Journal a request and take the persons out of readers' sight, in one transaction."""
         ids = frozenset(goods.own)
         quarantine = in_quarantine(self.store, self.places.quarantine, ids)
@@ -125,7 +122,7 @@ class Forgetting:
         stones = self._stones(goods, key)
         lists = self._lists(goods)
         document: dict[str, Any] = {
-            "asked": asked,
+            **given,
             "asked_at": iso(self.clock()),
             **goods.as_document(),
             "tombstones": sorted({name for name, _, _ in stones}),
@@ -186,7 +183,7 @@ class Forgetting:
             not_reached = lists.clean(document["files"])
             admitted.sweep(self.places.work)
             bar.advance()
-            receipt = self._receipt(number, document, not_reached)
+            receipt = receipt_of(number, document, not_reached, self.clock())
             with self.store.transaction():
                 self.store.erasures.finish(number, receipt, self.clock())
                 self.store.erasures.drop_exports(lists.names_them())
@@ -196,24 +193,6 @@ class Forgetting:
         finally:
             bar.done()
         return receipt
-
-    def _receipt(
-        self, number: int, document: dict[str, Any], not_reached: list[dict[str, str]]
-    ) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "number": number,
-            "asked_at": document["asked_at"],
-            "finished_at": iso(self.clock()),
-            "asked": document["asked"],
-            "ids": len(document["own"]),
-            "shared_devices": len(document["shared"]),
-            "tombstones": document["tombstones"],
-            "removed": {name: document["removed"].get(name, 0) for name in _COUNTED},
-            "files": document["files"],
-            "not_reached": not_reached,
-            "earlier_versions": "removed" if document["purged"] else "kept",
-        }
 
     def _scrub(self, traces: Sequence[str] | None) -> None:
         self.store.scrub(traces)
