@@ -59,6 +59,9 @@ def forget(
             )
         receipt = opened.forget(wanted, progress=console.progress())
     console.document(receipt)
+    for earlier in receipt["finished_before"]:
+        console.say("Finished first, because it had been interrupted:")
+        _show(console, earlier)
     _show(console, receipt)
 
 
@@ -95,7 +98,7 @@ def _show(console: Console, receipt: dict[str, Any]) -> None:
         console.say(f"  {file['what']}: {file['file']} ({file['entries']:,})")
     if receipt["earlier_versions"] == "removed":
         console.say("Earlier versions of the event table are gone.")
-    for name in receipt["unknown_ids"]:
+    for name in receipt.get("unknown_ids", ()):
         console.warn(f"no event told of {name}: mistyped, or forgotten before")
     for file in receipt["not_reached"]:
         console.warn(f"{file['file']}: {file['why']}")
@@ -114,3 +117,6 @@ def _show_receipts(console: Console, receipts: list[dict[str, Any]]) -> None:
         ],
         right=["number", "asked", "ids", "events"],
     )
+    for one in receipts:
+        for file in one["not_reached"]:
+            console.say(f"  receipt {one['number']} did not reach {file['file']}: {file['why']}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from shoal import bootstrap
 from shoal.config import Config
+from shoal.domain.errors import OperationError
 from shoal.domain.time import Zone, parse_moment
 from shoal.shop.lists import remembered, without_forgotten
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     Moment = str | date | datetime
 
 T = TypeVar("T")
+
+_LOG: Final = logging.getLogger("shoal")
 
 
 class Verbs:
@@ -40,11 +44,20 @@ class Verbs:
     def zone(self) -> Zone:
         return Zone(self.config.shop.time_zone)
 
-    def catch_up(self, progress: Progress | None = None) -> None:
-        """Let the customers' states follow events that a killed ingest left, and new settings."""
+    def catch_up(self, progress: Progress | None = None, *, reading: bool = False) -> None:
+        """Let the customers' states follow events that a killed ingest left, and new settings.
+
+        Args:
+            reading: nothing will be written, so nobody waits for a process that is forgetting
+                somebody: the persons are out of sight already.
+
+        Raises:
+            OperationError: `shop_locked`.
+        """
         from shoal.workflows.catch_up import behind, catch_up
 
-        self._finish_erasures()
+        if not self._finish_erasures(reading=reading):
+            return
         parts = self._parts
         if behind(parts.warehouse, parts.store, parts.admission, parts.fold):
             catch_up(
@@ -72,13 +85,37 @@ class Verbs:
             self.config.shop.buckets,
         )  # fmt: skip
 
-    def _finish_erasures(self) -> None:
-        """Finish an erasure that a kill left under way, before anything else is written."""
+    def _finish_erasures(self, *, reading: bool = False) -> bool:
+        """Finish an erasure that a kill left under way, before anything else is written.
+
+        Whoever writes calls this first. What was finished is logged, because whoever asked for it
+        was never told.
+
+        Returns:
+            False where the caller only reads and another process is at work on it.
+
+        Raises:
+            OperationError: `shop_locked`, `erasure_unfinished`, `disk_full`, `no_permission`.
+        """
         from shoal.workflows.forgotten import unfinished
 
-        if unfinished(self._parts.store):
-            with self._parts.store.lease():
-                self._forgetting.finish_pending()
+        if not unfinished(self._parts.store):
+            return True
+        try:
+            receipts = self._forgetting.finish_pending()
+        except OperationError as error:
+            if reading and error.code == "shop_locked":
+                return False
+            raise
+        for receipt in receipts:
+            _LOG.warning(
+                "an erasure that had been interrupted is finished: receipt %d, %d files not "
+                "reached; shoal forget SHOP --receipts shows it",
+                receipt["number"],
+                len(receipt["not_reached"]),
+                extra={"receipt": receipt},
+            )
+        return True
 
     def _one_currency(self, moment: datetime | None, version: int | None = None) -> None:
         """Refuse to add amounts of several currencies without rates.

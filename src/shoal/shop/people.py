@@ -26,7 +26,7 @@ class PeopleVerbs(Verbs):
         Raises:
             UsageError: `unknown_customer`.
         """
-        self.catch_up()
+        self.catch_up(reading=True)
         return self._identity.view(raw_id, moment_of(as_of))
 
     def unmerge(self, raw_id: str, other: str) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class PeopleVerbs(Verbs):
         from shoal.features.consent import consents_at
         from shoal.features.snapshot import latest_moment
 
-        self.catch_up()
+        self.catch_up(reading=True)
         parts = self._parts
         moment = moment_of(as_of) or latest_moment(parts.warehouse)
         table = parts.admission.at(moment)
@@ -96,7 +96,7 @@ class PeopleVerbs(Verbs):
         from shoal.workflows.customer import customer
         from shoal.workflows.person import person
 
-        self.catch_up()
+        self.catch_up(reading=True)
         known: dict[str, Any] | None
         try:
             known = customer(**self._applied(), customer_id=raw_id)

@@ -64,7 +64,8 @@ class Forgetting:
     def forget(self, ids: Sequence[str], progress: Progress | None = None) -> dict[str, Any]:
         """Forget the persons to whom some ids belong; the receipt, `shoal.forget/1`.
 
-        With the receipt, and nowhere else, come `unknown_ids`: those of which no event told.
+        With the receipt, and nowhere else, come `unknown_ids`, those of which no event told, and
+        `finished_before`, receipts of what a kill had left under way and was finished first.
 
         Everything that came in before is folded first, so that nothing of them is under way. Of an
         id that nobody knows there is nothing to remove; its tombstone keeps it out all the same.
@@ -72,26 +73,28 @@ class Forgetting:
         Raises:
             UsageError: `usage`, an id is that of a device of several persons, or nobody's (empty,
                 or a word such as null that says so).
-            OperationError: `shop_locked`, `disk_full`, `no_permission`, `interrupted`; what was
-                begun is finished at the next start.
+            OperationError: `shop_locked`, `disk_full`, `no_permission`, `erasure_unfinished` (it
+                was interrupted); what was begun is finished by the next command that writes.
         """
         for name in ids:
             check_id(name)
         with self.store.lease():
-            self.finish_pending(progress)
+            earlier = self.finish_pending(progress)
             recovery.settle(self.warehouse, self.store, self.places.quarantine)
             self._follow()
             goods = belongings(self.store, ids, self.admission.shared_by)
             unknown = unknown_among(self.warehouse, self.store, ids, self.buckets)
             number = self._begin({"asked": len(set(ids)), "unknown": len(unknown)}, goods)
-            return {**self._run(number, progress), "unknown_ids": unknown}
+            receipt = self._run(number, progress)
+            return {**receipt, "unknown_ids": unknown, "finished_before": earlier}
 
     def finish_pending(self, progress: Progress | None = None) -> list[dict[str, Any]]:
         """Finish what a kill left under way; the receipts."""
         with self.store.lease():
+            done = []
             if self.store.get_settings().get(SCRUB) == DUE:
                 self._scrub(None)
-            done = []
+                done += self.store.erasures.receipts()[-1:]  # of which nobody was told yet
             for number, _ in self.store.erasures.pending():
                 self._follow()
                 done.append(self._run(number, progress))
@@ -157,6 +160,23 @@ class Forgetting:
         ]
 
     def _run(self, number: int, progress: Progress | None) -> dict[str, Any]:
+        """What is left of a request; the receipt.
+
+        Raises:
+            OperationError: `erasure_unfinished`, it was interrupted.
+        """
+        try:
+            return self._steps(number, progress)
+        except KeyboardInterrupt as error:
+            raise OperationError(
+                "erasure_unfinished",
+                "interrupted while persons were being forgotten: nobody sees them any more, but "
+                "not everything of them is gone",
+                hint="The next command that writes to the shop finishes it, and so does the same "
+                "command again; shoal forget SHOP --receipts shows what was done.",
+            ) from error
+
+    def _steps(self, number: int, progress: Progress | None) -> dict[str, Any]:
         """Every step that is left of a request, in an order in which a kill loses nothing."""
         document = dict(self.store.erasures.pending())[number]
         goods = Belongings.from_document(document)
