@@ -460,3 +460,28 @@ def test_a_list_has_the_ending_of_what_is_in_it(
         assert opened._parts.store.erasures.exports() == []
     for call in (["export", "s01", "--out", "VIP.CSV"], ["report", "--out", "R.HTML"]):
         assert shoal(call[0], segmented, *call[1:-1], tmp_path / call[-1]).code == 0
+
+
+def test_what_a_killed_segmentation_left_is_swept(shoal: Shoal, plain: Path) -> None:
+    aside = plain / "artefacts" / "segmentation" / ".0123abcd" / "kmeans-0001"
+    aside.mkdir(parents=True)
+    pq.write_table(pa.table({"customer_id": [HER]}), aside / "members.parquet")
+    (plain / "artefacts" / "notes.txt").write_text("no kind of artefact")
+    assert shoal("forget", plain, HER, "--yes").code == 0
+    assert not aside.parent.exists()
+    assert places(plain, HER) == []
+
+
+def test_a_quarantine_file_that_cannot_be_read_is_told_before_anything_goes(
+    shoal: Shoal, plain: Path
+) -> None:
+    file = next((plain / "quarantine").glob("*.parquet"))
+    whole = file.read_bytes()
+    file.write_bytes(b"PAR1")
+    answer = shoal("forget", plain, HER, "--yes", "--json")
+    assert (answer.code, answer.error["code"]) == (1, "shop_damaged")
+    assert answer.error["where"] == str(file)
+    assert "Nothing was removed" in answer.error["hint"]
+    assert shoal("customer", plain, HER).code == 0
+    file.write_bytes(whole)
+    assert shoal("forget", plain, HER, "--yes").code == 0

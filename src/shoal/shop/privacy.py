@@ -20,7 +20,7 @@ class PrivacyVerbs(Verbs):
         A person is everything that belongs to an id: the ids that were merged with it, and what
         happened on anonymous ids while they were the person's. `unknown_ids` of the receipt are the
         ids of which no event told; the receipt that is kept has their number only.
-        `finished_before` are receipts of erasures that had been interrupted and were finished first.
+        `finished_before` are receipts of interrupted erasures that were finished first.
 
         Raises:
             OperationError: `shop_locked`, `disk_full`, `no_permission`, `erasure_unfinished` (it
