@@ -362,6 +362,9 @@ class Registry(Protocol):
     def remove(self, kind: str, artefact_id: str) -> None:
         """Remove an artefact that nothing refers to; nothing happens if it is not there."""
 
+    def sweep(self) -> None:
+        """Remove what killed processes left half made; under the shop's lease only."""
+
     def directory(self, kind: str, artefact_id: str) -> Path:
         """The directory of an artefact, whatever its state."""
 

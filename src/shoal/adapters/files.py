@@ -115,7 +115,6 @@ class FileRegistry:
         """
         directory = self._root / kind / artefact_id
         with translated(directory):
-            self._remove_abandoned(self._root / kind)
             found = {_relative(file, directory): held(file) for file in _files(directory)}
             names = [name for name, entries in found.items() if entries]
             manifest = _manifest_of(directory)
@@ -154,13 +153,21 @@ class FileRegistry:
                 (home / artefact_id).rename(aside)  # whole or not at all, whoever reads
                 shutil.rmtree(aside)
 
+    def sweep(self) -> None:
+        """Remove what killed processes left half made, of every kind; under the lease only."""
+        for kind in self.kinds():
+            with translated(self._root / kind):
+                self._remove_abandoned(self._root / kind)
+
     def directory(self, kind: str, artefact_id: str) -> Path:
         """The directory of an artefact, whatever its state."""
         return self._root / kind / artefact_id
 
     def kinds(self) -> Sequence[str]:
         """Kinds of which there are artefacts."""
-        return sorted(e.name for e in self._root.iterdir()) if self._root.is_dir() else []
+        if not self._root.is_dir():
+            return []
+        return sorted(e.name for e in self._root.iterdir() if e.is_dir())
 
     def list(self, kind: str) -> list[str]:
         """Ids of a kind, oldest first (by time of publication)."""

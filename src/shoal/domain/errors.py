@@ -67,7 +67,7 @@ CODES: Final = MappingProxyType(
         "shop_newer": "the shop was written by a newer version of Shoal",
         "shop_older": "the shop must be migrated before use",
         "shop_damaged": "a store of the shop is damaged",
-        "erasure_unfinished": "a person's erasure was interrupted and must be finished first",
+        "erasure_unfinished": "a person's erasure was interrupted; the next writer finishes it",
         "artefact_damaged": "an artefact's checksum does not match its manifest",
         "missing_extra": "an optional dependency is not installed",
         "internal": "an unexpected failure inside Shoal",

@@ -142,14 +142,17 @@ class DataVerbs(Verbs):
         from shoal.workflows.features import write_features
 
         self._one_currency(moment_of(as_of), table_version)
-        written = write_features(
-            warehouse=self._parts.warehouse,
-            fold=self._parts.fold,
-            admission=self._parts.admission,
-            zone=self.zone,
-            out=Path(out),
-            as_of=moment_of(as_of),
-            version=table_version,
+        return self._listed(
+            Path(out),
+            "features",
+            lambda: write_features(
+                warehouse=self._parts.warehouse,
+                fold=self._parts.fold,
+                admission=self._parts.admission,
+                zone=self.zone,
+                out=Path(out),
+                as_of=moment_of(as_of),
+                version=table_version,
+            ),
+            lambda written: written.path,
         )
-        self._noted(written.path, "features")
-        return written

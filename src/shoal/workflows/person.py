@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from shoal.events.raw_ids import names_any
 from shoal.features.consent import consents_at
-from shoal.workflows import units
 from shoal.workflows.identity_view import Identity
+from shoal.workflows.quarantine import at_hand
 from shoal.workflows.quarantine_file import id_columns_of, read_batches
 
 SCHEMA: Final = "shoal.person/1"
@@ -80,10 +80,8 @@ def _quarantined(
         if one["role"] != "anonymous" or not one["shared_with"]
     } - {one["id"] for one in view["refused"]}  # fmt: skip
     found: list[dict[str, Any]] = []
-    for unit in units.all_units(identity.store):
-        if unit.status != units.COMMITTED or unit.quarantine is None:
-            continue
-        path = directory / unit.quarantine
+    for unit in at_hand(identity.store, directory):
+        path = directory / str(unit.quarantine)
         columns = id_columns_of(path)
         for rows in read_batches(path):
             found += [

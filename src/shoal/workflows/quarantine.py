@@ -83,7 +83,7 @@ def listing(
     missing = ""
     for _ in range(_ATTEMPTS):
         try:
-            return _listed(with_quarantine(store), quarantine_dir, code, samples)
+            return _listed(at_hand(store, quarantine_dir), quarantine_dir, code, samples)
         except FileNotFoundError as error:  # a replay at work took a file away: look again
             missing = str(error.filename or error)
     raise OperationError(
@@ -92,6 +92,14 @@ def listing(
         missing,
         "Restore it from a backup, or ingest the source again to see what was refused.",
     )
+
+
+def at_hand(store: StateStore, directory: Path) -> list[Unit]:
+    """`with_quarantine`, without files that an unfinished erasure emptied and removed."""
+    held = with_quarantine(store)
+    if not store.erasures.pending():
+        return held
+    return [unit for unit in held if (directory / str(unit.quarantine)).exists()]
 
 
 def _listed(held: Sequence[Unit], directory: Path, code: str | None, samples: int) -> Listing:
