@@ -188,6 +188,12 @@ def _show_months(console: Console, found: Reconciliation) -> None:
             f"{_value('net', two.amount)} may count twice. Name the source whose orders count in "
             "shop.toml, [shop] order_sources."
         )
+    for again in found.again:
+        console.warn(
+            f"{again.orders:,} orders are told again by {again.source or 'an unnamed source'} at "
+            f"another time, with the same lines: {_value('net', again.amount)} may count more than "
+            "once. shoal quality shows since when, with an example."
+        )
 
 
 def _show_comparison(console: Console, found: Comparison) -> None:

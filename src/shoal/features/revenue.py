@@ -35,9 +35,9 @@ from shoal.features.rates import converted
 from shoal.ports import Engine, ParquetFiles, Relation
 
 _NAMES: Final = (
-    "customer_id", "anonymous_id", "kind", "event_time", "utc_offset_s", "price", "quantity",
-    "discount", "tax", "shipping", "currency", "order_id", "order_status", "source", "noise",
-    "properties", "content_key",
+    "customer_id", "anonymous_id", "kind", "event_time", "utc_offset_s", "item_id", "price",
+    "quantity", "discount", "tax", "shipping", "currency", "order_id", "order_status", "source",
+    "noise", "properties", "content_key",
 )  # fmt: skip
 #: What is read of the event table.
 READ_SCHEMA: Final = pa.schema([TABLE_SCHEMA.field(name) for name in _NAMES])
@@ -80,13 +80,14 @@ LINES_SCHEMA: Final = pa.schema(
     [
         *(
             pa.field(name, pa.string())
-            for name in ("what", "order_id", "source", "owner", "moment_key", "left_out")
+            for name in ("what", "order_id", "item_id", "source", "owner", "moment_key", "left_out")
         ),
         *(
             pa.field(name, pa.bool_())
             for name in ("guest", "cancelled", "discount_line", "exchanged")
         ),
-        *(pa.field(name, pa.int64()) for name in ("month", "quarter", "offset_s", "content_key")),
+        *(pa.field(name, pa.int64()) for name in ("us", "month", "quarter", "offset_s")),
+        pa.field("content_key", pa.int64()),
         *(pa.field(name, pa.int64()) for name in SUMS[1:]),
         pa.field(BUCKET, pa.int32()),
     ]
@@ -231,7 +232,7 @@ def lines(counted: Counted) -> ir.Table:
     rows = rows.mutate(what=_what(rows), day=floor_div(rows.local_us, DAY_US))
     rows = rows.filter(_.what.notnull()).join(unbound(CALENDAR_SCHEMA, "calendar"), "day")
     return _owned(rows, counted).select(
-        "what", "month", "order_id", "source", "owner", "content_key",
+        "what", "us", "month", "order_id", "item_id", "source", "owner", "content_key",
         offset_s=ibis.ifelse(_.edge, _.offset_s, 0),
         quarter=ibis.ifelse(_.edge, floor_div(_.local_us, QUARTER_US), _.day * QUARTERS_A_DAY),
         moment_key=ibis.ifelse(

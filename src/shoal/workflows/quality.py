@@ -142,6 +142,7 @@ class _Checked:
             )
         self._bar.advance()
         found += orders.repeated(amounts.repeated(scope), settings)
+        found += orders.told_again(amounts.told_again(scope), settings)
         known = self._store.get_pointer(rates.POINTER) is not None
         found += orders.currencies(amounts.currencies(scope), settings, rates=known)
         return found

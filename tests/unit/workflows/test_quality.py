@@ -206,6 +206,21 @@ def test_a_doubled_rate_is_a_change(checked: Checked, raw: pa.Table) -> None:
     assert (twice.severity, twice.since, twice.until) == (WARNING, DAY, DAY + timedelta(days=3))
 
 
+def test_orders_told_again_at_another_time(checked: Checked, raw: pa.Table) -> None:
+    bought = raw.filter(pa.array(of_kind(raw, "purchase") & within(raw, MIDNIGHT, 4)))
+    us = pc.add(bought["event_time"], pa.scalar(timedelta(seconds=90)))
+    again = with_column(renamed(bought, "again"), "event_time", us.cast(raw["event_time"].type))
+    told_again = found(checked(raw, again), "repeated", variant="again")
+    assert (told_again.severity, told_again.since) == (WARNING, DAY)
+    assert told_again.until == DAY + timedelta(days=3)
+    orders = set(bought["order_id"].to_pylist())
+    assert told_again.figures["total"] == len(orders)
+    assert told_again.example.removeprefix("order ") in orders
+    columns = (bought[name].to_pylist() for name in ("price", "quantity", "discount"))
+    paid = sum(price * units - (off or 0) for price, units, off in zip(*columns, strict=True))
+    assert told_again.figures["money"] == pytest.approx(float(paid))
+
+
 def test_a_kind_that_went_missing_is_a_change_of_that_kind(checked: Checked, raw: pa.Table) -> None:
     us = times(raw)
     lost = of_kind(raw, "cart_add") & (us >= to_us(MIDNIGHT))

@@ -271,6 +271,41 @@ def test_lines_stored_twice_are_found_out() -> None:
     assert codes(found)[0] == "repeated_lines"
 
 
+def later(event: slow.Event, place: int, seconds: int = 1) -> slow.Event:
+    moment = event["event_time"] + timedelta(seconds=seconds)
+    return event | {"event_id": f"later{place}", "event_time": moment, "content_key": 10**6 + place}
+
+
+def test_orders_told_again_a_second_later_are_told_and_found_out() -> None:
+    bought = [e for e in EVENTS if e["kind"] == "purchase"]
+    twice = [e for e in bought if int(e["order_id"][1:]) % 3]
+    ledger = ledger_of([*EVENTS, *(later(e, n) for n, e in enumerate(twice))])
+    found, alone = summary(ledger, ZONE), summary(ledger_of(), ZONE)
+    assert found.total.orders == alone.total.orders
+    (again,) = found.again
+    counted = [e for e in twice if e["noise"] is None]
+    assert (again.source, again.orders) == ("shop", len({e["order_id"] for e in counted}))
+    assert again.amount == found.total.net - alone.total.net
+    for measure in ("units", "gross", "net", "total"):
+        assert codes(total(against(ledger, slow.months(EVENTS), measure), measure)) == [
+            "told_again"
+        ]
+    assert found.as_document()["told_again"] == [
+        {"source": "shop", "orders": again.orders, "amount": again.amount / 1_000_000}
+    ]
+
+
+def test_an_order_of_which_some_lines_come_later_is_told_once() -> None:
+    bought = [e for e in EVENTS if e["kind"] == "purchase"]
+    own_times = [later(e, n, int(e["item_id"][1:])) for n, e in enumerate(bought)]
+    scanned_twice = [later(e, n, 5) for n, e in enumerate(bought) if e["order_id"] == "#3"]
+    assert summary(ledger_of([*own_times, *scanned_twice]), ZONE).again == ()
+    more = [later(e, n, 60) for n, e in enumerate(bought) if e["item_id"] == "i1"]
+    assert summary(ledger_of([*EVENTS, *more]), ZONE).again == ()
+    other_quantity = [later(e, n) | {"quantity": e["quantity"] + 1} for n, e in enumerate(bought)]
+    assert summary(ledger_of([*EVENTS, *other_quantity]), ZONE).again == ()
+
+
 def test_tolerance_and_months_of_one_side(ledger: Ledger) -> None:
     theirs = slow.months(EVENTS)
     for sums in theirs.values():
