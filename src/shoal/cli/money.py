@@ -114,7 +114,7 @@ def reconcile(
         float, typer.Option("--tolerance", help="Amounts that differ by no more agree.")
     ] = 0.01,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit code 1 if the books differ.")
+        bool, typer.Option("--strict", help="Exit code 1 if the books do not agree.")
     ] = False,
     json: Json = False,
     debug: Debug = False,
@@ -199,7 +199,11 @@ def _show_months(console: Console, found: Reconciliation) -> None:
 def _show_comparison(console: Console, found: Comparison) -> None:
     console.heading(f"Against {found.file}")
     if found.agrees:
-        console.say(f"Everything agrees within {found.tolerance / 1_000_000:g}.")
+        console.say(
+            f"Everything agrees within {found.tolerance / 1_000_000:g} (figures compared: "
+            f"{len(found.differences):,}, months: "
+            f"{len({one.month for one in found.differences}):,})."
+        )
     open_ = [one for one in found.totals if not one.agrees]
     for one in open_:
         months = [row for row in found.differences if row.measure == one.measure]
@@ -222,6 +226,8 @@ def _show_comparison(console: Console, found: Comparison) -> None:
     for names, who in ((found.only_ours, "shop"), (found.only_theirs, "books")):
         if names:
             console.say(f"Only the {who} has {', '.join(names)}.")
+    for measure, holes in found.unfilled.items():
+        console.say(f"The books have no figure of {measure} for {', '.join(holes)}.")
     if found.ignored:
         console.say(f"Columns of the books that were not read: {', '.join(found.ignored[:40])}.")
     for note in found.notes:
