@@ -76,6 +76,11 @@ def _show_loaded(console: Console, loaded: Loaded) -> None:
     )
     if loaded.ignored:
         console.say(f"Left out, no currency in circulation: {', '.join(loaded.ignored[:40])}.")
+    for one in loaded.unused[:40]:
+        console.say(
+            f"Not used: {one.one} in {one.other} ({one.days:,} days, {one.first} to {one.last}) "
+            f"leads to {loaded.rates.currency} by no other rate of its day."
+        )
     if loaded.replaced:
         console.say(f"Rates into {loaded.replaced} no longer count and were dropped.")
     _show_rates(console, loaded.rates)
