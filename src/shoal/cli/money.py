@@ -25,6 +25,8 @@ _BESIDE: Final = {
     "other_currency": "amounts of other currencies",
     "test_order": "test orders",
     "staff_order": "orders of staff",
+    "rate": "visitors too fast for people (rate)",
+    "no_think_time": "visitors too fast for people (no_think_time)",
 }
 
 

@@ -26,12 +26,13 @@ from ibis import _
 
 from shoal.domain import kinds
 from shoal.domain.time import DAY_US, EARLIEST, LATEST, SECOND_US
-from shoal.events.noise import ROW_RULES
+from shoal.events.noise import PACE_RULES, ROW_RULES
 from shoal.events.schema import BUCKET, TABLE_SCHEMA
 from shoal.features.admission import PEOPLE_SCHEMA, RATES_SCHEMA
 from shoal.features.algebra import epoch_us, total
 from shoal.features.queries import floor_div, json_text, unbound
 from shoal.features.rates import converted
+from shoal.features.revenue_pace import judged, stretches
 from shoal.ports import Engine, ParquetFiles, Relation
 
 _NAMES: Final = (
@@ -60,7 +61,7 @@ FEE: Final = "fee"
 GIFT_CARD: Final = "gift_card"
 SHIPPING_REFUND: Final = "shipping_refund"
 
-#: Why a line is left out, beside the codes of noise.
+#: Why a line is left out, beside the codes of noise and the pace rules.
 TOLD_TWICE: Final = "told_twice"
 FOREIGN: Final = "other_currency"
 
@@ -106,6 +107,8 @@ class Counted:
         noise: codes whose lines are left out.
         order_sources: sources whose orders count; none: every source's.
         before_us: only lines before this moment (UTC microseconds); None: all.
+        flags: `FLAGS_SCHEMA`, of the pace rules that are on: lines of these visitors in these
+            stretches are left out.
     """
 
     currency: str = ""
@@ -114,6 +117,13 @@ class Counted:
     noise: tuple[str, ...] = ROW_RULES
     order_sources: tuple[str, ...] = ()
     before_us: int | None = None
+    flags: pa.Table | None = None
+
+    @property
+    def pace_rules(self) -> list[str]:
+        """The pace rules that caught somebody."""
+        caught = set() if self.flags is None else set(self.flags["rule"].to_pylist())
+        return [rule for rule in PACE_RULES if rule in caught]
 
     def inputs(self, events: Relation) -> dict[str, Relation]:
         """The relations that queries are bound to."""
@@ -122,6 +132,8 @@ class Counted:
             bound["rates"] = self.rates
         if self.people is not None and self.people.num_rows:
             bound["people"] = self.people
+        if self.flags is not None and self.flags.num_rows:
+            bound["stretches"] = stretches(self.flags)
         return bound
 
 
@@ -217,6 +229,7 @@ def lines(counted: Counted) -> ir.Table:
     )
     if counted.before_us is not None:
         events = events.filter(epoch_us(_.event_time) < counted.before_us)
+    events = judged(events, counted.pace_rules)
     rows = events.mutate(told_currency=_.currency, told_price=_.price, told_discount=_.discount)
     if counted.rates is not None and counted.rates.num_rows:
         rows = converted(rows, unbound(RATES_SCHEMA, "rates"), counted.currency)
@@ -276,6 +289,7 @@ def _left_out(counted: Counted) -> Any:
     reasons = []
     if counted.noise:
         reasons.append(ibis.ifelse(_.noise.isin(counted.noise), _.noise, None))
+    reasons.append(_.pace)
     if counted.order_sources:
         reasons.append(
             ibis.ifelse(_.source.isin(counted.order_sources).fill_null(False), None, TOLD_TWICE)
@@ -283,7 +297,7 @@ def _left_out(counted: Counted) -> Any:
     if counted.currency:
         foreign = (_.currency != counted.currency).fill_null(False)
         reasons.append(ibis.ifelse(foreign, FOREIGN, None))
-    return ibis.coalesce(*reasons) if reasons else ibis.null("string")
+    return ibis.coalesce(*reasons)
 
 
 def _owned(rows: ir.Table, counted: Counted) -> ir.Table:

@@ -162,7 +162,8 @@ def reconcile(
     """The shop's money by local month, and how it differs from the books.
 
     Args:
-        noise: codes of noise that are left out of the money.
+        noise: codes of noise that are left out of the money; stretches of visitors that a pace
+            rule caught are too, by the rules that `admission` has switched on.
         order_sources: sources whose orders count; none: every source's.
         against: a table of months and amounts.
         first, last: months (`2024-03`); None: from the first, to the last with money.
@@ -220,13 +221,15 @@ def ledger_of(
         engine, events, currency=currency, rates=known, value_event=kinds.PURCHASE, noise=noise,
         order_sources=order_sources, before=before,
     )  # fmt: skip
+    decisions = admission.decisions(before)
     counted = Counted(
         currency=currency,
         rates=known,
-        people=admission.decisions(before).people,
+        people=decisions.people,
         noise=tuple(noise),
         order_sources=order_sources,
         before_us=None if before is None else to_us(before),
+        flags=decisions.flags,
     )
     directory = admission.workspace()
     try:

@@ -14,7 +14,7 @@ from tests.unit.workflows import money_shop as slow
 
 from shoal.adapters.memory_store import MemoryStateStore
 from shoal.domain.time import to_us
-from shoal.features.admission import EVER_US, NEVER_US, PEOPLE_SCHEMA
+from shoal.features.admission import EVER_US, FLAGS_SCHEMA, NEVER_US, PEOPLE_SCHEMA
 from shoal.features.months import AMOUNTS, MEASURES, Ledger
 from shoal.features.revenue import Counted, month_number
 from shoal.workflows.books import Books
@@ -343,6 +343,45 @@ def test_customers_are_those_that_identity_joins() -> None:
     apart = summary(ledger_of(), ZONE).total
     assert found.total.customers == apart.customers - 1
     assert found.total.net == apart.net
+
+
+def test_visitors_that_a_pace_rule_caught_are_in_no_measure_and_told_beside() -> None:
+    def day(first: datetime, days: float) -> dict[str, int]:
+        return {"from_us": to_us(first), "to_us": to_us(first + timedelta(days=days))}
+
+    begin = datetime(2024, 1, 10, tzinfo=UTC)
+    rows = [
+        {"visitor_id": "c1", "rule": "rate", **day(begin, 90)},
+        {"visitor_id": "c1", "rule": "rate", **day(begin, 90), "told_us": 1},
+        {"visitor_id": "c1", "rule": "rate", **day(begin + timedelta(days=70), 80)},
+        {"visitor_id": "c1", "rule": "no_think_time", **day(begin, 10)},
+        {"visitor_id": "c2", "rule": "no_think_time", **day(begin, 160)},
+    ]
+    flags = pa.Table.from_pylist(rows, schema=FLAGS_SCHEMA)
+    caught = {"c1": 150, "c2": 160}
+
+    def fast(event: slow.Event) -> bool:
+        days = caught.get(event["customer_id"], 0)
+        return begin <= event["event_time"] < begin + timedelta(days=days)
+
+    ledger = ledger_of(flags=flags)
+    found = summary(ledger, ZONE)
+    wanted = slow.months(EVENTS, keep=lambda e: e["noise"] is None and not fast(e))
+    names = ("orders", "units", "gross", "refunds", "net", "customers")
+    assert told(found, names) == {
+        month: {name: sums.get(name, 0) for name in names} for month, sums in wanted.items()
+    }
+    beside = {one.why: one for one in found.beside}
+    assert {"rate", "no_think_time"} < set(beside)
+    lost = summary(ledger_of(), ZONE).total.net - found.total.net
+    assert lost == beside["rate"].amount + beside["no_think_time"].amount
+    assert beside["rate"].lines == sum(
+        fast(e) and e["customer_id"] == "c1" and e["noise"] is None for e in EVENTS
+        if e["kind"] in ("purchase", "refund")
+    )  # fmt: skip
+    books = slow.months(EVENTS, keep=lambda e: e["noise"] is None)
+    (code, *_) = codes(total(against(ledger, books, "net"), "net"))
+    assert set(code.split("+")) == {"noise_included"}
 
 
 def test_only_what_happened_before_a_moment() -> None:
