@@ -18,11 +18,12 @@ def orders(scope: Scope) -> list[dict[str, Any]]:
     """Orders a source and local day of their first line.
 
     Rows `source`, `day`, `orders`, `no_item` and `no_price` (on none of their lines), `refunded`
-    (orders of which something went back), `beyond` (more than their lines cost before discounts,
-    tax and shipping included, by over 1 %), `beyond_micro` (by how much, micro-units), and
+    (orders of which something went back), `beyond` (more than their lines cost after discounts,
+    tax and shipping included, by over 1 %; of what went back discounts are taken off too),
+    `beyond_micro` (by how much, micro-units), and
     `unknown` (orders known by their refunds alone).
     """
-    paid = "coalesce(price, 0)::HUGEINT * coalesce(quantity, 1)"
+    paid = "coalesce(price, 0)::HUGEINT * coalesce(quantity, 1) - coalesce(discount, 0)"
     return scope.rows(
         f"""
         WITH lines AS (

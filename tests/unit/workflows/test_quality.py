@@ -332,6 +332,27 @@ def test_refunds_beyond_their_order(checked: Checked, raw: pa.Table) -> None:
     assert found(quality, "refunds", variant="beyond").severity == WARNING
 
 
+@pytest.mark.parametrize(
+    ("back", "off", "beyond"), [(95.0, None, True), (50.0, None, False), (100.0, 50.0, False)]
+)
+def test_refunds_beyond_what_was_paid_after_discounts(
+    checked: Checked, back: float, off: float | None, beyond: bool
+) -> None:
+    shared = {"item_id": "x", "quantity": 1, "currency": "EUR"}
+    rows = [
+        {"event_id": f"{kind}{n}", "kind": kind, "event_time": MIDNIGHT + timedelta(hours=n),
+         "customer_id": f"c{n}", "order_id": f"o{n}", "price": price, "discount": less} | shared
+        for n in range(50)
+        for kind, price, less in (("purchase", 100.0, 50.0), ("refund", back, off))
+    ]  # fmt: skip
+    quality = checked(pa.Table.from_pylist(rows))
+    if not beyond:
+        assert quality.severity("refunds") == OK
+        return
+    told_of = found(quality, "refunds", variant="beyond")
+    assert (told_of.count, told_of.of, told_of.figures["money"]) == (50, 50, 50 * 45.0)
+
+
 def test_currencies_mixed_and_unstated(checked: Checked, raw: pa.Table) -> None:
     us = times(raw)
     codes = np.where(us >= to_us(MIDNIGHT), "USD", "EUR").astype(object)
