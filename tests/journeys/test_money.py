@@ -201,8 +201,7 @@ def test_what_a_visitor_too_fast_for_people_bought_is_told_beside(
 ) -> None:
     home, path = tmp_path / "fast", tmp_path / "fast.csv"
     rows = ["event_id,event_time,kind,customer_id,order_id,item_id,price,quantity,currency"]
-    for n in range(620):
-        rows.append(f"v{n},2024-03-01T10:{n // 60:02d}:{n % 60:02d}Z,view,bot,,x,,,")
+    rows += [f"v{n},2024-03-01T10:{n // 60:02d}:{n % 60:02d}Z,view,bot,,x,,," for n in range(620)]
     rows.append("p,2024-03-01T11:00:00Z,purchase,bot,o1,x,500.00,1,EUR")
     rows.append("q,2024-03-01T11:00:00Z,purchase,c1,o2,x,10.00,1,EUR")
     path.write_text("\n".join(rows) + "\n")
