@@ -262,6 +262,10 @@ def quarantine(
             ["file", "row", "detail", "raw"],
             [[s.file, s.row, s.detail, _shorten(s.raw)] for s in reason.samples],
         )
+    if listing.left_out:
+        console.say(
+            f"{listing.left_out:,} rows more were stated again by later files and are not counted."
+        )
 
 
 def _shorten(raw: str, limit: int = 160) -> str:

@@ -40,7 +40,7 @@ CODES: Final = MappingProxyType(
         "bad_time": "a time argument cannot be read",
         "mapping_unconfirmed": "a guessed mapping needs a person's yes",
         "bad_rates": "a file of currency rates is malformed or contradicts itself",
-        "bad_books": "a file of books cannot be read as months and amounts",
+        "bad_books": "a file of books has no months and amounts that can be read and compared",
         "bad_covariates": "a table of outside data is malformed or contradicts itself",
         "unknown_item": "the shop knows no facts of an item of that id",
         "unknown_covariate": "the shop has no outside data of that name",

@@ -76,6 +76,7 @@ def test_reasons_are_listed_with_counts_and_samples(
     assert "kind" in listing.reasons[0].meaning
     document = listing.as_document()
     assert (document["schema"], document["rows"]) == ("shoal.quarantine/1", 7)
+    assert document["restated"] == 0
     only = shop.listing(code="bad_customer_id", samples=0)
     assert [(r.code, r.samples) for r in only.reasons] == [("bad_customer_id", ())]
 

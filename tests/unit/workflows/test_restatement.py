@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from tests.shops import COLUMNS, Shop, purchase, write_csv
 
+from shoal.domain.time import Zone
 from shoal.events.mapping import SourceMapping, read_mapping
+from shoal.workflows.books_quarantine import quarantined
 from shoal.workflows.ingest_result import IngestResult
 from shoal.workflows.status import status
 
@@ -291,3 +293,40 @@ def test_rows_from_the_quarantine_count_by_their_version(
     assert document["rows"]["skipped"] == 2 - stored
     held = ["e3", "e30", "e4"] if stored else ["e0", "e1", "e2", "e3", "e30"]
     assert ids(shop) == held
+
+
+def bad(directory: Path, name: str, days: Sequence[str], more: str) -> Path:
+    """An export of some days with an order each that cannot be stored, and one that can."""
+    rows = [
+        purchase(100 * n + place, who, day=day, note=more if who == "c1" else "")
+        for n, day in enumerate(days)
+        for place, who in enumerate(("null", "c1"))
+    ]
+    return write_csv(directory / name, rows, (*FIELDS, "note"))
+
+
+def test_quarantined_rows_that_were_stated_again_count_once(
+    shop: Shop, tmp_path: Path, mapping: SourceMapping
+) -> None:
+    for n in range(4):
+        shop.ingest(bad(tmp_path, f"{n}.csv", ["d1"], f"run {n}"), mapping=mapping)
+    listing = shop.listing()
+    assert [(one.code, one.count) for one in listing.reasons] == [("bad_customer_id", 1)]
+    assert listing.left_out == listing.as_document()["restated"] == 3
+    assert shop.listing(code="unknown_kind").left_out == 0
+    found = quarantined(shop.store, shop.quarantine_dir, Zone("UTC"))
+    assert found.readable == 1
+
+
+def test_days_that_later_files_state_only_in_part_are_counted_by_their_rows(
+    shop: Shop, tmp_path: Path, mapping: SourceMapping
+) -> None:
+    days = {day: 100 * n for n, day in enumerate(("d1", "d2", "d3", "d4", "d5", "d6"))}
+    for first in range(3):  # the last four days, asked for every day
+        asked = list(days)[first : first + 4]
+        rows = [purchase(days[day] + n, who, day=day) for day in asked
+                for n, who in enumerate(("null", f"c{first}"))]  # fmt: skip
+        shop.ingest(write_csv(tmp_path / f"{first}.csv", rows, FIELDS), mapping=mapping)
+    listing = shop.listing()
+    assert [one.count for one in listing.reasons] == [6]
+    assert listing.left_out == 6
