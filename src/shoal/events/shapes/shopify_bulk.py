@@ -40,6 +40,7 @@ _LATE: Final = (
     "its parent {0!r} is not the record right before it, although the file begins in groups; run "
     "the bulk operation again, with groupObjects: true"
 )
+_AGAIN: Final = "the record stands in the file again, as of the same moment"
 _NOWHERE: Final = "its parent {0!r} is nowhere in the file"
 
 
@@ -121,6 +122,7 @@ class ShopifyBulk(ShapedSource):
                         what = _NOWHERE.format(child[PARENT])
                         found.rejected.append(orphan(place, what, _line(child)))
                 found.add(record)
+                found.leave_out(one.again, _AGAIN)
                 found.pack(5000)
                 if found.many(self.rows_per_chunk):
                     yield found.taken(self.size_bytes)
@@ -142,6 +144,11 @@ class _Found:
             made = _rows(record.node)
             self.rows += made
             self.places += [record.place] * len(made)
+
+    def leave_out(self, places: list[int], why: str) -> None:
+        """Rows that are read and hold no facts."""
+        self.rows += [{SKIP: why}] * len(places)
+        self.places += places
 
     def pack(self, rows: int = 0) -> None:
         """Rows into a table, when there are more than some."""
