@@ -147,8 +147,9 @@ def test_any_call_is_unpacked_into_rows(call: dict[str, Any], kind: str | None) 
 def test_any_record_of_the_admin_api_is_unpacked(
     node: dict[str, Any], lines: list[dict[str, Any]], refunds: list[dict[str, Any]]
 ) -> None:
-    fact_rows(shopify_order(node))
-    fact_rows(shopify_order({**node, "lineItems": lines, "refunds": refunds}))
+    for order in (node, {**node, "lineItems": lines, "refunds": refunds}):
+        with suppress(UnreadableError):  # refused whole
+            fact_rows(shopify_order(order))
     assert customer_rows(node) and product_rows(node)
 
 

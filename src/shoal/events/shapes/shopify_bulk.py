@@ -30,6 +30,7 @@ from shoal.events.shapes.flat_table import (
 from shoal.events.shapes.json_blocks import head_object, json_blocks
 from shoal.events.shapes.order_facts import COLUMNS as ORDER_COLUMNS
 from shoal.events.shapes.order_facts import fact_rows, orphan
+from shoal.events.shapes.order_lines import UnreadableError
 from shoal.events.shapes.shopify_grouping import gathered, is_grouped
 from shoal.events.shapes.shopify_nodes import CHILDREN, PARENT, Node, nested_nodes, type_of
 from shoal.events.shapes.shopify_order import order_of
@@ -141,7 +142,12 @@ class _Found:
     def add(self, record: _Record | None) -> None:
         """The facts of a record that is complete."""
         if record is not None:
-            made = _rows(record.node)
+            try:
+                made = _rows(record.node)
+            except UnreadableError as fault:
+                whole = json.dumps(record.node, ensure_ascii=False)
+                self.rejected.append((record.place, fault.code, str(fault), whole))
+                return
             self.rows += made
             self.places += [record.place] * len(made)
 

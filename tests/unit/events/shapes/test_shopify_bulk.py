@@ -225,6 +225,41 @@ def test_lines_of_refunds_that_stand_there_again_count_once(tmp_path: Path) -> N
     assert not found.quarantined and net_of_orders(found.events) == {"1": 10_000_000}
 
 
+@pytest.mark.parametrize("grouped", [True, False])
+@pytest.mark.parametrize(
+    ("order", "line", "code"),
+    [
+        ({"totalTaxSet": _money("1,90")}, {}, "bad_price"),
+        ({"totalShippingPriceSet": {"shopMoney": {"amount": "n/a"}}}, {}, "bad_price"),
+        ({"refunds": [{"id": "r", "totalRefundedSet": _money("1,000.00")}]}, {}, "bad_price"),
+        ({"refunds": [{"id": "r", "refundLineItems": [
+            {"lineItem": {"id": "gid://shopify/LineItem/1"}, "quantity": "x"}]}]}, {},
+         "bad_quantity"),
+        ({}, {"currentQuantity": "none"}, "bad_quantity"),
+        ({}, {"discountAllocations": [{"allocatedAmountSet": _money("-")}]}, "bad_price"),
+    ],
+)  # fmt: skip
+def test_an_order_with_a_value_that_is_no_number_is_refused_whole(
+    tmp_path: Path, order: dict[str, Any], line: dict[str, Any], code: str, grouped: bool
+) -> None:
+    nodes = [_order("2024-05-01T00:00:00Z", "20.0", **order), _line(1, 2, "10.0") | line]
+    other = {"id": "gid://shopify/Order/2", "createdAt": "2024-05-01T00:00:00Z",
+             "lineItems": [_line(9, 1, "5.0")]}  # fmt: skip
+    nodes = nodes if grouped else nodes[::-1]
+    found = read("shopify-bulk", _bulk(tmp_path / "bulk.jsonl", [*nodes, other]))
+    assert found.reasons == {code: 1}
+    assert "LineItem/1" in found.quarantined[0]["raw"]  # what is needed to mend it
+    assert net_of_orders(found.events) == {"2": 5_000_000}
+
+
+def test_a_price_of_a_product_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    product = {"id": "gid://shopify/Product/1", "title": "Cup", "updatedAt": "2024-05-01T00:00:00Z",
+               "variants": [{"id": "gid://shopify/ProductVariant/2", "price": "8,00"}]}  # fmt: skip
+    assert read("shopify-bulk", _bulk(tmp_path / "bulk.jsonl", [product])).reasons == {
+        "bad_price": 1
+    }
+
+
 def test_a_child_far_below_in_a_file_that_begins_in_groups_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
