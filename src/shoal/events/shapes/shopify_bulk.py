@@ -146,6 +146,7 @@ class _Found:
                 made = _rows(record.node)
             except UnreadableError as fault:
                 whole = json.dumps(record.node, ensure_ascii=False)
+                whole = whole.encode("utf-8", "backslashreplace").decode()  # halves of a pair
                 self.rejected.append((record.place, fault.code, str(fault), whole))
                 return
             self.rows += made

@@ -150,6 +150,9 @@ def _line(item: Entry, number: int) -> Line:
     else:
         made = priced(abs(before), abs(units))  # a row of units taken back is below zero in both
         price, rounding = made.price, made.discount
+    for told, read in (("subtotal", subtotal), ("total", total)):
+        if read is None and item.get(told):  # the discount, if not the price, would be a guess
+            written["price"] = item[told]
     if str(units) != quantity:
         written["quantity"] = quantity
     off = before - total if before is not None and total is not None else 0

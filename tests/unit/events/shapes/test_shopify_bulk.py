@@ -236,6 +236,7 @@ def test_lines_of_refunds_that_stand_there_again_count_once(tmp_path: Path) -> N
             {"lineItem": {"id": "gid://shopify/LineItem/1"}, "quantity": "x"}]}]}, {},
          "bad_quantity"),
         ({}, {"currentQuantity": "none"}, "bad_quantity"),
+        ({"totalTaxSet": _money("1,90"), "note": "\ud800"}, {}, "bad_price"),  # half of a pair
         ({}, {"discountAllocations": [{"allocatedAmountSet": _money("-")}]}, "bad_price"),
     ],
 )  # fmt: skip

@@ -255,6 +255,22 @@ def test_an_order_with_an_amount_that_is_no_number_is_refused_whole(
     assert amount in row["raw"] and list(net_of_orders(found.events)) == ["503"]
 
 
+@pytest.mark.parametrize("column", ["item_subtotal", "item_total"])
+def test_a_line_with_one_of_its_amounts_that_is_no_number_is_refused(
+    tmp_path: Path, column: str
+) -> None:
+    with (FOLDER / "row_per_item.csv").open(newline="", encoding="utf-8") as file:
+        first, second, *_ = csv.DictReader(file)
+    path = tmp_path / "orders.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, first)
+        writer.writeheader()
+        writer.writerows([first | {column: "10,00"}, second])
+    found = read("woocommerce-orders", path)
+    assert found.reasons == {"bad_price": 1} and "'10,00'" in found.quarantined[0]["detail"]
+    assert [e["event_id"] for e in found.events] == ["501#2"]
+
+
 def test_amounts_with_other_marks_are_read_as_the_mapping_says(tmp_path: Path) -> None:
     path = tmp_path / "orders.csv"
     path.write_text(
