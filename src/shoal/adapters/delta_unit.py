@@ -225,7 +225,7 @@ class DeltaUnit:
             kept = pool.map(lambda n: self._changed_file(n, table[n]), numbers)
             self._replaced = [(table[n], new) for n, new in zip(numbers, kept, strict=True)]
         named = ("stored", "duplicate", "conflicting", *(RESTATED if self._scoped else ()))
-        return {name: getattr(found, name) for name in named}
+        return {name: getattr(found, name) for name in named} | dict(found.thinned)
 
     def _settled_file(self, number: int) -> DataFile | None:
         """The staged file after settling; None when nothing of it is left."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from shoal.events.identity import renumbered
 from shoal.events.schema import CONTENT_KEY, SCOPE_KEY, SCOPE_VERSION, TABLE_SCHEMA
-from shoal.ports import SCOPES_TOLD
+from shoal.ports import SCOPES_TOLD, THIN_FROM, THINNED
 
 if TYPE_CHECKING:
     from shoal.adapters.memory import MemoryWarehouse
@@ -109,11 +109,22 @@ class MemoryUnit:
             if row[SCOPE_KEY] in self._restates
             and (*identity, row[CONTENT_KEY], row[SCOPE_KEY]) not in said
         ]
+        self._count_thinned(live, stored.values())
         for row in gone:
             del stored[_identity(row)]
             self._removed.add(_identity(row))
             self._customers |= _visitors(row)
         return gone
+
+    def _count_thinned(self, live: list[_Row], stored: Iterable[_Row]) -> None:
+        """Count scopes that lost most of their rows; see `shoal.ports.THINNED`."""
+        assert self._counts is not None
+        held = Counter(row[SCOPE_KEY] for row in stored if row[SCOPE_KEY] in self._restates)
+        left = Counter(scope for _, scope in {(_identity(row), row[SCOPE_KEY]) for row in live})
+        thin = [one for one in held if held[one] >= THIN_FROM and 2 * left[one] < held[one]]
+        if thin:
+            counts = (len(thin), sum(held[one] for one in thin), sum(left[one] for one in thin))
+            self._counts.update(dict(zip(THINNED, counts, strict=True)))
 
     def _count_scopes(self, live: list[_Row], older: int, gone: list[_Row]) -> None:
         assert self._counts is not None

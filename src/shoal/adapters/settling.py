@@ -6,8 +6,8 @@ rows whose keys meet another's; the engine spills what does not fit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -160,6 +160,7 @@ class Settlement:
             the id is said again.
         renewed: stored rows that stay and belong to another statement of a scope from now on.
         scopes: scopes that the table held and that are not as they were.
+        thinned: the counts of `shoal.ports.THINNED`, if any scope was.
         stated: scopes of which the unit's statement counts; None if they are very many.
         customers: customers and anonymous ids of stored rows that go and of rows that take their
             place.
@@ -174,6 +175,7 @@ class Settlement:
     changed: int = 0
     renewed: int = 0
     scopes: int = 0
+    thinned: Mapping[str, int] = field(default_factory=dict)
     stated: tuple[int, ...] | None = ()
     customers: tuple[str, ...] = ()
     drops: Kept | None = None
@@ -287,6 +289,7 @@ def _settlement(
         changed=withdrawn[1],
         renewed=_renewed(work) if scoped and counts.get("kept") else 0,
         scopes=restating.changed_scopes(work) if scoped else 0,
+        thinned=restating.thinned(work, _NUMBERED) if withdrawn[0] else {},
         stated=restating.stated(work, SCOPES_TOLD) if scoped else (),
         customers=tuple(sorted(visitors)),
         drops=work.kept["drops"],
