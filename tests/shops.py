@@ -77,6 +77,7 @@ class Shop:
         *paths: Path | str,
         mapping: SourceMapping | None = None,
         progress: Progress | None = None,
+        again: bool = False,
     ) -> IngestResult:
         return ingest(
             warehouse=self.warehouse,
@@ -88,6 +89,7 @@ class Shop:
             mapping=mapping or load("shoal"),
             zone=ZONE,
             buckets=BUCKETS,
+            again=again,
             progress=progress,
         )
 

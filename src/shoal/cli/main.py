@@ -81,6 +81,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = app(args=list(arguments), prog_name="shoal", standalone_mode=False)
     except ShoalError as error:
+        if error.code == "internal" and "--debug" in arguments:
+            raise
         console.error(error)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):

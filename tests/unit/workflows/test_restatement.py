@@ -176,6 +176,64 @@ def test_parts_of_one_export_are_one_statement(
     assert {"e0", "e5", "e11"} <= set(ids(shop))
 
 
+def test_moments_in_names_are_no_numbers_of_parts(
+    shop: Shop, tmp_path: Path, mapping: SourceMapping
+) -> None:
+    folder = tmp_path / "exports"
+    shard(folder, "orders-202403011200.csv", range(4))
+    shard(folder, "orders-202404011200.csv", range(2, 6))
+    for part in range(2):
+        shard(folder, f"orders-202404011200-{part:012d}.csv", [20 + part], day="d2")
+    result = shop.ingest(folder, mapping=mapping)
+    checked(shop, result)
+    assert [Path(file.file).name for file in result.files] == [
+        "orders-202403011200.csv", "orders-202404011200-*.csv", "orders-202404011200.csv",
+    ]  # fmt: skip
+    assert ids(shop) == ["e2", "e20", "e21", "e3", "e4", "e5"], "the later export replaces"
+
+
+def test_a_file_counts_again_when_it_is_asked_for(
+    shop: Shop, tmp_path: Path, mapping: SourceMapping
+) -> None:
+    old = shard(tmp_path, "old.csv", [*range(10), 11], customer_id="c1")
+    copy = tmp_path / "copy.csv"
+    copy.write_bytes(old.read_bytes())
+    both = shard(tmp_path, "both.csv", range(3))
+    shop.ingest(old, both, mapping=mapping)
+    back = checked(shop, shop.ingest(copy, old, mapping=mapping, again=True))
+    assert back["files"] == {"new": 0, "restating": 1, "unchanged": 1, "superseded": 0}
+    assert len(ids(shop)) == 11
+    once_more = checked(shop, shop.ingest(old, both, mapping=mapping, again=True))
+    assert once_more["files"]["unchanged"] == 1
+    assert ids(shop) == ["e0", "e1", "e2"], "the last file of the call counts"
+    assert checked(shop, shop.ingest(old, mapping=mapping))["files"]["superseded"] == 1
+    names = [one["unit"] for one in shop.store.units()]
+    assert len(names) == len(set(names)) == 4
+
+
+def test_a_file_of_which_only_a_part_was_stated_anew_counts_again_too(
+    shop: Shop, tmp_path: Path, mapping: SourceMapping
+) -> None:
+    rows = [purchase(n, "c1", day=f"d{n % 2}") for n in range(8)]
+    two_days = write_csv(tmp_path / "two.csv", rows, FIELDS)
+    one_day = shard(tmp_path, "one.csv", [1], day="d1")
+    shop.ingest(two_days, one_day, mapping=mapping)
+    assert ids(shop) == ["e0", "e1", "e2", "e4", "e6"]
+    checked(shop, shop.ingest(two_days, mapping=mapping, again=True))
+    assert len(ids(shop)) == 8
+
+
+def test_an_older_version_does_not_count_however_it_is_asked_for(
+    shop: Shop, tmp_path: Path, dated: SourceMapping
+) -> None:
+    old = shard(tmp_path, "old.csv", range(4), changed="2024-04-01")
+    shop.ingest(old, shard(tmp_path, "new.csv", range(2), changed="2024-04-02"), mapping=dated)
+    for _ in range(2):
+        checked(shop, shop.ingest(old, mapping=dated, again=True))
+        assert ids(shop) == ["e0", "e1"]
+    assert len(shop.store.units()) == 3
+
+
 def test_files_without_scopes_stay_units_of_their_own(shop: Shop, tmp_path: Path) -> None:
     folder = tmp_path / "parts"
     for part in range(2):
