@@ -13,6 +13,7 @@ from shoal.domain.time import Zone
 from shoal.events import presets
 from shoal.events.chunks import no_rows
 from shoal.events.clean import CLEANED_SCHEMA, clean
+from shoal.events.mapping import SourceMapping
 from shoal.events.reading import open_source
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -39,9 +40,11 @@ class Read:
         return dict(counts)
 
 
-def read(preset: str, path: Path, rows_per_chunk: int = 1000) -> Read:
-    """A file through its preset, as ingest reads it; the account adds up."""
-    mapping = presets.load(preset)
+def read(
+    preset: str, path: Path, rows_per_chunk: int = 1000, mapping: SourceMapping | None = None
+) -> Read:
+    """A file through its preset (or a mapping), as ingest reads it; the account adds up."""
+    mapping = mapping or presets.load(preset)
     events, quarantined, rows, skipped = [CLEANED_SCHEMA.empty_table()], [no_rows()], 0, 0
     for chunk in open_source(path, mapping, rows_per_chunk=rows_per_chunk).chunks():
         assert chunk.table.num_rows <= rows_per_chunk

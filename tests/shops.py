@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from shoal.adapters.deltalake import DeltaWarehouse
 from shoal.adapters.duckdb import DuckEngine
+from shoal.adapters.files import FileRegistry
 from shoal.adapters.sql import SqlStateStore
 from shoal.domain.time import Zone
 from shoal.events.mapping import SourceMapping
@@ -20,6 +21,7 @@ from shoal.events.presets import load
 from shoal.features.catalog import CATALOG
 from shoal.features.fold import Fold
 from shoal.workflows import catch_up, quarantine, quarantine_replay
+from shoal.workflows.admission import Admission
 from shoal.workflows.ingest import ingest
 from shoal.workflows.ingest_result import IngestResult
 from shoal.workflows.progress import Progress
@@ -61,6 +63,8 @@ class Shop:
         self.engine = engine()
         self.warehouse = DeltaWarehouse(directory / "events", BUCKETS, self.engine)
         self.store = SqlStateStore(f"sqlite:///{directory}/shop.sqlite")
+        self.registry = FileRegistry(directory / "artefacts")
+        self.admission = Admission(self.warehouse, self.store, self.registry, buckets=BUCKETS)
         #: Value events that folds were asked for.
         self.folded: list[str] = []
 
@@ -73,16 +77,19 @@ class Shop:
         *paths: Path | str,
         mapping: SourceMapping | None = None,
         progress: Progress | None = None,
+        again: bool = False,
     ) -> IngestResult:
         return ingest(
             warehouse=self.warehouse,
             store=self.store,
             fold=self.fold,
+            admission=self.admission,
             quarantine_dir=self.quarantine_dir,
             paths=[str(path) for path in paths],
             mapping=mapping or load("shoal"),
             zone=ZONE,
             buckets=BUCKETS,
+            again=again,
             progress=progress,
         )
 
@@ -91,6 +98,7 @@ class Shop:
             warehouse=self.warehouse,
             store=self.store,
             fold=self.fold,
+            admission=self.admission,
             quarantine_dir=self.quarantine_dir,
             mapping=mapping,
             zone=ZONE,
@@ -101,7 +109,9 @@ class Shop:
         return quarantine.listing(store=self.store, quarantine_dir=self.quarantine_dir, **options)
 
     def rebuild(self) -> int:
-        return catch_up.rebuild(warehouse=self.warehouse, store=self.store, fold=self.fold)
+        return catch_up.rebuild(
+            warehouse=self.warehouse, store=self.store, fold=self.fold, admission=self.admission
+        )
 
     def events(self) -> pa.Table:
         """All events, in one order."""

@@ -21,6 +21,10 @@ if TYPE_CHECKING:  # names only: the ports load no library
 #: What is counted of scopes (a day, an order) that a unit states anew; see `UnitWriter.resolve`.
 #: `scopes`: those that the table held and that are not as they were.
 RESTATED: Final = ("scopes", "withdrawn", "changed", "older", "renewed")
+#: Told where scopes of at least `THIN_FROM` rows lost more than half of them, as after a file that
+#: was cut short: how many scopes, the rows that the table held of them, those that they have now.
+THINNED: Final = ("thinned", "held", "left")
+THIN_FROM: Final = 10
 #: A unit of more scopes than a year has days does not say which they are.
 SCOPES_TOLD: Final = 400
 
@@ -73,6 +77,8 @@ class CommittedUnit:
     #: rows that went and of those that took their place, together in one sorted tuple. What was
     #: folded of them is folded anew from the table.
     rewritten_customers: tuple[str, ...] = ()
+    #: Whether stored rows were replaced, withdrawn or renewed.
+    restating: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,8 @@ class UnitWriter(Protocol):
         """Settle occurrences, scopes, duplicates and conflicts, in the unit and with the table.
 
         Returns counts of `stored`, `duplicate` and `conflicting` rows; where rows have a scope,
-        also the counts of `RESTATED`. A unit that holds rows of a scope states it as a whole:
+        also the counts of `RESTATED`, and those of `THINNED` if any scope was. A unit that holds
+        rows of a scope states it as a whole:
 
         - Of two statements with a version the greater one counts, whichever came first, else the
           one that is taken in later (also of equal versions). Rows of others are `older`: they
@@ -356,6 +363,12 @@ class Registry(Protocol):
         artefact cannot be made again as it was. Returns the entries removed, also of what an
         earlier attempt that was killed removed.
         """
+
+    def remove(self, kind: str, artefact_id: str) -> None:
+        """Remove an artefact that nothing refers to; nothing happens if it is not there."""
+
+    def sweep(self) -> None:
+        """Remove what killed processes left half made; under the shop's lease only."""
 
     def directory(self, kind: str, artefact_id: str) -> Path:
         """The directory of an artefact, whatever its state."""

@@ -12,7 +12,7 @@ from shoal.adapters import delta_unit
 from shoal.adapters.deltalake import DeltaWarehouse
 from shoal.adapters.duckdb import DuckEngine
 from shoal.adapters.memory import MemoryWarehouse
-from shoal.ports import SCOPES_TOLD, Warehouse
+from shoal.ports import SCOPES_TOLD, THINNED, Warehouse
 
 ENGINE = DuckEngine(threads=1, memory_mib=256)
 MAKERS = {
@@ -64,6 +64,17 @@ def test_a_day_stated_again_is_what_was_said_last(warehouse: Warehouse) -> None:
     assert ("e2", 99, 7, None) in held(warehouse)
     (unit,) = list(warehouse.since(warehouse.version() - 1))
     assert unit.rewritten_customers == ("c2", "c3")
+    assert [one.restating for one in warehouse.since(-1)] == [False, True]
+
+
+def test_scopes_that_lose_most_of_their_rows_are_counted(warehouse: Warehouse) -> None:
+    days = [line(n, 7) for n in range(12)] + [line(n, 8) for n in range(20, 30)]
+    small = [line(n, 9) for n in range(40, 49)]
+    ingest(warehouse, "a", events([*days, *small]))
+    half = [line(n, 8, price=1) for n in range(20, 25)]
+    found = ingest(warehouse, "b", events([line(1, 7), line(99, 7), line(99, 7), *half, small[0]]))
+    assert {name: found[name] for name in THINNED} == {"thinned": 1, "held": 12, "left": 2}
+    assert "thinned" not in ingest(warehouse, "c", events([line(1, 7)]))
 
 
 def test_the_content_said_last_counts_not_the_smaller_key(warehouse: Warehouse) -> None:
@@ -113,6 +124,7 @@ def test_rows_said_again_stay_and_take_the_newer_version(warehouse: Warehouse) -
     )
     (unit,) = list(warehouse.since(warehouse.version() - 1))
     assert (unit.rewritten_customers, unit.added.paths) == ((), ()), "nobody's states change"
+    assert unit.restating
     assert ingest(warehouse, "c", events([line(1, 7, 30, price=5)])) == counts(older=1)
     assert held(warehouse) == [("e1", 1_000_000, 7, 40), ("e2", 2_000_000, 7, 40)]
 

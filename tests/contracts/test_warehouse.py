@@ -20,7 +20,9 @@ from shoal.adapters.deltalake import DeltaWarehouse
 from shoal.adapters.duckdb import DuckEngine
 from shoal.adapters.memory import MemoryWarehouse
 from shoal.domain.errors import UsageError
-from shoal.events.schema import TABLE_SCHEMA
+from shoal.events.clean import Cleaned
+from shoal.events.schema import QUARANTINE_SCHEMA, TABLE_SCHEMA
+from shoal.events.tombstones import EVER, Tombstones, fingerprint
 from shoal.ports import Warehouse
 
 ENGINE = DuckEngine(threads=1, memory_mib=256)
@@ -184,6 +186,22 @@ def test_identical_rows_without_ids_are_numbered(warehouse: Warehouse) -> None:
     for event in stored(warehouse):
         keys = events([{**event}])["event_key"].to_pylist()
         assert event["event_key"] == keys[0], "a new id has its own key"
+
+
+def test_repeated_rows_that_lost_a_forgotten_id_are_duplicates(warehouse: Warehouse) -> None:
+    came = [row(1, anonymous_id="d")] * 3 + [row(1)] * 2 + [row(2, anonymous_id="d")]
+    table = events(came, generated=True)
+    assert ingest(warehouse, "first", table) == counts(stored=6)
+    forgotten = Tombstones(b"k", {fingerprint(b"k", "d"): [EVER]})
+    given_rows = Cleaned(table, QUARANTINE_SCHEMA.empty_table(), table.num_rows, 0)
+    again = forgotten.left_out(given_rows).events
+    assert again["anonymous_id"].null_count == 6
+    assert ingest(warehouse, "again", again.slice(0, 2), again.slice(2)) == counts(duplicate=6)
+    fresh = MemoryWarehouse(ENGINE)
+    assert ingest(fresh, "first", again) == counts(stored=6)
+    assert [one["event_id"] for one in stored(fresh)] == [
+        one["event_id"] for one in stored(warehouse)
+    ]
 
 
 def test_identical_rows_with_ids_of_their_own_are_duplicates(warehouse: Warehouse) -> None:

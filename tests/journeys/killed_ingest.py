@@ -1,6 +1,8 @@
 """Run as a program: an ingest that ends itself with SIGKILL at a named point.
 
-python -m tests.journeys.killed_ingest SHOP POINT FILE
+python -m tests.journeys.killed_ingest SHOP POINT FILE [MAPPING.toml]
+
+With a mapping the file is stated again, though the shop has it.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from tests.shops import Shop
 
 from shoal.adapters.delta_unit import DeltaUnit
 from shoal.adapters.sql import SqlStateStore
+from shoal.events.mapping import read_mapping
 from shoal.workflows.quarantine_file import QuarantineFile
 
 
@@ -53,6 +56,7 @@ POINTS: dict[str, Callable[[], None]] = {
 
 
 if __name__ == "__main__":
-    directory, point, file = sys.argv[1:]
+    directory, point, file, *mapping = sys.argv[1:]
     POINTS[point]()
-    Shop(Path(directory)).ingest(file)
+    chosen = read_mapping(Path(mapping[0])) if mapping else None
+    Shop(Path(directory)).ingest(file, mapping=chosen, again=bool(mapping))

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from tests.journeys.conftest import Shoal
 
+from shoal.domain.errors import OperationError
+
 HEAD = "customer_id,kind,event_time,price,quantity,currency,title\n"
 GOOD = "good,purchase,2024-01-01T10:00:00Z,5,1,EUR,lamp\n"
 
@@ -185,6 +187,24 @@ def test_a_bad_file_keeps_the_files_before_it(shoal: Shoal, shop: Path, tmp_path
     answer = shoal("ingest", shop, good, bad, "--preset", "shoal", "--json")
     assert answer.code == 3
     assert shoal("status", shop, "--json").document["events"] == 1
+
+
+def test_an_unexpected_failure_names_the_file_and_debug_shows_where_it_arose(
+    shoal: Shoal, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _written(tmp_path / "1.csv", HEAD + GOOD)
+
+    def broken(*_: object, **__: object) -> object:
+        raise IndexError("out of bounds")
+
+    monkeypatch.setattr("shoal.workflows.ingest.clean", broken)
+    answer = shoal("ingest", shop, path, "--preset", "shoal", "--json")
+    assert (answer.code, answer.error["code"], answer.error["where"]) == (1, "internal", str(path))
+    assert "unexpected IndexError: out of bounds" in answer.error["message"]
+    assert "--debug" in answer.error["hint"]
+    with pytest.raises(OperationError) as told:
+        shoal("ingest", shop, path, "--preset", "shoal", "--debug")
+    assert isinstance(told.value.__cause__, IndexError)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs POSIX permissions")

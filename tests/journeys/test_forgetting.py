@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 from pathlib import Path
@@ -85,6 +86,22 @@ def plain(made: Path, tmp_path: Path) -> Path:
     """A shop with her events."""
     shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return tmp_path / "shop"
+
+
+@pytest.fixture(scope="module")
+def once(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shop with segments."""
+    home = tmp_path_factory.mktemp("once") / "shop"
+    shutil.copytree(made / "shop", home)
+    with face.open(home) as opened:
+        opened.segment(k=3)
+    return home
+
+
+@pytest.fixture
+def segmented(once: Path, tmp_path: Path) -> Path:
+    """A shop with segments, to be changed."""
+    return Path(shutil.copytree(once, tmp_path / "shop"))
 
 
 @pytest.fixture
@@ -251,6 +268,33 @@ def test_her_device_names_her(shoal: Shoal, plain: Path, tmp_path: Path) -> None
         assert places(plain, mark) == [], mark
 
 
+def test_a_file_of_ids_may_begin_with_a_byte_order_mark(
+    shoal: Shoal, plain: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "ids.txt").write_bytes(f"\ufeff{HER}\r\nc3\r\n".encode())
+    answer = shoal("forget", plain, "--file", tmp_path / "ids.txt", "--yes", "--json").document
+    assert (answer["unknown_ids"], answer["unknown"]) == ([], 0)
+    assert places(plain, HER) == []
+
+
+def test_ids_of_which_no_event_told_are_named_and_not_kept(
+    shoal: Shoal, plain: Path, tmp_path: Path
+) -> None:
+    only = {"event_id": "y1", "event_time": "2024-03-01", "kind": "view", "anonymous_id": "lone"}
+    assert (
+        shoal("ingest", plain, write(tmp_path / "y.jsonl", [only]), "--preset", "shoal").code == 0
+    )
+    answer = shoal("forget", plain, DEVICE, "lone", "c30", "c-30", "--yes", "--json").document
+    assert (answer["unknown_ids"], answer["unknown"]) == (["c-30"], 1)
+    again = shoal("forget", plain, "c30", "c-31", "--yes")
+    assert "no event told of c-31" in again.err
+    assert "no event told of c30" in again.err
+    kept = shoal("forget", plain, "--receipts", "--json").document["receipts"]
+    assert [one["unknown"] for one in kept] == [1, 2]
+    assert "unknown_ids" not in kept[0]
+    assert places(plain, "c-3") == []
+
+
 def test_wrong_use_is_told(shoal: Shoal, plain: Path, tmp_path: Path) -> None:
     assert shoal("forget", plain, "--yes", "--json").error["message"] == "no id was given"
     missing = shoal("forget", plain, "--file", tmp_path / "none.txt", "--yes", "--json")
@@ -289,4 +333,155 @@ def test_an_artefact_that_cannot_be_read_is_told_before_anything_goes(
     assert "Nothing was removed" in answer.error["hint"]
     assert shoal("customer", plain, HER).code == 0
     shutil.rmtree(home)
+    assert shoal("forget", plain, HER, "--yes").code == 0
+
+
+#: A verb that writes a file naming customers, and what it calls once all is worked out.
+LATE = {
+    "export": (["export", "SEGMENT"], "shoal.workflows.export.write_table"),
+    "export elsewhere": (
+        ["export", "SEGMENT", "--out", "l.csv"], "shoal.workflows.export.write_table"
+    ),
+    "memberships": (["memberships", "--out", "l.csv"], "shoal.workflows.memberships.write_table"),
+    "features": (["features", "--out", "l.parquet"], "shoal.workflows.features.write_snapshot"),
+    "report": (["report", "--out", "l.html"], "shoal.workflows.report._write"),
+    "person": (["person", HER, "--out", "l.json"], "shoal.workflows.person.as_text"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", LATE)
+def test_a_list_under_way_does_not_bring_her_back(
+    shoal: Shoal, segmented: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    with face.open(segmented) as opened:
+        members = opened.memberships().to_pylist()
+    hers = next(row["segment_id"] for row in members if row["customer_id"] == HER)
+    call, place = LATE[verb]
+    call = [str(tmp_path / one) if one.startswith("l.") else one for one in call]
+    call = [hers if one == "SEGMENT" else one for one in call]
+    module, _, name = place.rpartition(".")
+    real = getattr(importlib.import_module(module), name)
+    receipts = []
+
+    def late(*values: Any, **named: Any) -> Any:
+        if not receipts:
+            with face.open(segmented) as other:
+                receipts.append(other.forget([HER]))
+        return real(*values, **named)
+
+    monkeypatch.setattr(place, late)
+    answer = shoal(call[0], segmented, *call[1:], "--json")
+    assert len(receipts) == 1
+    assert answer.code == (2 if verb == "person" else 0)
+    for mark in MARKS:
+        assert places(segmented, mark) == [], mark
+    written = list(tmp_path.glob("l.*"))
+    assert len(written) == (0 if verb in ("export", "person") else 1)
+    for path in written:
+        assert HER not in (
+            str(pq.read_table(path).to_pydict()) if path.suffix == ".parquet" else path.read_text()
+        )
+
+
+def test_a_list_is_remembered_before_it_is_written(
+    shoal: Shoal, segmented: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def known() -> dict[str, str]:
+        with face.open(segmented) as opened:
+            return {path: kind for path, kind, _ in opened._parts.store.erasures.exports()}
+
+    before = known()
+    mine = tmp_path / "mine.csv"
+    mine.write_text("customer_id\n1\n")
+    assert shoal("export", segmented, "s99", "--out", mine).code == 2
+    assert shoal("export", segmented, "s99", "--out", tmp_path / "none.csv").code == 2
+    assert known() == before
+    seen: list[dict[str, str]] = []
+    monkeypatch.setattr(
+        "shoal.workflows.export.write_table", lambda *_: seen.append(known()) or 1 / 0
+    )
+    assert shoal("export", segmented, "s01", "--out", mine).code == 1
+    assert shoal("export", segmented, "s01", "--out", tmp_path / "none.csv").code == 1
+    assert seen[0][str(mine.resolve())] == "export"
+    assert set(known()) - set(before) == {str(mine.resolve())}  # who knows what was written there
+    mine.unlink()
+    assert shoal("export", segmented, "s01", "--out", mine).code == 1
+    assert str(mine.resolve()) in known()
+
+
+def test_what_was_told_of_a_shared_device_goes_with_whose_it_is(
+    shoal: Shoal, plain: Path, tmp_path: Path
+) -> None:
+    for name in (SHARED, "c3"):
+        assert shoal("person", plain, name, "--out", plain / f"of-{name}.json").code == 0
+    assert "c3" in (plain / f"of-{SHARED}.json").read_text()
+    assert shoal("forget", plain, HER, "--yes").code == 0
+    assert (plain / f"of-{SHARED}.json").exists()  # all of it is of c3, who signed in last
+    answer = shoal("forget", plain, "c3", "--yes", "--json").document
+    assert sorted(one["what"] for one in answer["files"]) == ["removed", "removed"]
+    assert answer["not_reached"] == []
+    assert list(plain.glob("*.json")) == []
+
+
+def test_what_was_told_of_a_device_goes_with_whoever_has_its_beginning(
+    shoal: Shoal, plain: Path, tmp_path: Path
+) -> None:
+    early = {"event_id": "x1", "event_time": "2024-03-01", "kind": "view", "source": "web",
+             "anonymous_id": "tab", "item_id": "i1"}  # fmt: skip
+    logins = [
+        {"event_id": f"x{n}", "event_time": f"2024-03-0{n}", "kind": "login", "source": "web",
+         "anonymous_id": "tab", "customer_id": who}
+        for n, who in ((2, "c1"), (3, "c2"))
+    ]  # fmt: skip
+    path = write(tmp_path / "early.jsonl", [early])
+    assert shoal("ingest", plain, path, "--preset", "shoal").code == 0
+    assert shoal("person", plain, "tab", "--out", tmp_path / "tab.json").code == 0
+    path = write(tmp_path / "logins.jsonl", logins)
+    assert shoal("ingest", plain, path, "--preset", "shoal").code == 0
+    assert shoal("forget", plain, "c2", "--yes").code == 0
+    assert (tmp_path / "tab.json").exists()
+    assert shoal("forget", plain, "c1", "--yes").code == 0
+    assert not (tmp_path / "tab.json").exists()
+
+
+def test_a_list_has_the_ending_of_what_is_in_it(
+    shoal: Shoal, segmented: Path, tmp_path: Path
+) -> None:
+    for call in (
+        ["export", "s01", "--out", "vip.txt"], ["export", "s01", "--out", "vip.parquet"],
+        ["export", "s01", "--format", "parquet", "--out", "vip.pq"],
+        ["report", "--out", "r.htm"], ["memberships", "--out", "vip.tsv"],
+        ["consent", "--out", "vip.txt"], ["features", "--out", "vip.pq"],
+    ):  # fmt: skip
+        answer = shoal(call[0], segmented, *call[1:-1], tmp_path / call[-1], "--json")
+        assert (answer.code, answer.error["code"]) == (2, "unknown_format"), call
+        assert not (tmp_path / call[-1]).exists()
+    with face.open(segmented) as opened:
+        assert opened._parts.store.erasures.exports() == []
+    for call in (["export", "s01", "--out", "VIP.CSV"], ["report", "--out", "R.HTML"]):
+        assert shoal(call[0], segmented, *call[1:-1], tmp_path / call[-1]).code == 0
+
+
+def test_what_a_killed_segmentation_left_is_swept(shoal: Shoal, plain: Path) -> None:
+    aside = plain / "artefacts" / "segmentation" / ".0123abcd" / "kmeans-0001"
+    aside.mkdir(parents=True)
+    pq.write_table(pa.table({"customer_id": [HER]}), aside / "members.parquet")
+    (plain / "artefacts" / "notes.txt").write_text("no kind of artefact")
+    assert shoal("forget", plain, HER, "--yes").code == 0
+    assert not aside.parent.exists()
+    assert places(plain, HER) == []
+
+
+def test_a_quarantine_file_that_cannot_be_read_is_told_before_anything_goes(
+    shoal: Shoal, plain: Path
+) -> None:
+    file = next((plain / "quarantine").glob("*.parquet"))
+    whole = file.read_bytes()
+    file.write_bytes(b"PAR1")
+    answer = shoal("forget", plain, HER, "--yes", "--json")
+    assert (answer.code, answer.error["code"]) == (1, "shop_damaged")
+    assert answer.error["where"] == str(file)
+    assert "Nothing was removed" in answer.error["hint"]
+    assert shoal("customer", plain, HER).code == 0
+    file.write_bytes(whole)
     assert shoal("forget", plain, HER, "--yes").code == 0

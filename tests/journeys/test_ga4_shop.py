@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sqlglot
 from deltalake import DeltaTable
 from tests.fixtures.ga4 import shards
@@ -13,7 +14,7 @@ from tests.journeys.conftest import Shoal
 DAY = 86_400 * shards.SECOND
 
 
-def ingest(shoal: Shoal, shop: Path, *paths: Path) -> dict[str, Any]:
+def ingest(shoal: Shoal, shop: Path, *paths: Path | str) -> dict[str, Any]:
     """The document of an ingest whose account adds up."""
     document = shoal("ingest", shop, *paths, "--preset", "ga4", "--json").document
     rows = document["rows"]
@@ -126,6 +127,46 @@ def test_only_the_stated_day_is_touched(shop: Path, shoal: Shoal, tmp_path: Path
     other = empty_shop(shoal, tmp_path / "other")
     ingest(shoal, other, first, anew)
     assert facts(other) == facts(shop)
+
+
+@pytest.mark.parametrize("given", ["folder", "names"])
+def test_one_call_takes_the_intraday_shard_before_the_final_one(
+    shop: Path, shoal: Shoal, tmp_path: Path, given: str
+) -> None:
+    folder = tmp_path / "ga4"
+    folder.mkdir()
+    final = shards.write_json(folder / "events_20240301.json", shards.FIRST_DAY)
+    early = shards.write_json(folder / "events_intraday_20240301.json", shards.FIRST_DAY[:6])
+    told = ingest(shoal, shop, *([folder] if given == "folder" else [final, early]))
+    assert (told["events"], told["restated"]["withdrawn"]) == (16, 0)
+    other = empty_shop(shoal, tmp_path / "other")
+    ingest(shoal, other, final)
+    assert facts(other) == facts(shop)
+
+
+def test_a_shard_cut_short_is_undone_by_stating_the_whole_one_again(
+    shop: Path, shoal: Shoal, tmp_path: Path
+) -> None:
+    whole = shards.write_json(tmp_path / "events_20240301.json", shards.FIRST_DAY)
+    cut = shards.write_json(tmp_path / "copy.json", shards.FIRST_DAY[:6])
+    ingest(shoal, shop, whole)
+    before = facts(shop)
+    short = ingest(shoal, shop, cut)
+    assert short["events"] == 6
+    assert short["thinned"] == [{"file": str(cut), "held": 16, "left": 6}]
+    told = shoal("ingest", shop, whole, "--preset", "ga4")
+    assert "let it count again: shoal ingest SHOP FILE --again" in told.out
+    assert facts(shop) != before, "a file that is in is not taken again unless it is asked for"
+    back = ingest(shoal, shop, whole, "--again")
+    assert (back["files"]["restating"], back["rows"]["stored"], back["events"]) == (1, 10, 16)
+    assert facts(shop) == before
+    for more in ([], ["--again"]):
+        once_more = ingest(shoal, shop, whole, *more)
+        assert once_more["files"] == {"new": 0, "restating": 0, "unchanged": 1, "superseded": 0}
+        assert once_more["table_version"] == back["table_version"]
+    assert ingest(shoal, shop, cut)["files"]["superseded"] == 1
+    told = shoal("ingest", shop, cut, "--preset", "ga4", "--again")
+    assert f"Look: {cut} leaves 6 of the 16 events that the shop held" in " ".join(told.out.split())
 
 
 def test_the_query_is_printed_for_its_table_and_days(shoal: Shoal) -> None:

@@ -17,6 +17,7 @@ from tests.shops import Shop, purchase, write_csv
 
 from shoal.adapters.delta_unit import DeltaUnit
 from shoal.domain.errors import OperationError
+from shoal.events.mapping import read_mapping
 from shoal.events.presets import load
 from shoal.workflows import ingest as ingest_module
 from shoal.workflows import recovery, units
@@ -78,6 +79,64 @@ def test_killed_at_any_point_and_run_again(
     incremental = shop.states()
     shop.rebuild()
     assert shop.states() == incremental
+    shop.close()
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_while_a_file_is_stated_again(point: str, tmp_path: Path) -> None:
+    mapping = tmp_path / "days.toml"
+    optional = "\n".join(f'{name} = "{name}"' for name in ("event_id", "customer_id", "price"))
+    mapping.write_text(
+        f'source = "web"\n[columns]\nevent_time = "event_time"\nkind = "kind"\n[optional]\n'
+        f'{optional}\n[restates]\nscope = ["day"]\n'
+    )
+    fields = ("event_id", "customer_id", "kind", "event_time", "price", "day")
+    rows = [purchase(n, f"c{n % 4}", day="d1") for n in range(20)]
+    rows.append(purchase(50, "c1", day="d1", event_time="never"))
+    whole = write_csv(tmp_path / "whole.csv", rows, fields)
+    cut = write_csv(tmp_path / "cut.csv", rows[:5], fields)
+    chosen = read_mapping(mapping)
+    shop = Shop(tmp_path / "shop")
+    shop.ingest(whole, mapping=chosen)
+    expected = (shop.events().drop_columns(["received_at"]).to_pylist(), shop.states())
+    shop.ingest(cut, mapping=chosen)
+    killed = subprocess.run(
+        [*PROGRAM, str(shop.directory), point, str(whole), str(mapping)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    shop.ingest(whole, mapping=chosen, again=True)
+    assert (shop.events().drop_columns(["received_at"]).to_pylist(), shop.states()) == expected
+    version = shop.warehouse.version()
+    assert shop.ingest(whole, mapping=chosen, again=True).files[0].unchanged
+    assert shop.warehouse.version() == shop.store.applied_version() == version
+    shop.close()
+
+
+def test_an_unexpected_failure_names_its_file_and_the_states_follow(
+    tmp_path: Path, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(tmp_path / "shop")
+    real = ingest_module.clean
+
+    def broken(chunk: Any, *values: Any, **named: Any) -> Any:
+        if named["file"] == str(files[1]):
+            raise IndexError("list index out of range")
+        return real(chunk, *values, **named)
+
+    monkeypatch.setattr(ingest_module, "clean", broken)
+    with pytest.raises(OperationError) as told:
+        shop.ingest(*files)
+    assert told.value.code == "internal"
+    assert told.value.message == (
+        f"unexpected IndexError: list index out of range (while {files[1]} was brought in)"
+    )
+    assert told.value.where == str(files[1])
+    assert f"Files before it are in: {files[0]}" in told.value.hint
+    assert isinstance(told.value.__cause__, IndexError)
+    assert shop.store.applied_version() == shop.warehouse.version()
+    assert len(shop.states()) == 4
+    assert shop.stray_files() == []
     shop.close()
 
 

@@ -171,6 +171,58 @@ def test_books_that_differ_are_told_why(shoal: Shoal, odd: Path, tmp_path: Path)
     assert "quarantine" in said
 
 
+def test_books_that_lack_what_the_shop_has_do_not_agree(
+    shoal: Shoal, odd: Path, tmp_path: Path
+) -> None:
+    books = tmp_path / "books.csv"
+    books.write_text("month,net,orders\n2024-03,0,\n")
+    answer = shoal("reconcile", odd, "--against", books, "--strict", "--json")
+    assert (answer.code, answer.document["against"]["agrees"]) == (1, False)
+    assert answer.document["against"]["only_ours"] == ["2024-04"]
+    assert answer.document["against"]["ignored"] == ["orders"]
+    assert "Everything agrees" not in shoal("reconcile", odd, "--against", books).out
+    within = ("--against", books, "--to", "2024-03", "--strict")
+    assert shoal("reconcile", odd, *within, "--json").code == 0
+    assert (
+        "Everything agrees within 0.01 (figures compared: 1, months: 1)."
+        in shoal("reconcile", odd, *within).out
+    )
+
+    books.write_text("month,net,orders\n2024-03,0,\n2024-04,10,1\n2023-12,0,0\n")
+    answer = shoal("reconcile", odd, "--against", books, "--strict", "--json")
+    assert (answer.code, answer.document["against"]["unfilled"]) == (1, {"orders": ["2024-03"]})
+    assert answer.document["against"]["only_theirs"] == []
+    said = shoal("reconcile", odd, "--against", books).out
+    assert "The books have no figure of orders for 2024-03." in said
+
+
+def test_what_a_visitor_too_fast_for_people_bought_is_told_beside(
+    shoal: Shoal, tmp_path: Path
+) -> None:
+    home, path = tmp_path / "fast", tmp_path / "fast.csv"
+    rows = ["event_id,event_time,kind,customer_id,order_id,item_id,price,quantity,currency"]
+    rows += [f"v{n},2024-03-01T10:{n // 60:02d}:{n % 60:02d}Z,view,bot,,x,,," for n in range(620)]
+    rows.append("p,2024-03-01T11:00:00Z,purchase,bot,o1,x,500.00,1,EUR")
+    rows.append("q,2024-03-01T11:00:00Z,purchase,c1,o2,x,10.00,1,EUR")
+    path.write_text("\n".join(rows) + "\n")
+    assert shoal("init", home).code == 0
+    assert shoal("ingest", home, path, "--preset", "shoal").code == 0
+    found = shoal("reconcile", home, "--json").document
+    assert (found["total"]["net"], found["total"]["orders"]) == (10.0, 1)
+    assert found["left_out"] == [{"why": "rate", "orders": 1, "lines": 1, "amount": 500.0}]
+    said = shoal("reconcile", home).out
+    assert "In no measure, visitors too fast for people (rate): 1 orders, 1 lines, 500.00." in said
+
+
+def test_books_of_other_months_are_refused(shoal: Shoal, odd: Path, tmp_path: Path) -> None:
+    books = tmp_path / "books.csv"
+    books.write_text("month,net\n2023-01,999\n2023-02,5\n")
+    answer = shoal("reconcile", odd, "--against", books, "--from", "2024-03", "--json")
+    assert (answer.code, answer.error["code"]) == (3, "bad_books")
+    assert "2023-01 to 2023-02" in answer.error["message"]
+    assert "2024-03 to 2024-04" in answer.error["message"]
+
+
 def test_what_cannot_be_reconciled_is_told(shoal: Shoal, odd: Path, tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text("sku,stock\na,1\n")
     answer = shoal("reconcile", odd, "--against", tmp_path / "other.csv", "--json")

@@ -94,6 +94,60 @@ def test_unmerging_puts_history_back(shoal: Shoal, shop: Path, tmp_path: Path) -
     assert events_of(shoal, shop, "old-ann") == before + 1
 
 
+def test_an_alias_without_events_of_its_own_is_unmerged(
+    shoal: Shoal, shop: Path, tmp_path: Path
+) -> None:
+    row = event(20, 45, "profile", anonymous_id="ann@x.example", customer_id="ann",
+                properties={"alias": True})  # fmt: skip
+    (tmp_path / "more.jsonl").write_text(json.dumps(row) + "\n")
+    assert shoal("ingest", shop, tmp_path / "more.jsonl", "--preset", "shoal").code == 0
+    answer = shoal("identity", shop, "ann", "--unmerge", "ann@x.example", "--yes", "--json")
+    assert answer.code == 0
+    assert answer.document["customer_id"] == "ann"
+    assert "ann@x.example" not in [one["id"] for one in answer.document["ids"]]
+    again = shoal("identity", shop, "ann", "--unmerge", "ann@x.example", "--yes", "--json")
+    assert "not joined" in again.error["message"]
+
+
+@pytest.mark.parametrize(("first", "second"), [("old-ann", "ann"), ("phone", "ann")])
+def test_which_id_is_the_customers_makes_no_difference(
+    shoal: Shoal, shop: Path, first: str, second: str
+) -> None:
+    answer = shoal("identity", shop, first, "--unmerge", second, "--yes", "--json")
+    assert answer.code == 0, answer.out
+    told = shoal("identity", shop, "ann", "--json").document["told"]
+    cuts = [(row["id"], row["customer_id"]) for row in told if row["says"] == "cut"]
+    assert cuts == [(first, second)]
+    assert "ann" not in [
+        one["id"] for one in shoal("identity", shop, first, "--json").document["ids"]
+    ]
+
+
+def test_a_clock_that_is_wrong_does_not_date_the_cut(
+    shoal: Shoal, shop: Path, tmp_path: Path
+) -> None:
+    def told(*rows: dict[str, Any]) -> None:
+        path = tmp_path / f"{rows[0]['event_id']}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        assert shoal("ingest", shop, path, "--preset", "shoal").code == 0
+
+    ahead = {"event_id": "y1", "event_time": "2091-01-01", "kind": "view", "source": "web"}
+    told({**ahead, "customer_id": "zoe"})
+    assert shoal("identity", shop, "ann", "--unmerge", "old-ann", "--yes").code == 0
+    rows = shoal("identity", shop, "old-ann", "--json").document["told"]
+    assert [(row["says"], row["time"][:19]) for row in rows][-1] == ("cut", "2024-05-01T10:44:00")
+    after = shoal("identity", shop, "ann", "--as-of", "2024-06-01", "--json").document
+    assert "old-ann" not in [one["id"] for one in after["ids"]]
+    login = {"kind": "login", "source": "web", "anonymous_id": "old-ann", "customer_id": "ann",
+             "properties": {"alias": True}}  # fmt: skip
+    told({**login, "event_id": "y2", "event_time": "2024-06-02"})
+    assert shoal("identity", shop, "old-ann", "--json").document["customer_id"] == "ann"
+    # a statement of the two that is dated ahead is cut as well, and so is one that repeats it
+    told({**login, "event_id": "y3", "event_time": "2090-01-01"})
+    assert shoal("identity", shop, "ann", "--unmerge", "old-ann", "--yes").code == 0
+    assert shoal("identity", shop, "old-ann", "--json").document["customer_id"] == "old-ann"
+
+
 def test_unknown_ids_are_told(shoal: Shoal, shop: Path) -> None:
     answer = shoal("identity", shop, "nobody", "--json")
     assert answer.code == 2

@@ -16,6 +16,7 @@ from shoal.adapters.files import FileRegistry
 from shoal.config import IdentityConfig
 from shoal.domain.errors import UsageError
 from shoal.events.presets import load
+from shoal.events.tombstones import fingerprint
 from shoal.features.admission import NEVER_US
 from shoal.workflows import identity
 from shoal.workflows.admission import Admission
@@ -24,6 +25,8 @@ from shoal.workflows.forget import Forgetting, Places
 from shoal.workflows.ingest import ingest
 
 SHARED_BY = 4
+#: Ids of five customers, so of none.
+CROWDED = ("till", "office")
 #: Customers, of whom "old" is a device and an id that was merged as well.
 PEOPLE = ("ann", "bob", "old")
 
@@ -58,13 +61,17 @@ def bring(shop: Shop, forgetting: Forgetting, path: Path) -> dict[str, Any]:
 
 
 def crowd(seed: int) -> list[dict[str, Any]]:
-    """The events of the law of identity, and four customers at a till that is nobody's."""
+    """The events of the law of identity, and customers at a till that is nobody's.
+
+    Some say that the till always was them, as others do of the address of a whole office.
+    """
     chance = random.Random(seed)
     made = rows(seed, 60)
     for n, who in enumerate(("ann", "bob", "cat", "dan", "eve", "")):
-        for again in range(2):
-            row = {**made[0], "source": "web", "properties": "", "customer_id": who}
-            row |= {"event_id": f"t{n}-{again}", "kind": "login", "anonymous_id": "till"}
+        for again, till in enumerate(("till", "till", "office")):
+            says = '{"alias":true}' if who and (till == "office" or chance.random() < 0.3) else ""
+            row = {**made[0], "source": "web", "properties": says, "customer_id": who}
+            row |= {"event_id": f"t{n}-{again}", "kind": "login", "anonymous_id": till}
             row["event_time"] = chance.choice(made)["event_time"]
             made.append(row)
     return made
@@ -75,6 +82,12 @@ def ids_of(shop: Shop) -> set[str]:
     table = shop.events()
     return {name for column in ("customer_id", "anonymous_id") for name in table[column].to_pylist()
             if name}  # fmt: skip
+
+
+def pairs_of(shop: Shop) -> set[tuple[str | None, str | None]]:
+    """Customers and anonymous ids of all stored events."""
+    table = shop.events().select(["customer_id", "anonymous_id"])
+    return {(row["customer_id"], row["anonymous_id"]) for row in table.to_pylist()}
 
 
 def whose(shop: Shop) -> set[tuple[str, str]]:
@@ -103,8 +116,9 @@ def test_others_stay_as_they_are(tmp_path: Path, seed: int, person: str) -> None
         assert shop.states() == after
         assert shop.store.people.links().equals(links)
         assert raw.num_rows - links.num_rows == receipt["removed"]["links"]
+        assert {(None, one) for one in CROWDED} <= pairs_of(shop)
         # A till with fewer customers is somebody's now; a customer's id was another's device.
-        others = {who for one, who in whose(shop) - owners if one == "till"}
+        others = {who for one, who in whose(shop) - owners if one in CROWDED}
         others |= {who for one, who in owners if one == person}
         for name, state in after.items():
             assert name in others or before[name] == state, name
@@ -133,11 +147,79 @@ def test_old_files_bring_nobody_back(tmp_path: Path, seed: int, person: str) -> 
         assert shop.states() == states
 
 
-def test_a_device_of_several_is_nobodys_name(tmp_path: Path) -> None:
+def test_repeated_rows_without_ids_come_once(tmp_path: Path) -> None:
+    plain = {"source": "web", "item_id": "i1", "event_time": "2024-05-01T08:00:00Z"}
+    alias = {**plain, "kind": "custom", "customer_id": "ann", "anonymous_id": "d1",
+             "properties": '{"alias":true}'}  # fmt: skip
+    view = {**plain, "kind": "view", "customer_id": "bob", "anonymous_id": "d1", "properties": ""}
+    made = [alias, view, view, view]
+    with opened(tmp_path) as (shop, forgetting):
+        bring(shop, forgetting, csv_of(tmp_path / "a.csv", made))
+        assert shop.events().num_rows == 4
+        forgetting.forget(["ann"])
+        assert pairs_of(shop) == {("bob", None)}
+        events = shop.events()
+        result = bring(
+            shop, forgetting, csv_of(tmp_path / "b.csv", [*made, {**view, "item_id": "i2"}])
+        )
+        assert (result["rows"]["stored"], result["rows"]["duplicate"]) == (1, 3)
+        assert result["forgotten"] == 1
+        assert shop.events().num_rows == events.num_rows + 1
+
+
+def came_back(folder: Path, shop: Shop, forgetting: Forgetting, number: int) -> set[Any]:
+    """What is stored of new events: a sign-in of ann on her device, and views there."""
+    plain = {"source": "web", "item_id": "i1", "anonymous_id": "d1", "kind": "view",
+             "event_time": f"2025-05-0{number}T08:00:00Z"}  # fmt: skip
+    made = [{**plain, "customer_id": who, "event_id": f"n{number}{who}"} for who in ("", "ann")]
+    before = shop.events()["event_id"].to_pylist()
+    bring(shop, forgetting, csv_of(folder / f"new{number}.csv", made))
+    rows = shop.events().to_pylist()
+    return {(row["customer_id"], row["anonymous_id"]) for row in rows
+            if row["event_id"] not in before}  # fmt: skip
+
+
+def test_who_is_let_back_in_comes_with_the_devices(tmp_path: Path) -> None:
+    plain = {"source": "web", "event_time": "2024-05-01T08:00:00Z", "kind": "login"}
+    pairs = (("ann", "d1"), ("ann", "d2"), ("bob", "d3"), ("bob", ""), ("cat", "d4"))
+    made = [{**plain, "event_id": f"e{n}", "customer_id": who, "anonymous_id": device}
+            for n, (who, device) in enumerate(pairs)]  # fmt: skip
+    with opened(tmp_path) as (shop, forgetting):
+        bring(shop, forgetting, csv_of(tmp_path / "a.csv", made))
+        receipt = forgetting.forget(["ann", "bob"])
+        assert sorted(map(len, receipt["persons"])) == [2, 3]
+        assert sorted(n for one in receipt["persons"] for n in one) == receipt["tombstones"]
+        assert came_back(tmp_path, shop, forgetting, 1) == set()
+        assert forgetting.lift(["d1"]) == 1
+        assert came_back(tmp_path, shop, forgetting, 2) == {(None, "d1")}
+        assert forgetting.lift(["ann"]) == 2
+        assert came_back(tmp_path, shop, forgetting, 3) == {("ann", "d1"), (None, "d1")}
+        assert forgetting.lift(["ann"]) == 0
+        assert shop.store.erasures.tombstones().keys() == {
+            fingerprint(shop.store.erasures.key(), name) for name in ("bob", "d3")
+        }
+
+
+def test_a_device_of_two_forgotten_stays_out_with_one_of_them(tmp_path: Path) -> None:
+    plain = {"source": "web", "event_time": "2024-05-01T08:00:00Z", "kind": "login"}
+    with opened(tmp_path) as (shop, forgetting):
+        for n, who in enumerate(("ann", "bob")):
+            row = {**plain, "event_id": who, "customer_id": who, "anonymous_id": "d1"}
+            forgetting.lift(["d1"])
+            bring(shop, forgetting, csv_of(tmp_path / f"{n}.csv", [row]))
+            forgetting.forget([who])
+        assert forgetting.lift(["ann"]) == 1
+        assert came_back(tmp_path, shop, forgetting, 1) == {("ann", None)}
+        assert forgetting.lift(["bob"]) == 2
+        assert came_back(tmp_path, shop, forgetting, 2) == {("ann", "d1"), (None, "d1")}
+
+
+@pytest.mark.parametrize("name", CROWDED)
+def test_a_device_of_several_is_nobodys_name(tmp_path: Path, name: str) -> None:
     with opened(tmp_path) as (shop, forgetting):
         bring(shop, forgetting, csv_of(tmp_path / "a.csv", crowd(1)))
         states = shop.states()
-        with pytest.raises(UsageError, match="'till' is a device on which 5 customers signed in"):
-            forgetting.forget(["till"])
+        with pytest.raises(UsageError, match=f"'{name}' is a device on which 5 customers signed"):
+            forgetting.forget([name])
         assert shop.states() == states
         assert shop.store.erasures.pending() == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.flat_events import net_of_orders, read
 from shoal.domain.money import micros
 from shoal.events import presets
 from shoal.events.shapes.order_facts import fact_rows
+from shoal.events.shapes.order_lines import UnreadableError
 from shoal.events.shapes.segment_calls import Calls
 from shoal.events.shapes.segment_orders import Row
 from shoal.events.shapes.shopify_order import order_of as shopify_order
@@ -145,8 +147,9 @@ def test_any_call_is_unpacked_into_rows(call: dict[str, Any], kind: str | None) 
 def test_any_record_of_the_admin_api_is_unpacked(
     node: dict[str, Any], lines: list[dict[str, Any]], refunds: list[dict[str, Any]]
 ) -> None:
-    fact_rows(shopify_order(node))
-    fact_rows(shopify_order({**node, "lineItems": lines, "refunds": refunds}))
+    for order in (node, {**node, "lineItems": lines, "refunds": refunds}):
+        with suppress(UnreadableError):  # refused whole
+            fact_rows(shopify_order(order))
     assert customer_rows(node) and product_rows(node)
 
 
@@ -159,5 +162,6 @@ def test_any_record_of_the_admin_api_is_unpacked(
     )
 )  # fmt: skip
 def test_any_row_of_an_export_is_unpacked_or_refused(row: dict[str, str]) -> None:
-    order = woocommerce_order([{**row, "order": "1"}])
-    assert order is None or isinstance(fact_rows(order), list)
+    with suppress(UnreadableError):
+        order = woocommerce_order([{**row, "order": "1"}])
+        assert order is None or isinstance(fact_rows(order), list)

@@ -25,6 +25,7 @@ from shoal.adapters.numbering import numbered
 from shoal.adapters.places import KEYS_SCHEMA, Spool
 from shoal.adapters.rewriting import Edit, rewrite
 from shoal.adapters.settling import Settlement, settle
+from shoal.events.identity import ids_as_came
 from shoal.events.schema import CONTENT_KEY, EVENT_KEY, SCOPE_KEY, SCOPE_VERSION, TABLE_SCHEMA
 from shoal.ports import RESTATED
 
@@ -64,6 +65,7 @@ class DeltaUnit:
         self._staging = log.root / STAGING / self._stem
         self._files: BucketFiles | None = None
         self._held: list[pa.Table] | None = []
+        self._as_came: dict[int, str] = {}
         self._keys: Spool | None = None
         self._counts: dict[str, int] | None = None
         self._settlement: Settlement | None = None
@@ -76,6 +78,8 @@ class DeltaUnit:
     def append(self, events: pa.Table) -> None:
         """Stage valid events: a bounded chunk of `TABLE_SCHEMA` and a bool `generated_id`.
 
+        The column `shoal.events.identity.AS_CAME` may stand beside them.
+
         Raises:
             OperationError: `disk_full`, `no_permission`.
         """
@@ -85,6 +89,7 @@ class DeltaUnit:
         with self._unfailing():
             if self._files is None:
                 self._begin()
+            self._as_came |= ids_as_came(events, GENERATED)
             self._take(events.select(wanted.names).cast(wanted))
 
     def resolve(self) -> Mapping[str, int]:
@@ -199,7 +204,7 @@ class DeltaUnit:
         if self._files is None or self._keys is None:
             return {"stored": 0, "duplicate": 0, "conflicting": 0}
         if self._held:
-            for rows in numbered(self._held, GENERATED):
+            for rows in numbered(self._held, GENERATED, self._as_came):
                 self._files.append(rows)
         self._held = None
         self._files.close()
@@ -216,6 +221,7 @@ class DeltaUnit:
             [str(root / file.path) for file in table],
             scoped=self._scoped,
             joining=self._joining,
+            as_came=self._as_came,
         )
         self._settlement = found
         with ThreadPoolExecutor(_WORKERS) as pool:
@@ -225,7 +231,7 @@ class DeltaUnit:
             kept = pool.map(lambda n: self._changed_file(n, table[n]), numbers)
             self._replaced = [(table[n], new) for n, new in zip(numbers, kept, strict=True)]
         named = ("stored", "duplicate", "conflicting", *(RESTATED if self._scoped else ()))
-        return {name: getattr(found, name) for name in named}
+        return {name: getattr(found, name) for name in named} | dict(found.thinned)
 
     def _settled_file(self, number: int) -> DataFile | None:
         """The staged file after settling; None when nothing of it is left."""

@@ -100,6 +100,7 @@ class DeltaWarehouse:
                 info=said["info"],
                 added=self._existing(path for path in paths if path not in rewritten),
                 rewritten_customers=tuple(said["rewritten_customers"]),
+                restating=any("remove" in action for action in actions),
             )
 
     def compact(self) -> int:

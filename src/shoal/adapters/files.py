@@ -9,7 +9,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -115,7 +115,6 @@ class FileRegistry:
         """
         directory = self._root / kind / artefact_id
         with translated(directory):
-            self._remove_abandoned(self._root / kind)
             found = {_relative(file, directory): held(file) for file in _files(directory)}
             names = [name for name, entries in found.items() if entries]
             manifest = _manifest_of(directory)
@@ -139,13 +138,36 @@ class FileRegistry:
             _put_manifest(directory, manifest)
             return int(told["entries"])
 
+    def remove(self, kind: str, artefact_id: str) -> None:
+        """Remove an artefact that nothing refers to any more; nothing happens if it is not there.
+
+        Its id may be given again.
+
+        Raises:
+            OperationError: `no_permission`.
+        """
+        home = self._root / kind
+        with translated(home):
+            aside = home / f".{artefact_id}-removed"
+            with suppress(FileNotFoundError):
+                (home / artefact_id).rename(aside)  # whole or not at all, whoever reads
+                shutil.rmtree(aside)
+
+    def sweep(self) -> None:
+        """Remove what killed processes left half made, of every kind; under the lease only."""
+        for kind in self.kinds():
+            with translated(self._root / kind):
+                self._remove_abandoned(self._root / kind)
+
     def directory(self, kind: str, artefact_id: str) -> Path:
         """The directory of an artefact, whatever its state."""
         return self._root / kind / artefact_id
 
     def kinds(self) -> Sequence[str]:
         """Kinds of which there are artefacts."""
-        return sorted(e.name for e in self._root.iterdir()) if self._root.is_dir() else []
+        if not self._root.is_dir():
+            return []
+        return sorted(e.name for e in self._root.iterdir() if e.is_dir())
 
     def list(self, kind: str) -> list[str]:
         """Ids of a kind, oldest first (by time of publication)."""

@@ -104,6 +104,7 @@ class MemoryWarehouse:
                     info=commit.info or {},
                     added=self._written(commit.added, f"added-{at}", None),
                     rewritten_customers=commit.rewritten_customers,
+                    restating=commit.restating,
                 )
 
     def erase(self, people: pa.Table, named: pa.Table, request: int) -> ErasedRows:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pyarrow as pa
 
-from shoal.events.identity import renumbered
+from shoal.events.identity import ids_as_came, renumbered
 from shoal.events.schema import CONTENT_KEY, SCOPE_KEY, SCOPE_VERSION, TABLE_SCHEMA
-from shoal.ports import SCOPES_TOLD
+from shoal.ports import SCOPES_TOLD, THIN_FROM, THINNED
 
 if TYPE_CHECKING:
     from shoal.adapters.memory import MemoryWarehouse
@@ -36,6 +36,7 @@ class Version:
     info: Mapping[str, Any] | None = None
     added: pa.Table | None = None
     rewritten_customers: tuple[str, ...] = ()
+    restating: bool = False
 
 
 class MemoryUnit:
@@ -46,6 +47,7 @@ class MemoryUnit:
         self._name = name
         self._joining = joining
         self._staged: list[pa.Table] = []
+        self._as_came: dict[int, str] = {}
         self._counts: Counter[str] | None = None
         self._stated: list[int] = []
         self._restates: set[int] = set()
@@ -58,6 +60,7 @@ class MemoryUnit:
         """Stage valid events: `TABLE_SCHEMA` and a bool `generated_id`."""
         if self._counts is not None:
             raise RuntimeError("a unit takes no more events once it is resolved")
+        self._as_came |= ids_as_came(events, _GENERATED)
         self._staged.append(events.select([*TABLE_SCHEMA.names, _GENERATED]))
 
     def resolve(self) -> Mapping[str, int]:
@@ -71,7 +74,7 @@ class MemoryUnit:
             known = _versions(stored.values())
             live = [row for row in rows if not _older(row, newest, known)]
             if events is not None:
-                _number(events, live)
+                _number(events, live, self._as_came)
             gone = self._withdraw(live, newest, known, stored) if newest else []
             rivals: dict[_Identity, list[_Row]] = {}
             for row in live:
@@ -108,11 +111,22 @@ class MemoryUnit:
             if row[SCOPE_KEY] in self._restates
             and (*identity, row[CONTENT_KEY], row[SCOPE_KEY]) not in said
         ]
+        self._count_thinned(live, stored.values())
         for row in gone:
             del stored[_identity(row)]
             self._removed.add(_identity(row))
             self._customers |= _visitors(row)
         return gone
+
+    def _count_thinned(self, live: list[_Row], stored: Iterable[_Row]) -> None:
+        """Count scopes that lost most of their rows; see `shoal.ports.THINNED`."""
+        assert self._counts is not None
+        held = Counter(row[SCOPE_KEY] for row in stored if row[SCOPE_KEY] in self._restates)
+        left = Counter(scope for _, scope in {(_identity(row), row[SCOPE_KEY]) for row in live})
+        thin = [one for one in held if held[one] >= THIN_FROM and 2 * left[one] < held[one]]
+        if thin:
+            counts = (len(thin), sum(held[one] for one in thin), sum(left[one] for one in thin))
+            self._counts.update(dict(zip(THINNED, counts, strict=True)))
 
     def _count_scopes(self, live: list[_Row], older: int, gone: list[_Row]) -> None:
         assert self._counts is not None
@@ -150,6 +164,7 @@ class MemoryUnit:
                 info=json.loads(json.dumps(dict(info))),
                 added=added,
                 rewritten_customers=tuple(sorted(self._customers)),
+                restating=bool(self._removed or self._renewed),
             )
         )
         return warehouse.version()
@@ -227,7 +242,7 @@ def _placed(events: pa.Table) -> list[_Row]:
     return [{**row, _PLACE: place} for place, row in enumerate(events.to_pylist())]
 
 
-def _number(events: pa.Table, rows: list[_Row]) -> None:
+def _number(events: pa.Table, rows: list[_Row], as_came: Mapping[int, str]) -> None:
     """Give rows that repeat a row without an id of its own the next one's id."""
     seen: Counter[tuple[str, str, int]] = Counter()
     for row in rows:
@@ -236,6 +251,6 @@ def _number(events: pa.Table, rows: list[_Row]) -> None:
             same = (*_identity(row), row[CONTENT_KEY])
             if seen[same]:
                 number = np.array([seen[same]], dtype=np.int64)
-                ids, keys = renumbered(events.slice(place, 1), number)
+                ids, keys = renumbered(events.slice(place, 1), number, as_came)
                 row["event_id"], row["event_key"] = ids[0].as_py(), keys[0].as_py()
             seen[same] += 1

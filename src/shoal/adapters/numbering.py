@@ -7,7 +7,7 @@ otherwise `settling` finds it from the keys and files are written a second time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,9 @@ from shoal.events.identity import CONTENT, renumbered
 from shoal.events.schema import CONTENT_KEY, EVENT_KEY, SCOPE_VERSION
 
 
-def numbered(chunks: Sequence[pa.Table], generated: str) -> list[pa.Table]:
+def numbered(
+    chunks: Sequence[pa.Table], generated: str, as_came: Mapping[int, str] | None = None
+) -> list[pa.Table]:
     """The chunks of a whole unit, where every row after the first of identical ones has a new id.
 
     The order among identical rows is that of the chunks, in a chunk that of `sequence`: the same
@@ -28,13 +30,14 @@ def numbered(chunks: Sequence[pa.Table], generated: str) -> list[pa.Table]:
     Args:
         chunks: `TABLE_SCHEMA` and the column `generated`.
         generated: name of the bool column: the row came without an id.
+        as_came: of `shoal.events.identity.ids_as_came`.
     """
     if any(chunk[SCOPE_VERSION].null_count < chunk.num_rows for chunk in chunks):
         return list(chunks)
     occurrence = _occurrences(chunks, generated)
     sizes = [chunk.num_rows for chunk in chunks]
     parts = np.split(occurrence, np.cumsum(sizes)[:-1])
-    return [_renewed(chunk, part) for chunk, part in zip(chunks, parts, strict=True)]
+    return [_renewed(chunk, part, as_came) for chunk, part in zip(chunks, parts, strict=True)]
 
 
 def _occurrences(chunks: Sequence[pa.Table], generated: str) -> NDArray[np.int64]:
@@ -55,13 +58,16 @@ def _occurrences(chunks: Sequence[pa.Table], generated: str) -> NDArray[np.int64
     return found
 
 
-def _renewed(chunk: pa.Table, occurrence: NDArray[np.int64]) -> pa.Table:
+def _renewed(
+    chunk: pa.Table, occurrence: NDArray[np.int64], as_came: Mapping[int, str] | None
+) -> pa.Table:
     """The chunk with new ids and keys where the occurrence is not the first."""
     later = occurrence > 0
     if not later.any():
         return chunk
     mask = pa.array(later)
-    ids, keys = renumbered(chunk.select(["source", *CONTENT]).filter(mask), occurrence[later])
+    rows = chunk.select(["source", CONTENT_KEY, *CONTENT]).filter(mask)
+    ids, keys = renumbered(rows, occurrence[later], as_came)
     for name, new in (("event_id", ids), (EVENT_KEY, keys)):
         place = chunk.schema.get_field_index(name)
         column = pc.replace_with_mask(chunk[name].combine_chunks(), mask, new)

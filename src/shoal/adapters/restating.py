@@ -24,6 +24,7 @@ from shoal.adapters.places import (
     files_of,
     positions,
 )
+from shoal.ports import THIN_FROM, THINNED
 
 _SCOPED_SCHEMA: Final = pa.schema(
     [
@@ -103,6 +104,19 @@ WITH touched AS (
 SELECT count(*) AS n FROM touched SEMI JOIN (SELECT scope_key FROM stated WHERE restates) AS anew
 USING (scope_key)
 """
+#: Scopes that lost more than half of what the table held of them.
+_THINNED: Final = """
+WITH {numbered}, before AS (
+  SELECT scope_key, count(*) AS held
+  FROM scoped SEMI JOIN (SELECT scope_key FROM stated WHERE restates) AS anew USING (scope_key)
+  GROUP BY scope_key HAVING held >= {least}
+), after AS (
+  SELECT scope_key, count(DISTINCT event_key) AS left_over FROM numbered GROUP BY scope_key
+)
+SELECT count(*) AS thinned, CAST(sum(held) AS BIGINT) AS held,
+       CAST(sum(left_over) AS BIGINT) AS left_over
+FROM before JOIN after USING (scope_key) WHERE 2 * left_over < held
+"""
 
 
 def nothing(work: Work) -> int:
@@ -134,6 +148,13 @@ def withdraw(work: Work, numbered: str) -> tuple[int, int]:
         return 0, 0
     withdrawn = work.spool("withdrawn", _WITHDRAWN.format(numbered=numbered), _WITHDRAWN_SCHEMA)
     return withdrawn, work.number(_CHANGED) if withdrawn else 0
+
+
+def thinned(work: Work, numbered: str) -> dict[str, int]:
+    """The counts of `shoal.ports.THINNED`; none where no scope lost most of its rows."""
+    query = _THINNED.format(numbered=numbered, least=THIN_FROM)
+    (found,) = work.engine.run(query, work.inputs).to_pylist()
+    return dict(zip(THINNED, found.values(), strict=True)) if found["thinned"] else {}
 
 
 def changed_scopes(work: Work) -> int:

@@ -6,8 +6,8 @@ rows whose keys meet another's; the engine spills what does not fit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +29,7 @@ from shoal.adapters.places import (
 )
 from shoal.adapters.rewriting import Edit
 from shoal.events.identity import CONTENT, renumbered
+from shoal.events.schema import CONTENT_KEY
 from shoal.ports import SCOPES_TOLD, ParquetFiles
 
 _KEY_SCHEMA: Final = pa.schema([pa.field("event_key", pa.int64())])
@@ -160,6 +161,7 @@ class Settlement:
             the id is said again.
         renewed: stored rows that stay and belong to another statement of a scope from now on.
         scopes: scopes that the table held and that are not as they were.
+        thinned: the counts of `shoal.ports.THINNED`, if any scope was.
         stated: scopes of which the unit's statement counts; None if they are very many.
         customers: customers and anonymous ids of stored rows that go and of rows that take their
             place.
@@ -174,6 +176,7 @@ class Settlement:
     changed: int = 0
     renewed: int = 0
     scopes: int = 0
+    thinned: Mapping[str, int] = field(default_factory=dict)
     stated: tuple[int, ...] | None = ()
     customers: tuple[str, ...] = ()
     drops: Kept | None = None
@@ -209,6 +212,7 @@ def settle(
     *,
     scoped: bool = True,
     joining: bool = False,
+    as_came: Mapping[int, str] | None = None,
 ) -> Settlement:
     """Settle a unit whose files are closed.
 
@@ -220,6 +224,7 @@ def settle(
         table: the files of the table.
         scoped: whether any row may have a scope.
         joining: the rows belong to statements made before; see `restating`.
+        as_came: of `shoal.events.identity.ids_as_came`.
 
     Raises:
         OperationError: `disk_full`, `shop_damaged`.
@@ -232,7 +237,7 @@ def settle(
     occurrences = 0
     if repeated:
         occurrences = work.spool("occurrences", _OCCURRENCES, _OCCURRENCE_SCHEMA)
-    new_ids = _new_ids(work.kept["occurrences"], staged) if occurrences else ()
+    new_ids = _new_ids(work.kept["occurrences"], staged, as_came) if occurrences else ()
     work.keep("renumbered", new_ids, _RENUMBERED_SCHEMA)
     withdrawn, changed = restating.withdraw(work, _NUMBERED) if scoped else (0, 0)
     matches = _matches(work)
@@ -287,6 +292,7 @@ def _settlement(
         changed=withdrawn[1],
         renewed=_renewed(work) if scoped and counts.get("kept") else 0,
         scopes=restating.changed_scopes(work) if scoped else 0,
+        thinned=restating.thinned(work, _NUMBERED) if withdrawn[0] else {},
         stated=restating.stated(work, SCOPES_TOLD) if scoped else (),
         customers=tuple(sorted(visitors)),
         drops=work.kept["drops"],
@@ -301,11 +307,14 @@ def _renewed(work: Work) -> int:
     return work.spool("renewed", _RENEWED.format(table=work.stored(held)), _RENEWED_SCHEMA)
 
 
-def _new_ids(occurrences: Kept, staged: Sequence[str]) -> Iterable[pa.Table]:
+def _new_ids(
+    occurrences: Kept, staged: Sequence[str], as_came: Mapping[int, str] | None
+) -> Iterable[pa.Table]:
     """New ids and keys of the rows that are an occurrence after the first, file by file."""
     for number in files_of(occurrences):
         wanted = positions(occurrences, number, _OCCURRENCE_SCHEMA)
-        for rows, chosen in chosen_rows(staged[number], wanted, ["source", *CONTENT]):
-            ids, keys = renumbered(rows, chosen["occurrence"].to_numpy())
+        columns = ["source", CONTENT_KEY, *CONTENT]
+        for rows, chosen in chosen_rows(staged[number], wanted, columns):
+            ids, keys = renumbered(rows, chosen["occurrence"].to_numpy(), as_came)
             locators = pa.array((number << 32) + chosen["position"].to_numpy())
             yield pa.table([locators, ids, keys], schema=_RENUMBERED_SCHEMA)

@@ -7,6 +7,7 @@ document stands on stdout, and stderr carries one JSON object a line.
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -110,6 +111,25 @@ class Console:
     def progress(self) -> ProgressBar:
         """A progress bar on stderr, silent in JSON mode and where stderr is no terminal."""
         return ProgressBar(self)
+
+
+class Logged(logging.Handler):
+    """What the library logs, printed as the command line prints it; for a `with` block."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self._console = console
+
+    def __enter__(self) -> Logged:
+        logging.getLogger("shoal").addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("shoal").removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        more = {"receipt": record.__dict__["receipt"]} if "receipt" in record.__dict__ else {}
+        self._console.log(record.levelname.lower(), record.getMessage(), **more)
 
 
 class ProgressBar:

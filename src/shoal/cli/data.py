@@ -97,6 +97,13 @@ def ingest(
             help="The time of rows in files that have none: from when item facts hold.",
         ),
     ] = None,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again",
+            help="Let a file that is in already count again, though a later one replaced it.",
+        ),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Take a guessed mapping.")] = False,
     json: Json = False,
     debug: Debug = False,
@@ -127,6 +134,7 @@ def ingest(
             preset=preset,
             mapping=mapping,
             valid_from=valid_from,
+            again=again,
             confirm=confirm,
             progress=console.progress(),
         )
@@ -172,6 +180,11 @@ def _about_files(document: dict[str, Any]) -> Iterator[str]:
         told = [f"{count:,} {name}" for name, count in files.items() if count]
         said = f" ({superseded:,} of them stated anew by a later export)" if superseded else ""
         yield f"Files: {', '.join(told)}{said}."
+    if superseded:
+        yield (
+            "What was stated anew stays as the later export says. If an earlier file is the right "
+            "one, let it count again: shoal ingest SHOP FILE --again"
+        )
     if restated["scopes"]:
         withdrawn = restated["withdrawn"] - restated["changed"]
         yield (
@@ -182,6 +195,12 @@ def _about_files(document: dict[str, Any]) -> Iterator[str]:
         yield (
             f"Older statement: {restated['older']:,} rows skipped, because the shop has a later "
             "one of the same day or order."
+        )
+    for one in document["thinned"][:3]:
+        yield (
+            f"Look: {one['file']} leaves {one['left']:,} of the {one['held']:,} events that the "
+            "shop held of the same days or orders. If it was cut short, let the file before it "
+            "count again: shoal ingest SHOP FILE --again"
         )
     if document["forgotten"]:
         yield f"Forgotten: {document['forgotten']:,} rows skipped; see shoal forget --receipts."
@@ -242,6 +261,10 @@ def quarantine(
         console.table(
             ["file", "row", "detail", "raw"],
             [[s.file, s.row, s.detail, _shorten(s.raw)] for s in reason.samples],
+        )
+    if listing.left_out:
+        console.say(
+            f"{listing.left_out:,} rows more were stated again by later files and are not counted."
         )
 
 

@@ -59,6 +59,9 @@ def forget(
             )
         receipt = opened.forget(wanted, progress=console.progress())
     console.document(receipt)
+    for earlier in receipt["finished_before"]:
+        console.say("Finished first, because it had been interrupted:")
+        _show(console, earlier)
     _show(console, receipt)
 
 
@@ -66,7 +69,7 @@ def _of_file(file: Path | None) -> list[str]:
     if file is None:
         return []
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             "input_unreadable", f"the ids cannot be read: {error}", where=str(file),
@@ -95,6 +98,8 @@ def _show(console: Console, receipt: dict[str, Any]) -> None:
         console.say(f"  {file['what']}: {file['file']} ({file['entries']:,})")
     if receipt["earlier_versions"] == "removed":
         console.say("Earlier versions of the event table are gone.")
+    for name in receipt.get("unknown_ids", ()):
+        console.warn(f"no event told of {name}: mistyped, or forgotten before")
     for file in receipt["not_reached"]:
         console.warn(f"{file['file']}: {file['why']}")
     console.say(
@@ -112,3 +117,6 @@ def _show_receipts(console: Console, receipts: list[dict[str, Any]]) -> None:
         ],
         right=["number", "asked", "ids", "events"],
     )
+    for one in receipts:
+        for file in one["not_reached"]:
+            console.say(f"  receipt {one['number']} did not reach {file['file']}: {file['why']}")

@@ -25,7 +25,7 @@ from shoal.cli import (
     sources,
     upkeep,
 )
-from shoal.cli.console import Console
+from shoal.cli.console import Console, Logged
 from shoal.domain.errors import (
     EXIT_DONE,
     EXIT_FAILED,
@@ -79,8 +79,11 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit code and never raises."""
     console = Console(as_json="--json" in arguments)
     try:
-        code = app(args=list(arguments), prog_name="shoal", standalone_mode=False)
+        with Logged(console):
+            code = app(args=list(arguments), prog_name="shoal", standalone_mode=False)
     except ShoalError as error:
+        if error.code == "internal" and "--debug" in arguments:
+            raise
         console.error(error)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):

@@ -25,6 +25,8 @@ _BESIDE: Final = {
     "other_currency": "amounts of other currencies",
     "test_order": "test orders",
     "staff_order": "orders of staff",
+    "rate": "visitors too fast for people (rate)",
+    "no_think_time": "visitors too fast for people (no_think_time)",
 }
 
 
@@ -76,6 +78,11 @@ def _show_loaded(console: Console, loaded: Loaded) -> None:
     )
     if loaded.ignored:
         console.say(f"Left out, no currency in circulation: {', '.join(loaded.ignored[:40])}.")
+    for one in loaded.unused[:40]:
+        console.say(
+            f"Not used: {one.one} in {one.other} ({one.days:,} days, {one.first} to {one.last}) "
+            f"leads to {loaded.rates.currency} by no other rate of its day."
+        )
     if loaded.replaced:
         console.say(f"Rates into {loaded.replaced} no longer count and were dropped.")
     _show_rates(console, loaded.rates)
@@ -114,7 +121,7 @@ def reconcile(
         float, typer.Option("--tolerance", help="Amounts that differ by no more agree.")
     ] = 0.01,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit code 1 if the books differ.")
+        bool, typer.Option("--strict", help="Exit code 1 if the books do not agree.")
     ] = False,
     json: Json = False,
     debug: Debug = False,
@@ -188,12 +195,22 @@ def _show_months(console: Console, found: Reconciliation) -> None:
             f"{_value('net', two.amount)} may count twice. Name the source whose orders count in "
             "shop.toml, [shop] order_sources."
         )
+    for again in found.again:
+        console.warn(
+            f"{again.orders:,} orders are told again by {again.source or 'an unnamed source'} at "
+            f"another time, with the same lines: {_value('net', again.amount)} may count more than "
+            "once. shoal quality shows since when, with an example."
+        )
 
 
 def _show_comparison(console: Console, found: Comparison) -> None:
     console.heading(f"Against {found.file}")
     if found.agrees:
-        console.say(f"Everything agrees within {found.tolerance / 1_000_000:g}.")
+        console.say(
+            f"Everything agrees within {found.tolerance / 1_000_000:g} (figures compared: "
+            f"{len(found.differences):,}, months: "
+            f"{len({one.month for one in found.differences}):,})."
+        )
     open_ = [one for one in found.totals if not one.agrees]
     for one in open_:
         months = [row for row in found.differences if row.measure == one.measure]
@@ -216,6 +233,8 @@ def _show_comparison(console: Console, found: Comparison) -> None:
     for names, who in ((found.only_ours, "shop"), (found.only_theirs, "books")):
         if names:
             console.say(f"Only the {who} has {', '.join(names)}.")
+    for measure, holes in found.unfilled.items():
+        console.say(f"The books have no figure of {measure} for {', '.join(holes)}.")
     if found.ignored:
         console.say(f"Columns of the books that were not read: {', '.join(found.ignored[:40])}.")
     for note in found.notes:

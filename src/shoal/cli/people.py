@@ -121,16 +121,13 @@ def consent(
     from shoal import shop as shops
 
     console = Console(json)
-    if out is not None and out.suffix not in (".csv", ".parquet"):
-        raise UsageError(
-            "unknown_format", f"consents are written as .csv or .parquet, received {out.name!r}",
-            hint="Give --out a name that ends in .csv or .parquet.",
-        )  # fmt: skip
     writable(out)
     with shops.open(shop) as opened:
-        found = opened.consents(channel=channel, as_of=as_of)
-        if out is not None:
-            opened.write_list(found, out, "consents")
+        found = (
+            opened.consents(channel=channel, as_of=as_of)
+            if out is None
+            else opened.write_consents(out, channel=channel, as_of=as_of)
+        )
     counted = Counter(zip(found["channel"].to_pylist(), found["granted"].to_pylist(), strict=True))
     channels = sorted({name for name, _ in counted})
     console.document(

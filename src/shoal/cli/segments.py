@@ -114,7 +114,8 @@ def export(
         str, typer.Option("--format", metavar="csv|parquet|sql", help="What to write.")
     ] = "csv",
     out: Annotated[
-        Path | None, typer.Option("--out", help="Default: a file in SHOP/exports.")
+        Path | None,
+        typer.Option("--out", help="Ends in .csv or .parquet; default: in SHOP/exports."),
     ] = None,
     segmentation: Segmentation = None,
     consent: Annotated[
@@ -143,7 +144,7 @@ def export(
 def report(
     shop: ShopDir,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Default: report.html in the shop.")
+        Path | None, typer.Option("--out", help="An .html file; default: report.html in the shop.")
     ] = None,
     lang: Annotated[str, typer.Option("--lang", metavar="en|zh")] = "en",
     json: Json = False,

@@ -27,7 +27,7 @@ CHECKS: Final = MappingProxyType(
         "orders": "orders without items or without a price",
         "refunds": "refunds of more than was paid",
         "outliers": "prices and quantities out of all proportion",
-        "repeated": "purchases that are stored more than once under different ids",
+        "repeated": "purchases that are stored more than once under different ids or times",
         "currencies": "amounts of several currencies, or of none",
         "quarantined": "rows that could not become events",
         "conflicting": "rows with the id of another event and other content",

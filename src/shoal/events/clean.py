@@ -50,7 +50,8 @@ class Cleaned:
 
     `forgotten` of the skipped are of persons who were forgotten (`shoal.events.tombstones`).
 
-    `events` has `CLEANED_SCHEMA` (the table's columns and `generated_id`), `quarantined` has
+    `events` has `CLEANED_SCHEMA` (the table's columns and `generated_id`; and where ids of the
+    forgotten were taken out, `shoal.events.identity.AS_CAME`), `quarantined` has
     `QUARANTINE_SCHEMA` with rows counted from 1.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -12,11 +12,15 @@ import xxhash
 from numpy.typing import NDArray
 
 from shoal.domain.event import CANONICAL
-from shoal.events.schema import NO_CUSTOMER
+from shoal.events.schema import CONTENT_KEY, NO_CUSTOMER
 
 #: What does not belong to the content: the identity itself, and where and when the row came from.
 NOT_CONTENT: Final = ("event_id", "sequence", "received_at", "source")
 CONTENT: Final = tuple(name for name in CANONICAL if name not in NOT_CONTENT)
+
+#: Column beside those of the table: the anonymous id that a row came with, where it was taken out
+#: because its person was forgotten. Never stored; a repeated row has its id of the row as it came.
+AS_CAME: Final = "anonymous_id_as_came"
 
 #: Between the parts of a key's text; ASCII's unit separator.
 SEPARATOR: Final = b"\x1f"
@@ -88,8 +92,32 @@ def generated_ids(
     ]
 
 
-def renumbered(events: pa.Table, occurrence: NDArray[np.int64]) -> tuple[pa.Array, pa.Array]:
-    """New (`event_id`, `event_key`) of rows with generated ids, given their occurrence numbers."""
+def ids_as_came(events: pa.Table, generated: str) -> dict[int, str]:
+    """By content key, the anonymous ids that rows with generated ids came with and lost.
+
+    Args:
+        generated: name of the bool column: the row came without an event id.
+    """
+    if AS_CAME not in events.column_names:
+        return {}
+    lost = events.filter(pc.and_(events[generated], pc.is_valid(events[AS_CAME])))
+    return dict(zip(lost[CONTENT_KEY].to_pylist(), lost[AS_CAME].to_pylist(), strict=True))
+
+
+def renumbered(
+    events: pa.Table, occurrence: NDArray[np.int64], as_came: Mapping[int, str] | None = None
+) -> tuple[pa.Array, pa.Array]:
+    """New (`event_id`, `event_key`) of rows with generated ids, given their occurrence numbers.
+
+    Args:
+        events: `source` and the columns of the content; with `as_came`, `content_key` too.
+        as_came: of `ids_as_came`.
+    """
+    if as_came:
+        lost = [as_came.get(key) for key in events[CONTENT_KEY].to_pylist()]
+        whole = pc.coalesce(events["anonymous_id"], pa.array(lost, pa.string()))
+        place = events.schema.get_field_index("anonymous_id")
+        events = events.set_column(place, "anonymous_id", whole)
     sources = events["source"].to_pylist()
     ids = pa.array(generated_ids(content_texts(events), sources, occurrence), pa.string())
     return ids, pa.array(event_keys(events["source"].combine_chunks(), ids))

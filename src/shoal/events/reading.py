@@ -9,6 +9,7 @@ from typing import Final
 
 from shoal.domain.errors import InputError
 from shoal.events.chunks import ROWS_PER_CHUNK, RawChunk, Source
+from shoal.events.file_order import by_name, in_order
 from shoal.events.files import compression_of, expanded, head_of, io_errors
 from shoal.events.mapping import SourceMapping
 from shoal.events.reading_csv import CsvSource
@@ -28,7 +29,10 @@ _COMPRESSED: Final = (".gz", ".zst", ".zstd")
 
 
 def discover(paths: Sequence[str]) -> list[Path]:
-    """The files that paths, folders and globs name, sorted within each, every file once.
+    """The files that paths, folders and globs name, every file once.
+
+    Within a folder or glob they are in order of name, numbers by their value. Of files whose names
+    tell which of them says more, that one comes later (`shoal.events.file_order`).
 
     A folder gives its own files of a known format (not those of folders within); names that begin
     with `_` or `.` are left out of folders and globs. A file named itself is taken as it is.
@@ -42,17 +46,17 @@ def discover(paths: Sequence[str]) -> list[Path]:
         path = Path(text)
         with io_errors(path):
             if path.is_dir():
-                files = [p for p in sorted(path.iterdir()) if p.is_file() and _format_of(p)]
+                files = [p for p in by_name(path.iterdir()) if p.is_file() and _format_of(p)]
                 files = _visible(files)
             elif path.exists():
                 files = [path]
             else:
-                matches = sorted(glob.glob(text))  # noqa: PTH207  (the pattern may be absolute)
-                files = _visible([Path(match) for match in matches if Path(match).is_file()])
+                matches = glob.glob(text)  # noqa: PTH207  (the pattern may be absolute)
+                files = _visible(by_name(Path(match) for match in matches if Path(match).is_file()))
         if not files:
             raise _nothing(text, path)
         found |= dict.fromkeys(files)
-    return list(found)
+    return in_order(list(found))
 
 
 def open_source(

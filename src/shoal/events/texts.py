@@ -21,6 +21,7 @@ Column: TypeAlias = pa.Array | pa.ChunkedArray
 
 _WHITE: Final = " \t\r\n\x0b\x0c\u00a0\u3000\ufeff"
 _INTEGRAL: Final = r"^(-?\d+)\.0+$"
+_WHOLE: Final = re.compile(r"(-?[0-9]+)\.0+")
 
 
 def one_array(column: Column) -> pa.Array:
@@ -55,6 +56,13 @@ def as_text(column: Column, *, integral: bool = False) -> pa.Array:
     if integral and _any_contains(text, ".0"):
         text = pc.replace_substring_regex(text, pattern=_INTEGRAL, replacement=r"\1")
     return text
+
+
+def id_text(value: str) -> str:
+    """One text as `as_text` writes ids ("17850" for " 17850.0 "), empty where that is null."""
+    text = value.strip(_WHITE)
+    whole = _WHOLE.fullmatch(text)
+    return whole.group(1) if whole else text
 
 
 def as_numbers(column: Column) -> NDArray[np.float64]:
@@ -125,7 +133,7 @@ def _float_text(array: pa.Array) -> pa.Array:
 
 
 def _any_contains(text: pa.Array, pattern: str) -> bool:
-    return bool(pc.any(pc.ends_with(text, pattern=pattern)).as_py())
+    return bool(pc.any(pc.match_substring(text, pattern=pattern)).as_py())
 
 
 def _nulls(array: pa.Array) -> NDArray[np.bool_]:

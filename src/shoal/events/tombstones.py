@@ -8,23 +8,19 @@ is kept nowhere.
 from __future__ import annotations
 
 import hmac
-import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.events.chunks import RAW_LINE
 from shoal.events.clean import Cleaned
-
-#: Where ids end in a line that could not be cut into fields.
-_BETWEEN: Final = re.compile(r"[\s,;|\"'{}\[\]<>=]+")
+from shoal.events.identity import AS_CAME
+from shoal.events.raw_ids import texts_of
 
 Span = tuple[int, int]
 #: The stretch of a tombstone that holds for all times, in microseconds since 1970.
@@ -85,7 +81,8 @@ class Tombstones:
         """What became of a chunk, with the rows of the forgotten skipped.
 
         Events of others that carry a forgotten id as their anonymous id stay, without it. Their
-        keys are those of the row as it came, so that the same row is a duplicate.
+        keys are those of the row as it came, so that the same row is a duplicate; for the keys of
+        repeated rows, which are made later, the id goes along in a column `AS_CAME`.
 
         Args:
             columns: of the source, those that hold ids; None: any may.
@@ -162,23 +159,10 @@ class Tombstones:
         mask = pc.is_in(ids, value_set=names.take(pa.array(gone)))
         place = events.column_names.index("anonymous_id")
         rest = pc.if_else(mask, pa.scalar(None, pa.string()), ids)
-        return events.set_column(place, events.schema.field(place), rest)
-
-
-def texts_of(raw: str, columns: Sequence[str] | None = None) -> Iterator[str]:
-    """Every text of a quarantined row that may be an id.
-
-    The cells of some columns (None: of all), and the words of a line that could not be cut.
-    """
-    try:
-        row: Any = json.loads(raw)
-    except ValueError:
-        row = {RAW_LINE: raw}
-    for name, value in row.items() if isinstance(row, dict) else ():
-        if name == RAW_LINE:
-            yield from _BETWEEN.split(str(value))
-        elif columns is None or name in columns:
-            yield str(value).strip()
+        lost = pc.if_else(mask, ids, pa.scalar(None, pa.string()))
+        return events.set_column(place, events.schema.field(place), rest).append_column(
+            AS_CAME, lost
+        )
 
 
 def _array(values: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -1,10 +1,10 @@
 """Which stored events count, as whose, and for how much: what stands before every fold.
 
 The event table keeps what came in. Before it is folded, an anonymous visitor's events are given to
-the customer who signed in, events of merged ids to the id that remained, noise is left out, and
-amounts become the shop's currency. The decisions are three small tables, each as of a moment; how
-they come about is the business of `shoal.features.people`, `shoal.features.pace` and
-`shoal.features.rates`.
+the customer who signed in, events of merged ids to the id that remained, noise is left out,
+amounts become the shop's currency, and what an event does not tell of its item is taken from the
+facts of the item. The decisions are four tables; how they come about is the business of
+`shoal.features.people`, `shoal.features.pace`, `shoal.features.rates` and `shoal.features.items`.
 """
 
 from __future__ import annotations
@@ -72,6 +72,20 @@ RATES_SCHEMA: Final = pa.schema(
     ]
 )
 
+#: What events that do not tell it take from the facts of their item: what features read of items.
+FILLED: Final = ("category", "brand")
+
+#: What holds of items with `valid_from_us <= event_time < valid_to_us` (UTC microseconds;
+#: `valid_to_us` is `NEVER_US` for what holds still). Intervals of an item do not overlap.
+ITEMS_SCHEMA: Final = pa.schema(
+    [
+        pa.field("item_id", pa.string()),
+        pa.field("valid_from_us", pa.int64()),
+        pa.field("valid_to_us", pa.int64()),
+        *(pa.field(name, pa.string()) for name in FILLED),
+    ]
+)
+
 #: The beginning and the end of time, for intervals without one.
 EVER_US: Final = -(2**62)
 NEVER_US: Final = 2**62
@@ -79,24 +93,29 @@ NEVER_US: Final = 2**62
 
 @dataclass(frozen=True)
 class Decisions:
-    """Whose, noise or not, and for how much, as of one moment.
+    """Whose, noise or not, for how much, and of what, as of one moment.
 
     Args:
         people: `PEOPLE_SCHEMA`.
         flags: `FLAGS_SCHEMA`, of the rules that are switched on and known at the moment.
         rates: `RATES_SCHEMA` into `currency`; without rows amounts stay as they are.
         currency: the shop's.
+        items: `ITEMS_SCHEMA`. Facts dated after the moment change no event before it, so they
+            may be there.
     """
 
     people: pa.Table = field(default_factory=PEOPLE_SCHEMA.empty_table)
     flags: pa.Table = field(default_factory=FLAGS_SCHEMA.empty_table)
     rates: pa.Table = field(default_factory=RATES_SCHEMA.empty_table)
     currency: str = ""
+    items: pa.Table = field(default_factory=ITEMS_SCHEMA.empty_table)
 
     @property
     def none(self) -> bool:
         """Whether every event counts as it is stored."""
-        return not (self.people.num_rows or self.flags.num_rows or self.rates.num_rows)
+        return not any(
+            table.num_rows for table in (self.people, self.flags, self.rates, self.items)
+        )
 
     def ids_of(self, customers: pa.Array) -> pa.Array:
         """The raw ids whose events may belong to some customers, the customers' own among them."""

@@ -13,8 +13,15 @@ from ibis import _
 
 from shoal.events.identity import bucket_of
 from shoal.events.schema import BUCKET, TABLE_SCHEMA
-from shoal.features.admission import FLAGS_SCHEMA, PEOPLE_SCHEMA, RATES_SCHEMA, Decisions
+from shoal.features.admission import (
+    FLAGS_SCHEMA,
+    ITEMS_SCHEMA,
+    PEOPLE_SCHEMA,
+    RATES_SCHEMA,
+    Decisions,
+)
 from shoal.features.algebra import CUSTOMER, epoch_us
+from shoal.features.items import with_item_facts
 from shoal.features.queries import EVENT_COLUMNS, unbound
 from shoal.features.rates import converted
 from shoal.ports import Engine, ParquetFiles, Relation
@@ -49,6 +56,8 @@ def admit(
         inputs["flags"] = decisions.flags
     if decisions.rates.num_rows:
         inputs["rates"] = decisions.rates
+    if decisions.items.num_rows:
+        inputs["items"] = decisions.items
     query = engine.compile(_definition(tuple(sorted(inputs)), decisions.currency))
     return engine.spool(query, inputs, directory, ADMITTED_SCHEMA)
 
@@ -63,6 +72,8 @@ def _definition(tables: tuple[str, ...], currency: str) -> ir.Table:
         events = _owned(events, unbound(_OWNERS_SCHEMA, "people"))
     if "rates" in tables:
         events = converted(events, unbound(RATES_SCHEMA, "rates"), currency)
+    if "items" in tables:
+        events = with_item_facts(events, unbound(ITEMS_SCHEMA, "items"))
     return events.select(*ADMITTED_SCHEMA.names)
 
 

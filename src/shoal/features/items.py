@@ -22,7 +22,7 @@ from ibis import _
 from shoal.domain import kinds
 from shoal.domain.time import to_us
 from shoal.events.schema import ORDER, TABLE_SCHEMA
-from shoal.features.admission import NEVER_US
+from shoal.features.admission import FILLED, ITEMS_SCHEMA, NEVER_US
 from shoal.features.algebra import epoch_us
 from shoal.features.queries import json_text, unbound
 from shoal.ports import Engine, Relation
@@ -33,8 +33,6 @@ IMAGES: Final = ("image", "image_url", "image_link")
 ATTRIBUTES: Final = (
     "title", "text", "category", "brand", "price", "currency", "image", "properties",
 )  # fmt: skip
-#: What events without it take from the facts of their item.
-FILLED: Final = ("category", "brand", "title")
 
 _TYPES: Final = {"price": pa.int64()}
 
@@ -98,16 +96,14 @@ def facts_at(engine: Engine, events: Relation, as_of: datetime | None = None) ->
 
 
 def with_item_facts(events: ir.Table, facts: ir.Table) -> ir.Table:
-    """Events that lack a category, brand or title have those of their item, as valid at their time.
+    """Events that lack a category or a brand have that of their item, as valid at their time.
 
     Nothing that an event tells itself is changed, prices never. Since a fact counts for events at
     or after its own time only, facts dated after T change no event before T.
 
     Args:
         events: with `kind`, `item_id`, `event_time` and any of `FILLED`; columns and rows stay.
-        facts: `facts_schema(FILLED)`, as `facts_history(..., attributes=FILLED)` gives them (an
-            unbound `queries.unbound(facts_schema(FILLED), "item_facts")` will do); intervals of an
-            item must not overlap.
+        facts: `ITEMS_SCHEMA`, as `facts_history(..., attributes=FILLED)` gives them.
     """
     names = [name for name in FILLED if name in events.columns]
     us = epoch_us(events.event_time)
@@ -130,6 +126,19 @@ def with_item_facts(events: ir.Table, facts: ir.Table) -> ir.Table:
     return joined.mutate(**filled).select(*events.columns)
 
 
+def takes_any(engine: Engine, events: Relation, facts: pa.Table) -> bool:
+    """Whether any of some events takes anything from item facts (`ITEMS_SCHEMA`)."""
+    if not facts.num_rows:
+        return False
+    found = engine.run(engine.compile(_takers()), {"events": events, "facts": facts})
+    return bool(found.num_rows)
+
+
+def tells_items(engine: Engine, events: Relation) -> bool:
+    """Whether there are item facts among some events."""
+    return bool(engine.run(engine.compile(_item_facts()), {"events": events}).num_rows)
+
+
 def visitors_touched(
     engine: Engine, events: Relation, before: pa.Table, after: pa.Table
 ) -> pa.Array:
@@ -137,7 +146,7 @@ def visitors_touched(
 
     Args:
         events: files or rows of the event table.
-        before, after: `facts_schema(FILLED)`.
+        before, after: `ITEMS_SCHEMA`.
 
     Returns:
         Distinct raw ids (`customer_id`, else `anonymous_id`), sorted; none where nothing changed.
@@ -150,10 +159,35 @@ def visitors_touched(
 
 
 @lru_cache(maxsize=1)
+def _takers() -> ir.Table:
+    events = _events("kind", "item_id", "event_time", *FILLED)
+    facts = unbound(ITEMS_SCHEMA, "facts")
+    lacking = ibis.or_(*(events[name].isnull() for name in FILLED))
+    asked = events.filter(lacking, _.kind != kinds.ITEM, _.item_id.notnull())
+    us = epoch_us(asked.event_time)
+    told = ibis.or_(*(asked[name].isnull() & facts[name].notnull() for name in FILLED))
+    same = (
+        (asked.item_id == facts.item_id)
+        & (us >= facts.valid_from_us)
+        & (us < facts.valid_to_us)
+        & told
+    )
+    return asked.semi_join(facts, same).select("item_id").limit(1)
+
+
+@lru_cache(maxsize=1)
+def _item_facts() -> ir.Table:
+    return _events("kind").filter(_.kind == kinds.ITEM).limit(1)
+
+
+def _events(*names: str) -> ir.Table:
+    return unbound(pa.schema([TABLE_SCHEMA.field(name) for name in names]), "events")
+
+
+@lru_cache(maxsize=1)
 def _touched() -> ir.Table:
-    names = ("kind", "item_id", "event_time", "customer_id", "anonymous_id", *FILLED)
-    events = unbound(pa.schema([TABLE_SCHEMA.field(name) for name in names]), "events")
-    before, after = (unbound(facts_schema(FILLED), name) for name in ("before", "after"))
+    events = _events("kind", "item_id", "event_time", "customer_id", "anonymous_id", *FILLED)
+    before, after = (unbound(ITEMS_SCHEMA, name) for name in ("before", "after"))
     changed = before.difference(after).union(after.difference(before)).select("item_id").distinct()
     lacking = ibis.or_(*(events[name].isnull() for name in FILLED))
     theirs = events.filter(lacking, _.kind != kinds.ITEM).semi_join(changed, "item_id")
@@ -170,7 +204,7 @@ def _touched() -> ir.Table:
 
 @lru_cache(maxsize=8)
 def _history(attributes: tuple[str, ...]) -> ir.Table:
-    events = unbound(pa.schema([TABLE_SCHEMA.field(name) for name in _READ]), "events")
+    events = _events(*_READ)
     clock = unbound(_CLOCK, "clock")
     told = (
         events.filter(_.kind == kinds.ITEM, _.item_id.notnull())

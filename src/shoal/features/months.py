@@ -116,6 +116,11 @@ class Ledger:
             return []
         return self.run(revenue_doubts.doubled()).to_pylist()
 
+    @cached_property
+    def told_again(self) -> list[dict[str, Any]]:
+        """Rows of `revenue_doubts.told_again`."""
+        return self.run(revenue_doubts.told_again()).to_pylist()
+
     # -- columns ----------------------------------------------------------------------------------
 
     def sums(self, name: str) -> Ints:

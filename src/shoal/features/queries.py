@@ -142,8 +142,8 @@ def told_once(order_sources: Sequence[str]) -> Deferred:
 
 def no_noise(codes: Sequence[str]) -> Deferred:
     """The condition that an event bears none of some noise codes."""
-    caught: Deferred = _.noise.isin(codes)
-    return ~caught.fill_null(False)
+    free: Deferred = _.noise.isnull() | _.noise.notin(codes)
+    return free
 
 
 def prepared_columns(rules: Rules) -> dict[str, Deferred]:

@@ -26,18 +26,19 @@ from ibis import _
 
 from shoal.domain import kinds
 from shoal.domain.time import DAY_US, EARLIEST, LATEST, SECOND_US
-from shoal.events.noise import ROW_RULES
+from shoal.events.noise import PACE_RULES, ROW_RULES
 from shoal.events.schema import BUCKET, TABLE_SCHEMA
 from shoal.features.admission import PEOPLE_SCHEMA, RATES_SCHEMA
 from shoal.features.algebra import epoch_us, total
 from shoal.features.queries import floor_div, json_text, unbound
 from shoal.features.rates import converted
+from shoal.features.revenue_pace import judged, stretches
 from shoal.ports import Engine, ParquetFiles, Relation
 
 _NAMES: Final = (
-    "customer_id", "anonymous_id", "kind", "event_time", "utc_offset_s", "price", "quantity",
-    "discount", "tax", "shipping", "currency", "order_id", "order_status", "source", "noise",
-    "properties", "content_key",
+    "customer_id", "anonymous_id", "kind", "event_time", "utc_offset_s", "item_id", "price",
+    "quantity", "discount", "tax", "shipping", "currency", "order_id", "order_status", "source",
+    "noise", "properties", "content_key",
 )  # fmt: skip
 #: What is read of the event table.
 READ_SCHEMA: Final = pa.schema([TABLE_SCHEMA.field(name) for name in _NAMES])
@@ -60,7 +61,7 @@ FEE: Final = "fee"
 GIFT_CARD: Final = "gift_card"
 SHIPPING_REFUND: Final = "shipping_refund"
 
-#: Why a line is left out, beside the codes of noise.
+#: Why a line is left out, beside the codes of noise and the pace rules.
 TOLD_TWICE: Final = "told_twice"
 FOREIGN: Final = "other_currency"
 
@@ -80,13 +81,14 @@ LINES_SCHEMA: Final = pa.schema(
     [
         *(
             pa.field(name, pa.string())
-            for name in ("what", "order_id", "source", "owner", "moment_key", "left_out")
+            for name in ("what", "order_id", "item_id", "source", "owner", "moment_key", "left_out")
         ),
         *(
             pa.field(name, pa.bool_())
             for name in ("guest", "cancelled", "discount_line", "exchanged")
         ),
-        *(pa.field(name, pa.int64()) for name in ("month", "quarter", "offset_s", "content_key")),
+        *(pa.field(name, pa.int64()) for name in ("us", "month", "quarter", "offset_s")),
+        pa.field("content_key", pa.int64()),
         *(pa.field(name, pa.int64()) for name in SUMS[1:]),
         pa.field(BUCKET, pa.int32()),
     ]
@@ -105,6 +107,8 @@ class Counted:
         noise: codes whose lines are left out.
         order_sources: sources whose orders count; none: every source's.
         before_us: only lines before this moment (UTC microseconds); None: all.
+        flags: `FLAGS_SCHEMA`, of the pace rules that are on: lines of these visitors in these
+            stretches are left out.
     """
 
     currency: str = ""
@@ -113,6 +117,13 @@ class Counted:
     noise: tuple[str, ...] = ROW_RULES
     order_sources: tuple[str, ...] = ()
     before_us: int | None = None
+    flags: pa.Table | None = None
+
+    @property
+    def pace_rules(self) -> list[str]:
+        """The pace rules that caught somebody."""
+        caught = set() if self.flags is None else set(self.flags["rule"].to_pylist())
+        return [rule for rule in PACE_RULES if rule in caught]
 
     def inputs(self, events: Relation) -> dict[str, Relation]:
         """The relations that queries are bound to."""
@@ -121,6 +132,8 @@ class Counted:
             bound["rates"] = self.rates
         if self.people is not None and self.people.num_rows:
             bound["people"] = self.people
+        if self.flags is not None and self.flags.num_rows:
+            bound["stretches"] = stretches(self.flags)
         return bound
 
 
@@ -216,6 +229,7 @@ def lines(counted: Counted) -> ir.Table:
     )
     if counted.before_us is not None:
         events = events.filter(epoch_us(_.event_time) < counted.before_us)
+    events = judged(events, counted.pace_rules)
     rows = events.mutate(told_currency=_.currency, told_price=_.price, told_discount=_.discount)
     if counted.rates is not None and counted.rates.num_rows:
         rows = converted(rows, unbound(RATES_SCHEMA, "rates"), counted.currency)
@@ -231,7 +245,7 @@ def lines(counted: Counted) -> ir.Table:
     rows = rows.mutate(what=_what(rows), day=floor_div(rows.local_us, DAY_US))
     rows = rows.filter(_.what.notnull()).join(unbound(CALENDAR_SCHEMA, "calendar"), "day")
     return _owned(rows, counted).select(
-        "what", "month", "order_id", "source", "owner", "content_key",
+        "what", "us", "month", "order_id", "item_id", "source", "owner", "content_key",
         offset_s=ibis.ifelse(_.edge, _.offset_s, 0),
         quarter=ibis.ifelse(_.edge, floor_div(_.local_us, QUARTER_US), _.day * QUARTERS_A_DAY),
         moment_key=ibis.ifelse(
@@ -275,6 +289,7 @@ def _left_out(counted: Counted) -> Any:
     reasons = []
     if counted.noise:
         reasons.append(ibis.ifelse(_.noise.isin(counted.noise), _.noise, None))
+    reasons.append(_.pace)
     if counted.order_sources:
         reasons.append(
             ibis.ifelse(_.source.isin(counted.order_sources).fill_null(False), None, TOLD_TWICE)
@@ -282,7 +297,7 @@ def _left_out(counted: Counted) -> Any:
     if counted.currency:
         foreign = (_.currency != counted.currency).fill_null(False)
         reasons.append(ibis.ifelse(foreign, FOREIGN, None))
-    return ibis.coalesce(*reasons) if reasons else ibis.null("string")
+    return ibis.coalesce(*reasons)
 
 
 def _owned(rows: ir.Table, counted: Counted) -> ir.Table:

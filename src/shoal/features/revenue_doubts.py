@@ -1,7 +1,7 @@
 """What makes a shop's money and its books disagree although both are right: other ways to count.
 
-Orders told by two sources, lines stored twice, refunds booked with their order: each by month, for
-`shoal reconcile --against`.
+Orders told by two sources, orders told again by one, lines stored twice, refunds booked with their
+order: each by month, for `shoal reconcile --against`.
 """
 
 from __future__ import annotations
@@ -60,6 +60,53 @@ def repeated() -> ir.Table:
     return more.group_by("month").agg(
         n=total(_.again), units=total(_.units * _.again), gross=total(_.gross * _.again),
         discounts=total(_.off * _.again),
+    )  # fmt: skip
+
+
+def told_again() -> ir.Table:
+    """Orders that one source tells again at another moment: `month` (of the later telling),
+    `source`, `orders`, and `units`, `gross`, `discounts`, `tax`, `shipping` of all but the first
+    telling.
+
+    A telling is what an order has at one moment. Each must hold the same lines (item, price,
+    quantity, how many of them); what else they tell may differ. Where the lines of a source's
+    orders mostly have times of their own, an order of one line may hold it twice and is left out.
+    """
+    rows = told().filter(_.what == PURCHASE, _.left_out.isnull(), _.order_id.notnull())
+    rows = rows.mutate(source=_.source.fill_null(""))
+    order = ("source", "order_id")
+    moments = (
+        rows.group_by(*order)
+        .agg(first_us=_.us.min(), last_us=_.us.max(), moments=_.us.nunique())
+        .filter(_.last_us > _.first_us)
+        .select(*order, "first_us", "moments")
+    )
+    line = ("item_id", "units", "written")
+    lines = rows.join(moments, order).group_by(*order, "first_us", "moments", "us", *line).agg(
+        n=_.count(), month=_.month.min(), bought=total(_.units), gross=total(_.amount),
+        off=total(_.reduction), tax=total(_.tax), shipping=total(_.shipping),
+    )  # fmt: skip
+    kinds = lines.group_by(*order, *line).agg(
+        apart=_.moments.min() - _.count(), least=_.n.min(), most=_.n.max()
+    )
+    each = kinds.group_by(*order).agg(
+        kinds=_.count(), odd=total(1, where=(_.apart > 0) | (_.least < _.most))
+    )
+    habits = each.filter(_.kinds > 1).group_by("source").agg(
+        alike=total(1, where=_.odd == 0), unlike=total(1, where=_.odd > 0)
+    )  # fmt: skip
+    twice = each.left_join(habits, "source").filter(
+        _.odd == 0, (_.kinds > 1) | (_.unlike.fill_null(0) <= _.alike.fill_null(0))
+    )
+    return (
+        lines.filter(_.us > _.first_us)
+        .semi_join(twice.select(*order), order)
+        .group_by("month", "source")
+        .agg(
+            orders=_.order_id.nunique(), units=total(_.bought), gross=total(_.gross),
+            discounts=total(_.off), tax=total(_.tax), shipping=total(_.shipping),
+        )
+        .order_by("month", "source")
     )  # fmt: skip
 
 

@@ -29,9 +29,10 @@ _NO_TRAITS: Final = frozenset({"alias", "identity", "note", "fee"})
 
 
 def traits_of(engine: Engine, events: Relation, ids: pa.Array, before: datetime) -> list[Any]:
-    """What is told of a person before a moment: `trait`, `value`, `since`, `source`, by trait.
+    """What holds of a person before a moment: `trait`, `value`, `since`, `source`, by trait.
 
-    `since` is when the present value was first told without another one in between.
+    `since` is when the present value was first told without another one in between. A trait whose
+    latest value is null was taken back and is left out.
 
     Args:
         ids: the person's raw ids.
@@ -49,7 +50,7 @@ def traits_of(engine: Engine, events: Relation, ids: pa.Array, before: datetime)
                 "trait": name, "value": value, "since": iso(from_us(row["us"])),
                 "source": row["source"],
             }  # fmt: skip
-    return [found[name] for name in sorted(found)]
+    return [found[name] for name in sorted(found) if found[name]["value"] is not None]
 
 
 def _query() -> ir.Table:

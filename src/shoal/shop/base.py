@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from shoal import bootstrap
 from shoal.config import Config
-from shoal.domain.time import Zone, parse_moment, system_clock
+from shoal.domain.errors import OperationError
+from shoal.domain.time import Zone, parse_moment
+from shoal.shop.lists import remembered, without_forgotten
 
 if TYPE_CHECKING:
     from datetime import date, datetime
-
-    import pyarrow as pa
 
     from shoal.workflows.forget import Forgetting
     from shoal.workflows.progress import Progress
 
     Moment = str | date | datetime
+
+T = TypeVar("T")
+
+_LOG: Final = logging.getLogger("shoal")
 
 
 class Verbs:
@@ -38,11 +44,20 @@ class Verbs:
     def zone(self) -> Zone:
         return Zone(self.config.shop.time_zone)
 
-    def catch_up(self, progress: Progress | None = None) -> None:
-        """Let the customers' states follow events that a killed ingest left, and new settings."""
+    def catch_up(self, progress: Progress | None = None, *, reading: bool = False) -> None:
+        """Let the customers' states follow events that a killed ingest left, and new settings.
+
+        Args:
+            reading: nothing will be written, so nobody waits for a process that is forgetting
+                somebody: the persons are out of sight already.
+
+        Raises:
+            OperationError: `shop_locked`.
+        """
         from shoal.workflows.catch_up import behind, catch_up
 
-        self._finish_erasures()
+        if not self._finish_erasures(reading=reading):
+            return
         parts = self._parts
         if behind(parts.warehouse, parts.store, parts.admission, parts.fold):
             catch_up(
@@ -66,16 +81,41 @@ class Verbs:
             home / bootstrap.WORK_DIR,
         )
         return Forgetting(
-            parts.warehouse, parts.store, parts.registry, parts.admission, parts.fold_of, places
-        )
+            parts.warehouse, parts.store, parts.registry, parts.admission, parts.fold_of, places,
+            self.config.shop.buckets,
+        )  # fmt: skip
 
-    def _finish_erasures(self) -> None:
-        """Finish an erasure that a kill left under way, before anything else is written."""
+    def _finish_erasures(self, *, reading: bool = False) -> bool:
+        """Finish an erasure that a kill left under way, before anything else is written.
+
+        Whoever writes calls this first. What was finished is logged, because whoever asked for it
+        was never told.
+
+        Returns:
+            False where the caller only reads and another process is at work on it.
+
+        Raises:
+            OperationError: `shop_locked`, `erasure_unfinished`, `disk_full`, `no_permission`.
+        """
         from shoal.workflows.forgotten import unfinished
 
-        if unfinished(self._parts.store):
-            with self._parts.store.lease():
-                self._forgetting.finish_pending()
+        if not unfinished(self._parts.store):
+            return True
+        try:
+            receipts = self._forgetting.finish_pending()
+        except OperationError as error:
+            if reading and error.code == "shop_locked":
+                return False
+            raise
+        for receipt in receipts:
+            _LOG.warning(
+                "an erasure that had been interrupted is finished: receipt %d, %d files not "
+                "reached; shoal forget SHOP --receipts shows it",
+                receipt["number"],
+                len(receipt["not_reached"]),
+                extra={"receipt": receipt},
+            )
+        return True
 
     def _one_currency(self, moment: datetime | None, version: int | None = None) -> None:
         """Refuse to add amounts of several currencies without rates.
@@ -100,27 +140,23 @@ class Verbs:
             order_sources=rules.order_sources,
         )
 
-    def write_list(self, table: pa.Table, out: Path, kind: str) -> Path:
-        """Write a list of customers as Parquet or CSV, by the file's ending, and remember it."""
-        from shoal.workflows.memberships import write_table
+    def _listed(
+        self, out: Path | None, kind: str, write: Callable[[], T], file_of: Callable[[T], Path]
+    ) -> T:
+        """Let `write` make a file that names customers; what it returns.
 
-        write_table(table, out)
-        self._noted(out, kind)
-        return out
-
-    def _noted(self, path: Path, kind: str) -> None:
-        """Remember a file that lists customers, for when one is forgotten; exports are known."""
-        if not path.resolve().is_relative_to((self.directory / bootstrap.EXPORTS_DIR).resolve()):
-            self._parts.store.erasures.note_export(str(path.resolve()), kind, system_clock())
-
-    def _noted_person(self, path: Path, raw_id: str) -> None:
-        """Remember a file that tells all of a person, without saying whom."""
-        from shoal.events.tombstones import fingerprint
-        from shoal.workflows.forget_lists import PERSON
-
+        Args:
+            out: the file, to be remembered for when one is forgotten; None, or a file among the
+                shop's exports: it is found there.
+            kind: what it is.
+            file_of: the file that was made.
+        """
         erasures = self._parts.store.erasures
-        kind = f"{PERSON}{fingerprint(erasures.key(), raw_id)}"
-        erasures.note_export(str(path.resolve()), kind, system_clock())
+        exports = (self.directory / bootstrap.EXPORTS_DIR).resolve()
+        if out is None or out.resolve().is_relative_to(exports):
+            return without_forgotten(erasures, write, file_of)
+        with remembered(erasures, out, kind):
+            return without_forgotten(erasures, write, file_of)
 
     def _applied(self) -> dict[str, Any]:
         """What every workflow that applies a segmentation needs."""

@@ -39,6 +39,7 @@ class DataVerbs(Verbs):
         preset: str | None = None,
         mapping: str | Path | SourceMapping | None = None,
         valid_from: Moment | None = None,
+        again: bool = False,
         confirm: Callable[[str], bool] | None = None,
         progress: Progress | None = None,
     ) -> IngestResult:
@@ -46,7 +47,8 @@ class DataVerbs(Verbs):
 
         Without a preset or a mapping the layout is guessed and described to `confirm`, which says
         whether to take it. `valid_from` is the time of rows in files without a column of times:
-        from when the facts of an item table hold.
+        from when the facts of an item table hold. With `again` a file that is in already, and of
+        which a later file stated a part anew, is taken as the latest statement.
 
         Raises:
             UsageError: `unknown_preset`, `bad_mapping`, `mapping_unconfirmed`.
@@ -68,6 +70,7 @@ class DataVerbs(Verbs):
             zone=self.zone,
             buckets=self.config.shop.buckets,
             noise=self.row_noise,
+            again=again,
             progress=progress,
         )
 
@@ -142,14 +145,17 @@ class DataVerbs(Verbs):
         from shoal.workflows.features import write_features
 
         self._one_currency(moment_of(as_of), table_version)
-        written = write_features(
-            warehouse=self._parts.warehouse,
-            fold=self._parts.fold,
-            admission=self._parts.admission,
-            zone=self.zone,
-            out=Path(out),
-            as_of=moment_of(as_of),
-            version=table_version,
+        return self._listed(
+            Path(out),
+            "features",
+            lambda: write_features(
+                warehouse=self._parts.warehouse,
+                fold=self._parts.fold,
+                admission=self._parts.admission,
+                zone=self.zone,
+                out=Path(out),
+                as_of=moment_of(as_of),
+                version=table_version,
+            ),
+            lambda written: written.path,
         )
-        self._noted(written.path, "features")
-        return written

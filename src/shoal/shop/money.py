@@ -38,6 +38,7 @@ class MoneyVerbs(Verbs):
         """
         from shoal.workflows.rates import load
 
+        self._finish_erasures()
         parts = self._parts
         return load(
             store=parts.store,
@@ -66,7 +67,7 @@ class MoneyVerbs(Verbs):
         Raises:
             InputError: `mixed_currencies`, `rates_missing`, `bad_books`, `too_little_data`.
         """
-        self.catch_up(progress)
+        self.catch_up(progress, reading=True)
         return months_of(
             self._parts,
             self.zone,

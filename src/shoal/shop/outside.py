@@ -48,6 +48,7 @@ class OutsideVerbs(Verbs):
         from shoal.workflows.covariate_table import Asked
         from shoal.workflows.covariates import load
 
+        self._finish_erasures()
         keys = dict(key) if isinstance(key, Mapping) else {one: one for one in key}
         return load(
             store=self._parts.store,
@@ -74,6 +75,7 @@ class OutsideVerbs(Verbs):
         """
         from shoal.workflows.covariates import remove
 
+        self._finish_erasures()
         return remove(store=self._parts.store, registry=self._parts.registry, name=name)
 
     def items(self, *, as_of: Moment | None = None) -> pa.Table:

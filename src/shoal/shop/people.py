@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from shoal import bootstrap
 from shoal.domain.errors import UsageError
 from shoal.shop.base import Verbs, moment_of
+from shoal.shop.lists import remembered, without_forgotten
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +26,7 @@ class PeopleVerbs(Verbs):
         Raises:
             UsageError: `unknown_customer`.
         """
-        self.catch_up()
+        self.catch_up(reading=True)
         return self._identity.view(raw_id, moment_of(as_of))
 
     def unmerge(self, raw_id: str, other: str) -> dict[str, Any]:
@@ -50,7 +51,7 @@ class PeopleVerbs(Verbs):
         from shoal.features.consent import consents_at
         from shoal.features.snapshot import latest_moment
 
-        self.catch_up()
+        self.catch_up(reading=True)
         parts = self._parts
         moment = moment_of(as_of) or latest_moment(parts.warehouse)
         table = parts.admission.at(moment)
@@ -66,6 +67,26 @@ class PeopleVerbs(Verbs):
             )
         return found.filter(pc.equal(found["channel"], channel))
 
+    def write_consents(
+        self, out: str | Path, *, channel: str | None = None, as_of: Moment | None = None
+    ) -> pa.Table:
+        """Write the consents as Parquet or CSV, by the file's ending; returns them.
+
+        Raises:
+            UsageError: `unknown_channel`; `unknown_format`, another ending.
+        """
+        from shoal.workflows.memberships import check_ending, write_table
+
+        path = Path(out)
+        check_ending(path, (".parquet", ".csv"), "consents")
+
+        def write() -> pa.Table:
+            found = self.consents(channel=channel, as_of=as_of)
+            write_table(found, path)
+            return found
+
+        return self._listed(path, "consents", write, lambda _: path)
+
     def person(self, raw_id: str) -> dict[str, Any]:
         """All that is known of a person, `shoal.person/1`.
 
@@ -75,7 +96,7 @@ class PeopleVerbs(Verbs):
         from shoal.workflows.customer import customer
         from shoal.workflows.person import person
 
-        self.catch_up()
+        self.catch_up(reading=True)
         known: dict[str, Any] | None
         try:
             known = customer(**self._applied(), customer_id=raw_id)
@@ -89,11 +110,33 @@ class PeopleVerbs(Verbs):
         """Write what is known of a person as a JSON file."""
         from shoal.workflows.person import as_text
 
-        path, text = Path(out), as_text(self.person(raw_id))
-        self._noted_person(path, raw_id)  # first, so that no file is ever forgotten
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        return path
+        path, erasures = Path(out), self._parts.store.erasures
+
+        def write() -> Path:
+            text = as_text(self.person(raw_id))
+            with remembered(erasures, path, self._told_of(raw_id)):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+            return path
+
+        return without_forgotten(erasures, write, lambda made: made)
+
+    def _told_of(self, raw_id: str) -> str:
+        """Kind of a file that tells all of a person: whose it is, without saying whom.
+
+        Named by every id that is the person's alone, whatever was asked for: a device that others
+        use is nobody's name, and what was merged may be un-merged.
+        """
+        from shoal.events.tombstones import fingerprint
+        from shoal.workflows.forget_lists import PERSON
+
+        view, key = self._identity.view(raw_id), self._parts.store.erasures.key()
+        own = [
+            one["id"]
+            for one in view["ids"]
+            if one["id"] == view["customer_id"] or not one["shared_with"]
+        ]
+        return PERSON + ",".join(fingerprint(key, name) for name in own)
 
     @property
     def _identity(self) -> Identity:

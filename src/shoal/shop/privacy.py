@@ -18,16 +18,22 @@ class PrivacyVerbs(Verbs):
         """Take persons out of every store and keep them out; the receipt, `shoal.forget/1`.
 
         A person is everything that belongs to an id: the ids that were merged with it, and what
-        happened on anonymous ids while they were the person's.
+        happened on anonymous ids while they were the person's. `unknown_ids` of the receipt are the
+        ids of which no event told; the receipt that is kept has their number only.
+        `finished_before` are receipts of interrupted erasures that were finished first.
 
         Raises:
-            OperationError: `shop_locked`, `disk_full`, `no_permission`; what was begun is finished
-                by the next command that writes.
+            OperationError: `shop_locked`, `disk_full`, `no_permission`, `erasure_unfinished` (it
+                was interrupted); what was begun is finished by the next command that writes.
         """
         return self._forgetting.forget(ids, progress)
 
     def lift(self, ids: Sequence[str]) -> int:
-        """Let forgotten ids come back; returns how many tombstones there were."""
+        """Let forgotten ids come back; returns how many tombstones there were.
+
+        With a customer's id come those that were forgotten as the same person's.
+        """
+        self._finish_erasures()  # one that is under way needs its tombstones
         return self._forgetting.lift(ids)
 
     def receipts(self) -> list[dict[str, Any]]:

@@ -96,16 +96,19 @@ class SegmentVerbs(Verbs):
         """Write the memberships as Parquet or CSV, by the file's ending."""
         from shoal.workflows.memberships import write_memberships
 
-        written = write_memberships(
-            **self._applied(),
-            out=Path(out),
-            as_of=moment_of(as_of),
-            segmentation=segmentation,
-            soft=soft,
-            table_version=table_version,
+        return self._listed(
+            Path(out),
+            "memberships",
+            lambda: write_memberships(
+                **self._applied(),
+                out=Path(out),
+                as_of=moment_of(as_of),
+                segmentation=segmentation,
+                soft=soft,
+                table_version=table_version,
+            ),
+            lambda written: written.path,
         )
-        self._noted(written.path, "memberships")
-        return written
 
     def customer(self, customer_id: str, *, as_of: Moment | None = None) -> dict[str, Any]:
         """What is known of one customer: segments, why, tastes, features."""
@@ -125,18 +128,20 @@ class SegmentVerbs(Verbs):
         """Write the members of a segment (csv, parquet), or the SQL that selects them (sql)."""
         from shoal.workflows.export import export
 
-        written = export(
-            **self._applied(),
-            segment=segment,
-            format=format,
-            exports_dir=self.directory / bootstrap.EXPORTS_DIR,
-            out=None if out is None else Path(out),
-            segmentation=segmentation,
-            consent=consent,
+        return self._listed(
+            None if out is None or format == "sql" else Path(out),
+            "export",
+            lambda: export(
+                **self._applied(),
+                segment=segment,
+                format=format,
+                exports_dir=self.directory / bootstrap.EXPORTS_DIR,
+                out=None if out is None else Path(out),
+                segmentation=segmentation,
+                consent=consent,
+            ),
+            lambda written: written.path,
         )
-        if written.format != "sql":
-            self._noted(written.path, "export")
-        return written
 
     def report(
         self, *, out: str | Path | None = None, lang: str = "en", segmentation: str | None = None
@@ -144,14 +149,18 @@ class SegmentVerbs(Verbs):
         """Write the report, one self-contained HTML file; `report.html` in the shop by default."""
         from shoal.workflows.report import report
 
-        path = report(
-            **self._applied(),
-            out=Path(out) if out is not None else self.directory / "report.html",
-            shop_name=self.directory.resolve().name,
-            currency=self.config.shop.currency,
-            lang=lang,
-            segmentation=segmentation,
-            quality=checked(self._parts),
+        path = Path(out) if out is not None else self.directory / "report.html"
+        return self._listed(
+            path,
+            "report",
+            lambda: report(
+                **self._applied(),
+                out=path,
+                shop_name=self.directory.resolve().name,
+                currency=self.config.shop.currency,
+                lang=lang,
+                segmentation=segmentation,
+                quality=checked(self._parts),
+            ),
+            lambda written: written,
         )
-        self._noted(path, "report")
-        return path

@@ -7,20 +7,16 @@ whoever reads events for features asks for the table as it counts at a moment (`
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import tempfile
-import weakref
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from shoal.config import IdentityConfig, NoiseConfig
 from shoal.domain.time import to_us
@@ -28,20 +24,22 @@ from shoal.events.noise import PACE_RULES
 from shoal.events.schema import TABLE_SCHEMA
 from shoal.features.admission import (
     EVER_US,
+    ITEMS_SCHEMA,
     NEVER_US,
     PEOPLE_SCHEMA,
     RATES_SCHEMA,
     Decisions,
 )
 from shoal.ports import Engine, EventTable, ParquetFiles, Registry, Relation, StateStore, Warehouse
-from shoal.workflows import identity, noise, rates
+from shoal.workflows import identity, item_facts, noise, rates
+from shoal.workflows.admitted import AdmittedTable, workspace
 from shoal.workflows.forgotten import hidden
 
 #: Days for which the last known rate of a currency goes on to count.
 RATE_AGE_DAYS: Final = 7
 
-#: Directories of admitted events, each with the number of the process that reads it.
-_PREFIX: Final = "admitted-"
+#: Part of the fingerprint: changes when the same settings come to decide otherwise.
+_VERSION: Final = 2
 
 
 class Admission:
@@ -49,7 +47,7 @@ class Admission:
 
     Args:
         warehouse, store: the shop's.
-        registry: where currency rates are kept; None: there are none.
+        registry: where currency rates and facts of items are kept; None: there are none.
         currency: the shop's, into which amounts are converted.
         people: settings of identity.
         pace: settings of noise.
@@ -82,20 +80,29 @@ class Admission:
     @property
     def fingerprint(self) -> str:
         """16 hex digits of the settings and rates that decide; states of another are made anew."""
-        parts = (self._people, self._pace, self._currency, self._rates_id())
+        lost = self._registry is not None and item_facts.lost(self._store, self._registry)
+        parts = (_VERSION, self._people, self._pace, self._currency, self._rates_id(), lost)
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
     # -- kept -------------------------------------------------------------------------------------
 
-    def update(self, files: ParquetFiles, rewritten: Sequence[str], version: int) -> pa.Array:
-        """Let links and flags follow new files; the customers whose history changed otherwise.
+    def update(
+        self,
+        files: ParquetFiles,
+        rewritten: Sequence[str],
+        version: int,
+        *,
+        restating: bool = False,
+    ) -> pa.Array:
+        """Let links, flags and facts of items follow new files.
 
         Inside the caller's transaction.
 
         Args:
-            files: what was added since links and flags were last kept.
+            files: what was added since they were last kept.
             rewritten: visitors of whom stored events were replaced or withdrawn.
             version: of the event table, with those files in it.
+            restating: whether any stored events were replaced or withdrawn, visitors' or not.
 
         Returns:
             Customers (distinct texts) whose states cannot be had by merging the new files' events.
@@ -107,7 +114,15 @@ class Admission:
         flagged = noise.update_flags(
             self._warehouse, self._store, files, version, self._pace, rewritten=rewritten
         )
-        ids = pa.concat_arrays([moved, flagged, pa.array(list(rewritten), pa.string())]).unique()
+        parts = [moved, flagged, pa.array(list(rewritten), pa.string())]
+        if self._registry is not None:
+            parts.append(
+                item_facts.update(
+                    self._warehouse, self._store, self._registry, files, version,
+                    restating=restating,
+                )
+            )  # fmt: skip
+        ids = pa.concat_arrays(parts).unique()
         if not len(ids):
             return ids
         after = self.decisions()
@@ -127,9 +142,11 @@ class Admission:
         )
 
     def rebuild(self, version: int) -> None:
-        """Make links and flags anew from the event table, inside the caller's transaction."""
+        """Make links, flags and facts of items anew, inside the caller's transaction."""
         identity.rebuild(self._warehouse, self._store, version)
         noise.rebuild(self._warehouse, self._store, version, self._pace)
+        if self._registry is not None:
+            item_facts.rebuild(self._warehouse, self._store, self._registry, version)
 
     # -- applied ----------------------------------------------------------------------------------
 
@@ -148,6 +165,7 @@ class Admission:
             flags=flags.filter(known),
             rates=self._daily_rates(),
             currency=self.currency,
+            items=self._items(),
         )
 
     @property
@@ -201,19 +219,18 @@ class Admission:
         decisions = self.decisions(moment)
         if decisions.none:
             return self._warehouse
+        events = self._warehouse.events(version=version)
+        decisions = self._at_work(events, decisions)
+        if decisions.none:
+            return self._warehouse
         directory = self.workspace()
-        files = _admit(
-            self._warehouse.engine,
-            self._warehouse.events(version=version),
-            decisions,
-            directory,
-            self._buckets,
-        )
+        files = _admit(self._warehouse.engine, events, decisions, directory, self._buckets)
         return AdmittedTable(self._warehouse, files, directory)
 
     @contextmanager
     def admitted(self, events: Relation, decisions: Decisions) -> Iterator[Relation]:
         """Some files or rows of the event table as they count, for as long as the block lasts."""
+        decisions = self._at_work(events, decisions)
         if decisions.none:
             yield events
             return
@@ -224,13 +241,23 @@ class Admission:
             shutil.rmtree(directory, ignore_errors=True)
 
     def workspace(self) -> Path:
-        """A new empty directory for events that are being read; the caller removes it.
+        """A new empty directory for events that are being read; the caller removes it."""
+        return workspace(self._work_dir)
 
-        What a killed process leaves, `sweep` removes.
-        """
-        if self._work_dir is not None:
-            self._work_dir.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=self._work_dir))
+    def _at_work(self, events: Relation, decisions: Decisions) -> Decisions:
+        """The decisions without item facts where the events tell all of it themselves."""
+        if not decisions.items.num_rows:
+            return decisions
+        from shoal.features.items import takes_any
+
+        if takes_any(self._warehouse.engine, events, decisions.items):
+            return decisions
+        return replace(decisions, items=ITEMS_SCHEMA.empty_table())
+
+    def _items(self) -> pa.Table:
+        if self._registry is None:
+            return ITEMS_SCHEMA.empty_table()
+        return item_facts.current(self._store, self._registry)
 
     def _rates_id(self) -> str | None:
         return None if self._registry is None else self._store.get_pointer(rates.POINTER)
@@ -239,54 +266,6 @@ class Admission:
         if self._registry is None or self._rates_id() is None or not self.currency:
             return RATES_SCHEMA.empty_table()
         return rates.daily_rates(self._store, self._registry, RATE_AGE_DAYS, self.currency)
-
-
-class AdmittedTable:
-    """An `EventTable`: the admitted events of one version at one moment."""
-
-    def __init__(self, stored: EventTable, files: ParquetFiles, directory: Path) -> None:
-        self.engine: Engine = stored.engine
-        self._stored = stored
-        self._files = files
-        weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
-
-    def version(self) -> int:
-        """The event table's latest version."""
-        return self._stored.version()
-
-    def events(
-        self, *, version: int | None = None, buckets: Sequence[int] | None = None
-    ) -> ParquetFiles:
-        """The admitted events (of some buckets); the version was chosen when they were admitted."""
-        if buckets is None:
-            return self._files
-        wanted = set(buckets)
-        paths = [path for path in self._files.paths if _bucket(path) in wanted]
-        return ParquetFiles(tuple(paths), self._files.schema)
-
-    def bucket_counts(self) -> Mapping[int, int]:
-        """Admitted rows per bucket; empty buckets are left out."""
-        counts: Counter[int] = Counter()
-        for path in self._files.paths:
-            counts[_bucket(path)] += pq.read_metadata(path).num_rows
-        return dict(sorted(counts.items()))
-
-
-def sweep(work_dir: Path) -> None:
-    """Remove what readers that were killed left behind."""
-    for entry in work_dir.glob(f"{_PREFIX}*") if work_dir.is_dir() else ():
-        if not _alive(int(entry.name.removeprefix(_PREFIX).partition("-")[0])):
-            shutil.rmtree(entry, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _without_owners(people: pa.Table, names: Sequence[str]) -> pa.Table:
@@ -312,7 +291,3 @@ def _admit(
     from shoal.features.admit import admit  # the queries take longer to load than most verbs
 
     return admit(engine, events, decisions, directory, buckets=buckets)
-
-
-def _bucket(path: str) -> int:
-    return int(Path(path).parent.name.removeprefix("bucket="))

@@ -29,8 +29,8 @@ _HEADINGS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "month": ("month", "order month", "month of year", "period", "date", "day", "monat",
                   "月份"),
         "orders": ("orders", "order count", "number of orders", "total orders", "orders placed"),
-        "units": ("units", "units sold", "items", "items sold", "quantity", "net quantity",
-                  "net items sold", "product units sold"),
+        # not "net items sold" and the like: those are less what came back, units are not
+        "units": ("units", "units sold", "items", "items sold", "quantity", "product units sold"),
         "gross": ("gross", "gross sales", "gross revenue", "gross amount"),
         "discounts": ("discounts", "discount", "total discounts", "discount amount"),
         "refunds": ("refunds", "returns", "refund", "refunded", "sales reversals",
@@ -80,14 +80,17 @@ _SIGNS: Final = re.compile(r"^[^\d\-+(.,]{0,5}|[^\d\-).,%]{0,5}$")
 _NONE: Final = frozenset({"", "-", "--", "n/a", "null", "none"})
 _THOUSANDS: Final = {",": re.compile(r"\d{1,3}(,\d{3})+"), ".": re.compile(r"\d{1,3}(\.\d{3})+")}
 _SHOWN: Final = 40
+#: Measures whose figures of two times do not add up.
+_OF_A_TIME: Final = ("customers", "new_customers")
 
 
 @dataclass(frozen=True)
 class Books:
     """Months and measures of the books; amounts are micro-units, discounts and refunds positive.
 
-    `columns` names the heading of each measure; `ignored` the headings that are none. `by_day`:
-    the table has rows of days, which were added up.
+    `columns` names the heading of each measure; `ignored` the headings that were not read: no
+    measure, without a figure, or customers of days. `by_day`: the table has rows of days, which
+    were added up.
     """
 
     path: Path
@@ -127,14 +130,29 @@ def read_books(path: Path) -> Books:
     by_day = len(days) > 0
     texts = [plain(cells[one][row]) for one in sorted(written & cells.keys()) for row in rows]
     mark = _decimal_mark([text for text in texts if text])
-    values = {}
+    values: dict[str, ByMonth] = {}
     for measure, column in cells.items():
-        if by_day and measure in ("customers", "new_customers"):
+        if by_day and measure in _OF_A_TIME:
             continue  # those of days do not add up
-        values[measure] = _column(path, measure, rows, column, mark if measure in written else ".")
-    used = set(headings.values())
+        found = _column(path, measure, rows, column, mark if measure in written else ".")
+        if found:
+            values[measure] = found
+    if not values:
+        raise _bad(path, 0, _no_figure([(name, headings[name]) for name in cells], by_day))
+    columns = {name: headings[name] for name in values}
+    used = {headings["month"], *columns.values()}
     ignored = tuple(name for name in source.columns if name not in used)
-    return Books(path, values, {name: headings[name] for name in values}, ignored, by_day)
+    return Books(path, values, columns, ignored, by_day)
+
+
+def _no_figure(columns: Sequence[tuple[str, str]], by_day: bool) -> str:
+    told = ", ".join(
+        f"{heading!r} has "
+        + ("customers of days, which do not add up to those of a month"
+           if by_day and measure in _OF_A_TIME else "empty cells only")
+        for measure, heading in columns
+    )  # fmt: skip
+    return f"not one figure: {told}"
 
 
 def _headings(path: Path, columns: Sequence[str]) -> dict[str, str]:

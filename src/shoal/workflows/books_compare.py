@@ -8,9 +8,10 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from shoal.domain.errors import InputError
 from shoal.domain.money import MICROS
 from shoal.domain.time import Zone
-from shoal.features.months import AMOUNTS, MEASURES, ByMonth, Ledger
+from shoal.features.months import AMOUNTS, MEASURES, ByMonth, Ledger, MonthMoney
 from shoal.features.revenue import month_name, month_number
 from shoal.ports import StateStore
 from shoal.workflows.books import Books
@@ -81,7 +82,9 @@ class Comparison:
 
     `differences` holds every month and measure of both, `totals` each measure over the months of
     both; causes of a total are those that explain it over all months. `only_ours` and
-    `only_theirs` are months of one side alone.
+    `only_theirs` are months of one side alone, but for those in which that side has nothing but 0.
+    `unfilled`: measures of which the books lack a figure for some months of both, where the shop
+    has one; with these months.
     """
 
     file: str
@@ -93,11 +96,13 @@ class Comparison:
     only_ours: tuple[str, ...] = ()
     only_theirs: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    unfilled: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def agrees(self) -> bool:
-        """Whether every figure of both is within the tolerance."""
-        return all(one.agrees for one in self.differences) and not self.only_theirs
+        """Whether every figure of both is within the tolerance, and none stands alone."""
+        alone = self.only_ours or self.only_theirs or self.unfilled
+        return all(one.agrees for one in self.differences) and not alone
 
     def as_document(self) -> dict[str, Any]:
         return {
@@ -108,6 +113,7 @@ class Comparison:
             "ignored": list(self.ignored),
             "only_ours": list(self.only_ours),
             "only_theirs": list(self.only_theirs),
+            "unfilled": {name: list(months) for name, months in self.unfilled.items()},
             "notes": list(self.notes),
             "totals": [one.as_document() for one in self.totals],
             "differences": [one.as_document() for one in self.differences],
@@ -131,6 +137,9 @@ def compare(
         found: the shop's months.
         tolerance: amounts that differ by no more agree, in units of the currency.
         asked: the first and last month that count; None: no bound.
+
+    Raises:
+        InputError: `bad_books`, there is no figure of both.
     """
     ours = {month_number(one.month): one for one in found.months}
     both = [month for month in books.months if month in ours]
@@ -145,17 +154,18 @@ def compare(
         for measure in MEASURES
         if measure in books.values
     ]
+    unfilled = _unfilled(columns, {month: ours[month] for month in both})
+    columns = [column for column in columns if column.ours]
+    if not columns:
+        raise _nothing(found, books)
     tried: list[Hypothesis] = []
-    notes = _notes(ledger, both, books)
+    notes = _notes(books)
     if any(column.open for column in columns):
         held = quarantined(store, quarantine_dir, zone)
         tried = hypotheses(ledger, held)
         if held.unreadable:
             notes.append(f"{held.unreadable:,} quarantined rows cannot be read as amounts.")
     judged = [column.judged(tried) for column in columns]
-    last = month_number(found.months[-1].month)
-    first = month_number(found.months[0].month)
-    missing = [m for m in books.months if m not in ours and _within(m, asked)]
     return Comparison(
         file=str(books.path),
         tolerance=least,
@@ -166,10 +176,44 @@ def compare(
         ),
         totals=tuple(total for total, _ in judged),
         only_ours=tuple(
-            month_name(m) for m in range(first, last + 1) if m in ours and m not in both
+            month_name(m) for m in sorted(ours.keys() - set(both))
+            if any(getattr(ours[m], measure) for measure in books.values)
         ),
-        only_theirs=tuple(month_name(m) for m in missing),
+        only_theirs=tuple(
+            month_name(m) for m in books.months
+            if m not in ours and _within(m, asked)
+            and any(of.get(m) for of in books.values.values())
+        ),
         notes=tuple(notes),
+        unfilled=unfilled,
+    )  # fmt: skip
+
+
+def _unfilled(
+    columns: Sequence[_Column], ours: Mapping[int, MonthMoney]
+) -> dict[str, tuple[str, ...]]:
+    """Months of both in which a measure of the shop has no figure in the books."""
+    found = {
+        column.measure: tuple(
+            one.month
+            for month, one in sorted(ours.items())
+            if month not in column.ours and getattr(one, column.measure)
+        )
+        for column in columns
+    }
+    return {measure: months for measure, months in found.items() if months}
+
+
+def _nothing(found: Reconciliation, books: Books) -> InputError:
+    """The error of books that have no figure for any of the shop's months."""
+    own = f"{found.months[0].month} to {found.months[-1].month}"
+    theirs = f"{month_name(books.months[0])} to {month_name(books.months[-1])}"
+    return InputError(
+        "bad_books",
+        f"there is nothing to compare: the books have figures of {theirs}, the shop's months that "
+        f"were asked for are {own}",
+        where=str(books.path),
+        hint="Give books of these months, or choose other months with --from and --to.",
     )
 
 
@@ -298,7 +342,7 @@ def _best(
     return (exact or ranked)[:_NAMED]
 
 
-def _notes(ledger: Ledger, both: Sequence[int], books: Books) -> list[str]:
+def _notes(books: Books) -> list[str]:
     """What a reader must know of the months compared."""
     notes = []
     if books.by_day:

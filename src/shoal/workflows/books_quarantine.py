@@ -19,8 +19,7 @@ from shoal.events.guess import SYNONYMS
 from shoal.events.times import read_times
 from shoal.features.months import ByMonth
 from shoal.ports import StateStore
-from shoal.workflows import units
-from shoal.workflows.quarantine_file import read_batches
+from shoal.workflows.quarantine import Counted
 
 #: Quarantined rows looked at; more would be another problem than a difference with the books.
 _ROWS: Final = 500_000
@@ -40,14 +39,13 @@ class Quarantined:
 def quarantined(store: StateStore, directory: Path, zone: Zone) -> Quarantined:
     """The money of quarantined rows, columns told by their names.
 
-    Rows of another kind than purchase or refund do not count; a negative amount is taken as it is.
+    Rows of another kind than purchase or refund do not count, nor do those that a later file stated
+    again; a negative amount is taken as it is.
     """
     found = Quarantined()
-    for unit in units.all_units(store):
-        if unit.quarantine is None or unit.status != units.COMMITTED:
-            continue
-        path = directory / unit.quarantine
-        for batch in read_batches(path) if path.is_file() else ():
+    held = Counted(store, directory, missing_ok=True)
+    for unit in held.units:
+        for batch in held.rows(unit):
             if found.readable + found.unreadable >= _ROWS:
                 return found
             _add(found, [_fields(raw) for raw in batch["raw"].to_pylist()], zone)

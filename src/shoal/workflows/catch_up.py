@@ -167,7 +167,7 @@ class _Job:
     progress: Progress
 
     def rebuild(self) -> None:
-        """All states anew, with links and flags."""
+        """All states anew, with links, flags and facts of items."""
         with self.store.transaction():
             for batch in self.store.iter_states():
                 self.store.delete_states(batch["customer_id"].to_pylist())
@@ -189,7 +189,8 @@ class _Job:
         added = ParquetFiles(paths, TABLE_SCHEMA)
         try:
             with self.store.transaction():
-                moved = self.admission.update(added, rewritten, self.version)
+                restating = any(unit.restating for unit in units)
+                moved = self.admission.update(added, rewritten, self.version, restating=restating)
                 if len(moved) > CUSTOMERS_REREAD:
                     raise _TooManyError
                 self._fold_files("customer states", added, frozenset(moved.to_pylist()))

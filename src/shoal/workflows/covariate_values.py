@@ -30,6 +30,11 @@ _MISSING: Final = pa.array(["NA", "N/A", "n/a", "-", "null", "NULL", "None", "."
 _YES: Final = {"true": 1, "yes": 1, "false": 0, "no": 0}
 #: A column with this share of numbers is one of numbers with mistakes in it, not one of texts.
 _NUMERIC_SHARE: Final = 0.9
+#: Numbers with commas: any, those with one decimal comma, those that may part thousands.
+_COMMAS: Final = re.compile(r"[-+]?(\d+(,\d+)+|\d{1,3}(\.\d{3})+,\d+)")
+_DECIMAL_COMMA: Final = re.compile(r"[-+]?\d+,\d+")
+_THOUSANDS: Final = re.compile(r"[-+]?[1-9]\d{0,2},\d{3}")
+_WRITE: Final = "Write numbers with a point for the decimals and without marks between thousands."
 
 
 @dataclass(frozen=True)
@@ -111,12 +116,44 @@ def _column(path: Path, raw: pa.ChunkedArray, name: str, fill: bool) -> dict[str
         text = as_text(array)
         blank = pc.is_in(text, value_set=_MISSING)
         array = pc.if_else(blank, pa.scalar(None, pa.string()), text)
+        array = _with_points(path, array, name)
         numbers, missing, wrong = parse_numbers(array)
     if missing.all():
         return "empty"
     if wrong.any() and wrong.sum() > (1 - _NUMERIC_SHARE) * (~missing).sum():
         return _of_texts(array, name, fill)
     return {named(name): Value(_checked(path, array, name, numbers, missing, wrong))}
+
+
+def _with_points(path: Path, text: pa.Array, name: str) -> pa.Array:
+    """A column of numbers with decimal commas as one with points; any other as it is.
+
+    Raises:
+        InputError: `bad_covariates`: nearly all are numbers, and what their commas mean is unsure.
+    """
+    if not pc.any(pc.match_substring(text, ",")).as_py():
+        return text
+    cells = [(cell or "").strip() for cell in text.to_pylist()]
+    commas = {cell for cell in cells if _COMMAS.fullmatch(cell)}
+    if not commas:
+        return text
+    _, missing, wrong = parse_numbers(text)
+    told = ~missing
+    with_comma = np.array([cell in commas for cell in cells], dtype=bool)
+    if (with_comma | (told & ~wrong)).sum() < _NUMERIC_SHARE * told.sum():
+        return text
+    pointed = np.array(["." in cell for cell in cells], dtype=bool)
+    decimal = np.array([_DECIMAL_COMMA.fullmatch(cell) is not None for cell in cells], dtype=bool)
+    if all(map(_THOUSANDS.fullmatch, commas)):
+        unsure = with_comma  # 1,234 is one and a bit, or more than a thousand
+    else:
+        unsure = (with_comma & ~decimal) | (told & ~wrong & pointed)
+    if unsure.any():
+        row = int(np.flatnonzero(unsure)[0])
+        raise bad(path, row + 1, f"{name} is {cells[row]!r}, in a column of numbers with commas",
+                  _WRITE)  # fmt: skip
+    whole = [cell.replace(",", ".") if cell in commas else cell for cell in cells]
+    return pa.array(whole, pa.string(), mask=missing)
 
 
 def _checked(

@@ -19,7 +19,7 @@ from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.rules import Rfm
 from shoal.segments.rules_sql import segment_sql
 from shoal.workflows.admission import Admission
-from shoal.workflows.memberships import current, memberships, write_table
+from shoal.workflows.memberships import check_ending, current, memberships, write_table
 
 FORMATS: Final = ("csv", "parquet", "sql")
 
@@ -71,7 +71,7 @@ def export(
         segment: an id of the main or the RFM segmentation (`s03`, `r01`, `new`), or both ids
             (`kmeans-0001/s03`).
         format: one of `FORMATS`; `sql` for rule segments only.
-        exports_dir: where the file goes unless `out` is given.
+        exports_dir: where the file goes unless `out` is given, whose ending says the format.
         consent: a channel; members who have not granted it now are left out and counted.
 
     Raises:
@@ -83,6 +83,8 @@ def export(
             f"no export format {format!r}",
             hint=f"Formats: {', '.join(FORMATS)}.",
         )
+    if out is not None and format != "sql":
+        check_ending(out, (f".{format}",), f"lists in the format {format}")
     found, segment_id = resolve(store, registry, segment, segmentation)
     if format == "sql" and not isinstance(found.segmenter, Rfm):
         raise UsageError(
@@ -122,7 +124,7 @@ def export(
     else:
         name = found.profile_name(segment_id)
         members = members.append_column("segment", pa.repeat(name, members.num_rows))
-        write_table(members, path.with_suffix(f".{format}") if out is None else path)
+        write_table(members, path)
     return Exported(
         path, members.num_rows, format, found.segmentation_id, segment_id, now.warnings, without
     )

@@ -9,35 +9,28 @@ of a request that was never interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 
 from shoal.domain.errors import OperationError
 from shoal.domain.time import Clock, iso, parse_moment, system_clock, to_us
 from shoal.events.tombstones import fingerprint
+from shoal.features.admission import EVER_US
 from shoal.ports import Registry, StateStore, Warehouse
-from shoal.workflows import admission as admissions
-from shoal.workflows import catch_up, recovery, units
+from shoal.workflows import admitted, catch_up, recovery, units
 from shoal.workflows.admission import Admission
 from shoal.workflows.forget_artefacts import in_artefacts, out_of_artefacts
 from shoal.workflows.forget_links import trimmed
-from shoal.workflows.forget_lists import Lists
+from shoal.workflows.forget_lists import CLEANING, Lists
 from shoal.workflows.forget_people import Belongings, belongings, check_id
 from shoal.workflows.forget_quarantine import in_quarantine, out_of_quarantine
-from shoal.workflows.forgotten import DUE, SCRUB
+from shoal.workflows.forget_receipt import receipt_of, unknown_among
+from shoal.workflows.forgotten import DUE, SCRUB, fingerprints_by_person, to_lift
 from shoal.workflows.progress import NoProgress, Progress
-
-SCHEMA: Final = "shoal.forget/1"
-
-#: What a receipt counts, in its order.
-_COUNTED: Final = (
-    "events", "cleared", "states", "memberships", "flags", "links", "quarantined",
-    "artefact_entries",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,7 +50,7 @@ class Places:
 
 @dataclass(frozen=True)
 class Forgetting:
-    """Everything that forgetting needs of a shop."""
+    """Everything that forgetting needs of a shop; `buckets` are those of its event table."""
 
     warehouse: Warehouse
     store: StateStore
@@ -65,10 +58,14 @@ class Forgetting:
     admission: Admission
     fold: catch_up.FoldFactory
     places: Places
+    buckets: int | None = None
     clock: Clock = system_clock
 
     def forget(self, ids: Sequence[str], progress: Progress | None = None) -> dict[str, Any]:
         """Forget the persons to whom some ids belong; the receipt, `shoal.forget/1`.
+
+        With the receipt, and nowhere else, come `unknown_ids`, those of which no event told, and
+        `finished_before`, receipts of what a kill had left under way and was finished first.
 
         Everything that came in before is folded first, so that nothing of them is under way. Of an
         id that nobody knows there is nothing to remove; its tombstone keeps it out all the same.
@@ -76,60 +73,62 @@ class Forgetting:
         Raises:
             UsageError: `usage`, an id is that of a device of several persons, or nobody's (empty,
                 or a word such as null that says so).
-            OperationError: `shop_locked`, `disk_full`, `no_permission`, `interrupted`; what was
-                begun is finished at the next start.
+            OperationError: `shop_locked`, `disk_full`, `no_permission`, `erasure_unfinished` (it
+                was interrupted); what was begun is finished by the next command that writes.
         """
         for name in ids:
             check_id(name)
         with self.store.lease():
-            self.finish_pending(progress)
+            earlier = self.finish_pending(progress)
             recovery.settle(self.warehouse, self.store, self.places.quarantine)
             self._follow()
             goods = belongings(self.store, ids, self.admission.shared_by)
-            number = self._begin(len(set(ids)), goods)
-            return self._run(number, progress)
+            unknown = unknown_among(self.warehouse, self.store, ids, self.buckets)
+            number = self._begin({"asked": len(set(ids)), "unknown": len(unknown)}, goods)
+            receipt = self._run(number, progress)
+            return {**receipt, "unknown_ids": unknown, "finished_before": earlier}
 
     def finish_pending(self, progress: Progress | None = None) -> list[dict[str, Any]]:
         """Finish what a kill left under way; the receipts."""
         with self.store.lease():
+            done = []
             if self.store.get_settings().get(SCRUB) == DUE:
                 self._scrub(None)
-            done = []
+                done += self.store.erasures.receipts()[-1:]  # of which nobody was told yet
             for number, _ in self.store.erasures.pending():
                 self._follow()
                 done.append(self._run(number, progress))
             return done
 
     def lift(self, ids: Sequence[str]) -> int:
-        """Take the tombstones of some ids away, so that they may come back; how many there were."""
+        """Take the tombstones of some ids away, so that they may come back; how many there were.
+
+        With a customer's go those of the ids that were forgotten as the same person's.
+        """
         with self.store.lease():
-            key = self.store.erasures.key()
-            names = [
-                fingerprint(key, one, shared=shared) for one in ids for shared in (False, True)
-            ]
-            return self.store.erasures.lift(names)
+            return self.store.erasures.lift(to_lift(self.store, ids))
 
     def lists_naming(self, ids: Sequence[str]) -> list[dict[str, Any]]:
         """Files known to the shop that name some ids, each with its entries."""
-        key = self.store.erasures.key()
-        lists = self._lists(frozenset(ids), [fingerprint(key, name) for name in ids])
+        lists = self._lists(Belongings(own=tuple(ids)))
         return [{"file": one["file"], "entries": one["entries"]} for one in lists.planned()]
 
     # --- the request ------------------------------------------------------------------------------
 
-    def _begin(self, asked: int, goods: Belongings) -> int:
+    def _begin(self, given: Mapping[str, int], goods: Belongings) -> int:
         """Journal a request and take the persons out of readers' sight, in one transaction."""
         ids = frozenset(goods.own)
         quarantine = in_quarantine(self.store, self.places.quarantine, ids)
         entries = in_artefacts(self.registry, ids)
         key = self.store.erasures.key()
         stones = self._stones(goods, key)
-        lists = self._lists(ids, [name for name, _, _ in stones])
+        lists = self._lists(goods)
         document: dict[str, Any] = {
-            "asked": asked,
+            **given,
             "asked_at": iso(self.clock()),
             **goods.as_document(),
             "tombstones": sorted({name for name, _, _ in stones}),
+            "persons": fingerprints_by_person(goods.owners(), key),
             "quarantine": {name: dict(codes) for name, codes in quarantine.items()},
             "files": lists.planned(),
         }
@@ -161,6 +160,23 @@ class Forgetting:
         ]
 
     def _run(self, number: int, progress: Progress | None) -> dict[str, Any]:
+        """What is left of a request; the receipt.
+
+        Raises:
+            OperationError: `erasure_unfinished`, it was interrupted.
+        """
+        try:
+            return self._steps(number, progress)
+        except KeyboardInterrupt as error:
+            raise OperationError(
+                "erasure_unfinished",
+                "interrupted while persons were being forgotten: nobody sees them any more, but "
+                "not everything of them is gone",
+                hint="The next command that writes to the shop finishes it, and so does the same "
+                "command again; shoal forget SHOP --receipts shows what was done.",
+            ) from error
+
+    def _steps(self, number: int, progress: Progress | None) -> dict[str, Any]:
         """Every step that is left of a request, in an order in which a kill loses nothing."""
         document = dict(self.store.erasures.pending())[number]
         goods = Belongings.from_document(document)
@@ -181,11 +197,13 @@ class Forgetting:
             bar.advance()
             out_of_artefacts(self.registry, ids)
             bar.advance()
-            lists = self._lists(ids, document["tombstones"])
+            document[CLEANING] = True
+            self.store.erasures.note(number, document)
+            lists = self._lists(goods)
             not_reached = lists.clean(document["files"])
-            admissions.sweep(self.places.work)
+            admitted.sweep(self.places.work)
             bar.advance()
-            receipt = self._receipt(number, document, not_reached)
+            receipt = receipt_of(number, document, not_reached, self.clock())
             with self.store.transaction():
                 self.store.erasures.finish(number, receipt, self.clock())
                 self.store.erasures.drop_exports(lists.names_them())
@@ -195,24 +213,6 @@ class Forgetting:
         finally:
             bar.done()
         return receipt
-
-    def _receipt(
-        self, number: int, document: dict[str, Any], not_reached: list[dict[str, str]]
-    ) -> dict[str, Any]:
-        return {
-            "schema": SCHEMA,
-            "number": number,
-            "asked_at": document["asked_at"],
-            "finished_at": iso(self.clock()),
-            "asked": document["asked"],
-            "ids": len(document["own"]),
-            "shared_devices": len(document["shared"]),
-            "tombstones": document["tombstones"],
-            "removed": {name: document["removed"].get(name, 0) for name in _COUNTED},
-            "files": document["files"],
-            "not_reached": not_reached,
-            "earlier_versions": "removed" if document["purged"] else "kept",
-        }
 
     def _scrub(self, traces: Sequence[str] | None) -> None:
         self.store.scrub(traces)
@@ -289,6 +289,10 @@ class Forgetting:
 
     # --- files ------------------------------------------------------------------------------------
 
-    def _lists(self, ids: frozenset[str], stones: Sequence[str]) -> Lists:
-        outside = self.store.erasures.exports()
-        return Lists(self.places.directory, self.places.exports, outside, ids, frozenset(stones))
+    def _lists(self, goods: Belongings) -> Lists:
+        """The shop's lists. What was told of a device tells of whoever has its beginning now."""
+        outside, key = self.store.erasures.exports(), self.store.erasures.key()
+        begun = [row["id"] for row in goods.people.to_pylist() if row["from_us"] <= EVER_US]
+        stones = frozenset(fingerprint(key, name) for name in {*goods.own, *begun})
+        ids = frozenset(goods.own)
+        return Lists(self.places.directory, self.places.exports, outside, ids, stones)

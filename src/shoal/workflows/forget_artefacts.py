@@ -23,7 +23,11 @@ def in_artefacts(registry: Registry, ids: frozenset[str]) -> int:
 
 
 def out_of_artefacts(registry: Registry, ids: frozenset[str]) -> None:
-    """Take some ids out of every artefact; each says so in its manifest."""
+    """Take some ids out of every artefact; each says so in its manifest.
+
+    What a killed process left half made of one, also of a kind that has none yet, is removed.
+    """
+    registry.sweep()
     for kind in registry.kinds():
         for name in registry.list(kind):
             registry.redact(

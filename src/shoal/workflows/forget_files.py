@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shoal.events.tombstones import texts_of
+from shoal.events.raw_ids import names_any
 from shoal.workflows.quarantine_file import id_columns_of
 
 #: Columns of our files that hold ids of visitors.
@@ -30,6 +30,11 @@ ID_COLUMNS: Final = ("customer_id", "anonymous_id", "visitor_id")
 #: What a spreadsheet is kept from taking for a formula begins with it; see `memberships.defused`.
 _DEFUSED: Final = "'"
 _ROWS: Final = 50_000
+
+#: Endings of the files that can be looked through.
+READABLE: Final = (".parquet", ".csv", ".json", ".html")
+#: While a file is written anew it is called so.
+ASIDE: Final = ".part"
 
 Ids = frozenset[str]
 
@@ -42,13 +47,14 @@ def held(path: Path, ids: Ids) -> int:
     Raises:
         OSError, ValueError: the file cannot be read (`pa.ArrowInvalid` is a `ValueError`).
     """
-    if path.suffix == ".parquet":
+    kind = path.suffix.lower()
+    if kind == ".parquet":
         return sum(int(pc.sum(mask).as_py() or 0) for mask in _masks(path, ids))
-    if path.suffix == ".csv":
+    if kind == ".csv":
         return sum(goes for _, goes in _records(path, ids))
-    if path.suffix == ".json":
+    if kind == ".json":
         return _pruned(_document(path), ids)[1]
-    return int(_page_names(path, ids)) if path.suffix == ".html" else 0
+    return int(_page_names(path, ids)) if kind == ".html" else 0
 
 
 def without(path: Path, ids: Ids) -> int:
@@ -57,12 +63,13 @@ def without(path: Path, ids: Ids) -> int:
     Raises:
         OSError, ValueError: the file cannot be read or written; it is then as it was.
     """
-    if path.suffix not in (".parquet", ".csv", ".json") or not held(path, ids):
+    kind = path.suffix.lower()
+    if kind not in (".parquet", ".csv", ".json") or not held(path, ids):
         return 0
-    if path.suffix == ".parquet":
+    if kind == ".parquet":
         names = _id_columns(path)
         return _parquet(path, lambda table: _mask(table.select(names), ids))
-    if path.suffix == ".csv":
+    if kind == ".csv":
         return _csv(path, ids)
     rest, gone = _pruned(_document(path), ids)
     text = json.dumps(rest, ensure_ascii=False, indent=1)
@@ -93,7 +100,7 @@ def _quarantined(
     rows: pa.Table | pa.RecordBatch, ids: Ids, columns: tuple[str, ...] | None
 ) -> pa.Array:
     raw = rows["raw"].to_pylist()
-    return pa.array([not ids.isdisjoint(texts_of(text, columns)) for text in raw], pa.bool_())
+    return pa.array([names_any(text, ids, columns) for text in raw], pa.bool_())
 
 
 # --- Parquet --------------------------------------------------------------------------------------
@@ -218,7 +225,7 @@ def _page_names(path: Path, ids: Ids) -> bool:
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:
     """Put what `write` writes in a file's place, whole and safe from a power cut."""
-    aside = path.with_name(f".{path.name}.part")
+    aside = path.with_name(f".{path.name}{ASIDE}")
     try:
         write(aside)
         _sync(aside)

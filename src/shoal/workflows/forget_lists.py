@@ -11,13 +11,28 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from shoal.workflows.forget_files import held, without
+from shoal.ports import ErasureStore
+from shoal.workflows.forget_files import ASIDE, READABLE, held, without
 
 #: Pages of the shop's own; a verb makes them again.
 _PAGE: Final = ".html"
-#: Kind of a file that tells all of one person; the person's fingerprint follows.
+#: Kind of a file that tells all of one person; fingerprints of the person's ids follow, by commas.
 PERSON: Final = "person:"
+#: Says in a request's journal that its lists are being cleaned.
+CLEANING: Final = "cleaning"
+#: Queries that `shoal export --format sql` wrote: they name nobody.
+_QUERY: Final = ".sql"
+_YOURS: Final = "if the file names the person, remove the person there"
 _UNREADABLE: Final = (OSError, ValueError, pa.ArrowException)
+
+
+def cleanings(erasures: ErasureStore) -> int:
+    """How many erasures, since the shop was made, have come to their lists.
+
+    A list that was begun before one and written after it may name persons of whom nothing is left.
+    """
+    begun = sum(bool(document.get(CLEANING)) for _, document in erasures.pending())
+    return len(erasures.receipts()) + begun
 
 
 @dataclass(frozen=True)
@@ -27,6 +42,15 @@ class _List:
     path: Path
     own: bool
     theirs: bool = False
+
+    @property
+    def kind(self) -> str:
+        """The ending, in small letters."""
+        return self.path.suffix.lower()
+
+    @property
+    def page(self) -> bool:
+        return self.kind == _PAGE
 
 
 @dataclass(frozen=True)
@@ -38,7 +62,7 @@ class Lists:
         exports: its directory of exports.
         outside: (path, kind, moment) of files written elsewhere, and of what `shoal person` wrote.
         ids: of the persons.
-        stones: their fingerprints.
+        stones: fingerprints of ids of which a file that tells all of one is theirs.
     """
 
     directory: Path
@@ -52,7 +76,7 @@ class Lists:
         found = []
         for one in self._lists():
             entries = self._held(one)
-            goes = one.theirs or one.path.suffix == _PAGE
+            goes = one.theirs or one.page
             if entries and (one.own or one.theirs or not goes):
                 what = "removed" if goes else "written anew"
                 found.append({"file": self._said(one.path), "entries": entries, "what": what})
@@ -65,6 +89,8 @@ class Lists:
             planned: what `planned` gave; what was removed then is no longer missed.
         """
         done = {one["file"] for one in planned}
+        for path in self.exports.rglob(f".*{ASIDE}"):  # a kill left it, and the file is done again
+            path.unlink(missing_ok=True)
         left = []
         for one in self._lists():
             said = self._said(one.path)
@@ -85,14 +111,17 @@ class Lists:
         try:
             if one.theirs:
                 one.path.unlink()
-            elif one.path.suffix != _PAGE:
+            elif one.kind not in READABLE:
+                one.path.stat()
+                return f"no {one.kind or 'file without ending'} can be looked through: {_YOURS}"
+            elif not one.page:
                 without(one.path, self.ids)
             elif held(one.path, self.ids):
                 if not one.own:
                     return "names the person: make it anew, or remove it"
                 one.path.unlink()
         except FileNotFoundError:
-            done = done or (one.own and one.path.suffix == _PAGE)
+            done = done or (one.own and one.page)
             return "" if done else "not there any more: where it was moved to, remove the person"
         except _UNREADABLE as error:
             return f"cannot be read or written ({type(error).__name__}): remove the person there"
@@ -108,9 +137,9 @@ class Lists:
 
     def _lists(self) -> Iterator[_List]:
         told = {Path(path): kind for path, kind, _ in self.outside}
-        inside = [*self.directory.glob("*.html")]
+        inside = [path for path in self.directory.glob("*") if path.suffix.lower() == _PAGE]
         if self.exports.is_dir():
-            inside += [path for path in self.exports.rglob("*") if path.is_file()]
+            inside += [path for path in self.exports.rglob("*") if _listing(path)]
         for path in sorted(path for path in inside if path.resolve() not in told):
             yield _List(path, True)
         home = self.directory.resolve()
@@ -120,7 +149,9 @@ class Lists:
                 yield _List(path, own, theirs)
 
     def _theirs(self, kind: str) -> bool:
-        return kind.startswith(PERSON) and kind.removeprefix(PERSON) in self.stones
+        if not kind.startswith(PERSON):
+            return False
+        return not self.stones.isdisjoint(kind.removeprefix(PERSON).split(","))
 
     def _said(self, path: Path) -> str:
         """The path, for a receipt: without the ids, should a name hold one."""
@@ -128,3 +159,9 @@ class Lists:
         for name in sorted(self.ids, key=len, reverse=True):
             text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", "[id]", text)
         return text
+
+
+def _listing(path: Path) -> bool:
+    """Whether a file among the exports may list customers: not a query, nor a system's own file."""
+    kind = path.suffix.lower()
+    return path.is_file() and kind != _QUERY and (kind in READABLE or path.name[0] != ".")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shoal.domain.errors import UsageError
 from shoal.domain.event import NO_IDS
-from shoal.features.admission import ALIAS, EVER_US, NEVER_US, PEOPLE_SCHEMA
+from shoal.features.admission import ALIAS, EVER_US, LINK, NEVER_US, PEOPLE_SCHEMA
 from shoal.ports import StateStore
+from shoal.workflows import identity
 
-#: No device has so many customers that its stretches are nobody's.
+#: Crowded ids are told apart before their stretches are asked for.
 _UNLIMITED: Final = 2**62
 
 NAMED_SCHEMA: Final = pa.schema([pa.field("id", pa.string()), pa.field("customer_id", pa.string())])
@@ -35,6 +37,11 @@ class Belongings:
     own: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
     named: pa.Table = field(default_factory=NAMED_SCHEMA.empty_table)
+
+    def owners(self) -> list[tuple[str, str]]:
+        """The own ids, each with the customer whose it was."""
+        own = set(self.own)
+        return [(r["id"], r["customer_id"]) for r in self.people.to_pylist() if r["id"] in own]
 
     def as_document(self) -> dict[str, Any]:
         return {
@@ -62,26 +69,26 @@ def belongings(store: StateStore, ids: Sequence[str], shared_by: int) -> Belongi
     id that nobody knows belongs to a person of that id.
 
     Args:
-        shared_by: the most customers of a device whose past, before the first sign-in, is that
-            customer's.
+        shared_by: the most customers that an id may have. Of an id with more, which is nobody's,
+            the stretches after the person's sign-ins go and nothing else: neither what came before
+            the first sign-in nor anything because an alias says so.
 
     Raises:
         UsageError: `usage`, an id is that of a device of several persons.
     """
-    owners = list(dict.fromkeys(_owner(store, name) for name in ids))
-    links = store.people.links(ids=sorted(_leading_to(store, owners)))
-    if not links.num_rows:
-        return _alone(store, owners)
-    from shoal.features.people import customers_an_id, resolve, standing
+    owners = list(dict.fromkeys(_owner(store, name, shared_by) for name in ids))
+    links = identity.followed(store, sorted(identity.leading_to(store, set(owners))))
+    from shoal.features.people import standing
 
-    resolved: dict[str, list[dict[str, Any]]] = {}
-    for row in resolve(links, NEVER_US, _UNLIMITED).to_pylist():
-        resolved.setdefault(row["id"], []).append(row)
     known = standing(links)
+    if not known.num_rows:
+        return _with_owners(store, owners, [], list(owners), [])
+    crowded = _crowded(known, shared_by)
+    resolved: dict[str, list[dict[str, Any]]] = {}
+    for row in _stretches(known, crowded):
+        resolved.setdefault(row["id"], []).append(row)
     first = dict(zip(reversed(known["id"].to_pylist()), reversed(known["from_us"].to_pylist()),
                      strict=True))  # fmt: skip
-    names = known["id"].unique().to_pylist()
-    crowded = {n for n, c in zip(names, customers_an_id(known), strict=True) if c > shared_by}
     persons = _customers_among(store, resolved.keys() - set(owners))
     rows: list[dict[str, Any]] = []
     own = list(owners)
@@ -91,7 +98,8 @@ def belongings(store: StateStore, ids: Sequence[str], shared_by: int) -> Belongi
         if name in owners or not theirs:
             continue
         merged = any(span["merged"] for span in spans)
-        if len(theirs) == len(spans) and (merged or name not in persons):
+        alone = len(theirs) == len(spans) and name not in crowded
+        if alone and (merged or name not in persons):
             own.append(name)
             rows.append({**theirs[0], "from_us": EVER_US, "to_us": NEVER_US, "merged": merged})
             continue
@@ -100,6 +108,35 @@ def belongings(store: StateStore, ids: Sequence[str], shared_by: int) -> Belongi
             begins = first[name] if name in crowded else EVER_US
             rows.append({**span, "from_us": max(span["from_us"], begins)})
     return _with_owners(store, owners, rows, own, shared)
+
+
+def _crowded(known: pa.Table, shared_by: int) -> dict[str, int]:
+    """How many customers those ids have that are nobody's for it.
+
+    Args:
+        known: links that stand, at least one.
+    """
+    from shoal.features.people import customers_an_id
+
+    names = known["id"].unique().to_pylist()
+    counts = customers_an_id(known).tolist()
+    return {name: n for name, n in zip(names, counts, strict=True) if n > shared_by}
+
+
+def _stretches(known: pa.Table, crowded: Collection[str]) -> list[dict[str, Any]]:
+    """Whose the events of ids are, on crowded ones from sign-in to sign-in.
+
+    An alias of a crowded id takes it from whoever signed in before, and gives it to nobody.
+    """
+    from shoal.features.people import resolve
+
+    many = pc.is_in(known["id"], value_set=pa.array(sorted(crowded), pa.string()))
+    void = pc.and_(many, pc.equal(known["says"], ALIAS))
+    for name, value in (("customer_id", None), ("says", LINK)):
+        column = pc.if_else(void, pa.scalar(value, pa.string()), known[name])
+        known = known.set_column(known.schema.get_field_index(name), known.schema.field(name),
+                                 column)  # fmt: skip
+    return resolve(known, NEVER_US, _UNLIMITED).to_pylist()
 
 
 def check_id(name: str) -> None:
@@ -126,10 +163,6 @@ def check_id(name: str) -> None:
         ) from error
 
 
-def _alone(store: StateStore, owners: Sequence[str]) -> Belongings:
-    return _with_owners(store, owners, [], list(owners), [])
-
-
 def _with_owners(
     store: StateStore,
     owners: Sequence[str],
@@ -153,27 +186,37 @@ def _with_owners(
     )
 
 
-def _owner(store: StateStore, name: str) -> str:
+def _owner(store: StateStore, name: str, shared_by: int) -> str:
     """The customer whom an id means: itself, the one it was merged into, or whose device it is."""
-    links = _followed(store, name)
-    if not links.num_rows:
-        return name
-    from shoal.features.people import resolve
+    from shoal.features.people import standing
 
-    spans = resolve(links, NEVER_US, _UNLIMITED).to_pylist()
-    mine = [span for span in spans if span["id"] == name]
-    if not mine or (not mine[0]["merged"] and _customers_among(store, {name})):
+    known = standing(identity.followed(store, [name]))
+    if not known.num_rows:
         return name
-    owners = sorted({span["customer_id"] for span in mine})
-    if len(owners) > 1:
-        raise UsageError(
-            "usage",
-            f"{name!r} is a device on which {len(owners)} customers signed in",
-            where=name,
-            hint="Give the customer's own id: of the device only that person's part is removed. "
-            "They are: " + ", ".join(owners[:5]) + (", ..." if len(owners) > 5 else "."),
-        )
-    return str(owners[0])
+    crowded = _crowded(known, shared_by)
+    mine = [span for span in _stretches(known, crowded) if span["id"] == name]
+    owner = name
+    if name not in crowded:
+        if not mine or (not mine[0]["merged"] and _customers_among(store, {name})):
+            return name
+        owners = sorted({span["customer_id"] for span in mine})
+        if len(owners) > 1:
+            raise _of_several(name, len(owners), owners)
+        owner = str(owners[0])
+    if owner in crowded:
+        told = known.filter(pc.equal(known["id"], owner))["customer_id"].unique()
+        raise _of_several(owner, crowded[owner], sorted(told.to_pylist()))
+    return owner
+
+
+def _of_several(name: str, count: int, owners: Sequence[str]) -> UsageError:
+    return UsageError(
+        "usage",
+        f"{name!r} is a device on which {count} customers signed in",
+        where=name,
+        hint="Give the customer's own id: of the device only that person's part is removed. "
+        "They are: " + ", ".join(owners[:5]) + (", ..." if len(owners) > 5 else "."),
+    )
 
 
 def _customers_among(store: StateStore, names: set[str]) -> set[str]:
@@ -181,29 +224,3 @@ def _customers_among(store: StateStore, names: set[str]) -> set[str]:
     wanted = sorted(names)
     signed_in = store.people.links(customers=wanted)["customer_id"].to_pylist()
     return {*store.get_states(wanted)["customer_id"].to_pylist(), *signed_in}
-
-
-def _followed(store: StateStore, name: str) -> pa.Table:
-    """The links of an id, and of every id that it leads to."""
-    seen: set[str] = set()
-    front = {name}
-    found = []
-    while front:
-        links = store.people.links(ids=sorted(front))
-        found.append(links)
-        seen |= front
-        front = set(links["customer_id"].to_pylist()) - seen
-    return pa.concat_tables(found)
-
-
-def _leading_to(store: StateStore, owners: Sequence[str]) -> set[str]:
-    """Every id that leads to some customers, themselves among them."""
-    seen = set(owners)
-    front = set(owners)
-    while front:
-        links = store.people.links(customers=sorted(front))
-        further = set(links["id"].to_pylist()) - seen
-        seen |= further
-        # Only what was merged leads on: what signs in on a device is not the device.
-        front = {r["id"] for r in links.to_pylist() if r["says"] == ALIAS} & further
-    return seen

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
+from shoal.domain.errors import OperationError
 from shoal.ports import StateStore
 from shoal.workflows import units
 from shoal.workflows.forget_files import held_quarantined, without_quarantined
@@ -16,15 +17,33 @@ from shoal.workflows.forget_files import held_quarantined, without_quarantined
 def in_quarantine(
     store: StateStore, directory: Path, ids: frozenset[str]
 ) -> dict[str, Counter[str]]:
-    """Rows of the persons in the quarantine, by unit and reason."""
+    """Rows of the persons in the quarantine, by unit and reason.
+
+    Raises:
+        OperationError: `shop_damaged`, a file cannot be read.
+    """
     found = {}
     for unit in units.all_units(store):
         path = directory / str(unit.quarantine)
         if unit.quarantine is not None and path.exists():
-            codes = held_quarantined(path, ids)
+            codes = _held(path, ids)
             if codes:
                 found[unit.name] = codes
     return found
+
+
+def _held(path: Path, ids: frozenset[str]) -> Counter[str]:
+    try:
+        return held_quarantined(path, ids)
+    except (ValueError, KeyError) as error:  # `pa.ArrowInvalid` is a `ValueError`
+        raise OperationError(
+            "shop_damaged",
+            f"{path.name} of the quarantine cannot be read, so nobody can say whether it names the "
+            "person",
+            where=str(path),
+            hint="Nothing was removed. Restore it from a backup, or delete it and ingest its "
+            "source again to see what was refused; then forget again.",
+        ) from error
 
 
 def out_of_quarantine(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
-from shoal.events.tombstones import Tombstones
+from shoal.events.tombstones import Tombstones, fingerprint
 from shoal.ports import StateStore
 
 if TYPE_CHECKING:
@@ -31,6 +32,39 @@ def tombstones_of(store: StateStore) -> Tombstones:
     """The shop's forgotten; empty and free of cost where there are none."""
     spans = store.erasures.tombstones()
     return Tombstones(store.erasures.key(), spans) if spans else Tombstones()
+
+
+def fingerprints_by_person(owners: Iterable[tuple[str, str]], key: bytes) -> list[list[str]]:
+    """The fingerprints of each person's own ids, the customer's first, in an order of their own.
+
+    Args:
+        owners: ids that are a customer's alone, and the customer.
+    """
+    found: dict[str, list[str]] = {}
+    for name, owner in owners:
+        own = found.setdefault(owner, [])
+        if name != owner:
+            own.append(fingerprint(key, name))
+    return sorted([fingerprint(key, owner), *sorted(own)] for owner, own in found.items())
+
+
+def to_lift(store: StateStore, ids: Sequence[str]) -> list[str]:
+    """The fingerprints that go when some ids may come back.
+
+    With a customer's go those of the person's other ids, for nobody knows these any more; but not
+    those of an id that was also another person's who is to stay out.
+    """
+    key, standing = store.erasures.key(), store.erasures.tombstones()
+    asked = {fingerprint(key, one) for one in ids}
+    stretches = {fingerprint(key, one, shared=True) for one in ids}
+    people = [one for receipt in store.erasures.receipts() for one in _people_of(receipt)]
+    back = {name for one in people if one[0] in asked for name in one}
+    out = {name for one in people if one[0] not in asked and one[0] in standing for name in one}
+    return sorted(asked | stretches | (back - out))
+
+
+def _people_of(receipt: Mapping[str, Any]) -> list[list[str]]:
+    return list(receipt.get("persons", ()))
 
 
 def id_columns(mapping: SourceMapping) -> tuple[str, ...]:

@@ -94,14 +94,14 @@ def people_about(store: StateStore, raw_id: str, before_us: int, shared_by: int)
     """
     from shoal.features import people
 
-    ahead = _followed(store, [raw_id])
+    ahead = followed(store, [raw_id])
     found = people.resolve(ahead, before_us, shared_by)
     owners = found.filter(pc.equal(found["id"], raw_id))["customer_id"].drop_null().to_pylist()
-    leading = _leading_to(store, {raw_id, *owners})
-    return people.resolve(_followed(store, sorted(leading)), before_us, shared_by)
+    leading = leading_to(store, {raw_id, *owners})
+    return people.resolve(followed(store, sorted(leading)), before_us, shared_by)
 
 
-def _followed(store: StateStore, names: Sequence[str]) -> pa.Table:
+def followed(store: StateStore, names: Sequence[str]) -> pa.Table:
     """The links of some ids, and of every id to which these lead."""
     seen, front = set(names), set(names)
     found = [store.people.links(ids=[])]
@@ -113,7 +113,7 @@ def _followed(store: StateStore, names: Sequence[str]) -> pa.Table:
     return pa.concat_tables(found)
 
 
-def _leading_to(store: StateStore, names: set[str]) -> set[str]:
+def leading_to(store: StateStore, names: set[str]) -> set[str]:
     """Some ids and every id that leads to them."""
     seen, front = set(names), set(names)
     while front:

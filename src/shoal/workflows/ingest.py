@@ -19,18 +19,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.domain.account import RowAccount
-from shoal.domain.errors import InputError, ShoalError
+from shoal.domain.errors import InputError
 from shoal.domain.time import Zone
 from shoal.events.clean import Cleaned, clean
 from shoal.events.reading import RawChunk, Source, discover
 from shoal.events.row_noise import RowNoise
 from shoal.events.tombstones import Tombstones
-from shoal.ports import RESTATED, StateStore, UnitWriter, Warehouse
+from shoal.ports import RESTATED, THINNED, StateStore, UnitWriter, Warehouse
 from shoal.workflows import recovery, units
 from shoal.workflows.arrivals import Arrival, Arrivals
 from shoal.workflows.catch_up import CURRENCY, VALUE_EVENT, catch_up
 from shoal.workflows.forgotten import id_columns, tombstones_of
-from shoal.workflows.ingest_errors import interrupted, keep_earlier, told, unusable
+from shoal.workflows.ingest_errors import foreseen, interrupted, told, unusable
 from shoal.workflows.ingest_result import (
     FileAccount,
     IngestResult,
@@ -66,6 +66,7 @@ def ingest(
     zone: Zone,
     buckets: int,
     noise: RowNoise | None = None,
+    again: bool = False,
     progress: Progress | None = None,
 ) -> IngestResult:
     """Bring files into the shop, one commit each, and its customers' states up to date.
@@ -80,6 +81,8 @@ def ingest(
         zone: the shop's time zone.
         buckets: the event table's number of customer buckets.
         noise: whose agents and addresses are no customer's; None: the known robots'.
+        again: a file that is in already, of which a later one stated a part anew, is taken as the
+            latest statement; else it is left as it is.
 
     Raises:
         InputError: a file is missing, unreadable, or holds nothing usable (`input_unusable`).
@@ -96,13 +99,16 @@ def ingest(
         statements = Statements(units.all_units(store))
         ingested = _Ingest(
             warehouse, store, quarantine_dir, zone, buckets, bar, noise, statements,
-            tombstones_of(store),
+            tombstones_of(store), again,
         )  # fmt: skip
+        in_hand: Path | None = None
         arrivals = Arrivals(files, mapping, ingested.cleaned, ingested.has)
         try:
             pending = 0
-            for _ in files:
+            for parts in files:
+                in_hand = label(parts)
                 account = ingested.file(arrivals.take(), arrivals.read_ahead)
+                in_hand = None
                 accounts.append(account)
                 pending += 0 if account.unchanged else account.rows.stored
                 if pending >= FOLD_AFTER:
@@ -111,11 +117,14 @@ def ingest(
             follow(fold=made)
         except KeyboardInterrupt as error:
             raise interrupted([label(parts) for parts in files], len(accounts)) from error
-        except ShoalError as error:
-            keep_earlier(error, accounts)
-            with suppress(ShoalError):  # the first failure is the one to tell
-                follow(fold=made)
-            raise
+        except Exception as error:
+            failure = foreseen(error, in_hand, accounts)
+            if in_hand is not None:
+                with suppress(Exception):  # the first failure is the one to tell
+                    follow(fold=made)
+            if failure is error:
+                raise
+            raise failure from error
         finally:
             arrivals.close()
             bar.done()
@@ -135,13 +144,13 @@ class _Ingest:
     noise: RowNoise | None
     statements: Statements
     forgotten: Tombstones
+    again: bool
     #: Units that this call brought in.
     brought: list[str] = field(default_factory=list)
 
     def has(self, name: str) -> bool:
         """Whether the unit of that name is in."""
-        known = units.find(self.store, name)
-        return known is not None and known.status == units.COMMITTED
+        return self.statements.latest(name) is not None
 
     def file(self, arrival: Arrival, staged: Callable[[], None]) -> FileAccount:
         """Bring a file (the parts of an export) in; on any failure the shop is as it was before.
@@ -150,14 +159,17 @@ class _Ingest:
             staged: called when all rows are staged and the file is not read any more.
         """
         path, name, mapping = arrival.path, arrival.name, arrival.mapping
-        known = units.find(self.store, name)
-        if known is not None and known.status == units.COMMITTED:
-            return FileAccount(
-                str(path),
-                as_read_again(known.account),
-                unchanged=True,
-                superseded=self.statements.superseded(known),
-            )
+        known = self.statements.latest(name)
+        if known is not None:
+            if not (self.again and self.statements.may_be_stated_again(known)):
+                return FileAccount(
+                    str(path),
+                    as_read_again(known.account),
+                    unchanged=True,
+                    superseded=self.statements.superseded(known),
+                )
+            # Numbers are given once, so a unit that a kill left can never be taken for this one.
+            name = units.again(name, self.statements.next)
         writer = self.warehouse.unit(name)
         quarantined = QuarantineFile(
             self.quarantine_dir, f"{name}.parquet", arrival.columns, id_columns(mapping)
@@ -284,7 +296,7 @@ def _settled(
         skipped=skipped + found.get("older", 0),
         quarantine=dict(quarantined.counts),
     )
-    restated = {name: found[name] for name in RESTATED if name in found}
+    restated = {name: found[name] for name in (*RESTATED, *THINNED) if name in found}
     if forgotten:
         restated["forgotten"] = forgotten
     if read == 0:

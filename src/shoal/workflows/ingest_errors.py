@@ -79,6 +79,35 @@ def interrupted(files: Sequence[Path], done: int) -> OperationError:
     )
 
 
+def foreseen(error: Exception, path: Path | None, accounts: Sequence[FileAccount]) -> Exception:
+    """The error to raise: what nobody foresaw names the file in hand and those that are in.
+
+    Args:
+        path: the file in hand; None: customer states were brought up.
+        accounts: of the files before it.
+    """
+    if isinstance(error, ShoalError):
+        keep_earlier(error, accounts)
+    if isinstance(error, ShoalError | OSError):
+        return error
+    said = f"unexpected {type(error).__name__}: {error}"
+    hint = "Run it again with --debug to see the details."
+    if isinstance(error, MemoryError):
+        said, hint = "out of memory", "Run it on a machine with more memory."
+    if path is None:
+        return OperationError(
+            "internal", f"{said} (while customer states were brought up)", "", hint
+        )
+    failure = OperationError(
+        "internal",
+        f"{said} (while {path} was brought in)",
+        str(path),
+        f"Leave this file out to bring in the others. {hint}",
+    )
+    keep_earlier(failure, accounts)
+    return failure
+
+
 def keep_earlier(error: ShoalError, accounts: Sequence[FileAccount]) -> None:
     """Add to the advice that the files before the one that failed stay."""
     if accounts:

@@ -21,7 +21,7 @@ class FileAccount:
         rows: its rows, counted.
         unchanged: it was in already and was not read again.
         restated: what became of scopes (a day, an order) that it states: the counts of
-            `shoal.ports.RESTATED`; its `older` rows are among the skipped.
+            `shoal.ports.RESTATED` and `THINNED`; its `older` rows are among the skipped.
         superseded: it is unchanged, and all that it states was stated again later.
         instead_of: a file of the same call that stated the same scope before it.
     """
@@ -94,6 +94,11 @@ class IngestResult:
             "quarantine": dict(sorted(rows.quarantine.items())),
             "files": self.file_counts,
             "restated": self.restated,
+            "thinned": [
+                {"file": file.file, **{name: file.restated[name] for name in ("held", "left")}}
+                for file in self.files
+                if file.restated.get("thinned")
+            ],
             "forgotten": sum(file.restated.get("forgotten", 0) for file in self.files),
             "events": self.events,
             "customers": self.customers,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -236,13 +236,7 @@ def write_memberships(
     Raises:
         UsageError: `unknown_format`, another ending.
     """
-    if out.suffix not in {".parquet", ".csv"}:
-        raise UsageError(
-            "unknown_format",
-            f"memberships are written as .parquet or .csv, received {out.name!r}",
-            where=str(out),
-            hint="Give --out a name that ends in .parquet or .csv.",
-        )
+    check_ending(out, (".parquet", ".csv"), "memberships")
     found = memberships(
         warehouse=warehouse,
         store=store,
@@ -259,9 +253,25 @@ def write_memberships(
     return Written(out, found.table.num_rows, found.segmentation_id, found.as_of, found.warnings)
 
 
+def check_ending(out: Path, endings: Sequence[str], what: str) -> None:
+    """Refuse a file whose ending does not say what is in it: nobody could clean it later.
+
+    Raises:
+        UsageError: `unknown_format`.
+    """
+    if out.suffix.lower() not in endings:
+        allowed = " or ".join(endings)
+        raise UsageError(
+            "unknown_format",
+            f"{what} are written as {allowed}, received {out.name!r}",
+            where=str(out),
+            hint=f"Give --out a name that ends in {allowed}.",
+        )
+
+
 def write_table(table: pa.Table, out: Path) -> None:
     """A table as Parquet, or as CSV with times in ISO 8601 and formulas defused."""
-    if out.suffix == ".parquet":
+    if out.suffix.lower() == ".parquet":
         pq.write_table(table, out, compression="zstd")
         return
     columns = {field.name: _as_text(table[field.name]) for field in table.schema}

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import pyarrow.compute as pc
 
-from shoal.events.tombstones import texts_of
+from shoal.events.raw_ids import names_any
 from shoal.features.consent import consents_at
-from shoal.workflows import units
 from shoal.workflows.identity_view import Identity
+from shoal.workflows.quarantine import at_hand
 from shoal.workflows.quarantine_file import id_columns_of, read_batches
 
 SCHEMA: Final = "shoal.person/1"
@@ -80,16 +80,12 @@ def _quarantined(
         if one["role"] != "anonymous" or not one["shared_with"]
     } - {one["id"] for one in view["refused"]}  # fmt: skip
     found: list[dict[str, Any]] = []
-    for unit in units.all_units(identity.store):
-        if unit.status != units.COMMITTED or unit.quarantine is None:
-            continue
-        path = directory / unit.quarantine
+    for unit in at_hand(identity.store, directory):
+        path = directory / str(unit.quarantine)
         columns = id_columns_of(path)
         for rows in read_batches(path):
             found += [
-                row
-                for row in rows.to_pylist()
-                if not alone.isdisjoint(texts_of(row["raw"], columns))
+                row for row in rows.to_pylist() if names_any(row["raw"], frozenset(alone), columns)
             ]
     return found
 

@@ -142,6 +142,7 @@ class _Checked:
             )
         self._bar.advance()
         found += orders.repeated(amounts.repeated(scope), settings)
+        found += orders.told_again(amounts.told_again(scope), settings)
         known = self._store.get_pointer(rates.POINTER) is not None
         found += orders.currencies(amounts.currencies(scope), settings, rates=known)
         return found
@@ -164,9 +165,11 @@ class _Checked:
             for reason in listed.reasons
             for one in reason.samples
         }
-        ingested = units.all_units(self._store)
         dated = self._scope.since is not None
-        return files.accounts(ingested, samples, settings, dated=dated)
+        return files.accounts(
+            units.all_units(self._store), samples, settings, dated=dated,
+            restated=listed.restated,
+        )  # fmt: skip
 
     def _noise(self, days: tables.Days, settings: QualityConfig) -> list[Finding]:
         flags = self._store.flags.flags()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from shoal.domain.time import DAY_US
-from shoal.workflows.quality_tables import LOCAL, Scope
+from shoal.workflows.quality_tables import LOCAL, US, Scope
 
 #: Categories with fewer purchases are judged with all others of their source.
 _OWN_SCALE: Final = 50
@@ -18,11 +18,12 @@ def orders(scope: Scope) -> list[dict[str, Any]]:
     """Orders a source and local day of their first line.
 
     Rows `source`, `day`, `orders`, `no_item` and `no_price` (on none of their lines), `refunded`
-    (orders of which something went back), `beyond` (more than their lines cost before discounts,
-    tax and shipping included, by over 1 %), `beyond_micro` (by how much, micro-units), and
+    (orders of which something went back), `beyond` (more than their lines cost after discounts,
+    tax and shipping included, by over 1 %; of what went back discounts are taken off too),
+    `beyond_micro` (by how much, micro-units), and
     `unknown` (orders known by their refunds alone).
     """
-    paid = "coalesce(price, 0)::HUGEINT * coalesce(quantity, 1)"
+    paid = "coalesce(price, 0)::HUGEINT * coalesce(quantity, 1) - coalesce(discount, 0)"
     return scope.rows(
         f"""
         WITH lines AS (
@@ -121,6 +122,54 @@ def repeated(scope: Scope) -> list[dict[str, Any]]:
             coalesce(sum(n) FILTER (WHERE lines = 1), 0)::BIGINT AS n,
             coalesce(sum(n - 1) FILTER (WHERE lines = 1), 0)::BIGINT AS bad
         FROM parts GROUP BY 1, 2 ORDER BY 1, 2
+        """
+    )
+
+
+def told_again(scope: Scope) -> list[dict[str, Any]]:
+    """Orders whose lines are there again at another moment, a source and local day.
+
+    What makes a telling, and which orders of one line count: `shoal.features.revenue_doubts`.
+
+    Rows `source`, `day` (of the order's first line), `orders` (all with an id), `again`, `money`
+    (of all tellings but the first, less discounts, micro-units), `example` (an order).
+    """
+    paid = "coalesce(price, 0)::HUGEINT * coalesce(quantity, 1) - coalesce(discount, 0)"
+    return scope.rows(
+        f"""
+        WITH bought AS (
+            SELECT coalesce(source, '') AS source, order_id, {US} AS us, {LOCAL} // {DAY_US} AS day,
+                item_id, price, coalesce(quantity, 1) AS units, {paid} AS money
+            FROM events WHERE kind = 'purchase' AND order_id IS NOT NULL AND {scope.later}
+        ), orders AS (
+            SELECT source, order_id, min(day) AS day, min(us) AS first_us, max(us) AS last_us
+            FROM bought GROUP BY 1, 2
+        ), lines AS (
+            SELECT source, order_id, us, first_us, item_id, price, units, count(*) AS n,
+                sum(money) AS money
+            FROM bought JOIN orders USING (source, order_id) WHERE last_us > first_us GROUP BY 1, 2,
+                3, 4, 5, 6, 7
+        ), moments AS (
+            SELECT source, order_id, count(DISTINCT us) AS moments,
+                sum(money) FILTER (WHERE us > first_us) AS money
+            FROM lines GROUP BY 1, 2
+        ), kinds AS (
+            SELECT source, order_id, count(*) AS moments, min(n) < max(n) AS uneven
+            FROM lines GROUP BY source, order_id, item_id, price, units
+        ), each AS (
+            SELECT source, order_id, any_value(moments.money) AS money, count(*) AS kinds,
+                bool_or(uneven OR kinds.moments < moments.moments) AS odd
+            FROM kinds JOIN moments USING (source, order_id) GROUP BY 1, 2
+        ), habits AS (
+            SELECT source, count(*) FILTER (WHERE odd) > count(*) FILTER (WHERE NOT odd) AS apart
+            FROM each WHERE kinds > 1 GROUP BY 1
+        ), twice AS (
+            SELECT source, order_id, money FROM each LEFT JOIN habits USING (source)
+            WHERE NOT odd AND (kinds > 1 OR NOT coalesce(apart, false))
+        )
+        SELECT source, day, count(*) AS orders, count(twice.order_id) AS again,
+            coalesce(sum(money), 0)::DOUBLE AS money, min(twice.order_id) AS example
+        FROM orders LEFT JOIN twice USING (source, order_id) GROUP BY 1, 2 ORDER BY 1, 2
         """
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,7 @@ def accounts(
     settings: QualityConfig,
     *,
     dated: bool,
+    restated: Mapping[str, Counter[str]] = MappingProxyType({}),
 ) -> list[Finding]:
     """Quarantined, conflicting and duplicate rows of each source, from the files' accounts.
 
@@ -32,10 +34,11 @@ def accounts(
         samples: for each quarantine reason one row as it was received.
         dated: whether only events since some moment are looked at; files have no moment, so what
             they say is a note then.
+        restated: of each source the quarantined rows that later files stated again, by reason.
     """
     at_most = NOTE if dated else ERROR
     found = []
-    for source, (read, counts, reasons) in sorted(_totals(ingested).items()):
+    for source, (read, counts, reasons) in sorted(_totals(ingested, restated).items()):
         for check, low, high in (
             ("conflicting", settings.conflicting_warning, settings.conflicting_error),
             ("duplicate", 1.1, 1.1),
@@ -59,9 +62,12 @@ def accounts(
 
 
 def _totals(
-    ingested: Sequence[units.Unit],
+    ingested: Sequence[units.Unit], restated: Mapping[str, Counter[str]]
 ) -> dict[str, tuple[int, Counter[str], Counter[str]]]:
-    """Rows read, counts by outcome and quarantine reasons of each source, replays settled."""
+    """Rows read, counts by outcome and quarantine reasons of each source, replays settled.
+
+    What a file states again counts once: rows that are as before are no duplicates.
+    """
     read: Counter[str] = Counter()
     counts: dict[str, Counter[str]] = {}
     reasons: dict[str, Counter[str]] = {}
@@ -72,13 +78,27 @@ def _totals(
         if unit.replaces:  # a replay reads all quarantined rows of its source again
             reasons[unit.source] = Counter(unit.account.quarantine)
         else:
-            read[unit.source] += unit.account.read
+            read[unit.source] += unit.account.read - _stated_again(unit)
             reasons.setdefault(unit.source, Counter()).update(unit.account.quarantine)
         for name in ("conflicting", "duplicate"):
             own[name] += getattr(unit.account, name)
+        own["duplicate"] -= unit.account.duplicate if _restates(unit) else 0
+    for source, gone in restated.items():
+        reasons[source].subtract(gone)
+        read[source] -= gone.total()
     return {
         source: (read[source], counts[source], +reasons[source]) for source in read if read[source]
     }
+
+
+def _restates(unit: units.Unit) -> bool:
+    """Whether its rows are of days or orders that are stated as a whole."""
+    return unit.scopes is None or bool(unit.scopes)
+
+
+def _stated_again(unit: units.Unit) -> int:
+    """Rows of earlier files whose place a file's rows took, or that it holds as they were."""
+    return unit.withdrawn + (unit.account.duplicate if _restates(unit) else 0)
 
 
 def noise(

@@ -114,6 +114,24 @@ def repeated(rows: Sequence[dict[str, Any]], settings: QualityConfig) -> list[Fi
     return [one for one in found if one is not None]
 
 
+def told_again(rows: Sequence[dict[str, Any]], settings: QualityConfig) -> list[Finding]:
+    """Orders that a source tells again at another time, with the same lines."""
+    found: list[Finding | None] = []
+    for source, own in by_source(list(rows)).items():
+        first, counts = filled(own, ("again", "orders"))
+        examples = [row["example"] for row in own if row["example"] is not None]
+        money = sum(row["money"] for row in own) / MICROS
+        found.append(
+            judged(
+                "repeated", counts["again"], counts["orders"], first,
+                warning=settings.orders_warning, error=settings.orders_error,
+                source=source, variant="again", figures={"money": money},
+                example=f"order {examples[-1]}" if examples else "",
+            )
+        )  # fmt: skip
+    return [one for one in found if one is not None]
+
+
 def currencies(
     rows: Sequence[dict[str, Any]], settings: QualityConfig, *, rates: bool
 ) -> list[Finding]:

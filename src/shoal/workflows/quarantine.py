@@ -1,10 +1,14 @@
-"""What is in the quarantine: why rows were not stored, with the first of each reason."""
+"""What is in the quarantine: why rows were not stored, with the first of each reason.
+
+A file that states a day or an order anew takes the place of what was stated before, and of the rows
+that could not be stored then. Those lie in the quarantine still, but do not count any more.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +20,7 @@ from shoal.events.reasons import REASONS
 from shoal.ports import StateStore
 from shoal.workflows import units
 from shoal.workflows.quarantine_file import read_batches
+from shoal.workflows.statements import Statements
 from shoal.workflows.units import Unit
 
 #: How often a listing is begun anew when another process replays meanwhile.
@@ -44,15 +49,26 @@ class Reason:
 
 @dataclass(frozen=True)
 class Listing:
-    """What is in the quarantine, most frequent reason first."""
+    """What is in the quarantine, most frequent reason first.
+
+    `restated` are the rows of each source that lie there too and that later files stated again, by
+    reason; they are in no count.
+    """
 
     reasons: tuple[Reason, ...]
+    restated: Mapping[str, Counter[str]] = field(default_factory=dict)
+
+    @property
+    def left_out(self) -> int:
+        """How many rows later files stated again."""
+        return sum(of.total() for of in self.restated.values())
 
     def as_document(self) -> dict[str, Any]:
         """The JSON document `shoal.quarantine/1`."""
         return {
             "schema": "shoal.quarantine/1",
             "rows": sum(reason.count for reason in self.reasons),
+            "restated": self.left_out,
             "reasons": [
                 {
                     "code": reason.code,
@@ -68,7 +84,7 @@ class Listing:
 def listing(
     *, store: StateStore, quarantine_dir: Path, code: str | None = None, samples: int = 3
 ) -> Listing:
-    """Reasons, counts and samples of all quarantined rows, or of one reason.
+    """Reasons, counts and samples of all quarantined rows that count, or of one reason.
 
     Raises:
         UsageError: `usage`, there is no such reason code.
@@ -83,7 +99,7 @@ def listing(
     missing = ""
     for _ in range(_ATTEMPTS):
         try:
-            return _listed(with_quarantine(store), quarantine_dir, code, samples)
+            return _listed(Counted(store, quarantine_dir), code, samples)
         except FileNotFoundError as error:  # a replay at work took a file away: look again
             missing = str(error.filename or error)
     raise OperationError(
@@ -94,11 +110,11 @@ def listing(
     )
 
 
-def _listed(held: Sequence[Unit], directory: Path, code: str | None, samples: int) -> Listing:
+def _listed(held: Counted, code: str | None, samples: int) -> Listing:
     counts: Counter[str] = Counter()
     shown: dict[str, list[Sample]] = {}
-    for unit in held:
-        for rows in read_batches(directory / str(unit.quarantine)):
+    for unit in held.units:
+        for rows in held.rows(unit):
             for entry in pc.value_counts(rows["code"].combine_chunks()).to_pylist():
                 found = entry["values"]
                 if code in (None, found):
@@ -108,7 +124,11 @@ def _listed(held: Sequence[Unit], directory: Path, code: str | None, samples: in
         tuple(
             Reason(name, REASONS.get(name, ""), count, tuple(shown[name]))
             for name, count in sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
-        )
+        ),
+        {
+            source: Counter({name: n for name, n in of.items() if code in (None, name)})
+            for source, of in held.restated.items()
+        },
     )
 
 
@@ -128,3 +148,70 @@ def with_quarantine(store: StateStore) -> list[Unit]:
         for unit in units.all_units(store)
         if unit.status == units.COMMITTED and unit.quarantine is not None
     ]
+
+
+def at_hand(store: StateStore, directory: Path) -> list[Unit]:
+    """`with_quarantine`, without files that an unfinished erasure emptied and removed."""
+    held = with_quarantine(store)
+    if not store.erasures.pending():
+        return held
+    return [unit for unit in held if (directory / str(unit.quarantine)).exists()]
+
+
+class Counted:
+    """The quarantined rows that count: those that no later file stated again.
+
+    A unit does not count where all that it states was stated again later. Of a source that states
+    scopes (days, orders) a row does not count either that is in a later unit's quarantine word for
+    word: it is of the same scope, so that unit states it.
+
+    Args:
+        directory: the quarantine's.
+        missing_ok: a file that is missing holds no rows.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+    """
+
+    def __init__(self, store: StateStore, directory: Path, *, missing_ok: bool = False) -> None:
+        self._directory = directory
+        self._missing_ok = missing_ok
+        every = units.all_units(store)
+        statements = Statements(every)
+        held = at_hand(store, directory)
+        #: Names of units that do not count.
+        self.superseded = frozenset(unit.name for unit in held if statements.superseded(unit))
+        self.units = [unit for unit in held if unit.name not in self.superseded]
+        #: Of each source the rows that do not count, by reason; those of superseded units too.
+        self.restated: dict[str, Counter[str]] = {}
+        self._again: dict[str, list[pa.Array]] = {}
+        stating = {unit.source for unit in every if unit.scopes is None or unit.scopes}
+        seen: dict[str, set[int]] = {source: set() for source in stating}
+        for unit in sorted(held, key=lambda unit: unit.number, reverse=True):
+            if unit.source in stating:
+                self._judge(unit, seen[unit.source])
+
+    def rows(self, unit: Unit) -> Iterator[pa.Table]:
+        """The rows of a unit that count, in bounded pieces."""
+        masks = self._again.get(unit.name)
+        for place, rows in enumerate(self._batches(unit)):
+            yield rows if masks is None else rows.filter(pc.invert(masks[place]))
+
+    def _batches(self, unit: Unit) -> Iterator[pa.Table]:
+        path = self._directory / str(unit.quarantine)
+        return iter(()) if self._missing_ok and not path.is_file() else read_batches(path)
+
+    def _judge(self, unit: Unit, seen: set[int]) -> None:
+        """Which rows of a unit do not count; `seen` are those of later ones, as hashes."""
+        own: set[int] = set()
+        masks = []
+        for rows in self._batches(unit):
+            told = [hash(raw) for raw in rows["raw"].to_pylist()]
+            gone = unit.name in self.superseded
+            mask = pa.array([gone or one in seen for one in told], pa.bool_())
+            own.update(told)
+            masks.append(mask)
+            codes = rows["code"].combine_chunks().filter(mask).to_pylist()
+            self.restated.setdefault(unit.source, Counter()).update(codes)
+        seen |= own
+        self._again[unit.name] = masks

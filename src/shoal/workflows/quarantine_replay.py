@@ -167,13 +167,13 @@ class _Replay:
         """
         before = self._read
         held = self._directory / str(unit.quarantine)
-        columns = columns_of(held)
-        kept = QuarantineFile(
-            self._directory, f"{unit.name}.{self._name}.parquet", columns, id_columns_of(held)
-        )
+        columns, ids = columns_of(held), id_columns_of(held)
+        if ids is not None:  # what either mapping reads as an id is one
+            ids = tuple(dict.fromkeys([*ids, *id_columns(self._mapping)]))
+        kept = QuarantineFile(self._directory, f"{unit.name}.{self._name}.parquet", columns, ids)
         try:
             for rows in read_batches(held):
-                self._try(rows, columns, kept, stated)
+                self._try(rows, columns, ids, kept, stated)
             self.remaining[unit.name] = kept.publish()
         except BaseException:
             kept.abandon()
@@ -184,6 +184,7 @@ class _Replay:
         self,
         rows: pa.Table,
         columns: Sequence[str],
+        ids: Sequence[str] | None,
         kept: QuarantineFile,
         stated: frozenset[int] | None,
     ) -> None:
@@ -198,7 +199,7 @@ class _Replay:
                 file=file,
                 noise=self._noise,
             )
-            cleaned = self._forgotten.left_out(cleaned, id_columns(self._mapping))
+            cleaned = self._forgotten.left_out(cleaned, ids)
             events = _current(cleaned.events, stated)
             self._older += cleaned.events.num_rows - events.num_rows
             if events.num_rows:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +15,9 @@ from shoal.domain.errors import UsageError
 from shoal.domain.time import Clock, system_clock
 from shoal.features.admission import RATES_SCHEMA
 from shoal.ports import Registry, StateStore
+
+if TYPE_CHECKING:
+    from shoal.workflows.rates_file import Unused
 
 KIND: Final = "rates"
 #: Pointer to the rates that count.
@@ -80,8 +83,9 @@ class Loaded:
 
     `read` rates were told by the file; of the days and currencies that they give a rate for, `new`
     were not known, `changed` had another rate before. `ignored` are columns that are no currency in
-    circulation; `replaced` is the currency of rates that were dropped, because the shop has another
-    one now.
+    circulation; `unused` are rates that lead to the shop's currency neither told, inverted nor
+    crossed over another of their day; `replaced` is the currency of rates that were dropped,
+    because the shop has another one now.
     """
 
     rates: Rates
@@ -90,12 +94,14 @@ class Loaded:
     changed: int
     ignored: tuple[str, ...] = ()
     replaced: str = ""
+    unused: tuple[Unused, ...] = ()
 
     def as_document(self) -> dict[str, Any]:
         """The JSON document `shoal.rates/1`, with what became of the file's rows."""
         return self.rates.as_document() | {
             "rows": {"read": self.read, "new": self.new, "changed": self.changed},
             "ignored": list(self.ignored),
+            "unused": [one.as_document() for one in self.unused],
             "replaced": self.replaced or None,
         }
 
@@ -133,7 +139,7 @@ def load(
     from shoal.workflows.rates_file import into_shop, read_quotes
 
     told = read_quotes(path, currency, base)
-    found = into_shop(told.quotes, currency, path)
+    found, unused = into_shop(told.quotes, currency, path)
     with store.lease():
         chosen = store.get_pointer(POINTER)
         before = _currency_of(registry, chosen) if chosen else currency
@@ -152,6 +158,7 @@ def load(
         changed=sum(known[key] != found[key] for key in found.keys() & known.keys()),
         ignored=told.ignored,
         replaced="" if before == currency else before,
+        unused=unused,
     )
 
 

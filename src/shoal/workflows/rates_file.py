@@ -9,12 +9,12 @@ currency, in units of it for one unit of the base, as the ECB's reference rates 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from shoal.domain.errors import InputError
 from shoal.domain.money import CURRENCIES
@@ -48,6 +48,26 @@ class Quote:
     one: str
     other: str
     rate: Decimal
+
+
+@dataclass(frozen=True)
+class Unused:
+    """Rates of a pair of currencies that lead nowhere: on how many days, the first, the last."""
+
+    one: str
+    other: str
+    days: int
+    first: date
+    last: date
+
+    def as_document(self) -> dict[str, Any]:
+        return {
+            "from": self.one,
+            "to": self.other,
+            "days": self.days,
+            "first": self.first.isoformat(),
+            "last": self.last.isoformat(),
+        }
 
 
 @dataclass(frozen=True)
@@ -140,11 +160,18 @@ def _row(path: Path, row: int, layout: _Layout, cells: dict[str, str | None]) ->
         yield Quote(row, day, one, other, _rate(path, row, cells[layout.rate]))
 
 
-def into_shop(quotes: Sequence[Quote], currency: str, path: Path) -> dict[tuple[str, int], int]:
-    """(currency, day since 1970) -> rate into the shop's currency, times 1e12.
+#: Rates by currency and day; those of (day, one, other) as told.
+_ByDay = dict[tuple[str, date], Decimal]
+_Pairs = Mapping[tuple[date, str, str], Decimal]
 
-    As told; where that is not told, inverted; else crossed over a currency whose rate to the
-    shop's the file tells for the same day.
+
+def into_shop(
+    quotes: Sequence[Quote], currency: str, path: Path
+) -> tuple[dict[tuple[str, int], int], tuple[Unused, ...]]:
+    """(currency, day since 1970) -> rate into the shop's currency, times 1e12; what led nowhere.
+
+    As told; where that is not told, inverted; else crossed, either way, over a currency whose rate
+    to the shop's the file tells for the same day.
 
     Raises:
         InputError: `bad_rates`: two rates of a day contradict each other, or none leads to the
@@ -161,23 +188,65 @@ def into_shop(quotes: Sequence[Quote], currency: str, path: Path) -> dict[tuple[
                 f"{1 if same else told[key]} and {quote.rate}",
                 "A day has one rate: keep the one that counts.",
             )  # fmt: skip
-    found: dict[tuple[str, date], Decimal] = {}
+    found: _ByDay = {}
     for (day, one, other), rate in told.items():
         if other == currency != one:
             found[one, day] = rate
     for (day, one, other), rate in told.items():
         if one == currency != other:
             _agree(path, found, (other, day), 1 / rate, currency)
-    for (day, one, other), rate in told.items():
-        if currency not in (one, other) and (one, day) in found:
-            _agree(path, found, (other, day), found[one, day] / rate, currency)
+    left = _crossed(path, found, told, currency)
     if not found:
         raise bad_rates(
             path, 0, f"no rate leads to {currency}, the shop's currency",
             f"Give rates into {currency}, or a wide table of which {currency} is the base or a "
             "column.",
         )  # fmt: skip
-    return {(name, (day - _EPOCH).days): pico(rate) for (name, day), rate in found.items()}
+    for (name, day), rate in found.items():
+        if not _LEAST <= rate <= _MOST:
+            raise bad_rates(
+                path, 0, f"one {name} on {day} would be {rate:.6g} {currency}",
+                f"Rates, worked out ones too, are from {_LEAST:f} to {_MOST}.",
+            )  # fmt: skip
+    rates = {(name, (day - _EPOCH).days): pico(rate) for (name, day), rate in found.items()}
+    return rates, _unused(left)
+
+
+def _crossed(path: Path, found: _ByDay, told: _Pairs, currency: str) -> list[tuple[date, str, str]]:
+    """Add what can be crossed over what is known; returns the pairs that lead nowhere.
+
+    Each round crosses over what was known before it, so that the order of rows changes nothing.
+    """
+    left = [
+        (day, one, other)
+        for day, one, other in told
+        if one != other and currency not in (one, other)
+    ]
+    while left:
+        known = dict(found)
+        nowhere = []
+        for day, one, other in left:
+            rate = told[day, one, other]
+            if (one, day) in known:
+                _agree(path, found, (other, day), known[one, day] / rate, currency)
+            elif (other, day) in known:
+                _agree(path, found, (one, day), known[other, day] * rate, currency)
+            else:
+                nowhere.append((day, one, other))
+        if len(nowhere) == len(left):
+            break
+        left = nowhere
+    return left
+
+
+def _unused(pairs: Sequence[tuple[date, str, str]]) -> tuple[Unused, ...]:
+    days: dict[tuple[str, str], list[date]] = {}
+    for day, one, other in pairs:
+        days.setdefault((one, other), []).append(day)
+    return tuple(
+        Unused(one, other, len(own), min(own), max(own))
+        for (one, other), own in sorted(days.items())
+    )
 
 
 def _agree(

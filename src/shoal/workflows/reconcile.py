@@ -60,6 +60,15 @@ class Doubled:
 
 
 @dataclass(frozen=True)
+class Again:
+    """Orders that one source tells again at another time, and the net of the later tellings."""
+
+    source: str
+    orders: int
+    amount: int
+
+
+@dataclass(frozen=True)
 class Telling:
     """A source that tells of orders: how many, and their net in micro-units."""
 
@@ -74,7 +83,8 @@ class Reconciliation:
 
     `beside` is what no measure holds: left-out orders by reason, fees, gift cards. `doubled` are
     orders that several sources tell, all of which count while the shop does not say whose do;
-    `sources` are all that tell of orders. `ends` are the months that are not whole because the
+    `again` are orders that one source tells again, which count each time; `sources` are all that
+    tell of orders. `ends` are the months that are not whole because the
     shop's money begins or ends in them: month, `begins` or `ends`, day.
     """
 
@@ -84,6 +94,7 @@ class Reconciliation:
     total: MonthMoney
     beside: tuple[Beside, ...] = ()
     doubled: tuple[Doubled, ...] = ()
+    again: tuple[Again, ...] = ()
     sources: tuple[Telling, ...] = ()
     ends: tuple[tuple[str, str, date], ...] = ()
     comparison: Comparison | None = None
@@ -106,6 +117,11 @@ class Reconciliation:
             "told_by_several": [
                 {"sources": list(one.sources), "orders": one.orders, "amount": one.amount / MICROS}
                 for one in self.doubled
+            ],
+            "told_again": [
+                {"source": one.source or None, "orders": one.orders,
+                 "amount": one.amount / MICROS}
+                for one in self.again
             ],
             "sources": [
                 {"source": one.source, "orders": one.orders, "net": one.net / MICROS}
@@ -146,7 +162,8 @@ def reconcile(
     """The shop's money by local month, and how it differs from the books.
 
     Args:
-        noise: codes of noise that are left out of the money.
+        noise: codes of noise that are left out of the money; stretches of visitors that a pace
+            rule caught are too, by the rules that `admission` has switched on.
         order_sources: sources whose orders count; none: every source's.
         against: a table of months and amounts.
         first, last: months (`2024-03`); None: from the first, to the last with money.
@@ -204,13 +221,15 @@ def ledger_of(
         engine, events, currency=currency, rates=known, value_event=kinds.PURCHASE, noise=noise,
         order_sources=order_sources, before=before,
     )  # fmt: skip
+    decisions = admission.decisions(before)
     counted = Counted(
         currency=currency,
         rates=known,
-        people=admission.decisions(before).people,
+        people=decisions.people,
         noise=tuple(noise),
         order_sources=order_sources,
         before_us=None if before is None else to_us(before),
+        flags=decisions.flags,
     )
     directory = admission.workspace()
     try:
@@ -253,6 +272,7 @@ def summary(
         total=whole(months, buyers),
         beside=tuple(ledger.beside(lowest, highest)),
         doubled=_doubled(ledger, lowest, highest),
+        again=_again(ledger, lowest, highest),
         sources=tuple(Telling(**row) for row in ledger.sources),
         ends=tuple(
             (month_name(month), what, day)
@@ -270,6 +290,16 @@ def _doubled(ledger: Ledger, first: int, last: int) -> tuple[Doubled, ...]:
             sums[0] += row["orders"]
             sums[1] += row["gross"] - row["discounts"]
     return tuple(Doubled(pair, *sums) for pair, sums in sorted(found.items()))
+
+
+def _again(ledger: Ledger, first: int, last: int) -> tuple[Again, ...]:
+    found: dict[str, list[int]] = {}
+    for row in ledger.told_again:
+        if first <= row["month"] <= last:
+            sums = found.setdefault(row["source"], [0, 0])
+            sums[0] += row["orders"]
+            sums[1] += row["gross"] - row["discounts"]
+    return tuple(Again(source, *sums) for source, sums in sorted(found.items()))
 
 
 def _month(which: str, text: str | None) -> int | None:

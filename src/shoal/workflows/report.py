@@ -24,6 +24,7 @@ from shoal.report.texts import Texts
 from shoal.segments import artefact
 from shoal.segments.wording import describe
 from shoal.workflows import units
+from shoal.workflows.memberships import check_ending
 from shoal.workflows.progress import NoProgress, Progress
 
 if TYPE_CHECKING:
@@ -63,13 +64,15 @@ def report(
 
     Raises:
         UsageError: `unknown_segmentation`, there is none of that id or none at all; `usage`, an
-            unknown language or an impossible `out`.
+            unknown language or an impossible `out`; `unknown_format`, one without `.html`.
         InputError: `mixed_currencies` or `rates_missing`: the months cannot be added up.
         OperationError: `no_permission` or `disk_full`.
     """
     from shoal.report.pages import render
 
     Texts(lang)  # an unknown language is told before the work
+    if not out.is_dir():  # a folder is told as such
+        check_ending(out, (".html",), "reports")
     bar = progress or NoProgress()
     bar.start("report", 3, "steps")
     try:
@@ -295,7 +298,9 @@ def _write(out: Path, text: str) -> None:
             where=str(out),
             hint="Give the report's file, for example --out report.html.",
         )
-    staged = out.with_name(f".{out.name}.{os.getpid()}")
+    staged = out.with_name(
+        f".{os.getpid()}-{out.name}"
+    )  # a page: a kill leaves one to be forgotten
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         staged.write_text(text, encoding="utf-8", newline="\n")

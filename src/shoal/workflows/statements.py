@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from shoal.workflows.units import Unit
 
 #: How exports number their parts: BigQuery with twelve digits where the address has its `*`
-#: (cloud.google.com/bigquery/docs/exporting-data), Spark and its like as `part-00000`.
-_PART: Final = re.compile(r"(?<!\d)\d{12}(?!\d)|(?<=part-)\d{5}(?!\d)")
+#: (cloud.google.com/bigquery/docs/exporting-data), Spark and its like as `part-00000`. BigQuery
+#: counts from 0, so what does not begin with zeros is no part but a moment: 202403011200.
+_PART: Final = re.compile(r"(?<!\d)0000\d{8}(?!\d)|(?<=part-)\d{5}(?!\d)")
 
 
 def exports(
@@ -54,6 +55,8 @@ class Statements:
 
     def __init__(self, known: Iterable[Unit]) -> None:
         self._units: dict[str, Unit] = {}
+        #: Of each content the last unit that stated it.
+        self._of_content: dict[str, Unit] = {}
         #: Of each scope the number of the last unit that stated it.
         self._last: dict[int, int] = {}
         #: Of each source the number of its last unit with too many scopes to name them.
@@ -73,9 +76,13 @@ class Statements:
         if unit.status == units.DISCARDED:
             return
         self._units[unit.name] = unit
+        content = units.content_of(unit.name)
+        before = self._of_content.get(content)
+        if before is None or before.number <= unit.number:
+            self._of_content[content] = unit
         if unit.scopes is None:
-            before = self._unnamed.get(unit.source, 0)
-            self._unnamed[unit.source] = max(before, unit.number)
+            unnamed = self._unnamed.get(unit.source, 0)
+            self._unnamed[unit.source] = max(unnamed, unit.number)
         for scope in unit.scopes or ():
             self._last[scope] = max(self._last.get(scope, 0), unit.number)
 
@@ -89,6 +96,19 @@ class Statements:
         """Whether everything that a unit states is known to have been stated again later."""
         scopes = unit.scopes or ()
         return bool(scopes) and all(self._last.get(scope, 0) > unit.number for scope in scopes)
+
+    def latest(self, name: str) -> Unit | None:
+        """The last unit that stated the content of that name; None if the shop does not have it."""
+        return self._of_content.get(units.content_of(name))
+
+    def may_be_stated_again(self, unit: Unit) -> bool:
+        """Whether another unit may have stated a part of what a unit states after it."""
+        later = self.since(unit)
+        if later is None:
+            return unit.scopes is None or bool(unit.scopes)
+        if unit.scopes is None:
+            return bool(later)
+        return not later.isdisjoint(unit.scopes)
 
     def told_by(self, scopes: Iterable[int], among: Sequence[str]) -> str:
         """The file, of the last of some units, that stated one of the scopes before; "" if none."""

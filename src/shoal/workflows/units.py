@@ -29,7 +29,8 @@ class Unit:
     """A commit unit as the state store keeps it.
 
     Args:
-        name: unique in the shop; the same content and mapping give the same name.
+        name: unique in the shop; the same content and mapping give the same name (`name_of`), and
+            where it was stated again on purpose one with the number of that statement (`again`).
         status: `staged`, `committed` or `discarded`.
         file: where the rows came from, for people.
         source: the mapping's source name.
@@ -37,8 +38,8 @@ class Unit:
         quarantine: name of the file with its quarantined rows, None if there are none.
         declares: settings of the shop that the first unit with an answer gives: `value_event`, the
             kind that counts as buying; `currency`, the most frequent one of its priced events.
-        restated: what became of scopes that it states: the counts of `shoal.ports.RESTATED`; the
-            `older` rows are among the skipped.
+        restated: what became of scopes that it states: the counts of `shoal.ports.RESTATED`
+            and `THINNED`; the `older` rows are among the skipped.
         scopes: keys of the scopes that it states; None if they are very many.
         number: its place in the order in which units came.
         replaces: of a replay: for each unit whose quarantine it took rows from, the name of the
@@ -124,6 +125,24 @@ def name_of(parts: Sequence[Path], mapping_fingerprint: str) -> str:
     )
     mapping = hashlib.sha256(mapping_fingerprint.encode()).hexdigest()
     return f"file-{content[:24]}-{mapping[:12]}"
+
+
+def again(name: str, number: int) -> str:
+    """The name of a unit that states a file's content once more, as the unit of that number.
+
+    >>> again("file-1-2", 7)
+    'file-1-2-again7'
+    """
+    return f"{content_of(name)}-again{number}"
+
+
+def content_of(name: str) -> str:
+    """The name that a unit's content has by itself, however often it was stated.
+
+    >>> content_of("file-1-2-again7"), content_of("file-1-2")
+    ('file-1-2', 'file-1-2')
+    """
+    return name.partition("-again")[0]
 
 
 def _digest(path: Path) -> str:

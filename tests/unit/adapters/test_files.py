@@ -110,3 +110,16 @@ def test_a_full_disk_is_told_and_nothing_is_published(tmp_path: Path) -> None:
 def test_names_are_plain(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="a kind or stem is lower-case letters"):
         FileRegistry(tmp_path).create(name, "stem").__enter__()
+
+
+def test_an_artefact_that_is_removed_is_gone_whole(tmp_path: Path) -> None:
+    registry = FileRegistry(tmp_path)
+    first, second = publish(registry), publish(registry)
+    registry.remove("segmentation", first)
+    assert registry.list("segmentation") == [second]
+    assert [entry.name for entry in (tmp_path / "segmentation").iterdir()] == [second]
+    registry.remove("segmentation", first)  # not there: nothing happens
+    registry.remove("nothing", first)
+    with pytest.raises(OperationError):
+        registry.path("segmentation", first)
+    registry.path("segmentation", second)

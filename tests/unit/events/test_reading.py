@@ -38,6 +38,42 @@ def test_discover_takes_files_folders_and_globs_once(tmp_path: Path) -> None:
     assert discover([str(tmp_path / "notes.md")])[0].name == "notes.md"
 
 
+def test_files_are_in_the_order_in_which_they_say_more(tmp_path: Path) -> None:
+    names = (
+        "day10.csv", "day9.csv", "orders_export (1).csv", "orders_export (10).csv",
+        "orders_export (2).csv", "orders_export.csv", "events_20240301.json",
+        "events_20240302-000000000000.json", "events_20240302-000000000001.json",
+        "events_fresh_20240301.json", "events_intraday_20240301.json",
+        "events_intraday_20240302-000000000000.json",
+    )  # fmt: skip
+    for name in names:
+        _write(tmp_path / name, "x")
+    ordered = [
+        "day9.csv", "day10.csv", "events_intraday_20240301.json",
+        "events_intraday_20240302-000000000000.json", "events_20240302-000000000000.json",
+        "events_fresh_20240301.json", "events_20240301.json", "events_20240302-000000000001.json",
+        "orders_export.csv", "orders_export (1).csv", "orders_export (2).csv",
+        "orders_export (10).csv",
+    ]  # fmt: skip
+    assert [path.name for path in discover([str(tmp_path)])] == ordered
+    assert [path.name for path in discover([str(tmp_path / "*.*")])] == ordered
+    # As a shell hands them on; those of which names tell no order stay as they were given.
+    given = discover([str(tmp_path / name) for name in names])
+    assert [path.name for path in given][:6] == [
+        "day10.csv", "day9.csv", "orders_export.csv", "orders_export (1).csv",
+        "orders_export (2).csv", "orders_export (10).csv",
+    ]  # fmt: skip
+
+
+def test_files_whose_names_only_look_alike_stay_as_they_are_given(tmp_path: Path) -> None:
+    paths = [tmp_path / "b" / "x (1).csv", tmp_path / "a" / "x.csv", tmp_path / "x (2)y.csv",
+             tmp_path / "x.csv", tmp_path / "x (1).txt"]  # fmt: skip
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        _write(path, "x")
+    assert discover([str(path) for path in paths]) == paths
+
+
 def test_a_missing_path_says_what_to_check(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"there is no file, folder or match for .*gone.csv") as e:
         discover([str(tmp_path / "gone.csv")])

@@ -42,11 +42,19 @@ def test_the_latest_value_since_it_was_first_told_without_another_between() -> N
     assert traits(*rows, minute=1) == {}
 
 
-def test_values_keep_their_type_and_a_withdrawn_one_is_null() -> None:
-    rows = [told(1, '{"tags":["a",1],"vip":true,"mail":"x"}'), told(2, '{"mail":null}')]
+def test_values_keep_their_type() -> None:
+    rows = [told(1, '{"tags":["a",1],"vip":false,"mail":""}')]
     assert traits(*rows) == {
-        "mail": (None, "10:02"), "tags": (["a", 1], "10:01"), "vip": (True, "10:01"),
+        "mail": ("", "10:01"), "tags": (["a", 1], "10:01"), "vip": (False, "10:01"),
     }  # fmt: skip
+
+
+def test_null_takes_a_trait_back() -> None:
+    rows = [told(1, '{"mail":"x","vip":true}'), told(2, '{"mail":null}'), told(4, '{"mail":"x"}')]
+    assert traits(*rows[:2]) == {"vip": (True, "10:01")}
+    assert traits(*rows, minute=2) == {"mail": ("x", "10:01"), "vip": (True, "10:01")}
+    # told again, it holds from then on
+    assert traits(*rows) == {"mail": ("x", "10:04"), "vip": (True, "10:01")}
 
 
 def test_what_is_no_trait_of_this_person() -> None:

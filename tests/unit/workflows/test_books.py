@@ -86,6 +86,13 @@ def test_rows_of_days_are_added_up_but_not_customers(read) -> None:
     books = read("Day,net,customers\n2024-03-01,5,2\n2024-03-02,6,2\n2024-04-01,1,1\n")
     assert books.by_day
     assert books.values == {"net": {MARCH: 11_000_000, APRIL: 1_000_000}}
+    assert books.ignored == ("customers",)
+
+
+def test_columns_without_a_figure_and_net_counts_of_items_are_named_as_not_read(read) -> None:
+    books = read("Month,Net sales,Orders,Net items sold\n2024-03,5,,3\n2024-04,6,n/a,0\n")
+    assert set(books.values) == set(books.columns) == {"net"}
+    assert books.ignored == ("Orders", "Net items sold")
 
 
 @pytest.mark.parametrize(
@@ -100,6 +107,9 @@ def test_rows_of_days_are_added_up_but_not_customers(read) -> None:
         ("month,net\n2024-03,15%\n", "books.csv, row 1", "net '15%', which is not an amount"),
         ("month,orders\n2024-03,1.5\n", "books.csv, row 1", "which is not a whole number"),
         ("month,net\n2024-03,5,6\n", "books.csv, row 1", "another number of fields"),
+        ("month,net\n2024-03,\n2024-04,n/a\n", "books.csv", "'net' has empty cells only"),
+        ("month,net quantity\n2024-03,5\n", "books.csv", "no column of orders or amounts"),
+        ("date,customers\n2024-03-01,7\n2024-03-02,8\n", "books.csv", "customers of days"),
         ("month,net\nTotal,5\n", "books.csv", "not one row with a month"),
     ],
 )

@@ -124,6 +124,47 @@ def test_texts_of_few_names_become_columns_of_their_own(shelf: Shelf) -> None:
     assert [rows.get(("open", first + n)) for n in range(3)] == [10**6, 0, None]
 
 
+def dated(values: list[str], mark: str = ";") -> str:
+    rows = (f"2024-03-{n + 1:02d}{mark}{value}" for n, value in enumerate(values))
+    return "\n".join([f"date{mark}temp", *rows]) + "\n"
+
+
+def test_decimal_commas_are_numbers(shelf: Shelf) -> None:
+    values = [f"{n % 7},5" for n in range(20)] + ["-1,25", "3", "NA", "0,500"]
+    loaded = shelf.load(dated(values))
+    assert loaded.held.columns == ["temp"]
+    rows = {row["day"]: row["micros"] for row in shelf.rows("weather")}
+    first = day("2024-03-01")
+    assert [rows[first + n] for n in (0, 1, 20, 21, 23)] == [
+        500_000, 1_500_000, -1_250_000, 3_000_000, 500_000,
+    ]  # fmt: skip
+    assert first + 22 not in rows
+
+
+@pytest.mark.parametrize(
+    ("values", "row", "received"),
+    [
+        (["1,234", "2,345", "7"], 1, "temp is '1,234'"),
+        (["0,5", "1.5"] * 5, 2, "temp is '1.5'"),
+        (["0,5", "1,234,567"], 2, "temp is '1,234,567'"),
+        (["0,5", "1.234,5"], 2, "temp is '1.234,5'"),
+        (["0,5"] * 19 + ["cold"], 20, "temp is 'cold'"),
+    ],
+)
+def test_commas_that_may_mean_two_things_are_refused(
+    shelf: Shelf, values: list[str], row: int, received: str
+) -> None:
+    error = refused(shelf, dated(values))
+    assert (error.code, received in error.message) == ("bad_covariates", True)
+    assert error.where.endswith(f"row {row}")
+    assert "point for the decimals" in error.hint
+
+
+def test_texts_with_commas_stay_texts(shelf: Shelf) -> None:
+    loaded = shelf.load(dated(["wet, cold", "dry", "1,5 mm"]))
+    assert loaded.held.columns == ["temp_1_5_mm", "temp_dry", "temp_wet_cold"]
+
+
 def test_absent_days_are_zero_only_where_the_table_says_that_it_tells_all(shelf: Shelf) -> None:
     text = "date,country,name\n2024-12-25,GB,Christmas\n2024-05-01,DE,Labour Day\n"
     shelf.load(text, "sparse", always=True)

@@ -134,6 +134,31 @@ def test_what_cannot_be_reached_is_told(tmp_path: Path) -> None:
     assert lists.names_them() == [str(away / "of-ann.csv")]
 
 
+def test_endings_are_told_in_any_case_and_other_files_are_told(tmp_path: Path) -> None:
+    exports, away = tmp_path / "exports", tmp_path / "away"
+    exports.mkdir()
+    away.mkdir()
+    write_table(members("ann", "bob"), exports / "VIP.CSV")
+    write_table(members("ann", "bob"), away / "vip.Parquet")
+    write_table(members("ann", "bob"), away / "vip.txt")
+    for name in ("r01.sql", "notes.md", ".DS_Store", ".VIP.CSV.part"):
+        (exports / name).write_text("ann")
+    (tmp_path / "Old.HTML").write_text("<td>ann</td>")
+    outside = [(str(away / name), "export", NOW) for name in ("vip.Parquet", "vip.txt", "gone.txt")]
+    lists = Lists(tmp_path, exports, outside, ids("ann"))
+    planned = {Path(one["file"]).name: one["what"] for one in lists.planned()}
+    assert planned == {
+        "VIP.CSV": "written anew", "vip.Parquet": "written anew", "Old.HTML": "removed",
+    }  # fmt: skip
+    left = {Path(one["file"]).name: one["why"] for one in lists.clean()}
+    assert sorted(left) == ["gone.txt", "notes.md", "vip.txt"]
+    assert left["vip.txt"].startswith("no .txt can be looked through")
+    assert left["gone.txt"].startswith("not there any more")
+    assert pq.read_table(away / "vip.Parquet")["customer_id"].to_pylist() == ["bob"]
+    assert "ann" not in (exports / "VIP.CSV").read_text()
+    assert not (exports / ".VIP.CSV.part").exists()
+
+
 def test_what_was_written_of_one_person_is_removed(tmp_path: Path) -> None:
     exports = tmp_path / "exports"
     exports.mkdir()

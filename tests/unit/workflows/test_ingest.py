@@ -59,6 +59,7 @@ def test_every_row_is_accounted_for_and_states_follow(shop: Shop, tmp_path: Path
         "quarantine": {"bad_customer_id": 1, "bad_time": 2, "not_finite": 1},
         "files": {"new": 1, "restating": 0, "unchanged": 0, "superseded": 0},
         "restated": {"scopes": 0, "withdrawn": 0, "changed": 0, "older": 0},
+        "thinned": [],
         "forgotten": 0,
         "events": 100,
         "customers": 5,

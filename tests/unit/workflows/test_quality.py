@@ -206,6 +206,21 @@ def test_a_doubled_rate_is_a_change(checked: Checked, raw: pa.Table) -> None:
     assert (twice.severity, twice.since, twice.until) == (WARNING, DAY, DAY + timedelta(days=3))
 
 
+def test_orders_told_again_at_another_time(checked: Checked, raw: pa.Table) -> None:
+    bought = raw.filter(pa.array(of_kind(raw, "purchase") & within(raw, MIDNIGHT, 4)))
+    us = pc.add(bought["event_time"], pa.scalar(timedelta(seconds=90)))
+    again = with_column(renamed(bought, "again"), "event_time", us.cast(raw["event_time"].type))
+    told_again = found(checked(raw, again), "repeated", variant="again")
+    assert (told_again.severity, told_again.since) == (WARNING, DAY)
+    assert told_again.until == DAY + timedelta(days=3)
+    orders = set(bought["order_id"].to_pylist())
+    assert told_again.figures["total"] == len(orders)
+    assert told_again.example.removeprefix("order ") in orders
+    columns = (bought[name].to_pylist() for name in ("price", "quantity", "discount"))
+    paid = sum(price * units - (off or 0) for price, units, off in zip(*columns, strict=True))
+    assert told_again.figures["money"] == pytest.approx(float(paid))
+
+
 def test_a_kind_that_went_missing_is_a_change_of_that_kind(checked: Checked, raw: pa.Table) -> None:
     us = times(raw)
     lost = of_kind(raw, "cart_add") & (us >= to_us(MIDNIGHT))
@@ -315,6 +330,27 @@ def test_prices_out_of_proportion(checked: Checked, raw: pa.Table) -> None:
 def test_refunds_beyond_their_order(checked: Checked, raw: pa.Table) -> None:
     quality = checked(repriced(raw, np.where(of_kind(raw, "refund"), 3.0, 1.0)))
     assert found(quality, "refunds", variant="beyond").severity == WARNING
+
+
+@pytest.mark.parametrize(
+    ("back", "off", "beyond"), [(95.0, None, True), (50.0, None, False), (100.0, 50.0, False)]
+)
+def test_refunds_beyond_what_was_paid_after_discounts(
+    checked: Checked, back: float, off: float | None, beyond: bool
+) -> None:
+    shared = {"item_id": "x", "quantity": 1, "currency": "EUR"}
+    rows = [
+        {"event_id": f"{kind}{n}", "kind": kind, "event_time": MIDNIGHT + timedelta(hours=n),
+         "customer_id": f"c{n}", "order_id": f"o{n}", "price": price, "discount": less} | shared
+        for n in range(50)
+        for kind, price, less in (("purchase", 100.0, 50.0), ("refund", back, off))
+    ]  # fmt: skip
+    quality = checked(pa.Table.from_pylist(rows))
+    if not beyond:
+        assert quality.severity("refunds") == OK
+        return
+    told_of = found(quality, "refunds", variant="beyond")
+    assert (told_of.count, told_of.of, told_of.figures["money"]) == (50, 50, 50 * 45.0)
 
 
 def test_currencies_mixed_and_unstated(checked: Checked, raw: pa.Table) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 
@@ -61,6 +64,20 @@ def test_a_replay_takes_its_rows_out_of_the_quarantine() -> None:
     )  # fmt: skip
     (one,) = accounts([unit("a", stored=100, quarantined=900), replay], {}, SETTINGS, dated=False)
     assert (one.count, one.of, one.severity) == (10, 1_000, WARNING)
+
+
+def test_what_files_state_again_counts_once() -> None:
+    first = unit("a", stored=7, quarantined=3)
+    again = [
+        replace(
+            unit(name, stored=2, duplicate=5, quarantined=3),
+            restated={"scopes": 1, "withdrawn": 2}, scopes=(1,),
+        )
+        for name in "bcd"
+    ]  # fmt: skip
+    restated = {"web": Counter(bad_time=9)}
+    (one,) = accounts([first, *again], {}, SETTINGS, dated=False, restated=restated)
+    assert (one.check, one.count, one.of) == ("quarantined", 3, 10)
 
 
 def test_a_handful_of_rows_is_a_note() -> None:

@@ -11,6 +11,9 @@ from tests.shops import COLUMNS, Shop, purchase, write_csv
 from shoal.domain.errors import OperationError, UsageError
 from shoal.events.mapping import SourceMapping, read_mapping
 from shoal.events.presets import load
+from shoal.events.tombstones import EVER, fingerprint
+from shoal.workflows.forget_files import held_quarantined
+from shoal.workflows.quarantine_file import id_columns_of
 
 #: A kind that the mapping does not know at first.
 LINES = [
@@ -73,6 +76,7 @@ def test_reasons_are_listed_with_counts_and_samples(
     assert "kind" in listing.reasons[0].meaning
     document = listing.as_document()
     assert (document["schema"], document["rows"]) == ("shoal.quarantine/1", 7)
+    assert document["restated"] == 0
     only = shop.listing(code="bad_customer_id", samples=0)
     assert [(r.code, r.samples) for r in only.reasons] == [("bad_customer_id", ())]
 
@@ -140,6 +144,26 @@ def test_a_replay_that_mends_nothing_changes_nothing(
         assert (result.rows.read, result.rows.quarantined) == (6, 6)
     assert shop.listing() == before
     assert shop.warehouse.version() == version
+
+
+def test_what_remains_is_searched_where_either_mapping_reads_ids(
+    shop: Shop, tmp_path: Path
+) -> None:
+    """The mended mapping reads customers from another column: persons are found in both."""
+    columns = (*COLUMNS, "client")
+    rows = [purchase(0, "c0"), {**purchase(1, "old-ann", kind="gekauft"), "client": "ann"}]
+    shop.ingest(
+        write_csv(tmp_path / "a.csv", rows, columns=columns), mapping=mapping_of(tmp_path, MAPPING)
+    )
+    shop.replay(mapping_of(tmp_path, MAPPING.replace('"customer_id"', '"client"')))
+    kept = next(shop.quarantine_dir.iterdir())
+    assert id_columns_of(kept) == ("customer_id", "client")
+    for name in ("ann", "old-ann"):
+        assert held_quarantined(kept, frozenset([name])).total() == 1
+    forgotten = fingerprint(shop.store.erasures.key(), "old-ann")
+    shop.store.erasures.add_tombstones([(forgotten, *EVER)])
+    result = shop.replay(mapping_of(tmp_path, MAPPING.replace('"customer_id"', '"client"') + "\n"))
+    assert (result.rows.skipped, result.rows.quarantined) == (1, 0)
 
 
 def test_a_second_replay_finds_only_what_remained(

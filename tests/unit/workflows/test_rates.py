@@ -111,6 +111,49 @@ def test_the_wide_table_is_crossed_for_a_shop_in_another_currency(shop: Shop) ->
     }
 
 
+PAIRS = "date,from,to,rate\n"
+USD_EUR = "2024-03-01,USD,EUR,0.8\n"
+EUR_USD = "2024-03-01,EUR,USD,1.25\n"
+EUR_GBP = "2024-03-01,EUR,GBP,0.85\n"
+GBP_EUR = "2024-03-01,GBP,EUR,1.25\n"
+
+
+@pytest.mark.parametrize("dollar", [USD_EUR, EUR_USD])
+@pytest.mark.parametrize(("pound", "euro"), [(EUR_GBP, 850), (GBP_EUR, 800)])
+@pytest.mark.parametrize("dollar_first", [True, False])
+def test_rates_are_crossed_either_way(
+    shop: Shop, dollar: str, pound: str, euro: int, dollar_first: bool
+) -> None:
+    rows = dollar + pound if dollar_first else pound + dollar
+    loaded = shop.load(PAIRS + rows, currency="GBP")
+    assert shop.rates("GBP") == {
+        ("EUR", "2024-03-01"): euro * 10**9,
+        ("USD", "2024-03-01"): euro * 8 * 10**8,
+    }
+    assert (loaded.new, loaded.unused) == (2, ())
+
+
+def test_rates_are_crossed_over_several_and_what_leads_nowhere_is_named(shop: Shop) -> None:
+    loaded = shop.load(
+        PAIRS + "2024-03-01,SEK,USD,0.1\n" + USD_EUR + EUR_GBP
+        + "2024-03-02,USD,EUR,0.8\n2024-03-03,USD,EUR,0.8\n2024-03-01,JPY,CHF,0.006\n",
+        currency="GBP",
+    )  # fmt: skip
+    assert shop.rates("GBP")["SEK", "2024-03-01"] == 68 * 10**9
+    assert loaded.as_document()["unused"] == [
+        {"from": "JPY", "to": "CHF", "days": 1, "first": "2024-03-01", "last": "2024-03-01"},
+        {"from": "USD", "to": "EUR", "days": 2, "first": "2024-03-02", "last": "2024-03-03"},
+    ]
+    assert (loaded.read, loaded.new) == (6, 3)
+
+
+def test_a_rate_that_is_worked_out_has_the_same_bounds(shop: Shop) -> None:
+    for row in ("2024-03-01,EUR,USD,0.000000002\n", "2024-03-01,USD,JPY,2\n2024-03-01,JPY,EUR,8e6"):
+        with pytest.raises(InputError, match="one USD on 2024-03-01 would be") as caught:
+            shop.load(PAIRS + row)
+        assert caught.value.code == "bad_rates"
+
+
 def test_a_later_file_wins_and_the_earlier_version_stays(shop: Shop) -> None:
     shop.load(LONG)
     loaded = shop.load("date,currency,rate\n2024-03-04,USD,0.91\n2024-03-05,USD,0.9\n")

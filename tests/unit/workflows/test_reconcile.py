@@ -14,7 +14,7 @@ from tests.unit.workflows import money_shop as slow
 
 from shoal.adapters.memory_store import MemoryStateStore
 from shoal.domain.time import to_us
-from shoal.features.admission import EVER_US, NEVER_US, PEOPLE_SCHEMA
+from shoal.features.admission import EVER_US, FLAGS_SCHEMA, NEVER_US, PEOPLE_SCHEMA
 from shoal.features.months import AMOUNTS, MEASURES, Ledger
 from shoal.features.revenue import Counted, month_number
 from shoal.workflows.books import Books
@@ -271,6 +271,41 @@ def test_lines_stored_twice_are_found_out() -> None:
     assert codes(found)[0] == "repeated_lines"
 
 
+def later(event: slow.Event, place: int, seconds: int = 1) -> slow.Event:
+    moment = event["event_time"] + timedelta(seconds=seconds)
+    return event | {"event_id": f"later{place}", "event_time": moment, "content_key": 10**6 + place}
+
+
+def test_orders_told_again_a_second_later_are_told_and_found_out() -> None:
+    bought = [e for e in EVENTS if e["kind"] == "purchase"]
+    twice = [e for e in bought if int(e["order_id"][1:]) % 3]
+    ledger = ledger_of([*EVENTS, *(later(e, n) for n, e in enumerate(twice))])
+    found, alone = summary(ledger, ZONE), summary(ledger_of(), ZONE)
+    assert found.total.orders == alone.total.orders
+    (again,) = found.again
+    counted = [e for e in twice if e["noise"] is None]
+    assert (again.source, again.orders) == ("shop", len({e["order_id"] for e in counted}))
+    assert again.amount == found.total.net - alone.total.net
+    for measure in ("units", "gross", "net", "total"):
+        assert codes(total(against(ledger, slow.months(EVENTS), measure), measure)) == [
+            "told_again"
+        ]
+    assert found.as_document()["told_again"] == [
+        {"source": "shop", "orders": again.orders, "amount": again.amount / 1_000_000}
+    ]
+
+
+def test_an_order_of_which_some_lines_come_later_is_told_once() -> None:
+    bought = [e for e in EVENTS if e["kind"] == "purchase"]
+    own_times = [later(e, n, int(e["item_id"][1:])) for n, e in enumerate(bought)]
+    scanned_twice = [later(e, n, 5) for n, e in enumerate(bought) if e["order_id"] == "#3"]
+    assert summary(ledger_of([*own_times, *scanned_twice]), ZONE).again == ()
+    more = [later(e, n, 60) for n, e in enumerate(bought) if e["item_id"] == "i1"]
+    assert summary(ledger_of([*EVENTS, *more]), ZONE).again == ()
+    other_quantity = [later(e, n) | {"quantity": e["quantity"] + 1} for n, e in enumerate(bought)]
+    assert summary(ledger_of([*EVENTS, *other_quantity]), ZONE).again == ()
+
+
 def test_tolerance_and_months_of_one_side(ledger: Ledger) -> None:
     theirs = slow.months(EVENTS)
     for sums in theirs.values():
@@ -308,6 +343,45 @@ def test_customers_are_those_that_identity_joins() -> None:
     apart = summary(ledger_of(), ZONE).total
     assert found.total.customers == apart.customers - 1
     assert found.total.net == apart.net
+
+
+def test_visitors_that_a_pace_rule_caught_are_in_no_measure_and_told_beside() -> None:
+    def day(first: datetime, days: float) -> dict[str, int]:
+        return {"from_us": to_us(first), "to_us": to_us(first + timedelta(days=days))}
+
+    begin = datetime(2024, 1, 10, tzinfo=UTC)
+    rows = [
+        {"visitor_id": "c1", "rule": "rate", **day(begin, 90)},
+        {"visitor_id": "c1", "rule": "rate", **day(begin, 90), "told_us": 1},
+        {"visitor_id": "c1", "rule": "rate", **day(begin + timedelta(days=70), 80)},
+        {"visitor_id": "c1", "rule": "no_think_time", **day(begin, 10)},
+        {"visitor_id": "c2", "rule": "no_think_time", **day(begin, 160)},
+    ]
+    flags = pa.Table.from_pylist(rows, schema=FLAGS_SCHEMA)
+    caught = {"c1": 150, "c2": 160}
+
+    def fast(event: slow.Event) -> bool:
+        days = caught.get(event["customer_id"], 0)
+        return begin <= event["event_time"] < begin + timedelta(days=days)
+
+    ledger = ledger_of(flags=flags)
+    found = summary(ledger, ZONE)
+    wanted = slow.months(EVENTS, keep=lambda e: e["noise"] is None and not fast(e))
+    names = ("orders", "units", "gross", "refunds", "net", "customers")
+    assert told(found, names) == {
+        month: {name: sums.get(name, 0) for name in names} for month, sums in wanted.items()
+    }
+    beside = {one.why: one for one in found.beside}
+    assert {"rate", "no_think_time"} < set(beside)
+    lost = summary(ledger_of(), ZONE).total.net - found.total.net
+    assert lost == beside["rate"].amount + beside["no_think_time"].amount
+    assert beside["rate"].lines == sum(
+        fast(e) and e["customer_id"] == "c1" and e["noise"] is None for e in EVENTS
+        if e["kind"] in ("purchase", "refund")
+    )  # fmt: skip
+    books = slow.months(EVENTS, keep=lambda e: e["noise"] is None)
+    (code, *_) = codes(total(against(ledger, books, "net"), "net"))
+    assert set(code.split("+")) == {"noise_included"}
 
 
 def test_only_what_happened_before_a_moment() -> None:

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from tests.shops import COLUMNS, Shop, purchase, write_csv
 
+from shoal.domain.time import Zone
 from shoal.events.mapping import SourceMapping, read_mapping
+from shoal.workflows.books_quarantine import quarantined
 from shoal.workflows.ingest_result import IngestResult
 from shoal.workflows.status import status
 
@@ -176,6 +178,64 @@ def test_parts_of_one_export_are_one_statement(
     assert {"e0", "e5", "e11"} <= set(ids(shop))
 
 
+def test_moments_in_names_are_no_numbers_of_parts(
+    shop: Shop, tmp_path: Path, mapping: SourceMapping
+) -> None:
+    folder = tmp_path / "exports"
+    shard(folder, "orders-202403011200.csv", range(4))
+    shard(folder, "orders-202404011200.csv", range(2, 6))
+    for part in range(2):
+        shard(folder, f"orders-202404011200-{part:012d}.csv", [20 + part], day="d2")
+    result = shop.ingest(folder, mapping=mapping)
+    checked(shop, result)
+    assert [Path(file.file).name for file in result.files] == [
+        "orders-202403011200.csv", "orders-202404011200-*.csv", "orders-202404011200.csv",
+    ]  # fmt: skip
+    assert ids(shop) == ["e2", "e20", "e21", "e3", "e4", "e5"], "the later export replaces"
+
+
+def test_a_file_counts_again_when_it_is_asked_for(
+    shop: Shop, tmp_path: Path, mapping: SourceMapping
+) -> None:
+    old = shard(tmp_path, "old.csv", [*range(10), 11], customer_id="c1")
+    copy = tmp_path / "copy.csv"
+    copy.write_bytes(old.read_bytes())
+    both = shard(tmp_path, "both.csv", range(3))
+    shop.ingest(old, both, mapping=mapping)
+    back = checked(shop, shop.ingest(copy, old, mapping=mapping, again=True))
+    assert back["files"] == {"new": 0, "restating": 1, "unchanged": 1, "superseded": 0}
+    assert len(ids(shop)) == 11
+    once_more = checked(shop, shop.ingest(old, both, mapping=mapping, again=True))
+    assert once_more["files"]["unchanged"] == 1
+    assert ids(shop) == ["e0", "e1", "e2"], "the last file of the call counts"
+    assert checked(shop, shop.ingest(old, mapping=mapping))["files"]["superseded"] == 1
+    names = [one["unit"] for one in shop.store.units()]
+    assert len(names) == len(set(names)) == 4
+
+
+def test_a_file_of_which_only_a_part_was_stated_anew_counts_again_too(
+    shop: Shop, tmp_path: Path, mapping: SourceMapping
+) -> None:
+    rows = [purchase(n, "c1", day=f"d{n % 2}") for n in range(8)]
+    two_days = write_csv(tmp_path / "two.csv", rows, FIELDS)
+    one_day = shard(tmp_path, "one.csv", [1], day="d1")
+    shop.ingest(two_days, one_day, mapping=mapping)
+    assert ids(shop) == ["e0", "e1", "e2", "e4", "e6"]
+    checked(shop, shop.ingest(two_days, mapping=mapping, again=True))
+    assert len(ids(shop)) == 8
+
+
+def test_an_older_version_does_not_count_however_it_is_asked_for(
+    shop: Shop, tmp_path: Path, dated: SourceMapping
+) -> None:
+    old = shard(tmp_path, "old.csv", range(4), changed="2024-04-01")
+    shop.ingest(old, shard(tmp_path, "new.csv", range(2), changed="2024-04-02"), mapping=dated)
+    for _ in range(2):
+        checked(shop, shop.ingest(old, mapping=dated, again=True))
+        assert ids(shop) == ["e0", "e1"]
+    assert len(shop.store.units()) == 3
+
+
 def test_files_without_scopes_stay_units_of_their_own(shop: Shop, tmp_path: Path) -> None:
     folder = tmp_path / "parts"
     for part in range(2):
@@ -233,3 +293,40 @@ def test_rows_from_the_quarantine_count_by_their_version(
     assert document["rows"]["skipped"] == 2 - stored
     held = ["e3", "e30", "e4"] if stored else ["e0", "e1", "e2", "e3", "e30"]
     assert ids(shop) == held
+
+
+def bad(directory: Path, name: str, days: Sequence[str], more: str) -> Path:
+    """An export of some days with an order each that cannot be stored, and one that can."""
+    rows = [
+        purchase(100 * n + place, who, day=day, note=more if who == "c1" else "")
+        for n, day in enumerate(days)
+        for place, who in enumerate(("null", "c1"))
+    ]
+    return write_csv(directory / name, rows, (*FIELDS, "note"))
+
+
+def test_quarantined_rows_that_were_stated_again_count_once(
+    shop: Shop, tmp_path: Path, mapping: SourceMapping
+) -> None:
+    for n in range(4):
+        shop.ingest(bad(tmp_path, f"{n}.csv", ["d1"], f"run {n}"), mapping=mapping)
+    listing = shop.listing()
+    assert [(one.code, one.count) for one in listing.reasons] == [("bad_customer_id", 1)]
+    assert listing.left_out == listing.as_document()["restated"] == 3
+    assert shop.listing(code="unknown_kind").left_out == 0
+    found = quarantined(shop.store, shop.quarantine_dir, Zone("UTC"))
+    assert found.readable == 1
+
+
+def test_days_that_later_files_state_only_in_part_are_counted_by_their_rows(
+    shop: Shop, tmp_path: Path, mapping: SourceMapping
+) -> None:
+    days = {day: 100 * n for n, day in enumerate(("d1", "d2", "d3", "d4", "d5", "d6"))}
+    for first in range(3):  # the last four days, asked for every day
+        asked = list(days)[first : first + 4]
+        rows = [purchase(days[day] + n, who, day=day) for day in asked
+                for n, who in enumerate(("null", f"c{first}"))]  # fmt: skip
+        shop.ingest(write_csv(tmp_path / f"{first}.csv", rows, FIELDS), mapping=mapping)
+    listing = shop.listing()
+    assert [one.count for one in listing.reasons] == [6]
+    assert listing.left_out == 6

@@ -23,7 +23,14 @@ from shoal.events.chunks import Source
 from shoal.events.files import compression_of, expanded, head_of, io_errors
 from shoal.events.mapping import SourceMapping
 from shoal.events.shapes.flat_table import ShapedSource, Unpacked, passed_on
-from shoal.events.shapes.ga4_rows import COLUMNS, FLAT, finished
+from shoal.events.shapes.ga4_rows import (
+    COLUMNS,
+    FLAT,
+    category_path,
+    finished,
+    known,
+    with_amounts,
+)
 from shoal.events.shapes.nested import (
     Elements,
     Nested,
@@ -154,7 +161,7 @@ class NestedSource(ShapedSource):
             else json_rows(self.path, SCHEMA)
         )
         for nested in rows:
-            flat, places = flattened(nested)
+            flat, places = with_amounts(*flattened(nested))
             traits, their_places = _properties_set(nested)
             table = finished(pa.concat_tables([flat, traits]).combine_chunks())
             yield Unpacked(table, [*places, *their_places], nested.rejected, nested.bytes_read)
@@ -180,9 +187,9 @@ class FlatSource(ShapedSource):
                 if pa.types.is_string(wanted.type):
                     filled = pc.if_else(pc.equal(filled, ""), pa.scalar(None, pa.string()), filled)
                 columns.append(filled.cast(wanted.type))
-            table = finished(pa.table(columns, schema=FLAT))
-            places = chunk.row_places().tolist()
-            yield Unpacked(table, places, passed_on(chunk.rejected), chunk.bytes_read)
+            flat = pa.table(columns, schema=FLAT)
+            flat, places = with_amounts(flat, chunk.row_places().tolist())
+            yield Unpacked(finished(flat), places, passed_on(chunk.rejected), chunk.bytes_read)
 
 
 def flattened(nested: Nested) -> tuple[pa.Table, list[int]]:
@@ -213,8 +220,7 @@ def flattened(nested: Nested) -> tuple[pa.Table, list[int]]:
                      "tax_value")
     }  # fmt: skip
     order = as_texts(ecommerce.pop("transaction_id"), n).take(events)
-    told = pc.if_else(pc.equal(order, "(not set)"), pa.scalar(None, pa.string()), order)
-    found["transaction_id"] = pc.coalesce(found["transaction_id"], told)
+    found["transaction_id"] = pc.coalesce(known(found["transaction_id"]), known(order))
     amounts = {name: as_doubles(own, n).take(events) for name, own in ecommerce.items()}
     found["tax"] = pc.coalesce(found["tax"], amounts["tax_value"])
     found["shipping"] = pc.coalesce(found["shipping"], amounts["shipping_value"])
@@ -223,6 +229,8 @@ def flattened(nested: Nested) -> tuple[pa.Table, list[int]]:
     )
     found |= _items(items, of_item)
     found["line"] = pa.array(line.astype(np.float64))
+    priced = as_doubles(member(items.values, "price"), len(items.row)).is_valid().to_numpy(False)
+    found["items_priced"] = pa.array(np.bincount(items.row, priced, n)[row])
     arrays = [found.get(f.name, pa.nulls(len(row), f.type)).cast(f.type) for f in FLAT]
     return pa.table(arrays, schema=FLAT), nested.places[row].tolist()
 
@@ -272,14 +280,11 @@ def _items(items: Elements, of_item: pa.Array) -> dict[str, pa.Array]:
     """What each row's item is."""
     n = len(items.row)
     path = [as_texts(member(items.values, name), n) for name in _ITEM_CATEGORIES]
-    path = [pc.if_else(pc.equal(level, ""), pa.scalar(None, pa.string()), level) for level in path]
-    category = pc.binary_join_element_wise(*path, "/", null_handling="skip")
-    category = pc.if_else(pc.equal(category, ""), pa.scalar(None, pa.string()), category)
     columns = {
         "item_id": as_texts(member(items.values, "item_id"), n),
         "item_name": as_texts(member(items.values, "item_name"), n),
         "item_brand": as_texts(member(items.values, "item_brand"), n),
-        "item_category": category,
+        "item_category": category_path(path),
         "item_coupon": as_texts(member(items.values, "coupon"), n),
         "item_price": as_doubles(member(items.values, "price"), n),
         "item_quantity": as_texts(member(items.values, "quantity"), n),

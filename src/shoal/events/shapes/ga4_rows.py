@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -17,9 +18,10 @@ _TEXTS: Final = (
     "item_id", "item_name", "item_brand", "item_category", "item_coupon", "item_quantity",
     "property", "property_value",
 )  # fmt: skip
-_NUMBERS: Final = ("value", "tax", "shipping", "item_price", "line")
+_NUMBERS: Final = ("value", "tax", "shipping", "item_price", "line", "items_priced")
 
 #: One row a fact: the columns of the query of `shoal sql ga4`, and of nested rows once flattened.
+#: `line` is the place of the row's item, `items_priced` how many items of its event have a price.
 FLAT: Final = pa.schema(
     [*((name, pa.string()) for name in _TEXTS), *((name, pa.float64()) for name in _NUMBERS)]
 )
@@ -32,26 +34,35 @@ COLUMNS: Final = (
     "device_category", "country", "region", "properties", "day",
 )  # fmt: skip
 
-#: Events told by GA4 itself or agreed on: everything else is the shop's own, kept with its name.
+#: Events of orders.
 _MONEY: Final = ("purchase", "refund")
-_UNKNOWN: Final = ("(not set)", "(none)", "(other)", "<Other>", "(data deleted)", "")
+_ITEM: Final = ("item_id", "item_name", "item_quantity")
+#: Words by which GA4 says that it does not know.
+UNKNOWN: Final = ("(not set)", "(none)", "(other)", "<Other>", "(data deleted)", "")
 _KEPT: Final = ("page_location", "page_title")
 
 
 def finished(flat: pa.Table) -> pa.Table:
     """The columns that the preset reads (`COLUMNS`), of rows of `FLAT`."""
     n = flat.num_rows
-    column = {name: _known(flat[name]) for name in _TEXTS}
+    column = {name: known(flat[name].combine_chunks()) for name in _TEXTS}
     column |= {name: flat[name].combine_chunks() for name in _NUMBERS}
     name = column["event_name"]
     first = pc.equal(pc.fill_null(column["line"], 0.0), 0.0)
     money = pc.fill_null(pc.is_in(name, value_set=pa.array(_MONEY)), False)
     # An order told without its items is one line of its whole value.
-    whole = pc.and_(money, pc.and_(first, pc.is_null(column["item_id"])))
+<<<<<<< HEAD
+    whole = pc.and_(money, pc.and_(first, pc.invert(_names_item(column))))
     whole = pc.and_(whole, pc.is_null(column["item_price"]))
+    whole = pc.and_(whole, pc.equal(pc.fill_null(column["items_priced"], 0.0), 0.0))
+=======
+    bare = pc.and_(pc.invert(_names_item(column)), pc.equal(column["items_priced"], 0.0))
+    # Flat rows of other queries may not say how many items have a price: then the id decides.
+    bare = pc.coalesce(bare, pc.is_null(column["item_id"]))
+    whole = pc.and_(pc.and_(money, first), pc.and_(bare, pc.is_null(column["item_price"])))
+>>>>>>> 9d7ffe197a15af2a3f0484bf2763bc042c3c37f2
     price = pc.if_else(whole, column["value"], column["item_price"])
-    quantity = pc.if_else(whole, pc.coalesce(column["item_quantity"], pa.scalar("1")),
-                          column["item_quantity"])  # fmt: skip
+    quantity = pc.if_else(whole, pa.scalar("1"), column["item_quantity"])
     ordered = pc.and_(money, first)
     no_text, no_number = pa.scalar(None, pa.string()), pa.scalar(None, pa.float64())
     trait = pc.is_valid(column["property"])
@@ -76,13 +87,54 @@ def finished(flat: pa.Table) -> pa.Table:
     return pa.table(arrays, names=list(COLUMNS))
 
 
-def _known(column: pa.ChunkedArray) -> pa.Array:
+def known(texts: pa.Array) -> pa.Array:
     """Texts without the words by which GA4 says that it does not know."""
-    texts = column.combine_chunks()
     if texts.null_count == len(texts):
         return texts
-    unknown = pc.is_in(texts, value_set=pa.array(_UNKNOWN))
+    unknown = pc.is_in(texts, value_set=pa.array(UNKNOWN))
     return pc.if_else(unknown, pa.scalar(None, pa.string()), texts)
+
+
+def category_path(levels: Sequence[pa.Array]) -> pa.Array:
+    """The known levels of each row joined with `/`; null where none is known."""
+    told = [pc.binary_join_element_wise("/", known(level), "") for level in levels]
+    # Not null_handling="skip": it drops the rows of which every member is null.
+    joined = pc.binary_join_element_wise(*told, "", null_handling="replace", null_replacement="")
+    return known(pc.utf8_slice_codeunits(joined, 1))
+
+
+def with_amounts(flat: pa.Table, places: list[int]) -> tuple[pa.Table, list[int]]:
+    """Rows of `FLAT` and their places, a line added for the value of orders without prices.
+
+    Where no item of an order has a price, a line without an item holds the order's value; the
+    items stay lines of their own.
+    """
+    orders = pc.fill_null(pc.is_in(flat["event_name"], value_set=pa.array(_MONEY)), False)
+    unpriced = pc.and_(pc.equal(flat["items_priced"], 0.0), pc.equal(flat["line"], 0.0))
+    valued = pc.and_(pc.is_valid(flat["value"]), pc.fill_null(unpriced, False))
+    wanted = pc.and_(orders, valued)
+    if pc.any(wanted).as_py():
+        item = {name: known(flat[name].combine_chunks()) for name in _ITEM}
+        wanted = pc.and_(wanted, _names_item(item))
+    wanted = wanted.to_numpy()
+    if not wanted.any():
+        return flat, places
+    row = np.repeat(np.arange(flat.num_rows), 1 + wanted)
+    added = pa.array(np.diff(row, prepend=-1) == 0)
+    rows = flat.take(pa.array(row))
+    of_line = {"item_price": rows["value"], "item_quantity": pa.scalar("1"), "line": pa.scalar(1.0)}
+    columns = [
+        pc.if_else(added, of_line.get(f.name, pa.scalar(None, f.type)), rows[f.name])
+        if f.name.startswith("item_") or f.name in of_line
+        else rows[f.name]
+        for f in FLAT
+    ]
+    return pa.table(columns, schema=FLAT), [places[one] for one in row.tolist()]
+
+
+def _names_item(column: Mapping[str, pa.Array]) -> pa.Array:
+    """Rows that tell which item they are about, or how many."""
+    return pc.is_valid(pc.coalesce(*(column[name] for name in _ITEM)))
 
 
 def _trait_ids(column: dict[str, pa.Array], trait: pa.Array) -> pa.Array:

@@ -7,6 +7,7 @@ from typing import Final
 
 from shoal.domain.errors import UsageError
 from shoal.events.shapes.ga4 import ITEM_EVENTS
+from shoal.events.shapes.ga4_rows import UNKNOWN
 
 #: Dialects that the query is written in.
 DIALECTS: Final = ("bigquery",)
@@ -16,7 +17,8 @@ TABLE: Final = "PROJECT.analytics_PROPERTY.events_*"
 _NAME: Final = re.compile(r"[A-Za-z0-9_.*-]+")
 _TEXT: Final = "(SELECT COALESCE(value.string_value, CAST(value.int_value AS STRING)) "
 _NUMBER: Final = (
-    "(SELECT COALESCE(value.double_value, value.float_value, CAST(value.int_value AS FLOAT64)) "
+    "(SELECT COALESCE(value.double_value, value.float_value, CAST(value.int_value AS FLOAT64), "
+    "SAFE_CAST(value.string_value AS FLOAT64)) "
 )
 _FROM: Final = "FROM UNNEST(event_params) WHERE key = '{key}' LIMIT 1)"
 _TEXTS: Final = (
@@ -35,7 +37,8 @@ SELECT
   user_pseudo_id,
   stream_id,
 {parameters}
-  COALESCE({transaction}, ecommerce.transaction_id) AS transaction_id,
+  COALESCE(NULLIF(NULLIF({transaction}, ''), '(not set)'), ecommerce.transaction_id)
+    AS transaction_id,
   COALESCE({value}, ecommerce.purchase_revenue, ecommerce.refund_value) AS value,
   COALESCE({tax}, ecommerce.tax_value) AS tax,
   COALESCE({shipping}, ecommerce.shipping_value) AS shipping,
@@ -51,17 +54,21 @@ SELECT
     SELECT level FROM UNNEST([
       item.item_category, item.item_category2, item.item_category3,
       item.item_category4, item.item_category5
-    ]) AS level WITH OFFSET AS place WHERE level <> '' ORDER BY place
+    ]) AS level WITH OFFSET AS place WHERE level NOT IN ({unknown}) ORDER BY place
   ), '/') AS item_category,
   item.coupon AS item_coupon,
   CAST(item.quantity AS STRING) AS item_quantity,
   item.price AS item_price,
-  COALESCE(line, 0) AS line
+  COALESCE(line, 0) AS line,
+  (SELECT COUNT(price) FROM UNNEST(items)) AS items_priced
 FROM `{table}`
 LEFT JOIN UNNEST(IF(event_name IN ({item_events}), items, NULL)) AS item WITH OFFSET AS line
 WHERE event_name NOT IN ('session_start', 'first_visit', 'first_open', 'user_engagement', 'scroll')
 {days}ORDER BY event_date, event_timestamp
 """
+
+#: `events_*` matches `events_intraday_*` and `events_fresh_*` too: the same events once more.
+_WHOLE_DAYS: Final = "  AND REGEXP_CONTAINS(_TABLE_SUFFIX, r'^[0-9]+$')\n"
 
 
 def query(dialect: str = "bigquery", *, table: str = TABLE, first: str = "", last: str = "") -> str:
@@ -71,6 +78,7 @@ def query(dialect: str = "bigquery", *, table: str = TABLE, first: str = "", las
         dialect: one of `DIALECTS`.
         table: the export's table, `project.dataset.events_*`.
         first, last: days `YYYYMMDD` that a wildcard table is read from and to; both or none.
+            Without them all whole days are read, not the intraday tables beside them.
 
     Raises:
         UsageError: `unknown_dialect`; `usage` for a table or a day that is none.
@@ -92,13 +100,18 @@ def query(dialect: str = "bigquery", *, table: str = TABLE, first: str = "", las
                 "usage", f"the days are {first!r} to {last!r}",
                 hint="Give both --from and --to, as YYYYMMDD.",
             )  # fmt: skip
-    days = f"  AND _TABLE_SUFFIX BETWEEN '{first}' AND '{last}'\n" if first else ""
+    days = ""
+    if first:
+        days = f"  AND _TABLE_SUFFIX BETWEEN '{first}' AND '{last}'\n"
+    elif table.endswith("events_*"):
+        days = _WHOLE_DAYS
     return _QUERY.format(
         parameters="\n".join(f"  {_TEXT}{_FROM.format(key=key)} AS {key}," for key in _TEXTS),
         transaction=_TEXT + _FROM.format(key="transaction_id"),
         value=_NUMBER + _FROM.format(key="value"),
         tax=_NUMBER + _FROM.format(key="tax"),
         shipping=_NUMBER + _FROM.format(key="shipping"),
+        unknown=", ".join(f"'{word}'" for word in UNKNOWN),
         table=table,
         item_events=", ".join(f"'{name}'" for name in ITEM_EVENTS),
         days=days,

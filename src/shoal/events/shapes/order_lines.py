@@ -11,13 +11,37 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shoal.domain.money import MICROS, micros
+from shoal.events.reasons import REASONS
+from shoal.events.texts import raw_text
 
 _LARGEST: Final = 10**15
+#: Why an order whose amounts cannot be read is refused; how much of a value is shown.
+BAD_AMOUNT: Final = "bad_price"
+_SHOWN: Final = 80
+
+
+class UnreadableError(ValueError):
+    """A value of an order that is no number: without it the order's money cannot be told.
+
+    `code` is one of `shoal.events.reasons.REASONS`, `name` the field, `text` what it held.
+    """
+
+    def __init__(self, code: str, name: str, value: Any) -> None:
+        self.code, self.name, self.text = code, name, raw_text(value) or ""
+        super().__init__(self.said(name))
+
+    def said(self, name: str) -> str:
+        """What was wrong, the field under the name that the file has for it."""
+        shown = self.text if len(self.text) <= _SHOWN else f"{self.text[:_SHOWN]}..."
+        marks = "; other marks than those of 1000.00 are told under [money] in a copy of the preset"
+        return f"{name} = {shown!r}: {REASONS[self.code]}{marks if self.code == BAD_AMOUNT else ''}"
 
 
 def micros_of(value: Any) -> int | None:
     """Micro-units of an amount of a file; None where there is none or it is not a number."""
     if value is None or value == "" or isinstance(value, (bool, dict, list)):
+        return None
+    if isinstance(value, str) and "_" in value:  # a number to Python alone
         return None
     if type(value) is int:
         return value * MICROS if abs(value) < _LARGEST else None
@@ -25,6 +49,39 @@ def micros_of(value: Any) -> int | None:
         return micros(value.strip() if isinstance(value, str) else value)
     except ValueError:
         return None
+
+
+def told_micros(value: Any, name: str) -> int | None:
+    """Micro-units of an amount that concerns a whole order; None where there is none.
+
+    Raises:
+        UnreadableError: it is not a number.
+    """
+    if value is None or value == "":
+        return None
+    found = micros_of(value)
+    if found is None:
+        raise UnreadableError(BAD_AMOUNT, name, value)
+    return found
+
+
+def told_units(value: Any, name: str, missing: int = 0) -> int:
+    """Whole units of a quantity that concerns a whole order; `missing` where there is none.
+
+    Raises:
+        UnreadableError: it is not a whole number.
+    """
+    found = units_of(value, missing)
+    if found == 0 and not _is_zero(value):
+        raise UnreadableError("bad_quantity", name, value)
+    return found
+
+
+def _is_zero(value: Any) -> bool:
+    try:
+        return value is None or value == "" or float(value) == 0
+    except (TypeError, ValueError):
+        return False
 
 
 def amount_text(amount: int | None) -> str | None:

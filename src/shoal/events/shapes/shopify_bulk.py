@@ -30,6 +30,7 @@ from shoal.events.shapes.flat_table import (
 from shoal.events.shapes.json_blocks import head_object, json_blocks
 from shoal.events.shapes.order_facts import COLUMNS as ORDER_COLUMNS
 from shoal.events.shapes.order_facts import fact_rows, orphan
+from shoal.events.shapes.order_lines import UnreadableError
 from shoal.events.shapes.shopify_grouping import gathered, is_grouped
 from shoal.events.shapes.shopify_nodes import CHILDREN, PARENT, Node, nested_nodes, type_of
 from shoal.events.shapes.shopify_order import order_of
@@ -40,6 +41,7 @@ _LATE: Final = (
     "its parent {0!r} is not the record right before it, although the file begins in groups; run "
     "the bulk operation again, with groupObjects: true"
 )
+_AGAIN: Final = "the record stands in the file again, as of the same moment"
 _NOWHERE: Final = "its parent {0!r} is nowhere in the file"
 
 
@@ -121,6 +123,7 @@ class ShopifyBulk(ShapedSource):
                         what = _NOWHERE.format(child[PARENT])
                         found.rejected.append(orphan(place, what, _line(child)))
                 found.add(record)
+                found.leave_out(one.again, _AGAIN)
                 found.pack(5000)
                 if found.many(self.rows_per_chunk):
                     yield found.taken(self.size_bytes)
@@ -139,9 +142,20 @@ class _Found:
     def add(self, record: _Record | None) -> None:
         """The facts of a record that is complete."""
         if record is not None:
-            made = _rows(record.node)
+            try:
+                made = _rows(record.node)
+            except UnreadableError as fault:
+                whole = json.dumps(record.node, ensure_ascii=False)
+                whole = whole.encode("utf-8", "backslashreplace").decode()  # halves of a pair
+                self.rejected.append((record.place, fault.code, str(fault), whole))
+                return
             self.rows += made
             self.places += [record.place] * len(made)
+
+    def leave_out(self, places: list[int], why: str) -> None:
+        """Rows that are read and hold no facts."""
+        self.rows += [{SKIP: why}] * len(places)
+        self.places += places
 
     def pack(self, rows: int = 0) -> None:
         """Rows into a table, when there are more than some."""

@@ -13,7 +13,6 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
@@ -22,6 +21,7 @@ import xxhash
 from shoal.events.files import compression_of
 from shoal.events.shapes.flat_table import Rejected
 from shoal.events.shapes.json_blocks import json_blocks
+from shoal.events.shapes.shopify_copies import Gathered, shared_out
 from shoal.events.shapes.shopify_nodes import PARENT, Node, nested_nodes, type_of
 
 #: Lines looked at to see whether a file is grouped.
@@ -33,16 +33,6 @@ _MOST_PARTS: Final = 200
 _EXPANDS: Final = 12
 #: Types of records: parents of these are records, all others are within one.
 _RECORDS: Final = frozenset({"Order", "Customer", "Product"})
-
-
-@dataclass
-class Gathered:
-    """A record and the nodes below it, parents before their children; `node` is None where the
-    record itself is missing."""
-
-    node: Node | None = None
-    place: int = -1
-    children: list[tuple[int, Node]] = field(default_factory=list)
 
 
 def is_grouped(path: Path) -> bool:
@@ -91,20 +81,27 @@ def gathered(path: Path, rejected: list[Rejected]) -> Iterator[list[Gathered]]:
 
 
 def _together(part: IO[bytes]) -> list[Gathered]:
-    found: dict[str, Gathered] = {}
+    copies: dict[str, list[Gathered]] = {}
+    children: dict[str, list[tuple[int, Node]]] = {}
     for written in part:
         record, place, line = json.loads(written)
         node = json.loads(line)
-        held = found.setdefault(record, Gathered())
         if PARENT in node:
-            held.children.append((place, node))
-        elif held.node is None:
-            held.node, held.place = node, place
-        else:  # the same record twice: each stands for itself
-            found[f"{record}#{place}"] = Gathered(node, place)
-    for record, held in found.items():
-        held.children.sort(key=lambda child: (child[1][PARENT] != record, child[0]))
-    return sorted(found.values(), key=lambda held: held.place)
+            children.setdefault(record, []).append((place, node))
+        else:
+            copies.setdefault(record, []).append(Gathered(node, place))
+    found: list[Gathered] = []
+    for record in dict.fromkeys([*copies, *children]):
+        below = sorted(children.get(record, ()), key=lambda child: child[0])
+        one = copies.get(record) or [Gathered()]
+        if len(one) == 1 or not record:  # records without an id are as many as they are
+            one[0].children = below
+        else:
+            one = shared_out(one, below)
+        for held in one:
+            held.children.sort(key=lambda child: (child[1][PARENT] != record, child[0]))
+        found += one
+    return sorted(found, key=lambda held: held.place)
 
 
 class _InnerParents:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeAlias
 
-from shoal.events.shapes.order_lines import micros_of
+from shoal.events.shapes.order_lines import told_micros
 
 Node: TypeAlias = dict[str, Any]
 
@@ -35,12 +35,21 @@ def short_id(gid: Any) -> str | None:
     return str(gid).split("?")[0].rsplit("/", 1)[-1] if gid else None
 
 
-def money(bag: Any) -> int | None:
-    """Micro-units of a MoneyBag (in the shop's currency), of a MoneyV2, or of a bare amount."""
-    if isinstance(bag, dict):
-        inner = bag.get("shopMoney", bag)
-        return micros_of(inner.get("amount")) if isinstance(inner, dict) else None
-    return micros_of(bag)
+def told_amount(bag: Any) -> Any:
+    """The amount of a MoneyBag (in the shop's currency), of a MoneyV2, or a bare one, as told."""
+    if not isinstance(bag, dict):
+        return bag
+    inner = bag.get("shopMoney", bag)
+    return inner.get("amount") if isinstance(inner, dict) else inner
+
+
+def money(node: Node, name: str) -> int | None:
+    """Micro-units of an amount of a node; None where there is none.
+
+    Raises:
+        UnreadableError: it is not a number.
+    """
+    return told_micros(told_amount(node.get(name)), name)
 
 
 def currency_of(bag: Any) -> str | None:

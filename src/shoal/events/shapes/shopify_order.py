@@ -27,7 +27,14 @@ from shoal.events.shapes.order_facts import (
     filled,
     order_mark,
 )
-from shoal.events.shapes.order_lines import allocated, amount_text, priced, units_of
+from shoal.events.shapes.order_lines import (
+    allocated,
+    amount_text,
+    micros_of,
+    priced,
+    told_units,
+    units_of,
+)
 from shoal.events.shapes.shopify_nodes import (
     Node,
     below,
@@ -38,6 +45,7 @@ from shoal.events.shapes.shopify_nodes import (
     short_id,
     text,
     texts,
+    told_amount,
 )
 from shoal.events.texts import raw_text
 
@@ -46,7 +54,11 @@ _MONEY: Final = ("totalPriceSet", "currentTotalPriceSet", "subtotalPriceSet",
 
 
 def order_of(node: Node) -> Order:
-    """The order of a node and its children; amounts are those in the shop's currency."""
+    """The order of a node and its children; amounts are those in the shop's currency.
+
+    Raises:
+        UnreadableError: an amount or a number of units, other than a line's own, is no number.
+    """
     customer = inner(node, "customer")
     email = email_id(text(node, "email") or text(customer, "email"))
     lines = below(node, "lineItems", "LineItem")
@@ -57,13 +69,13 @@ def order_of(node: Node) -> Order:
         shared=_shared(node, known_as, email),
         alias=also_known_as(known_as, email),
         lines=[],
-        tax=money(node.get("totalTaxSet")),
-        shipping=money(node.get("totalShippingPriceSet")),
+        tax=money(node, "totalTaxSet"),
+        shipping=money(node, "totalShippingPriceSet"),
         notes={"order_name": text(node, "name") or ""} if node.get("name") else {},
         consent=_consent(node, customer, email),
     )
     _Lines(node, order, lines).fill()
-    tip = money(node.get("totalTipReceivedSet"))
+    tip = money(node, "totalTipReceivedSet")
     if tip:
         order.lines.append(Line("tip", tip, 1, is_a=TIP))
     return order
@@ -122,7 +134,7 @@ class _Lines:
         for found in self.returned.values():
             for line in found:
                 key = _line_key(line)
-                self.units_back[key] = self.units_back.get(key, 0) + units_of(line.get("quantity"))
+                self.units_back[key] = self.units_back.get(key, 0) + _units_back(line)
         self.known: dict[str, Line] = {}
 
     def fill(self) -> None:
@@ -138,7 +150,7 @@ class _Lines:
     def _add_line(self, line: Node, number: int) -> None:
         key = short_id(line.get("id")) or str(number)
         units = units_of(line.get("quantity"))
-        current = units_of(line.get("currentQuantity"), missing=units)
+        current = told_units(line.get("currentQuantity"), "currentQuantity", missing=units)
         gone = max(units - current, 0)
         removed = 0 if self.by_quantity else max(gone - self.units_back.get(key, 0), 0)
         price, written = _price_and_oddities(line)
@@ -179,9 +191,9 @@ class _Lines:
 
     def _add_amount(self) -> None:
         """An order exported without lines: its subtotal is one line."""
-        subtotal = money(self.node.get("subtotalPriceSet"))
+        subtotal = money(self.node, "subtotalPriceSet")
         if subtotal is None:
-            subtotal = money(self.node.get("currentSubtotalPriceSet"))
+            subtotal = money(self.node, "currentSubtotalPriceSet")
         if subtotal is not None:
             self.order.lines.append(Line("amount", subtotal, 1))
 
@@ -192,11 +204,11 @@ class _Lines:
         tax = 0
         for number, line in enumerate(self.returned[id(refund)], 1):
             bought = self.known.get(_line_key(line))
-            units = units_of(line.get("quantity"))
-            amount = money(line.get("subtotalSet"))
+            units = _units_back(line)
+            amount = money(line, "subtotalSet")
             if amount is None:
                 amount = bought.net * units // bought.units if bought and bought.units else 0
-            tax += money(line.get("totalTaxSet")) or 0
+            tax += money(line, "totalTaxSet") or 0
             self._give_back(f"{key}#{_line_key(line) or number}", bought, amount, units, time, {})
         shipped = self._shipping_back(refund, key, time)
         self._adjust(refund, key, time, first, tax, shipped)
@@ -219,13 +231,13 @@ class _Lines:
     def _shipping_back(self, refund: Node, key: str, time: str | None) -> int:
         """Shipping that went back is no product's: a fact of its own. The amount, tax included."""
         found = below(refund, "refundShippingLines", "RefundShippingLine")
-        amount = sum(money(line.get("subtotalAmountSet")) or 0 for line in found)
+        amount = sum(money(line, "subtotalAmountSet") or 0 for line in found)
         if amount:
             self.order.refunds.append(
                 Refund(f"{key}#shipping", time, amount, kind=kinds.CUSTOM,
                        notes={"note": "shipping_refund"})
             )  # fmt: skip
-        return amount + sum(money(line.get("taxAmountSet")) or 0 for line in found)
+        return amount + sum(money(line, "taxAmountSet") or 0 for line in found)
 
     def _adjust(
         self, refund: Node, key: str, time: str | None, first: int, tax: int, shipped: int
@@ -237,7 +249,7 @@ class _Lines:
         """
         if has(refund, "orderAdjustments", "OrderAdjustment"):
             kept = sum(
-                money(found.get("amountSet")) or 0
+                money(found, "amountSet") or 0
                 for found in below(refund, "orderAdjustments", "OrderAdjustment")
                 if found.get("kind") != "SHIPPING_REFUND"
             )
@@ -254,7 +266,7 @@ class _Lines:
                 one.discount += part
 
     def _beyond_lines(self, refund: Node, first: int, tax: int, shipped: int) -> int:
-        total = money(refund.get("totalRefundedSet"))
+        total = money(refund, "totalRefundedSet")
         if total is None or self.by_quantity:
             return 0
         lines = sum(
@@ -266,8 +278,8 @@ class _Lines:
 
     def _name_excess(self) -> None:
         """Refunds without lines that are more than the whole order: the rest is kept and named."""
-        paid = money(self.node.get("totalPriceSet"))
-        back = sum(money(refund.get("totalRefundedSet")) or 0 for refund in self.refunds)
+        paid = money(self.node, "totalPriceSet")
+        back = sum(money(refund, "totalRefundedSet") or 0 for refund in self.refunds)
         gone = sum(r.price * (r.units or 1) - r.discount for r in self.order.refunds)
         nothing_named = not gone and back > 0
         beyond = back if nothing_named else back - paid if paid is not None else 0
@@ -286,12 +298,16 @@ def _line_key(line: Node) -> str:
     return short_id(inner(line, "lineItem").get("id")) or ""
 
 
+def _units_back(line: Node) -> int:
+    return told_units(line.get("quantity"), "quantity", missing=1)
+
+
 def _price_and_oddities(line: Node) -> tuple[int, dict[str, str | None]]:
     """The price of a unit (0 where there is none), and what is to go on as it was written."""
     told = line.get("originalUnitPriceSet") or line.get("discountedUnitPriceSet")
-    price, written = money(told), dict[str, str | None]()
+    amount = told_amount(told)
+    price, written = micros_of(amount), dict[str, str | None]()
     if price is None:
-        amount = inner(told, "shopMoney").get("amount") if isinstance(told, dict) else told
         written["price"] = raw_text(amount)
     quantity = line.get("quantity")
     if quantity is None or (units_of(quantity) == 0 and raw_text(quantity) != "0"):
@@ -304,11 +320,11 @@ def _discount(line: Node, gross: int) -> int:
     allocations: Any = line.get("discountAllocations")
     if isinstance(allocations, list):
         return sum(
-            money(found.get("allocatedAmountSet")) or 0
+            money(found, "allocatedAmountSet") or 0
             for found in allocations
             if isinstance(found, dict)
         )
-    discounted = money(line.get("discountedTotalSet"))
+    discounted = money(line, "discountedTotalSet")
     if discounted is None:  # a query that asks for the line's own discounts alone
-        return money(line.get("totalDiscountSet")) or 0
+        return money(line, "totalDiscountSet") or 0
     return max(gross - discounted, 0)

@@ -9,15 +9,18 @@ the rows after it with the same `Name` are its further lines. It may straddle ch
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from shoal.domain.errors import InputError
 from shoal.events.chunks import RawChunk, Source, raw_json
 from shoal.events.files import compression_of
 from shoal.events.mapping import SourceMapping
 from shoal.events.reading_csv import CsvSource
+from shoal.events.reading_parquet import duplicate_headers
+from shoal.events.shapes.amount_marks import Marks
 from shoal.events.shapes.flat_table import (
     ROWS_AT_A_TIME,
     Rejected,
@@ -26,22 +29,9 @@ from shoal.events.shapes.flat_table import (
     passed_on,
     text_table,
 )
-from shoal.events.shapes.order_facts import (
-    COLUMNS,
-    GIFT_CARD,
-    PRODUCT,
-    TIP,
-    Line,
-    Order,
-    Refund,
-    email_id,
-    fact_rows,
-    filled,
-    moment,
-    order_mark,
-    orphan,
-)
-from shoal.events.shapes.order_lines import amount_text, micros_of, refund_parts, units_of
+from shoal.events.shapes.order_facts import COLUMNS, fact_rows, orphan
+from shoal.events.shapes.order_lines import UnreadableError
+from shoal.events.shapes.shopify_export_order import AMOUNTS, Row, order_of
 
 #: Without these there are no orders in the file.
 _NEEDED: Final = ("name", "created at", "lineitem quantity", "lineitem name", "lineitem price")
@@ -49,19 +39,19 @@ _NEEDED: Final = ("name", "created at", "lineitem quantity", "lineitem name", "l
 _OF_ORDER: Final = ("financial status", "currency", "subtotal", "total")
 #: Columns by another name, in exports of other years.
 _OTHER_NAMES: Final = {"canceled at": "cancelled at"}
-#: Never paid, and never to be.
-_VOID: Final = frozenset({"voided", "expired"})
-_UNPAID: Final = frozenset({"pending", "authorized", "unpaid", ""})
-_GIFT_CARD: Final = re.compile(r"\b(e-?)?gift ?(card|voucher)\b", re.IGNORECASE)
-
-Row = Mapping[str, str]
+#: An id, also of the Admin API or from a table of numbers; one that lost its digits.
+_ID: Final = re.compile(r"(?:gid://shopify/Order/)?(\d+)(?:\.0+)?")
+_DAMAGED_ID: Final = re.compile(r"\d([.,]\d+)?E\+?\d+", re.IGNORECASE)
+#: Ids that are remembered with their names, to see whether one stands for several orders.
+_MOST_IDS: Final = 100_000
 
 
 def open_shaped(path: Path, mapping: SourceMapping, rows_per_chunk: int) -> Source:
     """The file as a source of flat facts (`order_facts.COLUMNS`).
 
     Raises:
-        InputError: `input_unreadable`, `input_empty`, `unknown_columns`, `duplicate_headers`.
+        InputError: `input_unreadable`, `input_empty`, `unknown_columns`, `duplicate_headers`; while
+            it is read: `input_unreadable`, ids that a spreadsheet program rounded.
     """
     return ShopifyOrders(path, mapping, rows_per_chunk)
 
@@ -73,38 +63,60 @@ class ShopifyOrders(ShapedSource):
         super().__init__(path, COLUMNS, rows_per_chunk)
         at_a_time = min(rows_per_chunk, ROWS_AT_A_TIME)
         self._csv = CsvSource(path, compression_of(path), at_a_time, mapping)
-        plain = {name.strip().lower(): name for name in self._csv.columns}
-        self._plain = {name: _OTHER_NAMES.get(key, key) for key, name in plain.items()}
-        known = set(self._plain.values())
+        self._marks = Marks.of(mapping)
+        plain = {name: name.strip().lower() for name in self._csv.columns}
+        self._plain = {name: _OTHER_NAMES.get(key, key) for name, key in plain.items()}
+        self._shown = {key: name for name, key in self._plain.items()}
+        known = list(self._plain.values())
         missing = [name for name in _NEEDED if name not in known]
         if missing:
             raise _no_orders(path, missing, self._csv.columns)
+        doubles = sorted({name for name in known if known.count(name) > 1})
+        if doubles:
+            raise duplicate_headers([self._shown[name] for name in doubles], path)
         self._heads = [name for name in _OF_ORDER if name in known]
 
     def unpacked(self) -> Iterator[Unpacked]:
         """A stretch a chunk of the CSV; the order at its end waits for the next chunk."""
         held: list[Row] = []
         held_place = 0
+        keys = _Keys(self.path)
         for chunk in self._csv.chunks():
-            rows: list[dict[str, str]] = []
-            places: list[int] = []
-            rejected = passed_on(chunk.rejected)
+            part = Unpacked(text_table([], COLUMNS), [], passed_on(chunk.rejected))
+            rows: list[dict[str, Any]] = []
             for place, row in self._rows(chunk):
                 name = row.get("name", "")
                 if not name:
-                    rejected.append((place, "missing_order_id", "Name is empty", raw_json(row)))
+                    what = "Name is empty"
+                    part.rejected.append((place, "missing_order_id", what, raw_json(row)))
                 elif self._begins(row, held):
-                    _add(held, held_place, rows, places)
+                    rows += self._facts(held, held_place, keys, part)
                     held, held_place = [row], place
                 elif held and held[0]["name"] == name:
                     held.append(row)
                 else:
-                    rejected.append(_lost(place, row))
-            yield Unpacked(text_table(rows, COLUMNS), places, rejected, chunk.bytes_read)
-        last: list[dict[str, str]] = []
-        places = []
-        _add(held, held_place, last, places)
-        yield Unpacked(text_table(last, COLUMNS), places, [], self.size_bytes)
+                    part.rejected.append(_lost(place, row))
+            self._marks.restored(rows)
+            yield replace(part, table=text_table(rows, COLUMNS), bytes_read=chunk.bytes_read)
+        part = Unpacked(text_table([], COLUMNS), [], bytes_read=self.size_bytes)
+        rows = self._facts(held, held_place, keys, part)
+        self._marks.restored(rows)
+        yield replace(part, table=text_table(rows, COLUMNS))
+
+    def _facts(
+        self, held: list[Row], place: int, keys: _Keys, part: Unpacked
+    ) -> list[dict[str, Any]]:
+        """The facts of an order that is complete; one that cannot be read is rejected whole."""
+        if not held:
+            return []
+        try:
+            found = fact_rows(order_of(held, keys.key_of(held[0], place)))
+        except UnreadableError as fault:
+            what = fault.said(self._shown.get(fault.name, fault.name))
+            part.rejected.append((place, fault.code, what, "\n".join(map(raw_json, held))))
+            return []
+        part.places += [place] * len(found)
+        return found
 
     def _begins(self, row: Row, held: list[Row]) -> bool:
         if self._heads:
@@ -117,127 +129,55 @@ class ShopifyOrders(ShapedSource):
         for place, values in zip(
             chunk.row_places().tolist(), zip(*columns, strict=True), strict=True
         ):
-            yield place, {n: v.strip() for n, v in zip(names, values, strict=True) if v}
+            row = {n: text for n, v in zip(names, values, strict=True) if v and (text := v.strip())}
+            yield place, row if self._marks.usual else self._plainly(row)
+
+    def _plainly(self, row: dict[str, str]) -> dict[str, str]:
+        return {n: self._marks.plain(v) if n in AMOUNTS else v for n, v in row.items()}
 
 
-def _add(held: list[Row], place: int, rows: list[dict[str, str]], places: list[int]) -> None:
-    if held:
-        found = fact_rows(_order(held))
-        rows += found
-        places += [place] * len(found)
+class _Keys:
+    """What an order is known by: its `Id`, or its `Name` where there is none."""
 
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._names: dict[str, str] = {}
 
-def _order(rows: list[Row]) -> Order:
-    """The order of its rows, the first of which holds what concerns it as a whole."""
-    head = rows[0]
-    email = email_id(head.get("email"))
-    status = head.get("financial status", "")
-    order = Order(
-        key=head.get("id") or head["name"],
-        time=moment(head.get("created at")),
-        shared={
-            "customer": email,
-            "email": email,
-            "phone": head.get("phone"),
-            "currency": head.get("currency"),
-            "order_status": "cancelled" if head.get("cancelled at") else status or None,
-            "payment": head.get("payment method"),
-            "coupon": head.get("discount code"),
-            "channel": head.get("source"),
-            "country": filled([head.get("shipping country"), head.get("billing country")]),
-            "region": filled([head.get("shipping province"), head.get("billing province")]),
-            "order_mark": order_mark(
-                head.get("tags", "").split(","),
-                test=status == "test" or "bogus" in head.get("payment method", "").lower(),
-            ),
-        },
-        lines=[_line(row, number) for number, row in enumerate(rows, 1)],
-        tax=micros_of(head.get("taxes")),
-        shipping=micros_of(head.get("shipping")),
-        consent=_consent(head, email),
-        notes={"order_name": head["name"]},
-    )
-    gift_cards = sum(line.gross for line in order.lines if line.is_a == GIFT_CARD)
-    subtotal = micros_of(head.get("subtotal"))
-    order.settle_discounts(
-        micros_of(head.get("discount amount")), None if subtotal is None else subtotal - gift_cards
-    )
-    _refund(order, head)
-    return order
+    def key_of(self, head: Row, place: int) -> str:
+        """The key of the order that a row begins.
 
-
-def _line(row: Row, number: int) -> Line:
-    name, sku = row.get("lineitem name"), row.get("lineitem sku")
-    price, off = micros_of(row.get("lineitem price")), micros_of(row.get("lineitem discount"))
-    written: dict[str, str | None] = {
-        column: row[raw]
-        for column, raw, read in (("price", "lineitem price", price),
-                                  ("discount", "lineitem discount", off))
-        if read is None and row.get(raw)
-    }  # fmt: skip
-    quantity = row.get("lineitem quantity")
-    units = units_of(quantity)
-    if str(units) != quantity:
-        written["quantity"] = quantity
-    if "lineitem price" not in row:
-        written["price"] = None
-    return Line(
-        key=str(number),
-        price=price or 0,
-        units=units,
-        own_discount=off or 0,
-        is_a=_sort_of(row),
-        columns={"item": sku or name, "sku": sku, "title": name, "brand": row.get("vendor")},
-        written=written,
-    )
-
-
-def _sort_of(row: Row) -> str:
-    """Product, gift card or tip: the export has no column for it, so the name decides."""
-    name = row.get("lineitem name", "")
-    shipped = row.get("lineitem requires shipping", "").lower() == "true"
-    if name.lower() == "tip" and not shipped and not row.get("lineitem sku"):
-        return TIP
-    return GIFT_CARD if _GIFT_CARD.search(name) and not shipped else PRODUCT
-
-
-def _consent(head: Row, email: str | None) -> dict[str, bool]:
-    said = head.get("accepts marketing", "").lower()
-    return {"email": said in ("yes", "true")} if email and said else {}
-
-
-def _refund(order: Order, head: Row) -> None:
-    """What the export tells of money that went back: one amount, and whether the order was void."""
-    status = head.get("financial status", "").lower()
-    cancelled = moment(head.get("cancelled at"))
-    amount = micros_of(head.get("refunded amount")) or 0
-    products = order.net
-    given_back = 0
-    if amount > 0:
-        total = micros_of(head.get("total"))
-        subtotal, shipping = micros_of(head.get("subtotal")), order.shipping or 0
-        tips = sum(line.gross for line in order.lines if line.is_a == TIP)
-        total = products if total is None else total
-        on_top = total - (products if subtotal is None else subtotal) - shipping - tips
-        tax = min(max(on_top, 0), order.tax or 0)
-        parts = refund_parts(amount, max(products, 0), tax, max(total - products - tax, 0))
-        given_back = parts.products
-        notes = {"note": "refunded_amount", "refunded": amount_text(amount) or ""}
-        if parts.beyond:
-            notes["more_than_order"] = amount_text(parts.beyond) or ""
-        order.refunds.append(
-            Refund("refund", cancelled, parts.products, tax=parts.tax,
-                   shipping=min(parts.rest, shipping), notes=notes)
-        )  # fmt: skip
-    if (status in _VOID or (cancelled and status in _UNPAID)) and products > given_back:
-        order.refunds.append(
-            Refund("void", cancelled, products - given_back, notes={"note": "never_paid"})
-        )
+        Raises:
+            InputError: `input_unreadable`, the id lost its digits or is that of another order too.
+        """
+        name, told = head["name"], head.get("id", "")
+        found = _ID.fullmatch(told)
+        if found is None:
+            if _DAMAGED_ID.fullmatch(told):
+                raise _damaged(self._path, place, f"order {name!r} has the Id {told!r}")
+            return name
+        key = found[1]
+        if len(self._names) >= _MOST_IDS:
+            self._names.clear()
+        other = self._names.setdefault(key, name)
+        if other != name:
+            raise _damaged(self._path, place, f"orders {other!r} and {name!r} have the Id {told!r}")
+        return key
 
 
 def _lost(place: int, row: Row) -> Rejected:
     what = f"a further line of order {row['name']!r}, whose first row does not stand before it"
     return orphan(place, what, raw_json(row))
+
+
+def _damaged(path: Path, place: int, what: str) -> InputError:
+    return InputError(
+        "input_unreadable",
+        f"{what}, by which no order can be told: a spreadsheet program rounds long numbers",
+        where=f"{path} row {place + 1}",
+        hint="Take the export as Shopify wrote it, not saved again by a spreadsheet program. If "
+        "there is no other, take the column Id out: orders are then told by their Name. Do not "
+        "mix the two ways in one shop, or orders that both tell count twice.",
+    )
 
 
 def _no_orders(path: Path, missing: list[str], found: tuple[str, ...]) -> InputError:

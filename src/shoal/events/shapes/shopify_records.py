@@ -12,18 +12,18 @@ from typing import Any, Final
 
 from shoal.domain import kinds
 from shoal.events.shapes.order_facts import EMAIL_ALIAS, ORDINARY, also_known_as, email_id
-from shoal.events.shapes.order_lines import amount_text
 from shoal.events.shapes.segment_calls import packed
 from shoal.events.shapes.shopify_nodes import (
     CHILDREN,
     Node,
     below,
     inner,
-    money,
     short_id,
     text,
+    told_amount,
     type_of,
 )
+from shoal.events.texts import raw_text
 
 #: Not traits: what stands elsewhere, and what a later time knew (totals as of the export).
 _NO_TRAITS: Final = frozenset(
@@ -114,7 +114,7 @@ def _item(product: Node, variant: Node) -> dict[str, Any]:
         "title": title,
         "category": text(product, "productType"),
         "brand": text(product, "vendor"),
-        "price": amount_text(money(price)),
+        "price": raw_text(told_amount(price)),
         "currency": price.get("currencyCode") if isinstance(price, dict) else None,
         "order_mark": ORDINARY,
         "properties": packed(

@@ -1,21 +1,19 @@
 """An order of a WooCommerce export with its lines, fees and refunds.
 
 A line's `subtotal` is before, its `total` after coupons, both without tax. So the net of an order
-is its total less tax, shipping and fees. A fee below zero is a discount. Money that went back is
-for the lines that say so; what is left of `refunded_total` pays back tax, shipping and fees first,
-and what is beyond them went back for products.
+is its total less tax, shipping and fees. A fee below zero is a discount.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
+from shoal.domain.money import MICROS
 from shoal.events.shapes.order_facts import (
     FEE,
     Line,
     Order,
-    Refund,
     also_known_as,
     email_id,
     filled,
@@ -26,13 +24,14 @@ from shoal.events.shapes.order_lines import (
     amount_text,
     micros_of,
     priced,
-    refund_parts,
+    told_micros,
+    told_units,
     units_of,
 )
 from shoal.events.shapes.woocommerce_cells import Entry, entries
+from shoal.events.shapes.woocommerce_refunds import Row, add_refunds, amount_of
 
-Row = Mapping[str, str]
-
+_HALF_CENT: Final = MICROS // 200
 #: Never a sale, as WooCommerce's own reports have it.
 _UNPAID: Final = frozenset(
     {"pending", "pending payment", "failed", "draft", "checkout-draft", "auto-draft", "trash"}
@@ -42,13 +41,18 @@ _TEST_METHODS: Final = frozenset({"test", "dummy", "bogus"})
 _OF_ITEM: Final = {
     "id": "item_id", "name": "item_name", "product_id": "item_product", "sku": "item_sku",
     "variation_id": "item_variation", "category": "item_category", "quantity": "item_quantity",
+    "left": "item_left",
     "subtotal": "item_subtotal", "total": "item_total", "price": "item_price",
     "refunded": "item_refunded", "refunded_qty": "item_refunded_qty",
 }  # fmt: skip
 
 
 def order_of(rows: Sequence[Row]) -> Order | None:
-    """The order of its rows; None where its lines cannot be read."""
+    """The order of its rows; None where its lines cannot be read.
+
+    Raises:
+        UnreadableError: an amount of the order as a whole is no number.
+    """
     head = {name: value for row in reversed(rows) for name, value in row.items() if value}
     lines, fees = _items(rows, head), entries(head.get("fee_items"))
     if lines is None or fees is None:
@@ -77,21 +81,26 @@ def order_of(rows: Sequence[Row]) -> Order | None:
             "user_agent": head.get("agent"),
         },
         lines=[_line(item, number) for number, item in enumerate(lines, 1)],
-        tax=micros_of(head.get("tax")),
-        shipping=micros_of(head.get("shipping")),
+        tax=amount_of(head, "tax"),
+        shipping=amount_of(head, "shipping"),
         notes={"order_name": head["number"]} if head.get("number", head["order"]) != head["order"]
         else {},
         paid=paid,
         alias=also_known_as(customer, email),
     )  # fmt: skip
     charged, taken_off = _fees(head, fees)
-    if not order.lines:
-        _add_amount(order, head, charged)
-    _discounts(order, head, lines, taken_off)
+    products = _products(order, head, charged)
+    if not order.lines and products is not None:
+        order.lines.append(Line("amount", max(products, 0), 1))
+    left_over = any("left" in item and "quantity" not in item for item in lines)
+    off = _discount(order, head, lines, products, left_over=left_over)
+    order.settle_discounts(off + taken_off, None)
+    gone = _units_gone(order, head, products) if left_over else 0
+    _compare(order, head, products, gone)
     if charged:
         order.lines.append(Line("fees", charged, 1, is_a=FEE))
     if paid:
-        _refund(order, head, lines, charged, status)
+        add_refunds(order, head, lines, charged, gone)
     return order
 
 
@@ -102,16 +111,34 @@ def _items(rows: Sequence[Row], head: Row) -> list[Entry] | None:
         known = {"name", "quantity", "total", "product_id"}
         return found if found and all(known & entry.keys() for entry in found) else None
     return [
-        {name: row[field] for name, field in _OF_ITEM.items() if field in row}
+        _with_units({name: row[field] for name, field in _OF_ITEM.items() if field in row})
         for row in rows
-        if "item_name" in row or "item_quantity" in row
+        if any(name in row for name in ("item_name", "item_quantity", "item_left"))
     ]
+
+
+def _with_units(item: Entry) -> Entry:
+    """A line that tells units without those taken back: those bought and taken back, if told.
+
+    Where it tells what all units cost and what one did, that says how many were bought.
+    """
+    told = item.get("left")
+    if told is None:
+        return item
+    if "quantity" not in item:
+        whole = micros_of(filled([item.get("total"), item.get("subtotal")])) or 0
+        price = micros_of(item.get("price")) or 0
+        if min(whole, price) <= 0 or whole % price or whole // price < units_of(told):
+            return item
+        item = item | {"quantity": str(whole // price)}
+    back = units_of(item["quantity"]) - told_units(told, "item_left")
+    return item | ({"refunded_qty": str(back)} if back > 0 and "refunded_qty" not in item else {})
 
 
 def _line(item: Entry, number: int) -> Line:
     """A line at its price before coupons; the rounding of a price that does not divide is its
     own discount."""
-    quantity = item.get("quantity")
+    quantity = item.get("quantity", item.get("left"))
     units = units_of(quantity)
     subtotal, total = micros_of(item.get("subtotal")), micros_of(item.get("total"))
     before = subtotal if subtotal is not None and units >= 0 else total
@@ -123,6 +150,9 @@ def _line(item: Entry, number: int) -> Line:
     else:
         made = priced(abs(before), abs(units))  # a row of units taken back is below zero in both
         price, rounding = made.price, made.discount
+    for told, read in (("subtotal", subtotal), ("total", total)):
+        if read is None and item.get(told):  # the discount, if not the price, would be a guess
+            written["price"] = item[told]
     if str(units) != quantity:
         written["quantity"] = quantity
     off = before - total if before is not None and total is not None else 0
@@ -148,90 +178,68 @@ def _line(item: Entry, number: int) -> Line:
 
 def _fees(head: Row, fees: list[Entry]) -> tuple[int, int]:
     """(fees charged, discounts given as fees below zero)."""
-    amounts = [micros_of(fee.get("total")) or 0 for fee in fees]
+    amounts = [told_micros(fee.get("total"), "fee_items") or 0 for fee in fees]
     if not fees:
-        amounts = [micros_of(head.get("fees")) or 0]
+        amounts = [amount_of(head, "fees") or 0]
     return sum(a for a in amounts if a > 0), -sum(a for a in amounts if a < 0)
 
 
-def _add_amount(order: Order, head: Row, charged: int) -> None:
-    """An order without lines: what its total is for products is one line."""
-    total = micros_of(head.get("total"))
-    if total is not None:
-        net = total - (order.tax or 0) - (order.shipping or 0) - charged
-        order.lines.append(Line("amount", max(net, 0), 1))
+def _products(order: Order, head: Row, charged: int) -> int | None:
+    """What the order's total is for products, after discounts; None where there is no total."""
+    total = amount_of(head, "total")
+    return None if total is None else total - (order.tax or 0) - (order.shipping or 0) - charged
 
 
-def _discounts(order: Order, head: Row, items: list[Entry], taken_off: int) -> None:
-    """The lines' own where each says what it cost in the end; else the order's, if it is larger."""
-    off = sum(line.own_discount for line in order.products)
-    if not all("total" in item for item in items):
-        off = max(off, micros_of(head.get("discount")) or 0)
-    order.settle_discounts(off + taken_off, None)
+def _discount(
+    order: Order, head: Row, items: list[Entry], products: int | None, *, left_over: bool
+) -> int:
+    """The lines' own where each says what it cost in the end; else the order's, if it is larger.
+
+    Prices may be those after discounts already (as Advanced Order Export, which alone tells the
+    units left over, has them): then the lines reach the order's total without its discount.
+    """
+    own = sum(line.own_discount for line in order.products)
+    stated = amount_of(head, "discount") or 0
+    if all("total" in item for item in items) or stated <= own:
+        return own
+    before = sum(line.gross for line in order.products) - own
+    if products is not None and abs(before - products) <= _rounding(order):
+        return own
+    fits = products is not None and abs(before - stated - products) <= _rounding(order)
+    return own if left_over and not fits else stated
+
+
+def _units_gone(order: Order, head: Row, products: int | None) -> int:
+    """What went back is worth that is missing from the lines: it is no refund any more."""
+    refunded = abs(amount_of(head, "refunded") or 0)
+    if products is not None:
+        short = products - order.net
+        refunded = min(short, refunded) if short > _rounding(order) else 0
+    if refunded:
+        order.notes["refunded_units_left_out"] = amount_text(refunded) or ""
+    return refunded
+
+
+def _compare(order: Order, head: Row, products: int | None, gone: int) -> None:
+    """Name what the order's total and its lines differ by.
+
+    Lines that fall short say nothing where the file may lack the tax or the shipping.
+    """
+    refused = any(text for line in order.products for text in line.written.values())
+    if products is None or refused:
+        return
+    short = products - order.net - gone
+    known = "tax" in head and "shipping" in head
+    if (known or short < 0) and abs(short) > _rounding(order):
+        order.notes["unexplained"] = amount_text(short) or ""
+
+
+def _rounding(order: Order) -> int:
+    """What rounding to cents may make of the prices of all units, and of a total."""
+    return _HALF_CENT * (2 + sum(abs(line.units) for line in order.products))
 
 
 def _coupons(head: Row) -> str | None:
     found = entries(head.get("coupon_items")) or []
     codes = [code for entry in found if (code := entry.get("code"))]
     return ", ".join(codes) or head.get("coupon")
-
-
-def _refund(order: Order, head: Row, items: list[Entry], charged: int, status: str) -> None:
-    """What went back: of lines that say so, and the rest of the order's refunded amount."""
-    told = entries(head.get("refunds")) or []
-    dates = [moment(refund.get("date")) for refund in told]
-    last = max((date for date in dates if date), default=None) or moment(head.get("modified"))
-    before = order.net
-    of_lines = 0
-    for line, item in zip(order.products, items, strict=False):
-        amount = abs(micros_of(item.get("refunded")) or 0)
-        units = abs(units_of(item.get("refunded_qty"), missing=0))
-        if amount:
-            of_lines += amount
-            made = priced(amount, units)
-            order.refunds.append(
-                Refund(f"refund#{line.key}", last, made.price, units or None, made.discount,
-                       columns=dict(line.columns))
-            )  # fmt: skip
-    total = abs(micros_of(head.get("refunded")) or 0)
-    amounts = [abs(micros_of(refund.get("amount")) or 0) for refund in told]
-    beside = (order.tax or 0) + (order.shipping or 0) + charged
-    if of_lines:
-        beyond = max(total, sum(amounts)) - of_lines - beside
-        if beyond > 0:
-            more = max(of_lines + beyond - order.net, 0)
-            _amount_back(order, "refund#rest", last, beyond, more=more)
-    elif total or sum(amounts):
-        if sum(amounts) != total and total:
-            amounts, told, dates = [total], [{}], [last]
-        _amounts_back(order, amounts, told, dates, charged)
-    if status in ("refunded", "cancelled"):
-        back = sum(r.price * (r.units or 1) - r.discount for r in order.refunds)
-        if before > back:
-            _amount_back(order, "refund#status", last, before - back, note=status)
-
-
-def _amounts_back(
-    order: Order, amounts: list[int], told: list[Entry], dates: list[str | None], charged: int
-) -> None:
-    """Refunds that name no line, in their order: products and their tax first, then the rest."""
-    tax, rest = order.tax or 0, (order.shipping or 0) + charged
-    reached, done = 0, refund_parts(0, max(order.net, 0), tax, rest)
-    for number, (amount, refund, date) in enumerate(zip(amounts, told, dates, strict=True), 1):
-        reached += amount
-        parts = refund_parts(reached, max(order.net, 0), tax, rest)
-        key = f"refund#{refund.get('id') or number}"
-        if amount:
-            _amount_back(
-                order, key, date, parts.products - done.products,
-                more=parts.beyond - done.beyond, tax=parts.tax - done.tax,
-            )  # fmt: skip
-        done = parts
-
-
-def _amount_back(
-    order: Order, key: str, time: str | None, amount: int, *, more: int = 0, tax: int = 0,
-    note: str = "refunded_amount",
-) -> None:  # fmt: skip
-    notes = {"note": note} | ({"more_than_order": amount_text(more) or ""} if more else {})
-    order.refunds.append(Refund(key, time, amount, tax=tax, notes=notes))

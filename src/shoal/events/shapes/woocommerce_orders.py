@@ -8,27 +8,30 @@ names; the order's own fields may stand on every row of it or on the first only.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from shoal.domain.errors import InputError
 from shoal.events.chunks import RawChunk, Source, raw_json
 from shoal.events.files import compression_of
 from shoal.events.mapping import SourceMapping
 from shoal.events.reading_csv import CsvSource
+from shoal.events.shapes.amount_marks import Marks
 from shoal.events.shapes.flat_table import (
     ROWS_AT_A_TIME,
-    Rejected,
     ShapedSource,
     Unpacked,
     passed_on,
     text_table,
 )
 from shoal.events.shapes.order_facts import COLUMNS, fact_rows
+from shoal.events.shapes.order_lines import UnreadableError
 from shoal.events.shapes.woocommerce_cells import plain_cell
 from shoal.events.shapes.woocommerce_order import order_of
+from shoal.events.shapes.woocommerce_refunds import Row
 
 #: Field -> the names its column goes by (lower case, other signs as `_`), surest first.
 FIELDS: Final = MappingProxyType(
@@ -66,16 +69,21 @@ FIELDS: Final = MappingProxyType(
         "item_sku": "item_sku sku product_sku",
         "item_category": "item_category category product_categories",
         "item_quantity": "item_quantity quantity qty",
+        "item_left": "quantity_refund item_quantity_refund qty_refund",
         "item_subtotal": "item_subtotal order_line_subtotal line_subtotal",
-        "item_total": "item_total order_line_total line_total",
+        "item_total": "item_total order_line_total line_total order_line_w_o_tax",
         "item_price": "item_cost item_price price",
         "item_refunded": "item_refunded item_refund_amount",
         "item_refunded_qty": "item_refunded_qty item_refunded_quantity",
     }
 )
 _NEEDED: Final = ("order", "date")
-
-Row = Mapping[str, str]
+#: Of a row a line: any of these says what all its units cost together.
+_COUNTED: Final = ("item_quantity", "item_left", "item_total", "item_subtotal")
+_AMOUNTS: Final = frozenset(
+    {"total", "tax", "shipping", "fees", "discount", "refunded", "item_subtotal", "item_total",
+     "item_price", "item_refunded"}
+)  # fmt: skip
 
 
 def open_shaped(path: Path, mapping: SourceMapping, rows_per_chunk: int) -> Source:
@@ -99,35 +107,57 @@ class WooCommerceOrders(ShapedSource):
             field: next((plain[name] for name in names.split() if name in plain), None)
             for field, names in FIELDS.items()
         }
-        lines = [self._column[name] for name in ("line_items", "item_name", "item_quantity")]
-        missing = [FIELDS[field].split()[0] for field in _NEEDED if self._column[field] is None]
-        missing += [] if any(lines) else ["line_items (or item_name and item_quantity)"]
+        self._marks = Marks.of(mapping)
+        known = {field for field, name in self._column.items() if name is not None}
+        missing = [FIELDS[field].split()[0] for field in _NEEDED if field not in known]
+        if not known & {"line_items", "item_name", "item_quantity", "item_left"}:
+            missing.append("line_items (or item_name and item_quantity)")
         if missing:
             raise _no_orders(path, missing, self._csv.columns)
+        if not known & {"line_items", *_COUNTED}:
+            raise _not_counted(path, self._csv.columns)
 
     def unpacked(self) -> Iterator[Unpacked]:
         """A stretch a chunk of the CSV; the order at its end waits for the next chunk."""
         held: list[Row] = []
         held_place = 0
         for chunk in self._csv.chunks():
-            rows: list[dict[str, str]] = []
-            places: list[int] = []
-            rejected = passed_on(chunk.rejected)
+            part = Unpacked(text_table([], COLUMNS), [], passed_on(chunk.rejected))
+            rows: list[dict[str, Any]] = []
             for place, row in self._rows(chunk):
                 if not row.get("order"):
                     what = "the column of the order's number is empty"
-                    rejected.append((place, "missing_order_id", what, raw_json(row)))
+                    part.rejected.append((place, "missing_order_id", what, raw_json(row)))
                     continue
                 if held and row["order"] != held[0]["order"]:
-                    _add(held, held_place, rows, places, rejected)
+                    rows += self._facts(held, held_place, part)
                     held = []
                 held_place = held_place if held else place
                 held.append(row)
-            yield Unpacked(text_table(rows, COLUMNS), places, rejected, chunk.bytes_read)
-        last: list[dict[str, str]] = []
-        places, rejected = [], []
-        _add(held, held_place, last, places, rejected)
-        yield Unpacked(text_table(last, COLUMNS), places, rejected, self.size_bytes)
+            self._marks.restored(rows)
+            yield replace(part, table=text_table(rows, COLUMNS), bytes_read=chunk.bytes_read)
+        part = Unpacked(text_table([], COLUMNS), [], bytes_read=self.size_bytes)
+        rows = self._facts(held, held_place, part)
+        self._marks.restored(rows)
+        yield replace(part, table=text_table(rows, COLUMNS))
+
+    def _facts(self, held: list[Row], place: int, part: Unpacked) -> list[dict[str, Any]]:
+        """The facts of an order that is complete; one that cannot be read is rejected whole."""
+        if not held:
+            return []
+        code, what = "bad_lines", ""
+        try:
+            order = order_of(held)
+        except UnreadableError as fault:
+            order, code = None, fault.code
+            what = fault.said(self._column.get(fault.name) or fault.name)
+        if order is None:
+            what = what or f"line_items = {held[0].get('line_items', '')[:80]!r}"
+            part.rejected.append((place, code, what, "\n".join(map(raw_json, held))))
+            return []
+        found = fact_rows(order)
+        part.places += [place] * len(found)
+        return found
 
     def _rows(self, chunk: RawChunk) -> Iterator[tuple[int, dict[str, str]]]:
         fields = [(field, name) for field, name in self._column.items() if name is not None]
@@ -136,7 +166,10 @@ class WooCommerceOrders(ShapedSource):
         for place, values in zip(
             chunk.row_places().tolist(), zip(*columns, strict=True), strict=True
         ):
-            yield place, {n: plain_cell(v) for n, v in zip(names, values, strict=True) if v}
+            row = {n: plain_cell(v) for n, v in zip(names, values, strict=True) if v}
+            if not self._marks.usual:
+                row = {n: self._marks.plain(v) if n in _AMOUNTS else v for n, v in row.items()}
+            yield place, {n: v for n, v in row.items() if v}
 
 
 def plain_name(name: str) -> str:
@@ -148,25 +181,6 @@ def plain_name(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
-def _add(
-    held: list[Row],
-    place: int,
-    rows: list[dict[str, str]],
-    places: list[int],
-    rejected: list[Rejected],
-) -> None:
-    if not held:
-        return
-    order = order_of(held)
-    if order is None:
-        what = f"line_items = {held[0].get('line_items', '')[:80]!r}"
-        rejected.append((place, "bad_lines", what, raw_json(held[0])))
-        return
-    found = fact_rows(order)
-    rows += found
-    places += [place] * len(found)
-
-
 def _no_orders(path: Path, missing: list[str], found: tuple[str, ...]) -> InputError:
     return InputError(
         "unknown_columns",
@@ -175,4 +189,15 @@ def _no_orders(path: Path, missing: list[str], found: tuple[str, ...]) -> InputE
         where=str(path),
         hint="Export orders as CSV in the format Default or Default - One Row per Item, with the "
         "header row as it is.",
+    )
+
+
+def _not_counted(path: Path, found: tuple[str, ...]) -> InputError:
+    return InputError(
+        "unknown_columns",
+        "no column says how many units a line has, nor what they cost together; found "
+        f"{len(found)} columns: {', '.join(repr(name) for name in found[:40])}",
+        where=str(path),
+        hint="Add the column Quantity, Quantity (- Refund) or Order Line Total to the export; a "
+        "column of another name can be renamed to one of these.",
     )

@@ -45,6 +45,8 @@ MONEY_EN: Final[Mapping[str, str]] = {
     "money.beside.staff_order": "orders of staff",
     "money.beside.agent": "robots",
     "money.beside.address": "own addresses",
+    "money.beside.rate": "visitors faster than people",
+    "money.beside.no_think_time": "visitors without time to think",
 }
 MONEY_ZH: Final[Mapping[str, str]] = {
     "money.title": "每月账目",
@@ -85,4 +87,6 @@ MONEY_ZH: Final[Mapping[str, str]] = {
     "money.beside.staff_order": "员工订单",
     "money.beside.agent": "机器人",
     "money.beside.address": "自有地址",
+    "money.beside.rate": "快于真人的访客",
+    "money.beside.no_think_time": "没有思考时间的访客",
 }

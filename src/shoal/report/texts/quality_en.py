@@ -202,6 +202,15 @@ QUALITY_EN: Final[Mapping[str, str]] = {
         "{count} of {of} orders of several lines of {source} are stored twice, line by line "
         "({share})."
     ),
+    "quality.found.repeated.again": (
+        "{count} of {of} orders of {source} are told again at another time with the same lines "
+        "({share}); the later tellings come to {money}."
+    ),
+    "quality.todo.repeated.again": (
+        "They count each time. Have the source send each purchase once (a thank-you page loaded "
+        "again, a client and a server that both send), or name the shop system as the source whose "
+        "orders count, [shop] order_sources."
+    ),
     "quality.todo.repeated": (
         "They count twice. If an export makes new ids each time, name the columns of a lasting id "
         "as event_id in the mapping."

@@ -160,6 +160,14 @@ QUALITY_ZH: Final[Mapping[str, str]] = {
     "quality.found.repeated.orders": (
         "{source} 的 {of} 个多行订单中有 {count} 个逐行入库了两次（{share}）。"
     ),
+    "quality.found.repeated.again": (
+        "{source} 的 {of} 个订单中有 {count} 个在另一时间以相同的行再次出现（{share}）；"
+        "后来的部分合计 {money}。"
+    ),
+    "quality.todo.repeated.again": (
+        "它们每次都会计入。请让来源只发送一次每笔购买（感谢页被重新加载、客户端与服务器都发送），"
+        "或在 [shop] order_sources 中指定以店铺系统的订单为准。"
+    ),
     "quality.todo.repeated": (
         "它们会计两次。如果每次导出都生成新编号，请在映射中以不变的列作为 event_id。"
     ),

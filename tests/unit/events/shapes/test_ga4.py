@@ -81,6 +81,86 @@ def test_orders_and_refunds_without_items_have_their_value(day: list[dict[str, A
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("form", ["json", "parquet", "flat"])
+def test_an_order_without_prices_has_its_value_once(tmp_path: Path, form: str) -> None:
+    events = shards.UNPRICED_ORDERS
+    if form == "json":
+        path = shards.write_json(tmp_path / "d.json", events)
+    elif form == "parquet":
+        path = shards.write_parquet(tmp_path / "d.parquet", events)
+    else:
+        path = write_flat(tmp_path / "flat.parquet", events)
+    found, bad, read, _ = cleaned(path)
+    assert (bad, read) == ([], len(found))
+    told: dict[tuple[str, str], list[tuple[Any, ...]]] = {}
+    for one in found:
+        line = (one["item_id"], one["title"], one["price"], one["quantity"], one["tax"])
+        told.setdefault((one["kind"], one["order_id"]), []).append(line)
+    lines = {order: sorted(these, key=repr) for order, these in told.items()}
+    assert lines == {
+        ("purchase", "T-5"): [
+            ("a", None, None, 2, 8 * MICRO), ("b", None, None, 1, None),
+            (None, None, 50 * MICRO, 1, None),
+        ],
+        ("purchase", "T-6"): [("a", None, None, 1, None), ("b", None, 7_500_000, 1, None)],
+        ("refund", "T-5"): [("a", None, None, 1, None), (None, None, 20 * MICRO, 1, None)],
+        ("purchase", "T-7"): [("a", None, None, 1, None)],
+        ("purchase", "T-8"): [
+            (None, "Thing a", None, 3, None), (None, "Thing b", None, None, None),
+            (None, None, 12 * MICRO, 1, None),
+        ],
+        ("purchase", "T-9"): [
+            ("b", None, 6 * MICRO, 2, None), (None, "Thing a", None, 3, None),
+        ],
+    }  # fmt: skip
+
+
+<<<<<<< HEAD
+=======
+def test_a_flat_export_that_does_not_count_prices(tmp_path: Path) -> None:
+    path = write_flat(tmp_path / "flat.parquet", shards.UNPRICED_ORDERS[4:5])
+    pq.write_table(pq.read_table(path).drop_columns(["items_priced"]), path)
+    found, bad, _, _ = cleaned(path)
+    lines = [(one["title"], one["price"], one["quantity"]) for one in found]
+    assert (lines, bad) == ([("Thing a", 12 * MICRO, 1), ("Thing b", None, None)], [])
+
+
+>>>>>>> 9d7ffe197a15af2a3f0484bf2763bc042c3c37f2
+@pytest.mark.parametrize("form", ["json", "parquet"])
+@pytest.mark.parametrize("listed", [False, True])
+def test_categories_that_are_not_told_move_nothing(tmp_path: Path, form: str, listed: bool) -> None:
+    unset = ("(not set)",) * 4
+    items = [
+        shards.bare_item("shirt", "clothes"),
+        shards.bare_item("voucher"),
+        shards.bare_item("lamp", "(not set)", "lighting"),
+        shards.bare_item("pan", "kitchen", *unset),
+        shards.bare_item("rake", "(not set)", *unset),
+        shards.bare_item("slash", "/a", "", "b/"),
+    ]
+    events = [shards.event("view_item", second, items=[one]) for second, one in enumerate(items)]
+    if listed:
+        events.append(shards.event("view_item_list", 90, items=[shards.bare_item("x", "garden")]))
+    write = shards.write_json if form == "json" else shards.write_parquet
+    found, bad, _, _ = cleaned(write(tmp_path / f"d.{form}", events))
+    assert bad == []
+    assert {one["item_id"]: one["category"] for one in found if one["item_id"]} == {
+        "shirt": "clothes", "voucher": None, "lamp": "lighting", "pan": "kitchen", "rake": None,
+        "slash": "/a/b/",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["json", "parquet"])
+def test_a_shard_in_which_no_item_has_a_category(tmp_path: Path, form: str) -> None:
+    events = [shards.event("view_item", n, items=[shards.bare_item(f"i{n}")]) for n in range(3)]
+    write = shards.write_json if form == "json" else shards.write_parquet
+    found, bad, _, _ = cleaned(write(tmp_path / f"d.{form}", events))
+    assert bad == []
+    assert [(one["item_id"], one["category"]) for one in found] == [
+        ("i0", None), ("i1", None), ("i2", None),
+    ]  # fmt: skip
+
+
 def test_who_and_where(day: list[dict[str, Any]]) -> None:
     view = of_kind(day, "view")
     assert view[0]["session_id"] == "u.1.77"
@@ -158,6 +238,22 @@ def test_the_query_selects_what_is_read() -> None:
     assert "_TABLE_SUFFIX BETWEEN '20240301' AND '20240331'" in text
 
 
+def test_the_query_reads_whole_days_unless_it_is_told_which() -> None:
+    filtered = "REGEXP_CONTAINS(_TABLE_SUFFIX, r'^[0-9]+$')"
+    for text in (ga4_sql.query(), ga4_sql.query(table="p.analytics_1.events_*")):
+        sqlglot.parse_one(text, read="bigquery")
+        assert filtered in text, "events_* also matches events_intraday_* and events_fresh_*"
+    assert filtered not in ga4_sql.query(first="20240301", last="20240331")
+    for table in ("p.analytics_1.events_20240301", "p.analytics_1.events_intraday_*"):
+        assert "_TABLE_SUFFIX" not in ga4_sql.query(table=table)
+
+
+def test_the_query_leaves_out_what_ga4_does_not_know() -> None:
+    text = " ".join(ga4_sql.query().split())
+    assert "level NOT IN ('(not set)', '(none)'" in text
+    assert "''), '(not set)'), ecommerce.transaction_id) AS transaction_id" in text
+
+
 def test_the_query_takes_no_foreign_words() -> None:
     with pytest.raises(UsageError, match="no name of a table"):
         ga4_sql.query(table="x` UNION ALL SELECT 1 --")
@@ -179,10 +275,16 @@ def flat_rows(events: list[shards.Event]) -> list[dict[str, Any]]:
             **{key: one.get(key) for key in ("event_date", "event_name", "user_id",
                                              "user_pseudo_id", "stream_id")},
             **{key: told.get(key) for key in ("page_location", "page_title", "search_term",
-                                              "currency", "coupon", "value")},
+                                              "currency", "coupon")},
             "event_timestamp": str(one["event_timestamp"]),
             "ga_session_id": str(told["ga_session_id"]),
-            "transaction_id": told.get("transaction_id"),
+            "transaction_id": (
+                order.get("transaction_id")
+                if told.get("transaction_id") in (None, "", "(not set)")
+                else told["transaction_id"]
+            ),
+            "value": told.get("value", order.get("purchase_revenue")),
+            "items_priced": float(sum("price" in thing for thing in one.get("items", []))),
             "tax": order.get("tax_value"), "shipping": order.get("shipping_value"),
             "device_category": "mobile", "country": "Germany", "region": "Berlin",
             "medium": "organic", "source": "google",
@@ -194,17 +296,22 @@ def flat_rows(events: list[shards.Event]) -> list[dict[str, Any]]:
                 {
                     **base, "item_id": thing.get("item_id"), "item_name": thing.get("item_name"),
                     "item_category": "/".join(path), "item_price": thing.get("price"),
-                    "item_quantity": str(thing["quantity"]) if thing else None,
+                    "item_quantity": str(thing["quantity"]) if "quantity" in thing else None,
                     "line": float(line),
                 }
             )  # fmt: skip
     return rows
 
 
+def write_flat(path: Path, events: list[shards.Event]) -> Path:
+    """What the query gives, as Parquet."""
+    table = pa.Table.from_pylist(flat_rows(events), schema=FLAT)
+    pq.write_table(table.drop_columns(["property", "property_value"]), path)
+    return path
+
+
 def test_the_flat_export_gives_the_same_events(tmp_path: Path, day: list[dict[str, Any]]) -> None:
-    table = pa.Table.from_pylist(flat_rows(shards.FIRST_DAY), schema=FLAT)
-    pq.write_table(table.drop_columns(["property", "property_value"]), tmp_path / "flat.parquet")
-    events, bad, _, _ = cleaned(tmp_path / "flat.parquet")
+    events, bad, _, _ = cleaned(write_flat(tmp_path / "flat.parquet", shards.FIRST_DAY))
     expected = [one | {"sequence": 0} for one in day if one["kind"] != "profile"]
     assert [one | {"sequence": 0} for one in events] == expected
     assert [one["code"] for one in bad] == ["bad_customer_id"]

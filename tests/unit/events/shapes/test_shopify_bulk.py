@@ -172,6 +172,95 @@ def test_a_result_in_any_order_gives_the_same_facts(
     assert facts(found) == facts(orders)
 
 
+def _money(amount: str) -> dict[str, Any]:
+    return {"shopMoney": {"amount": amount, "currencyCode": "EUR"}}
+
+
+def _order(changed: str, subtotal: str, **more: Any) -> dict[str, Any]:
+    return {"id": "gid://shopify/Order/1", "createdAt": "2024-05-01T00:00:00Z", "refunds": [],
+            "updatedAt": changed, "subtotalPriceSet": _money(subtotal), **more}  # fmt: skip
+
+
+def _line(number: int, units: int, price: str, current: int | None = None) -> dict[str, Any]:
+    return {"id": f"gid://shopify/LineItem/{number}", "sku": f"S{number}", "quantity": units,
+            "currentQuantity": units if current is None else current, "discountAllocations": [],
+            "originalUnitPriceSet": _money(price),
+            "__parentId": "gid://shopify/Order/1"}  # fmt: skip
+
+
+def _bulk(path: Path, nodes: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(node) + "\n" for node in nodes), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("times", [2, 3])
+def test_an_order_that_stands_there_again_counts_once(tmp_path: Path, times: int) -> None:
+    export = [_line(1, 2, "10.0"), _order("2024-05-01T00:00:00Z", "20.0")]
+    found = read("shopify-bulk", _bulk(tmp_path / "bulk.jsonl", export * times))
+    assert [(e["item_id"], e["quantity"]) for e in found.events] == [("S1", 2)]
+    assert found.skipped == times - 1  # each further copy is a row read
+
+
+@pytest.mark.parametrize("later_first", [False, True])
+def test_an_order_at_two_moments_has_the_lines_of_each(tmp_path: Path, later_first: bool) -> None:
+    early = [_line(1, 2, "10.0"), _order("2024-05-01T00:00:00Z", "20.0")]
+    late = [_line(1, 2, "10.0", 1), _line(3, 1, "7.0"), _order("2024-05-03T00:00:00Z", "17.0")]
+    nodes = [*late, *early] if later_first else [*early, *late]
+    found = read("shopify-bulk", _bulk(tmp_path / "bulk.jsonl", nodes)).events
+    versions = sorted({event["scope_version"] for event in found})
+    told = [
+        [(e["item_id"], e["quantity"]) for e in found if e["scope_version"] == version]
+        for version in versions
+    ]
+    assert told == [[("S1", 2)], [("S1", 1), ("S3", 1)]]
+
+
+def test_lines_of_refunds_that_stand_there_again_count_once(tmp_path: Path) -> None:
+    refund = {"id": "gid://shopify/Refund/5", "createdAt": "2024-05-02T00:00:00Z"}
+    back = {"lineItem": {"id": "gid://shopify/LineItem/1"}, "quantity": 1,
+            "subtotalSet": _money("10.0"), "__parentId": refund["id"]}  # fmt: skip
+    order = _order("2024-05-02T00:00:00Z", "10.0", refunds=[refund])
+    nodes = [back, _line(1, 2, "10.0", 1), order] * 2
+    found = read("shopify-bulk", _bulk(tmp_path / "bulk.jsonl", nodes))
+    assert not found.quarantined and net_of_orders(found.events) == {"1": 10_000_000}
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+@pytest.mark.parametrize(
+    ("order", "line", "code"),
+    [
+        ({"totalTaxSet": _money("1,90")}, {}, "bad_price"),
+        ({"totalShippingPriceSet": {"shopMoney": {"amount": "n/a"}}}, {}, "bad_price"),
+        ({"refunds": [{"id": "r", "totalRefundedSet": _money("1,000.00")}]}, {}, "bad_price"),
+        ({"refunds": [{"id": "r", "refundLineItems": [
+            {"lineItem": {"id": "gid://shopify/LineItem/1"}, "quantity": "x"}]}]}, {},
+         "bad_quantity"),
+        ({}, {"currentQuantity": "none"}, "bad_quantity"),
+        ({"totalTaxSet": _money("1,90"), "note": "\ud800"}, {}, "bad_price"),  # half of a pair
+        ({}, {"discountAllocations": [{"allocatedAmountSet": _money("-")}]}, "bad_price"),
+    ],
+)  # fmt: skip
+def test_an_order_with_a_value_that_is_no_number_is_refused_whole(
+    tmp_path: Path, order: dict[str, Any], line: dict[str, Any], code: str, grouped: bool
+) -> None:
+    nodes = [_order("2024-05-01T00:00:00Z", "20.0", **order), _line(1, 2, "10.0") | line]
+    other = {"id": "gid://shopify/Order/2", "createdAt": "2024-05-01T00:00:00Z",
+             "lineItems": [_line(9, 1, "5.0")]}  # fmt: skip
+    nodes = nodes if grouped else nodes[::-1]
+    found = read("shopify-bulk", _bulk(tmp_path / "bulk.jsonl", [*nodes, other]))
+    assert found.reasons == {code: 1}
+    assert "LineItem/1" in found.quarantined[0]["raw"]  # what is needed to mend it
+    assert net_of_orders(found.events) == {"2": 5_000_000}
+
+
+def test_a_price_of_a_product_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    product = {"id": "gid://shopify/Product/1", "title": "Cup", "updatedAt": "2024-05-01T00:00:00Z",
+               "variants": [{"id": "gid://shopify/ProductVariant/2", "price": "8,00"}]}  # fmt: skip
+    assert read("shopify-bulk", _bulk(tmp_path / "bulk.jsonl", [product])).reasons == {
+        "bad_price": 1
+    }
+
+
 def test_a_child_far_below_in_a_file_that_begins_in_groups_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,3 +161,101 @@ def test_a_header_named_twice_and_another_file_are_refused(tmp_path: Path) -> No
     with pytest.raises(InputError, match="no order export of Shopify") as caught:
         open_source(path, presets.load("shopify-orders"))
     assert "Export" in caught.value.hint
+
+
+def _written(path: Path, *orders: dict[str, str]) -> Path:
+    """An export of orders of two cups at 8.00 each, with other values where they are given."""
+    usual = {
+        "Name": "#1", "Email": "a@example.com", "Financial Status": "paid", "Currency": "EUR",
+        "Subtotal": "16.00", "Shipping": "0.00", "Taxes": "0.00", "Total": "16.00",
+        "Discount Amount": "0.00", "Created at": "2024-05-01 09:00:00 +0200",
+        "Lineitem quantity": "2", "Lineitem name": "Cup", "Lineitem price": "8.00",
+        "Lineitem discount": "0.00", "Id": "5621000000001", "Refunded Amount": "0.00",
+    }  # fmt: skip
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, usual)
+        writer.writeheader()
+        writer.writerows([usual | order for order in orders])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ("5.62E+12", "5.62E+12", "order '#1' has the Id '5.62E+12'"),
+        ("5,62E+12", "5621000000002", "order '#1' has the Id '5,62E+12'"),
+        ("5621000000000", "5621000000000", "orders '#1' and '#2' have the Id '5621000000000'"),
+    ],
+)
+def test_ids_that_a_spreadsheet_program_rounded_are_refused(
+    tmp_path: Path, first: str, second: str, said: str
+) -> None:
+    path = _written(
+        tmp_path / "orders.csv", {"Name": "#1", "Id": first}, {"Name": "#2", "Id": second}
+    )
+    with pytest.raises(InputError, match="spreadsheet program rounds") as caught:
+        read("shopify-orders", path, rows_per_chunk=1)
+    assert said in caught.value.message and "take the column Id out" in caught.value.hint
+
+
+def test_orders_without_a_usable_id_go_by_their_name(tmp_path: Path) -> None:
+    told = ("", "n/a", "gid://shopify/Order/77", "78.0", "79", "79")
+    names = ("#1", "#2", "#3", "#4", "#5", "#5")
+    path = _written(
+        tmp_path / "orders.csv", *({"Name": n, "Id": i} for n, i in zip(names, told, strict=True))
+    )
+    net = net_of_orders(read("shopify-orders", path).events)
+    assert list(net) == ["#1", "#2", "77", "78", "79"]  # the last order is there twice
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["Refunded Amount", "Taxes", "Shipping", "Subtotal", "Total", "Discount Amount"],
+)
+@pytest.mark.parametrize("amount", ["1,000.00", "5,00", "EUR 5", "n/a", "1_0"])
+def test_an_order_with_an_amount_that_is_no_number_is_refused_whole(
+    tmp_path: Path, column: str, amount: str
+) -> None:
+    order = {column: amount, "Refunded Amount": "1.00"} | {column: amount}
+    path = _written(tmp_path / "orders.csv", order, {"Name": "#2", "Id": "2"})
+    found = read("shopify-orders", path)
+    (row,) = found.quarantined
+    assert (row["code"], row["row"]) == ("bad_price", 1)
+    assert f"{column} = {amount!r}" in row["detail"] and "[money]" in row["detail"]
+    assert "#1" in row["raw"] and amount in row["raw"]  # what is needed to mend it
+    assert list(net_of_orders(found.events)) == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("marks", "price", "refunded"),
+    [
+        ({"decimal_mark": ",", "thousands_mark": "."}, "1.008,50", "1.000,00"),
+        ({"decimal_mark": ","}, "1008,50", "1000,00"),
+        ({"thousands_mark": ","}, "1,008.50", "1,000.00"),
+    ],
+)
+def test_amounts_with_other_marks_are_read_as_the_mapping_says(
+    tmp_path: Path, marks: dict[str, str], price: str, refunded: str
+) -> None:
+    order = {"Subtotal": price, "Total": price, "Lineitem quantity": "1", "Lineitem price": price,
+             "Refunded Amount": refunded}  # fmt: skip
+    zero = "0,00" if "decimal_mark" in marks else "0.00"
+    order |= dict.fromkeys(("Shipping", "Taxes", "Discount Amount", "Lineitem discount"), zero)
+    path = _written(tmp_path / "orders.csv", order)
+    found = read("shopify-orders", path, mapping=replace(presets.load("shopify-orders"), **marks))
+    assert not found.quarantined
+    assert net_of_orders(found.events) == {"5621000000001": 8_500_000}
+
+
+def test_a_price_of_blanks_is_no_price_of_zero(tmp_path: Path) -> None:
+    (event,) = read(
+        "shopify-orders", _written(tmp_path / "orders.csv", {"Lineitem price": " "})
+    ).of(kind="purchase")
+    assert event["price"] is None
+
+
+def test_headers_that_differ_in_case_alone_are_refused(tmp_path: Path) -> None:
+    path = _written(tmp_path / "orders.csv", {})
+    path.write_text(path.read_text().replace("Email", "name"))
+    with pytest.raises(InputError, match="more than one column is named 'name'"):
+        open_source(path, presets.load("shopify-orders"))

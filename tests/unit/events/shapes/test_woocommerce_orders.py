@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,149 @@ def test_a_row_of_units_taken_back_is_a_refund(tmp_path: Path) -> None:
     bought, back = read("woocommerce-orders", path).events
     assert (bought["kind"], back["kind"], back["quantity"]) == ("purchase", "refund", 1)
     assert net_of_orders([bought, back]) == {"1": 16_000_000, "2": -8_000_000}
+
+
+#: Columns that Advanced Order Export has unless others are chosen, of those that matter here.
+_ADVANCED = (
+    "Order Number,Order Status,Order Date,Email (Billing),Cart Discount Amount,"
+    "Order Shipping Amount,Order Refund Amount,Order Total Amount,Order Total Tax Amount,"
+    "SKU,Item #,Item Name,Quantity (- Refund),Item Cost"
+)
+
+
+def _advanced(
+    path: Path, order: str, *lines: str, more: str = "", status: str = "Completed"
+) -> list[dict[str, Any]]:
+    """The events of order 101: `order` has discount, shipping, refund, total, tax."""
+    rows = [f"101,{status},2024-03-01 10:00,a@example.com,{order},{line}" for line in lines]
+    path.write_text("\n".join([_ADVANCED + more, *rows, ""]), encoding="utf-8")
+    found = read("woocommerce-orders", path)
+    assert not found.quarantined
+    return found.events
+
+
+def _money(events: list[dict[str, Any]]) -> tuple[int, int, int]:
+    """(units bought, gross, refunds) in whole units of currency."""
+    bought = [e for e in events if e["kind"] == "purchase"]
+    back = [e for e in events if e["kind"] == "refund"]
+    gross = sum(e["price"] * e["quantity"] for e in bought)
+    refunds = sum(e["price"] * (e["quantity"] or 1) - (e["discount"] or 0) for e in back)
+    return sum(e["quantity"] for e in bought), gross, refunds
+
+
+def _noted(events: list[dict[str, Any]]) -> dict[str, Any]:
+    return {k: v for e in events for k, v in _properties(e).items() if k != "note"}
+
+
+_CUPS, _POT = "CUP-1,1,Cup,4,8", "POT-1,2,Pot,1,10.5"
+
+
+def test_quantities_without_refunded_units_are_quantities(tmp_path: Path) -> None:
+    events = _advanced(tmp_path / "o.csv", "0,5,0,47.5,0", _CUPS, _POT)
+    assert _money(events) == (5, 42_500_000, 0) and not _noted(events)
+
+
+def test_units_that_are_left_out_are_not_refunded_again(tmp_path: Path) -> None:
+    events = _advanced(tmp_path / "o.csv", "0,5,8,47.5,0", "CUP-1,1,Cup,3,8", _POT)
+    assert _money(events) == (4, 34_500_000, 0)
+    assert _noted(events) == {"refunded_units_left_out": "8"}
+
+
+def test_an_amount_given_back_beside_the_units_is_a_refund(tmp_path: Path) -> None:
+    events = _advanced(tmp_path / "a.csv", "0,5,3,47.5,0", _CUPS, _POT)
+    assert _money(events) == (5, 42_500_000, 3_000_000) and not _noted(events)
+    both = _advanced(tmp_path / "b.csv", "0,5,16,47.5,0", "CUP-1,1,Cup,3,8", _POT)
+    assert _money(both) == (4, 34_500_000, 3_000_000)  # 8 of units, 5 of shipping first, then 3
+
+
+def test_an_order_wholly_given_back_has_no_units_and_no_refund(tmp_path: Path) -> None:
+    events = _advanced(
+        tmp_path / "o.csv", "0,5,47.5,47.5,0", "CUP-1,1,Cup,0,8", "POT-1,2,Pot,0,10.5",
+        status="Refunded",
+    )  # fmt: skip
+    assert _money(events) == (0, 0, 0) and {e["kind"] for e in events} == {"custom"}
+
+
+def test_costs_after_discounts_are_not_discounted_again(tmp_path: Path) -> None:
+    events = _advanced(tmp_path / "o.csv", "7.5,5,0,47.5,0", _CUPS, _POT)
+    assert net_of_orders(events) == {"101": 42_500_000} and not _noted(events)
+
+
+@pytest.mark.parametrize(
+    ("more", "cups"),
+    [(",Quantity", "CUP-1,1,Cup,3,8,4"), (",Order Line (w/o tax)", "CUP-1,1,Cup,3,8,32")],
+)
+def test_where_both_numbers_of_units_are_told_the_line_is_refunded(
+    tmp_path: Path, more: str, cups: str
+) -> None:
+    pot = _POT + (",1" if more == ",Quantity" else ",10.5")
+    events = _advanced(tmp_path / "o.csv", "0,5,8,47.5,0", cups, pot, more=more)
+    assert _money(events) == (5, 42_500_000, 8_000_000)
+    (back,) = [e for e in events if e["kind"] == "refund"]
+    assert (back["item_id"], back["quantity"]) == ("CUP-1", 1)
+
+
+@pytest.mark.parametrize(("total", "differs"), [("57.5", "10"), ("40", "-7.5"), ("47.52", None)])
+def test_an_order_whose_lines_are_not_its_total_says_so(
+    tmp_path: Path, total: str, differs: str | None
+) -> None:
+    events = _advanced(tmp_path / "o.csv", f"0,5,0,{total},0", _CUPS, _POT)
+    assert net_of_orders(events) == {"101": 42_500_000}
+    assert _noted(events).get("unexplained") == differs  # cents may come of rounding
+
+
+def test_rows_without_units_and_without_totals_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "orders.csv"
+    path.write_text("Order Number,Order Date,Item Name,Stk.,Item Cost\n1,2024-03-01,Cup,4,8\n")
+    with pytest.raises(InputError, match="how many units") as caught:
+        open_source(path, presets.load("woocommerce-orders"))
+    assert "'Stk.'" in caught.value.message and "Quantity (- Refund)" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "column", ["refunded_total", "tax_total", "shipping_total", "order_total", "fee_total"]
+)
+@pytest.mark.parametrize("amount", ["5,00", "1,000.00", "EUR 5", "1_0"])
+def test_an_order_with_an_amount_that_is_no_number_is_refused_whole(
+    tmp_path: Path, column: str, amount: str
+) -> None:
+    path = tmp_path / "orders.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, next(iter(_heads().values())))
+        writer.writeheader()
+        writer.writerows([_heads()["501"] | {column: amount}, _heads()["503"]])
+    found = read("woocommerce-orders", path)
+    (row,) = found.quarantined
+    assert row["code"] == "bad_price" and f"{column} = {amount!r}" in row["detail"]
+    assert amount in row["raw"] and list(net_of_orders(found.events)) == ["503"]
+
+
+@pytest.mark.parametrize("column", ["item_subtotal", "item_total"])
+def test_a_line_with_one_of_its_amounts_that_is_no_number_is_refused(
+    tmp_path: Path, column: str
+) -> None:
+    with (FOLDER / "row_per_item.csv").open(newline="", encoding="utf-8") as file:
+        first, second, *_ = csv.DictReader(file)
+    path = tmp_path / "orders.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, first)
+        writer.writeheader()
+        writer.writerows([first | {column: "10,00"}, second])
+    found = read("woocommerce-orders", path)
+    assert found.reasons == {"bad_price": 1} and "'10,00'" in found.quarantined[0]["detail"]
+    assert [e["event_id"] for e in found.events] == ["501#2"]
+
+
+def test_amounts_with_other_marks_are_read_as_the_mapping_says(tmp_path: Path) -> None:
+    path = tmp_path / "orders.csv"
+    path.write_text(
+        "Order Number;Order Date;Order Total Amount;Order Refund Amount;Item Name;Quantity;"
+        "Item Cost\n1;2024-03-01;2.469,00;1.000,50;Cup;2;1.234,50\n"
+    )
+    preset = presets.load("woocommerce-orders")
+    mapping = replace(preset, decimal_mark=",", thousands_mark=".")
+    found = read("woocommerce-orders", path, mapping=mapping)
+    assert not found.quarantined and net_of_orders(found.events) == {"1": 1_468_500_000}
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
