@@ -92,3 +92,19 @@ def test_a_table_without_calls_is_refused_in_words(
     answer = shoal("ingest", shop, path, "--preset", "segment-spec", "--json")
     assert answer.code == 3 and answer.error["code"] == "unknown_columns"
     assert "tracks" in answer.error["message"] and "order_completed" in answer.error["hint"]
+
+
+def test_orders_whose_lines_are_not_their_total_are_found(
+    shop: Path, shoal: Shoal, tmp_path: Path
+) -> None:
+    path = tmp_path / "orders.csv"
+    path.write_text(
+        "Order Number,Order Date,Order Total Amount,Order Shipping Amount,Order Total Tax Amount,"
+        "Item Name,Quantity,Item Cost\n"
+        "1,2024-03-01,21,5,0,Cup,2,8\n2,2024-03-02,13,5,0,Cup,1,8\n3,2024-03-03,37,5,0,Cup,1,8\n"
+    )
+    shoal("ingest", shop, path, "--preset", "woocommerce-orders", "--json")
+    answer = shoal("quality", shop, "--json").document
+    (found,) = [f for f in answer["findings"] if f["case"] == "unexplained"]
+    assert (found["check"], found["count"], found["of"]) == ("orders", 1, 3)
+    assert found["figures"]["money"] == 24 and "24 in all" in found["message"]

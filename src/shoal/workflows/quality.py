@@ -28,6 +28,7 @@ from shoal.workflows import quality_checks_files as files
 from shoal.workflows import quality_checks_orders as orders
 from shoal.workflows import quality_checks_rhythm as rhythm
 from shoal.workflows import quality_checks_time as clocks
+from shoal.workflows import quality_notes as notes
 from shoal.workflows import quality_tables as tables
 from shoal.workflows import rates, units
 from shoal.workflows.progress import NoProgress, Progress
@@ -136,6 +137,7 @@ class _Checked:
         counted = amounts.orders(scope)
         self._bar.advance()
         found = [*orders.orders(counted, settings), *orders.refunds(counted, settings)]
+        found += notes.unexplained(scope, settings)
         for name in ("price", "quantity"):
             found += orders.outliers(
                 amounts.outliers(scope, name, settings.outlier_z), name, settings

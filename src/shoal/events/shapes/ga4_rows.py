@@ -51,16 +51,10 @@ def finished(flat: pa.Table) -> pa.Table:
     first = pc.equal(pc.fill_null(column["line"], 0.0), 0.0)
     money = pc.fill_null(pc.is_in(name, value_set=pa.array(_MONEY)), False)
     # An order told without its items is one line of its whole value.
-<<<<<<< HEAD
-    whole = pc.and_(money, pc.and_(first, pc.invert(_names_item(column))))
-    whole = pc.and_(whole, pc.is_null(column["item_price"]))
-    whole = pc.and_(whole, pc.equal(pc.fill_null(column["items_priced"], 0.0), 0.0))
-=======
     bare = pc.and_(pc.invert(_names_item(column)), pc.equal(column["items_priced"], 0.0))
     # Flat rows of other queries may not say how many items have a price: then the id decides.
     bare = pc.coalesce(bare, pc.is_null(column["item_id"]))
     whole = pc.and_(pc.and_(money, first), pc.and_(bare, pc.is_null(column["item_price"])))
->>>>>>> 9d7ffe197a15af2a3f0484bf2763bc042c3c37f2
     price = pc.if_else(whole, column["value"], column["item_price"])
     quantity = pc.if_else(whole, pa.scalar("1"), column["item_quantity"])
     ordered = pc.and_(money, first)

@@ -173,6 +173,14 @@ QUALITY_EN: Final[Mapping[str, str]] = {
     "quality.todo.orders.no_item": "See whether lines of orders are exported with their heads.",
     "quality.found.orders.no_price": "{count} of {of} orders of {source} have no price ({share}).",
     "quality.todo.orders.no_price": "Such orders bring no revenue: map the amount of the line.",
+    "quality.found.orders.unexplained": (
+        "The lines of {count} of {of} orders of {source} do not come to what the order says "
+        "({share}), {money} in all."
+    ),
+    "quality.todo.orders.unexplained": (
+        "See whether the export has the columns of quantity, discount, tax, shipping and fees; the "
+        "difference of an order is in the properties of its first event, as unexplained."
+    ),
     "quality.found.refunds.beyond": (
         "{count} of {of} refunded orders of {source} got back more than they cost, {money} in all."
     ),

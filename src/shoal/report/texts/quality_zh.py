@@ -136,6 +136,14 @@ QUALITY_ZH: Final[Mapping[str, str]] = {
     "quality.todo.orders.no_item": "检查订单明细是否与订单头一起导出。",
     "quality.found.orders.no_price": "{source} 的 {of} 个订单中有 {count} 个没有价格（{share}）。",
     "quality.todo.orders.no_price": "这些订单不产生收入：请映射明细行的金额。",
+    "quality.found.orders.unexplained": (
+        "{source} 的 {of} 个订单中有 {count} 个的明细合计与订单金额不符"
+        "（{share}），共相差 {money}。"
+    ),
+    "quality.todo.orders.unexplained": (
+        "检查导出文件是否包含数量、折扣、税、运费和手续费的列；"
+        "每个订单的差额记在其首个事件的属性 unexplained 中。"
+    ),
     "quality.found.refunds.beyond": (
         "{source} 的 {of} 个有退款的订单中有 {count} 个退款超过其金额，共超出 {money}。"
     ),

@@ -115,8 +115,6 @@ def test_an_order_without_prices_has_its_value_once(tmp_path: Path, form: str) -
     }  # fmt: skip
 
 
-<<<<<<< HEAD
-=======
 def test_a_flat_export_that_does_not_count_prices(tmp_path: Path) -> None:
     path = write_flat(tmp_path / "flat.parquet", shards.UNPRICED_ORDERS[4:5])
     pq.write_table(pq.read_table(path).drop_columns(["items_priced"]), path)
@@ -125,7 +123,6 @@ def test_a_flat_export_that_does_not_count_prices(tmp_path: Path) -> None:
     assert (lines, bad) == ([("Thing a", 12 * MICRO, 1), ("Thing b", None, None)], [])
 
 
->>>>>>> 9d7ffe197a15af2a3f0484bf2763bc042c3c37f2
 @pytest.mark.parametrize("form", ["json", "parquet"])
 @pytest.mark.parametrize("listed", [False, True])
 def test_categories_that_are_not_told_move_nothing(tmp_path: Path, form: str, listed: bool) -> None:
