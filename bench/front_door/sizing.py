@@ -19,12 +19,11 @@ from bench.front_door.stages import ROOT, Stage, shoal, table, total_bytes
 
 RESULTS = ROOT / "docs/results"
 DAYS = 90
-#: What the tables do not hold yet.
+#: How to read the tables.
 NOTE = (
-    "Two million customers were not walked through every stage with this version. An earlier one "
-    "took 2,146,000 customers with 100 million events in: ingest 17 min 39 s with 4.6 GiB at its "
-    "peak, features 3 min 43 s with 3.9 GiB ([speed](speed.md)). Segments need about 9 KiB of "
-    "memory a customer, so two million want a machine of 24 GiB or more."
+    "Other work ran on the same two cores during all three sizes (for two million a load of up to "
+    "10), so the times are those of a busy machine. Forming segments needs most memory, about "
+    "8 KiB a customer: two million want a machine of 24 GiB."
 )
 SEED = 1
 
@@ -43,7 +42,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=options.work) as work:
             size = measure(Path(work), customers, options.days)
         known[customers, options.days] = size
-        document = {"command": _command(), "sizes": [known[key] for key in sorted(known)]}
+        sizes = [known[key] for key in sorted(known)]
+        document = {"command": _command(sizes), "sizes": sizes}
         kept.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         (RESULTS / "sizing.md").write_text(page(document), encoding="utf-8")
 
@@ -122,8 +122,9 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
 
 
-def _command() -> str:
-    return "python -m bench.front_door.sizing --customers 50000 500000"
+def _command(sizes: list[dict[str, Any]]) -> str:
+    customers = " ".join(str(size["customers"]) for size in sizes)
+    return f"python -m bench.front_door.sizing --customers {customers}"
 
 
 if __name__ == "__main__":
