@@ -1,12 +1,15 @@
-"""A simulated shop as its systems would export it: GA4 shards, Shopify's bulk operation, Segment.
+"""A simulated shop as its systems would export it: GA4 shards, orders of Shopify, Segment's calls.
 
-The same customers and orders stand in all three, as they do in a real shop: GA4 sees browsing and
-purchases by `user_pseudo_id` (and `user_id` once somebody signed in), Shopify has the orders, and
-Segment's archive the identify calls. `books.csv` holds the months as the shop's books have them,
-added up from the simulated events by a query of its own.
+The same customers and orders stand in all, as they do in a real shop: GA4 sees browsing and
+purchases by `user_pseudo_id` (and `user_id` once somebody signed in), Shopify has the orders (by
+its bulk operation, and as the CSV of its admin; `woocommerce.csv` holds them as WooCommerce would),
+and Segment's archive the identify calls. `books.csv` holds the months as the shop's books have
+them, added up from the simulated events by a query of its own.
 
 Layouts: GA4 "BigQuery Export schema" (support.google.com/analytics/answer/7029846), Shopify "Bulk
-operations" (shopify.dev/docs/api/usage/bulk-operations/queries), Segment "Spec" (segment.com/docs).
+operations" (shopify.dev/docs/api/usage/bulk-operations/queries) and "Exporting orders to a CSV
+file" (help.shopify.com), WooCommerce's export as the fixture `row_per_item.csv` has it, Segment
+"Spec" (segment.com/docs).
 """
 
 from __future__ import annotations
@@ -82,12 +85,60 @@ GROUP BY order_id, number, customer_id
 """
 
 
+#: Lines of orders with the order's own figures; `first` is the line that carries them in a CSV.
+_LINES = """
+CREATE TABLE lines AS
+SELECT order_number, orders.number, orders.currency, orders.country, created,
+       coalesce(orders.shipping, 0) AS shipping, orders.tax, title, brand, events.item_id, price,
+       coalesce(quantity, 1) AS quantity, coalesce(discount, 0) AS discount,
+       row_number() OVER (PARTITION BY order_number ORDER BY event_id) AS place,
+       sum(price * coalesce(quantity, 1)) OVER (PARTITION BY order_number) AS gross,
+       sum(coalesce(discount, 0)) OVER (PARTITION BY order_number) AS reductions
+FROM events JOIN orders USING (order_id) WHERE kind = 'purchase'
+"""
+#: The first row of an order has all of it, the others their line only.
+_SHOPIFY_CSV = """
+SELECT '#' || order_number AS "Name", 'c' || number || '@mail.example' AS "Email",
+       CASE place WHEN 1 THEN 'paid' END AS "Financial Status",
+       CASE place WHEN 1 THEN strftime(created, '%Y-%m-%d %H:%M:%S +0000') END AS "Paid at",
+       CASE place WHEN 1 THEN currency END AS "Currency",
+       CASE place WHEN 1 THEN printf('%.2f', gross - reductions) END AS "Subtotal",
+       CASE place WHEN 1 THEN printf('%.2f', shipping) END AS "Shipping",
+       CASE place WHEN 1 THEN printf('%.2f', tax) END AS "Taxes",
+       CASE place WHEN 1 THEN printf('%.2f', gross - reductions + shipping + tax) END AS "Total",
+       CASE place WHEN 1 THEN printf('%.2f', reductions) END AS "Discount Amount",
+       CASE place WHEN 1 THEN strftime(created, '%Y-%m-%d %H:%M:%S +0000') END AS "Created at",
+       quantity AS "Lineitem quantity", title AS "Lineitem name",
+       printf('%.2f', price) AS "Lineitem price", item_id AS "Lineitem sku", brand AS "Vendor",
+       CASE place WHEN 1 THEN country END AS "Shipping Country",
+       CASE place WHEN 1 THEN '0.00' END AS "Refunded Amount",
+       CASE place WHEN 1 THEN order_number END AS "Id", '0.00' AS "Lineitem discount"
+FROM lines ORDER BY order_number, place
+"""
+_WOOCOMMERCE_CSV = """
+SELECT order_number AS order_id, strftime(created, '%Y-%m-%d %H:%M:%S') AS order_date,
+       strftime(created, '%Y-%m-%d %H:%M:%S') AS date_modified, 'completed' AS status,
+       printf('%.2f', shipping) AS shipping_total, '0.00' AS fee_total,
+       printf('%.2f', tax) AS tax_total, printf('%.2f', reductions) AS discount_total,
+       printf('%.2f', gross - reductions + shipping + tax) AS order_total,
+       '0.00' AS refunded_total, currency AS order_currency, 'card' AS payment_method,
+       number AS customer_id, 'c' || number || '@mail.example' AS billing_email,
+       country AS shipping_country, place AS item_id, title AS item_name, item_id AS item_sku,
+       quantity AS item_quantity, printf('%.2f', price * quantity) AS item_subtotal,
+       printf('%.2f', price * quantity - discount) AS item_total, '0.00' AS item_refunded,
+       0 AS item_refunded_qty
+FROM lines ORDER BY order_number, place
+"""
+
+
 @dataclass(frozen=True)
 class Exports:
-    """Where the exports lie, and how many rows each holds."""
+    """Where the exports lie, and how many hits, orders and calls they hold."""
 
     ga4: Path
     shopify: Path
+    shopify_csv: Path
+    woocommerce: Path
     segment: Path
     books: Path
     hits: int
@@ -101,7 +152,7 @@ def write_exports(events: Path, out: Path) -> Exports:
     Args:
         events: `events.parquet` of `shoal simulate`.
         out: directory to fill; `ga4/events_YYYYMMDD.json`, `shopify.jsonl`,
-            `segment/calls.jsonl`, `books.csv`.
+            `shopify.csv`, `woocommerce.csv`, `segment/calls.jsonl`, `books.csv`.
     """
     out.mkdir(parents=True, exist_ok=True)
     with duckdb.connect() as db:
@@ -110,15 +161,18 @@ def write_exports(events: Path, out: Path) -> Exports:
             f"CREATE TABLE events AS SELECT events.*, title FROM read_parquet('{events}') events "
             f"LEFT JOIN read_parquet('{events.with_name('items.parquet')}') USING (item_id)"
         )
-        for statement in (_PEOPLE, _SIGNED_IN, _GA4, _ORDERS):
+        for statement in (_PEOPLE, _SIGNED_IN, _GA4, _ORDERS, _LINES):
             db.execute(statement)
+        for name, query in (("shopify", _SHOPIFY_CSV), ("woocommerce", _WOOCOMMERCE_CSV)):
+            db.execute(f"COPY ({query}) TO '{out / name}.csv' (FORMAT csv)")
         hits = _ga4_shards(db, out / "ga4")
         orders = _shopify(db, out / "shopify.jsonl")
         calls = _segment(db, out / "segment")
         _books(db, out / "books.csv")
     return Exports(
-        out / "ga4", out / "shopify.jsonl", out / "segment", out / "books.csv", hits, orders, calls
-    )
+        out / "ga4", out / "shopify.jsonl", out / "shopify.csv", out / "woocommerce.csv",
+        out / "segment", out / "books.csv", hits, orders, calls,
+    )  # fmt: skip
 
 
 def _ga4_shards(db: duckdb.DuckDBPyConnection, directory: Path) -> int:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.front_door.stages import ROOT, Stage, shoal, table
+from bench.front_door.stages import ROOT, Stage, own_peak_gib, shoal, table
 from shoal.adapters.deltalake import DeltaWarehouse
 from shoal.adapters.duckdb import DuckEngine
 from shoal.adapters.sql import SqlStateStore
@@ -148,8 +147,7 @@ def measured(name: str, home: Path) -> None:
     started, busy = time.perf_counter(), time.process_time()
     rows = STAGES[name](home)
     seconds, busy = time.perf_counter() - started, time.process_time() - busy
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    figures = {"seconds": seconds, "cpu_seconds": busy, "peak_gib": peak}
+    figures = {"seconds": seconds, "cpu_seconds": busy, "peak_gib": own_peak_gib()}
     print(json.dumps({name: round(value, 2) for name, value in figures.items()} | {"rows": rows}))
 
 

@@ -22,7 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from bench.front_door.stages import ROOT
+from bench.front_door.stages import ROOT, own_peak_gib
 
 #: Shares of events that are purchases: a shop with its clicks, and a shop system's orders alone.
 SHARES: Final = {"log": 0.08, "orders": 0.9}
@@ -125,7 +125,7 @@ def _measured(directory: Path) -> dict[str, Any]:
     counted = _since(started, idle)
     tried = hypotheses(ledger, Quarantined())
     whole = _since(started, idle)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = own_peak_gib() * 1024
     started, idle = time.perf_counter(), _processor()
     by_hand = _by_hand(files.paths)
     hand = _since(started, idle)
