@@ -19,8 +19,9 @@ from shoal.events.worlds.segments import CHANNELS, DEVICES, PAYMENTS, TOPS
 
 Ints = npt.NDArray[np.int64]
 
-#: The `source` of every simulated event.
-SOURCE: Final = "simulated"
+#: The `source` of simulated events, by code; the first is that of plain worlds.
+SOURCES: Final = ("simulated", "web", "app", "campaigns")
+SOURCE: Final = SOURCES[0]
 _TIME = pa.timestamp("us", tz="UTC")
 _REVIEWS: Final = (
     "Broke within a week.", "质量很差，不推荐。", "Not what I expected.", "有点失望。",
@@ -32,7 +33,8 @@ _REVIEWS: Final = (
 EVENTS_SCHEMA: Final = pa.schema(
     [
         pa.field("event_id", pa.string()), pa.field("customer_id", pa.string()),
-        pa.field("kind", pa.string()), pa.field("event_time", _TIME),
+        pa.field("anonymous_id", pa.string()), pa.field("kind", pa.string()),
+        pa.field("event_time", _TIME),
         pa.field("sequence", pa.int64()), pa.field("item_id", pa.string()),
         pa.field("category", pa.string()), pa.field("brand", pa.string()),
         pa.field("price", pa.float64()), pa.field("discount", pa.float64()),
@@ -44,7 +46,8 @@ EVENTS_SCHEMA: Final = pa.schema(
         pa.field("rating", pa.float64()), pa.field("text", pa.string()),
         pa.field("channel", pa.string()), pa.field("device", pa.string()),
         pa.field("country", pa.string()), pa.field("region", pa.string()),
-        pa.field("source", pa.string()), pa.field("properties", pa.string()),
+        pa.field("source", pa.string()), pa.field("action_id", pa.string()),
+        pa.field("properties", pa.string()),
     ]
 )  # fmt: skip
 
@@ -65,7 +68,8 @@ def encode_events(
     bought, refunded = kind == CODE[kinds.PURCHASE], kind == CODE[kinds.REFUND]
     columns: dict[str, pa.Array] = {
         "event_id": numbered(f"{prefix}e", number, 10),
-        "customer_id": numbered("c", rows["customer"], 8),
+        "customer_id": numbered("c", np.where(rows["told"] == 1, rows["customer"], -1), 8),
+        "anonymous_id": numbered(f"{prefix}v", rows["visitor"], 10),
         "kind": _texts(kinds.KINDS, kind),
         "event_time": _moments(world, rows["time_s"]),
         "sequence": pa.array(number),
@@ -86,7 +90,8 @@ def encode_events(
         "device": _texts(DEVICES, rows["device"]),
         "country": _texts(tuple(country for country, _ in REGIONS), rows["region"]),
         "region": _texts(tuple(region for _, region in REGIONS), rows["region"]),
-        "source": _texts((SOURCE,), np.zeros(n, np.int64)),
+        "source": _texts(SOURCES, rows["source"].astype(np.int64)),
+        "action_id": numbered(f"{prefix}a", rows["action"], 9),
         "properties": _texts(traits(), np.where(kind == CODE[kinds.PROFILE], code, -1)),
     }
     for name in ("price", "discount", "tax", "shipping"):

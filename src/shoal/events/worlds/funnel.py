@@ -24,13 +24,15 @@ Bools = npt.NDArray[np.bool_]
 
 #: One event in compact form: codes instead of texts, cents instead of amounts, -1 for null.
 #: `step` is the place among the customer's events; `code` is the query (search), coupon (purchase),
-#: text (review) or traits (profile).
+#: text (review) or traits (profile). `visitor` numbers the device seen (its anonymous id), `action`
+#: what of ours it answers; `told` is 0 where the event does not say who the customer is.
 RECORD = np.dtype(
     [
         ("time_s", "<i8"), ("customer", "<i8"), ("session", "<i8"), ("order", "<i8"),
         ("item", "<i4"), ("price", "<i4"), ("discount", "<i4"), ("tax", "<i4"), ("shipping", "<i4"),
         ("step", "<i4"), ("quantity", "<i2"), ("code", "<i2"), ("kind", "i1"), ("rating", "i1"),
         ("channel", "i1"), ("device", "i1"), ("region", "i1"), ("payment", "i1"),
+        ("visitor", "<i8"), ("action", "<i8"), ("source", "i1"), ("told", "i1"),
     ]
 )  # fmt: skip
 CODE = {name: place for place, name in enumerate(kinds.KINDS)}
@@ -147,9 +149,10 @@ def _during(
 
 def _rows(kind: str, session: Ints, item: Ints, tick: Ints | int) -> npt.NDArray[np.void]:
     rows = np.zeros(len(session), RECORD)
-    for name in ("price", "discount", "tax", "shipping", "quantity", "code", "rating", "payment"):
+    for name in ("price", "discount", "tax", "shipping", "quantity", "code", "rating", "payment",
+                 "visitor", "action"):  # fmt: skip
         rows[name] = -1
-    rows["order"] = -1
+    rows["order"], rows["told"] = -1, 1
     rows["kind"], rows["session"], rows["item"], rows["step"] = CODE[kind], session, item, tick
     return rows
 
