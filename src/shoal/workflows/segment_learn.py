@@ -1,0 +1,237 @@
+"""Learn segmenters from what is known of all customers at a moment; nothing is published."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shoal.config import SegmentConfig
+from shoal.domain.errors import InputError, UsageError
+from shoal.domain.text import Text
+from shoal.domain.time import Zone, iso
+from shoal.features.fold import Fold
+from shoal.features.snapshot import snapshot_table
+from shoal.features.tastes import Vocabulary, counts_at
+from shoal.ports import EventTable
+from shoal.segments.base import CUSTOMER, EVENTS, NET_REVENUE, ORDERS, Segmenter, column
+from shoal.segments.choose import Choice, Future, choose, told
+from shoal.segments.clustered import ClusterSegmenter, Preparation
+from shoal.segments.inputs import TASTE_PRIOR_EVENTS, WEIGHTS, inputs, with_tastes
+from shoal.segments.rules import Rfm
+from shoal.workflows.admission import Admission
+from shoal.workflows.progress import NoProgress, Progress
+
+METHODS: Final = ("kmeans", "rfm")
+
+#: The period that segments have to foretell, and the shortest one worth asking for.
+HORIZON_DAYS: Final = 28
+SHORTEST_HORIZON_DAYS: Final = 7
+#: A horizon may take this share of the log at most.
+_HORIZON_SHARE: Final = 4
+#: Customers a segment that k-means chooses k among; below, k has to be told.
+CUSTOMERS_A_SEGMENT: Final = 10
+
+#: A segmenter and, where its number of segments was chosen or told, how.
+Learned = tuple[Segmenter, Choice | None]
+
+
+def check_methods(methods: Sequence[str]) -> None:
+    """Refuse what is no method, or none at all.
+
+    Raises:
+        UsageError: `unknown_method`.
+    """
+    unknown = [method for method in methods if method not in METHODS]
+    if unknown or not methods:
+        raise UsageError(
+            "unknown_method",
+            f"no segmentation method {', '.join(map(repr, unknown)) or 'was given'}",
+            hint=f"Methods: {', '.join(METHODS)}.",
+        )
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known at a moment: `features` of a snapshot, `counts` by name (`COUNTS_SCHEMA`)."""
+
+    as_of: datetime
+    features: pa.Table
+    counts: pa.Table
+
+
+@dataclass
+class Learner:
+    """Reads a shop at a moment and learns segmenters from it.
+
+    Args:
+        settings: bounds of k and minimum events.
+        k: the number of segments, 0 to choose it.
+        table_version: of the event table; None for the latest.
+        warnings: what a person should know of what was learned; filled while learning.
+        past: what is known already of earlier moments, to be read once only.
+    """
+
+    fold: Fold
+    zone: Zone
+    admission: Admission
+    settings: SegmentConfig
+    k: int
+    seed: int
+    table_version: int | None = None
+    progress: Progress = field(default_factory=NoProgress)
+    warnings: list[Text] = field(default_factory=list)
+    past: dict[datetime, Known] = field(default_factory=dict)
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def admitted(self, as_of: datetime) -> EventTable:
+        """The events as they count at a moment."""
+        return self.admission.at(as_of, version=self.table_version)
+
+    def known(self, as_of: datetime, events: EventTable, items: pa.Table | None = None) -> Known:
+        """What admitted events tell at the moment.
+
+        Args:
+            items: the frozen reference; None builds it from the events before the moment.
+
+        Raises:
+            InputError: `too_little_data`, no customer has an event before the moment.
+        """
+        features = snapshot_table(
+            events,
+            self.fold,
+            zone=self.zone,
+            as_of=as_of,
+            reference_table=items,
+            version=self.table_version,
+        )
+        if not features.num_rows:
+            raise InputError(
+                "too_little_data",
+                f"no customer has an event before {iso(as_of)}",
+                hint="Give a later --until, or ingest earlier events.",
+            )
+        counts = counts_at(self.fold, events.events(version=self.table_version), as_of)
+        return Known(as_of, features, counts)
+
+    def vocabulary(self, known: Known) -> Vocabulary:
+        """The names of tastes that become columns."""
+        return Vocabulary.of(known.counts, prior=TASTE_PRIOR_EVENTS)
+
+    def _then(self, moment: datetime) -> Known:
+        if moment not in self.past:
+            self.past[moment] = self.known(moment, self.admitted(moment))
+        return self.past[moment]
+
+    # -- learning ----------------------------------------------------------------------------------
+
+    def learn(self, known: Known, vocabulary: Vocabulary, methods: Sequence[str]) -> list[Learned]:
+        """The segmenters of some methods, k-means first.
+
+        Where k-means is asked for as well, RFM is left out with a warning if too few have ordered.
+
+        Raises:
+            InputError: `too_little_data`.
+        """
+        made: list[Learned] = []
+        if "kmeans" in methods:
+            made.append(self._kmeans(known, vocabulary))
+        if "rfm" in methods:
+            made += self._rfm(known.features, needed=len(methods) == 1)
+        return made
+
+    def _kmeans(self, known: Known, vocabulary: Vocabulary) -> Learned:
+        table = with_tastes(known.features, known.counts, vocabulary)
+        segmenter = self._segmenter(table, vocabulary, self.k or self.settings.k_min)
+        Z = segmenter.prepare(table)
+        if self.k:
+            choice = told(self.k)
+        else:
+            self._enough(len(Z), known.features.num_rows)
+            future = self._future(known, vocabulary)
+            ks = range(self.settings.k_min, self.settings.k_max + 1)
+            self.progress.start("number of segments", len(ks))
+            choice = choose(Z, ks, seed=self.seed, future=future, step=self.progress.advance)
+            self.progress.done()
+            if not choice.trusted:
+                self.warnings.append(choice.reason)
+        segmenter.k = choice.chosen
+        segmenter.cluster(Z)
+        made = len(segmenter.centers)
+        if made < choice.chosen:
+            self.warnings.append(
+                Text(
+                    f"{choice.chosen} segments were wanted, but the customers show only {made} "
+                    "different behaviours.",
+                    f"希望分为 {choice.chosen} 群，但客户只呈现 {made} 种不同行为。",
+                )
+            )
+        return segmenter, choice
+
+    def _segmenter(self, table: pa.Table, vocabulary: Vocabulary, k: int) -> ClusterSegmenter:
+        return ClusterSegmenter(
+            inputs(table, self.fold.catalog, vocabulary),
+            k,
+            minimum_events=self.settings.min_events,
+            preparation=Preparation(group_weights=WEIGHTS),
+            seed=self.seed,
+        )
+
+    def _enough(self, placed: int, customers: int) -> None:
+        needed = CUSTOMERS_A_SEGMENT * self.settings.k_min
+        if placed < needed:
+            raise InputError(
+                "too_little_data",
+                f"choosing the number of segments needs at least {needed} customers with "
+                f"{self.settings.min_events} events or more; there are {placed} of {customers} "
+                "customers",
+                hint="Ingest more events, tell the number of segments (--k), or use what works "
+                "with less: RFM rules (--method rfm) or features alone (shoal features).",
+            )
+
+    def _future(self, known: Known, vocabulary: Vocabulary) -> Future | None:
+        """What was known a horizon ago and what came since; None if the log is too short."""
+        features, counts = known.features, known.counts
+        span = float(np.nanmax(column(features, "tenure_days")))
+        horizon = min(HORIZON_DAYS, int(span / _HORIZON_SHARE))
+        if horizon < SHORTEST_HORIZON_DAYS:
+            return None
+        then = self._then(known.as_of - timedelta(days=horizon))
+        before = with_tastes(then.features, then.counts, vocabulary)
+        segmenter = self._segmenter(before, vocabulary, self.settings.k_min)
+        enough = segmenter.known(before)
+        if enough.sum() < CUSTOMERS_A_SEGMENT * self.settings.k_min:
+            return None
+        Z = segmenter.prepare(before)
+        before = before.filter(pa.array(enough))
+        after = features.take(pc.index_in(before[CUSTOMER], features[CUSTOMER].combine_chunks()))
+        events, orders, spend = (
+            np.nan_to_num(column(after, name)) - np.nan_to_num(column(before, name))
+            for name in (EVENTS, ORDERS, NET_REVENUE)
+        )
+        taken = vocabulary.events(before[CUSTOMER], counts) - vocabulary.events(
+            before[CUSTOMER], then.counts
+        )
+        categories = [facet == "category" for facet, _ in vocabulary.names]
+        active = (events > 0).astype(np.float64)
+        return Future(Z, horizon, active, np.maximum(orders, 0), spend, taken[:, categories])
+
+    def _rfm(self, features: pa.Table, *, needed: bool) -> list[Learned]:
+        try:
+            return [(Rfm().fit(features), None)]
+        except InputError as error:
+            if needed:
+                raise
+            self.warnings.append(
+                Text(
+                    f"No RFM segments were made: {error.message}.",
+                    "未生成 RFM 分群：有订单的客户太少。",
+                )
+            )
+            return []
