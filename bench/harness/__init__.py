@@ -1,0 +1,1 @@
+"""What all benches of quality share: data, time cuts, environments, running, results."""

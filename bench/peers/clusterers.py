@@ -1,0 +1,145 @@
+"""Clusterers of scikit-learn on the shared preparation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.peers.base import Inputs, Kind, Labels, Matrix, Prepared
+
+
+class Clusterer:
+    """A scikit-learn clusterer with `predict`, fitted once on prepared rows.
+
+    Args:
+        make: (k, seed) -> an estimator.
+        soft: (estimator, Z) -> (n, m) weights; None: it has none.
+    """
+
+    def __init__(
+        self,
+        inputs: Kind,
+        make: Callable[[int, int], Any],
+        soft: Callable[[Any, Matrix], Matrix] | None = None,
+        prepared: Prepared | None = None,
+    ) -> None:
+        self.name = ""
+        self.inputs = inputs
+        self._make, self._soft = make, soft
+        self.prepared = prepared or Prepared()
+
+    def fit(self, X: Inputs, k: int, seed: int, y: npt.NDArray[Any] | None = None) -> Self:
+        Z = self.prepared.fit(X).transform(X)
+        self.model = self._make(min(k, len(Z)), seed).fit(Z)
+        return self
+
+    def update(self, X: Inputs) -> None:
+        """Frozen."""
+
+    def predict(self, X: Inputs) -> Labels:
+        return np.asarray(self.model.predict(self.prepared.transform(X)), np.int64)
+
+    def weights(self, X: Inputs) -> Matrix | None:
+        return self._soft(self.model, self.prepared.transform(X)) if self._soft else None
+
+
+def kmeans(inputs: Kind = "features") -> Clusterer:
+    """Lloyd's k-means, best of ten k-means++ starts (scikit-learn's default before 1.4)."""
+    from sklearn.cluster import KMeans
+
+    def make(k: int, seed: int) -> Any:
+        return KMeans(k, n_init=10, random_state=seed)
+
+    return Clusterer(inputs, make, centre_weights, preparation(inputs, "kmeans"))
+
+
+def gaussian_mixture(inputs: Kind = "features") -> Clusterer:
+    """A mixture of Gaussians with diagonal covariances, three starts."""
+    from sklearn.mixture import GaussianMixture
+
+    def make(k: int, seed: int) -> Any:
+        return GaussianMixture(
+            k, covariance_type="diag", n_init=3, reg_covar=1e-3, random_state=seed
+        )
+
+    return Clusterer(
+        inputs, make, lambda model, Z: model.predict_proba(Z), preparation(inputs, "gmm")
+    )
+
+
+def preparation(inputs: Kind, method: str) -> Prepared:
+    """The preparation that the search on seed 1 found best for a method."""
+    return Prepared() if inputs == "rfm" else Prepared(0.9)
+
+
+def centre_weights(model: Any, Z: Matrix) -> Matrix:
+    """(n, k) posterior of equal spherical Gaussians at the centres, pooled variance."""
+    from shoal.segments.kmeans import soft_weights, squared_distances
+
+    centers = np.asarray(model.cluster_centers_, np.float64)
+    if not hasattr(model, "bench_variance_"):
+        nearest = squared_distances(Z, centers).min(axis=1)
+        model.bench_variance_ = max(float(nearest.mean()) / Z.shape[1], 1e-12)
+    return soft_weights(Z, centers, model.bench_variance_)
+
+
+class MiniBatch:
+    """MiniBatchKMeans (Sculley, 2010), `partial_fit` with every customer's state at each cut.
+
+    `reassignment_ratio=0`: otherwise ids of starved clusters are silently given to other places.
+    """
+
+    name = "minibatch"
+
+    def __init__(self, inputs: Kind = "features") -> None:
+        self.inputs = inputs
+        self.prepared = preparation(inputs, "minibatch")
+
+    def fit(self, X: Inputs, k: int, seed: int, y: npt.NDArray[Any] | None = None) -> Self:
+        from sklearn.cluster import MiniBatchKMeans
+
+        Z = self.prepared.fit(X).transform(X)
+        self.model = MiniBatchKMeans(
+            min(k, len(Z)), n_init=10, reassignment_ratio=0, random_state=seed
+        ).fit(Z)
+        return self
+
+    def update(self, X: Inputs) -> None:
+        self.model.partial_fit(self.prepared.transform(X))
+
+    def predict(self, X: Inputs) -> Labels:
+        return np.asarray(self.model.predict(self.prepared.transform(X)), np.int64)
+
+    def weights(self, X: Inputs) -> Matrix | None:
+        return centre_weights(self.model, self.prepared.transform(X))
+
+
+class BirchPeer:
+    """Birch (Zhang et al., 1996): subclusters grow with each cut, their centres are clustered
+    anew into k by Ward's method, as scikit-learn does. Labels of that last step may change their
+    meaning from cut to cut."""
+
+    name = "birch"
+
+    def __init__(self, inputs: Kind = "features", threshold: float = 1.0) -> None:
+        self.inputs, self.threshold = inputs, threshold
+        self.prepared = preparation(inputs, "birch")
+
+    def fit(self, X: Inputs, k: int, seed: int, y: npt.NDArray[Any] | None = None) -> Self:
+        from sklearn.cluster import Birch
+
+        Z = self.prepared.fit(X).transform(X)
+        self.model = Birch(threshold=self.threshold, n_clusters=min(k, len(Z))).fit(Z)
+        return self
+
+    def update(self, X: Inputs) -> None:
+        self.model.partial_fit(self.prepared.transform(X))
+
+    def predict(self, X: Inputs) -> Labels:
+        return np.asarray(self.model.predict(self.prepared.transform(X)), np.int64)
+
+    def weights(self, X: Inputs) -> Matrix | None:
+        return None

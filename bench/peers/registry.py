@@ -1,0 +1,69 @@
+"""All peers by name. Settings come with a word on where they come from."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from bench.peers.base import Spec
+
+_KMEANS = "bench.peers.clusterers"
+
+SPECS: dict[str, Spec] = {
+    spec.name: spec
+    for spec in (
+        Spec("rfm-grid", "RFM grid (quintile rules)", "bench.peers.rules", "RfmGrid", inputs="rfm"),
+        Spec("kmeans-rfm", "k-means on RFM, frozen", _KMEANS, "kmeans", inputs="rfm"),
+        Spec("kmeans-rfm-refit", "k-means on RFM, monthly refit", "bench.peers.refit",
+             "kmeans_refit", inputs="rfm", moves=True),
+        Spec("kmeans-rfm-matched", "k-means on RFM, monthly refit and matching",
+             "bench.peers.refit", "kmeans_matched", inputs="rfm", moves=True, lineage=True),
+        Spec("kmeans", "k-means on features, frozen", _KMEANS, "kmeans"),
+        Spec("kmeans-refit", "k-means on features, monthly refit", "bench.peers.refit",
+             "kmeans_refit", moves=True),
+        Spec("kmeans-matched", "k-means on features, monthly refit and matching",
+             "bench.peers.refit", "kmeans_matched", moves=True, lineage=True),
+        Spec("never", "never switches (first label kept)", "bench.peers.rules", "NeverSwitches"),
+        Spec("lightgbm-bins", "bins of a LightGBM score", "bench.peers.supervised",
+             "LightGbmBins", supervised=True),
+        Spec("cart-leaves", "leaves of a CART", "bench.peers.supervised", "CartLeaves",
+             supervised=True),
+        Spec("minibatch", "MiniBatchKMeans, partial_fit at every cut", _KMEANS, "MiniBatch",
+             moves=True),
+        Spec("gmm", "Gaussian mixture, frozen", _KMEANS, "gaussian_mixture"),
+        Spec("birch", "Birch, partial_fit at every cut", _KMEANS, "BirchPeer", moves=True),
+        Spec("river-kmeans", "river KMeans", "bench.peers.river_", "RiverPeer",
+             (("algorithm", "KMeans"),), moves=True, environment="river"),
+        Spec("river-streamkmeans", "river STREAMKMeans", "bench.peers.river_", "RiverPeer",
+             (("algorithm", "STREAMKMeans"),), moves=True, environment="river"),
+        Spec("river-clustream", "river CluStream", "bench.peers.river_", "RiverPeer",
+             (("algorithm", "CluStream"),), moves=True, environment="river"),
+        Spec("river-denstream", "river DenStream", "bench.peers.river_", "RiverPeer",
+             (("algorithm", "DenStream"),), moves=True, environment="river"),
+        Spec("river-dbstream", "river DBSTREAM", "bench.peers.river_", "RiverPeer",
+             (("algorithm", "DBSTREAM"),), moves=True, environment="river"),
+        Spec("shoal", "Shoal, first segmentation, frozen", "bench.peers.shoal_", "ShoalFrozen",
+             needs_shop=True),
+        Spec("shoal-refit", "Shoal, segmented anew each month", "bench.peers.shoal_",
+             "ShoalRefit", needs_shop=True, moves=True),
+    )
+}  # fmt: skip
+
+NAMES = tuple(SPECS)
+
+
+def make(name: str) -> Any:
+    """A fresh peer of that name (`bench.peers.base.Peer`; those that need a shop have the face of
+    `bench.peers.shoal_`).
+
+    Raises:
+        KeyError: no such peer.
+        ImportError: what it needs is not installed.
+    """
+    spec = SPECS[name]
+    settings = dict(spec.settings)
+    if not spec.needs_shop:
+        settings["inputs"] = spec.inputs
+    peer = getattr(import_module(spec.module), spec.factory)(**settings)
+    peer.name = name
+    return peer
