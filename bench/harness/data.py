@@ -34,7 +34,7 @@ _MOST_CATEGORIES = 12
 _CUSTOMER = "customer_id"
 
 
-class MissingData(Exception):
+class MissingDataError(Exception):
     """A data set or world is not there; the bench says so in its row."""
 
 
@@ -198,7 +198,7 @@ def world(spec: WorldSpec, cache: Path | None = None) -> SimulatedWorld:
     """The simulated world, made (about 5 s for 100,000 events) or found in the cache.
 
     Raises:
-        MissingData: this Shoal has no such world.
+        MissingDataError: this Shoal has no such world.
     """
     from shoal.domain.errors import UsageError
     from shoal.events import worlds
@@ -206,7 +206,7 @@ def world(spec: WorldSpec, cache: Path | None = None) -> SimulatedWorld:
     try:
         digest = worlds.load(spec.name).digest()
     except UsageError as error:
-        raise MissingData(f"no world {spec.name!r}: {error.message}") from error
+        raise MissingDataError(f"no world {spec.name!r}: {error.message}") from error
     told = json.dumps({**asdict(spec), "digest": digest}, sort_keys=True)
     key = hashlib.sha256(told.encode()).hexdigest()[:12]
     folder = (cache or CACHE) / f"{spec.name}-{spec.customers}-{spec.days}-{spec.seed}-{key}"
@@ -219,12 +219,12 @@ def public(name: str, cache: Path | None = None) -> Source:
     """A public set, ingested or found in the cache.
 
     Raises:
-        MissingData: its file is not under SHOAL_DATA.
+        MissingDataError: its file is not under SHOAL_DATA.
     """
     spec = PUBLIC[name]
     file = DATA / spec.file
     if not file.exists():
-        raise MissingData(f"{name}: no file {spec.file} under SHOAL_DATA")
+        raise MissingDataError(f"{name}: no file {spec.file} under SHOAL_DATA")
     size = file.stat().st_size
     key = hashlib.sha256(json.dumps([asdict(spec), size]).encode()).hexdigest()[:12]
     folder = (cache or CACHE) / f"{name}-{key}"

@@ -21,7 +21,7 @@ PINS: dict[str, tuple[str, ...]] = {
 }
 
 
-class EnvironmentMissing(Exception):
+class EnvironmentMissingError(Exception):
     """The environment could not be made; the peer's row says why."""
 
 
@@ -29,10 +29,10 @@ def python_of(name: str, cache: Path | None = None, timeout_s: float = 300.0) ->
     """The environment's interpreter; makes the environment at the first call.
 
     Raises:
-        EnvironmentMissing: unknown name, or pip failed: its last words.
+        EnvironmentMissingError: unknown name, or pip failed: its last words.
     """
     if name not in PINS:
-        raise EnvironmentMissing(f"no environment {name!r}; there are {', '.join(PINS)}")
+        raise EnvironmentMissingError(f"no environment {name!r}; there are {', '.join(PINS)}")
     told = json.dumps([PINS[name], sys.version_info[:2]])
     key = hashlib.sha256(told.encode()).hexdigest()[:10]
     folder = (cache or CACHE) / "environments" / f"{name}-{key}"
@@ -63,10 +63,10 @@ def _make(name: str, folder: Path, python: Path, timeout_s: float) -> None:
                 command, capture_output=True, text=True, check=False, timeout=timeout_s
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise EnvironmentMissing(f"environment {name}: {error}") from error
+            raise EnvironmentMissingError(f"environment {name}: {error}") from error
         if done.returncode:
             words = " ".join(done.stderr.split())[-300:]
-            raise EnvironmentMissing(f"environment {name} could not be made: {words}")
+            raise EnvironmentMissingError(f"environment {name} could not be made: {words}")
     listed = subprocess.run(
         [str(python), "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"],
         capture_output=True, text=True, check=True,

@@ -25,13 +25,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 #: One thread for everything that reads such a variable (DuckDB does not: features are made before
 #: and apart).
-THREADS = {
-    name: "1"
-    for name in (
+THREADS = dict.fromkeys(
+    (
         "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
         "POLARS_MAX_THREADS", "RAYON_NUM_THREADS", "LOKY_MAX_CPU_COUNT",
-    )
-}  # fmt: skip
+    ),
+    "1",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class _Child:
             pass  # it died at once; its words tell why
 
     def next(self, timeout_s: float) -> dict[str, Any]:
-        """The next unit's result; `failed` tells of a time-out or a crash, after which it is over."""
+        """The next unit's result; after `failed` by time-out or crash the child is over."""
         try:
             line = self._lines.get(timeout=timeout_s)
         except queue.Empty:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 
 class LeakError(AssertionError):
@@ -26,7 +27,7 @@ class Cuts:
 
     def pairs(self) -> list[tuple[datetime, datetime]]:
         """Each moment but the first with the one before it."""
-        return list(zip(self.moments[:-1], self.moments[1:], strict=True))
+        return list(pairwise(self.moments))
 
 
 def cuts(start: datetime, end: datetime, *, learn_days: int, every_days: int) -> Cuts:
@@ -84,6 +85,6 @@ def refuse_unordered(moments: Sequence[datetime]) -> None:
     Raises:
         LeakError: one does not lie after the one before it.
     """
-    for before, after in zip(moments[:-1], moments[1:], strict=True):
+    for before, after in pairwise(moments):
         if after <= before:
             raise LeakError(f"cut {after} does not lie after {before}")

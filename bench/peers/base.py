@@ -3,9 +3,10 @@
 A peer sees `Inputs`: one row a customer with at least `MINIMUM_EVENTS` events, NaN where a feature
 is undefined. Peers of inputs `rfm` use three columns, those of `features` all numeric ones of
 `bench.harness.data.Source.features` (the catalog's and the shares of categories). Every peer that
-measures distances gets the same preparation: missing values filled by the catalog's policy, long
-tails pulled in by a signed logarithm, robust scale (`shoal.features.prepare`); optionally near
-duplicates dropped and principal components taken. It is fitted where the peer is fitted.
+measures distances gets the same preparation, from Shoal's own parts (`shoal.features.prepare`):
+missing values filled by the catalog's policy, long tails pulled in by a signed logarithm, robust
+scale, near duplicates dropped, groups of features balanced, principal components of 90 % of the
+variance. It is fitted where the peer is fitted. `columns="style"` keeps shares and ratios alone.
 """
 
 from __future__ import annotations
@@ -113,6 +114,7 @@ class Spec:
         title: as tables name it.
         inputs: `rfm` or `features`.
         supervised: `fit` needs `y` and the state at the start of y's period.
+        distances: it measures distances, so its columns and their preparation matter.
         moves: it changes in `update`; the rest are the same after every cut.
         environment: name in `bench.harness.environment`; empty: runs in the bench's own.
         needs_shop: it works through a shop instead of `Inputs` (`bench.peers.shoal_`).
@@ -127,6 +129,7 @@ class Spec:
     settings: tuple[tuple[str, Any], ...] = ()
     inputs: Kind = "features"
     supervised: bool = False
+    distances: bool = True
     moves: bool = False
     environment: str = ""
     needs_shop: bool = False
@@ -134,42 +137,97 @@ class Spec:
     settings_from: str = ""
 
 
+Columns = Literal["all", "style"]
+#: Units of features that tell how somebody shops and not how much.
+_STYLE_UNITS = frozenset({"share", "ratio", "nats"})
+_TASTE = "taste_"
+
+
+def style_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Columns that tell how somebody shops: shares, ratios, entropies and tastes; all of the names
+    where there is none (RFM)."""
+    from shoal.features.catalog import CATALOG
+
+    found = tuple(
+        name
+        for name in names
+        if name.startswith(_TASTE) or (name in CATALOG and CATALOG[name].unit in _STYLE_UNITS)
+    )
+    return found or tuple(names)
+
+
 class Prepared:
     """The shared preparation, fitted by `fit` and applied by `transform`.
 
     Args:
-        components_share: share of the variance that principal components keep; 0: none are taken
-            and no near duplicate is dropped.
+        columns: `all`, or `style` alone (`style_names`).
+        balanced: near duplicates are dropped, and each group of the catalog (behaviour, interest,
+            profile, interaction, tastes) gets the same say (`GroupBalance`). Without it a hundred
+            columns of volume drown the rest: k-means on world steady, seed 1, reached an adjusted
+            Rand index of 0.08 without and 0.23 with it on all columns, 0.33 on style.
+        components_share: share of the variance that principal components keep; 0: none are taken.
         most_components: at most that many.
     """
 
-    def __init__(self, components_share: float = 0.0, most_components: int | None = None) -> None:
-        self.components_share = components_share
-        self.most_components = most_components
+    def __init__(
+        self,
+        columns: Columns = "all",
+        *,
+        balanced: bool = True,
+        components_share: float = 0.9,
+        most_components: int | None = None,
+    ) -> None:
+        self.columns, self.balanced = columns, balanced
+        self.components_share, self.most_components = components_share, most_components
+        self.names: tuple[str, ...] = ()
         self.parts: list[Any] = []
 
     def fit(self, X: Inputs) -> Self:
+        """Learn from customers at one moment."""
         from shoal.features.prepare import (
+            GroupBalance,
             MissingFiller,
             NearDuplicateFilter,
             SkewScaler,
             VariancePCA,
         )
 
-        self.parts = [MissingFiller(list(X.missing)), SkewScaler()]
+        self.names = style_names(X.names) if self.columns == "style" else X.names
+        X = X.select(self.names)
+        self.parts = []
+        Z: Any = self._add(MissingFiller(list(X.missing)), X.values)
+        Z = self._add(SkewScaler(), Z)
+        if self.balanced:
+            unlike = NearDuplicateFilter(names=self.names)
+            Z = self._add(unlike, Z)
+            kept = [name for name, is_in in zip(self.names, unlike.support_, strict=True) if is_in]
+            Z = self._add(GroupBalance([_group(name) for name in kept]), Z)
         if self.components_share:
-            self.parts += [
-                NearDuplicateFilter(),
-                VariancePCA(self.components_share, self.most_components),
-            ]
-        Z: Any = X.values
-        for part in self.parts:
-            Z = part.fit(Z).transform(Z)
+            self._add(VariancePCA(self.components_share, self.most_components), Z)
         return self
+
+    def _add(self, part: Any, Z: Any) -> Any:
+        self.parts.append(part)
+        return part.fit(Z).transform(Z)
 
     def transform(self, X: Inputs) -> Matrix:
         """(n, d') without NaN."""
-        Z: Any = X.values
+        Z: Any = X.select(self.names).values
         for part in self.parts:
             Z = part.transform(Z)
         return np.asarray(Z, dtype=np.float64)
+
+
+def prepared(inputs: Kind, columns: Columns, most_components: int | None = None) -> Prepared:
+    """The preparation of a peer: three columns of RFM are only filled and scaled."""
+    if inputs == "rfm":
+        return Prepared(balanced=False, components_share=0)
+    return Prepared(columns, most_components=most_components)
+
+
+def _group(name: str) -> str:
+    from shoal.features.catalog import CATALOG
+
+    if name.startswith(_TASTE):
+        return "tastes"
+    return CATALOG[name].group if name in CATALOG else "other"

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from bench.peers.base import Inputs, Kind, Labels, Matrix, Prepared
+from bench.peers.base import Columns, Inputs, Kind, Labels, Matrix, Prepared, prepared
 
 
 class Clusterer:
@@ -24,12 +24,12 @@ class Clusterer:
         inputs: Kind,
         make: Callable[[int, int], Any],
         soft: Callable[[Any, Matrix], Matrix] | None = None,
-        prepared: Prepared | None = None,
+        preparation: Prepared | None = None,
     ) -> None:
         self.name = ""
         self.inputs = inputs
         self._make, self._soft = make, soft
-        self.prepared = prepared or Prepared()
+        self.prepared = preparation or Prepared()
 
     def fit(self, X: Inputs, k: int, seed: int, y: npt.NDArray[Any] | None = None) -> Self:
         Z = self.prepared.fit(X).transform(X)
@@ -46,17 +46,17 @@ class Clusterer:
         return self._soft(self.model, self.prepared.transform(X)) if self._soft else None
 
 
-def kmeans(inputs: Kind = "features") -> Clusterer:
+def kmeans(inputs: Kind = "features", columns: Columns = "all") -> Clusterer:
     """Lloyd's k-means, best of ten k-means++ starts (scikit-learn's default before 1.4)."""
     from sklearn.cluster import KMeans
 
     def make(k: int, seed: int) -> Any:
         return KMeans(k, n_init=10, random_state=seed)
 
-    return Clusterer(inputs, make, centre_weights, preparation(inputs, "kmeans"))
+    return Clusterer(inputs, make, centre_weights, prepared(inputs, columns))
 
 
-def gaussian_mixture(inputs: Kind = "features") -> Clusterer:
+def gaussian_mixture(inputs: Kind = "features", columns: Columns = "all") -> Clusterer:
     """A mixture of Gaussians with diagonal covariances, three starts."""
     from sklearn.mixture import GaussianMixture
 
@@ -66,13 +66,8 @@ def gaussian_mixture(inputs: Kind = "features") -> Clusterer:
         )
 
     return Clusterer(
-        inputs, make, lambda model, Z: model.predict_proba(Z), preparation(inputs, "gmm")
+        inputs, make, lambda model, Z: model.predict_proba(Z), prepared(inputs, columns)
     )
-
-
-def preparation(inputs: Kind, method: str) -> Prepared:
-    """The preparation that the search on seed 1 found best for a method."""
-    return Prepared() if inputs == "rfm" else Prepared(0.9)
 
 
 def centre_weights(model: Any, Z: Matrix) -> Matrix:
@@ -94,9 +89,9 @@ class MiniBatch:
 
     name = "minibatch"
 
-    def __init__(self, inputs: Kind = "features") -> None:
+    def __init__(self, inputs: Kind = "features", columns: Columns = "all") -> None:
         self.inputs = inputs
-        self.prepared = preparation(inputs, "minibatch")
+        self.prepared = prepared(inputs, columns)
 
     def fit(self, X: Inputs, k: int, seed: int, y: npt.NDArray[Any] | None = None) -> Self:
         from sklearn.cluster import MiniBatchKMeans
@@ -124,9 +119,11 @@ class BirchPeer:
 
     name = "birch"
 
-    def __init__(self, inputs: Kind = "features", threshold: float = 1.0) -> None:
+    def __init__(
+        self, inputs: Kind = "features", columns: Columns = "all", threshold: float = 1.0
+    ) -> None:
         self.inputs, self.threshold = inputs, threshold
-        self.prepared = preparation(inputs, "birch")
+        self.prepared = prepared(inputs, columns)
 
     def fit(self, X: Inputs, k: int, seed: int, y: npt.NDArray[Any] | None = None) -> Self:
         from sklearn.cluster import Birch

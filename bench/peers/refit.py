@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from bench.peers.base import Inputs, Kind, Labels, Matrix
+from bench.peers.base import Columns, Inputs, Kind, Labels, Matrix
 from bench.peers.clusterers import Clusterer, kmeans
 
 #: Cuts between refits: weekly cuts, so a month.
@@ -68,11 +68,11 @@ def _matched(before: Labels, after: Labels, k: int) -> npt.NDArray[np.int64]:
     return label
 
 
-def kmeans_refit(inputs: Kind = "features") -> Refit:
+def kmeans_refit(inputs: Kind = "features", columns: Columns = "all") -> Refit:
     """K-means, fitted anew each month, labels as they fall."""
-    return Refit(lambda: kmeans(inputs), match=False)
+    return Refit(lambda: kmeans(inputs, columns), match=False)
 
 
-def kmeans_matched(inputs: Kind = "features") -> Refit:
+def kmeans_matched(inputs: Kind = "features", columns: Columns = "all") -> Refit:
     """K-means, fitted anew each month, labels matched by common customers."""
-    return Refit(lambda: kmeans(inputs), match=True)
+    return Refit(lambda: kmeans(inputs, columns), match=True)

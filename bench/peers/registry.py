@@ -5,14 +5,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from bench.peers.base import Spec
+from bench.peers.base import Columns, Spec
 
 _KMEANS = "bench.peers.clusterers"
 
 SPECS: dict[str, Spec] = {
     spec.name: spec
     for spec in (
-        Spec("rfm-grid", "RFM grid (quintile rules)", "bench.peers.rules", "RfmGrid", inputs="rfm"),
+        Spec("rfm-grid", "RFM grid (quintile rules)", "bench.peers.rules", "RfmGrid", inputs="rfm",
+             distances=False),
         Spec("kmeans-rfm", "k-means on RFM, frozen", _KMEANS, "kmeans", inputs="rfm"),
         Spec("kmeans-rfm-refit", "k-means on RFM, monthly refit", "bench.peers.refit",
              "kmeans_refit", inputs="rfm", moves=True),
@@ -25,9 +26,9 @@ SPECS: dict[str, Spec] = {
              "bench.peers.refit", "kmeans_matched", moves=True, lineage=True),
         Spec("never", "never switches (first label kept)", "bench.peers.rules", "NeverSwitches"),
         Spec("lightgbm-bins", "bins of a LightGBM score", "bench.peers.supervised",
-             "LightGbmBins", supervised=True),
+             "LightGbmBins", supervised=True, distances=False),
         Spec("cart-leaves", "leaves of a CART", "bench.peers.supervised", "CartLeaves",
-             supervised=True),
+             supervised=True, distances=False),
         Spec("minibatch", "MiniBatchKMeans, partial_fit at every cut", _KMEANS, "MiniBatch",
              moves=True),
         Spec("gmm", "Gaussian mixture, frozen", _KMEANS, "gaussian_mixture"),
@@ -43,18 +44,21 @@ SPECS: dict[str, Spec] = {
         Spec("river-dbstream", "river DBSTREAM", "bench.peers.river_", "RiverPeer",
              (("algorithm", "DBSTREAM"),), moves=True, environment="river"),
         Spec("shoal", "Shoal, first segmentation, frozen", "bench.peers.shoal_", "ShoalFrozen",
-             needs_shop=True),
+             needs_shop=True, distances=False),
         Spec("shoal-refit", "Shoal, segmented anew each month", "bench.peers.shoal_",
-             "ShoalRefit", needs_shop=True, moves=True),
+             "ShoalRefit", needs_shop=True, moves=True, distances=False),
     )
 }  # fmt: skip
 
 NAMES = tuple(SPECS)
 
 
-def make(name: str) -> Any:
+def make(name: str, columns: Columns = "all") -> Any:
     """A fresh peer of that name (`bench.peers.base.Peer`; those that need a shop have the face of
     `bench.peers.shoal_`).
+
+    Args:
+        columns: of peers that measure distances between features: `all` or `style`.
 
     Raises:
         KeyError: no such peer.
@@ -64,6 +68,8 @@ def make(name: str) -> Any:
     settings = dict(spec.settings)
     if not spec.needs_shop:
         settings["inputs"] = spec.inputs
+    if spec.distances and spec.inputs == "features":
+        settings["columns"] = columns
     peer = getattr(import_module(spec.module), spec.factory)(**settings)
     peer.name = name
     return peer

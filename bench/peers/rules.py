@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from bench.peers.base import RFM, Inputs, Kind, Labels, Matrix
+from bench.peers.base import RFM, Columns, Inputs, Kind, Labels, Matrix
 
 
 class RfmGrid:
@@ -62,11 +62,11 @@ class NeverSwitches:
 
     name = "never"
 
-    def __init__(self, inputs: Kind = "features") -> None:
+    def __init__(self, inputs: Kind = "features", columns: Columns = "all") -> None:
         from bench.peers.clusterers import kmeans
 
         self.inputs = inputs
-        self._inner = kmeans(inputs)
+        self._inner = kmeans(inputs, columns)
         self._first: dict[str, int] = {}
 
     def fit(self, X: Inputs, k: int, seed: int, y: npt.NDArray[Any] | None = None) -> Self:

@@ -56,7 +56,7 @@ class CartLeaves:
 
     def __init__(self, inputs: Kind = "features") -> None:
         self.inputs = inputs
-        self.prepared = Prepared()
+        self.prepared = Prepared(balanced=False, components_share=0)
 
     def fit(self, X: Inputs, k: int, seed: int, y: npt.NDArray[Any] | None = None) -> Self:
         from sklearn.tree import DecisionTreeRegressor
