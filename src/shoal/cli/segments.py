@@ -147,6 +147,14 @@ def report(
         Path | None, typer.Option("--out", help="An .html file; default: report.html in the shop.")
     ] = None,
     lang: Annotated[str, typer.Option("--lang", metavar="en|zh")] = "en",
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="T",
+            help="Date to compare with; default: 90 or 28 days or a quarter of the log before.",
+        ),
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -155,6 +163,6 @@ def report(
 
     console = Console(json)
     with shops.open(shop) as opened:
-        path = opened.report(out=out, lang=lang)
+        path = opened.report(out=out, lang=lang, since=since)
     console.document({"schema": "shoal.report/1", "path": str(path), "lang": lang})
     console.say(f"Report written to {path}")

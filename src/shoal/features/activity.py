@@ -26,13 +26,15 @@ SPAN_SCHEMA: Final = pa.schema(
     [pa.field("now_us", pa.int64()), pa.field("origin", pa.int64()), pa.field("width", pa.int64())]
 )
 
+_NOW_SCHEMA: Final = pa.schema([SPAN_SCHEMA.field("now_us")])
+
 #: Which segment each customer is in.
 MEMBERS_SCHEMA: Final = pa.schema(
     [pa.field("customer_id", pa.string()), pa.field("segment_id", pa.string())]
 )
 
 
-def totals(engine: Engine, events: Relation, before: datetime) -> dict[str, Any]:
+def totals(engine: Engine, events: Relation, now: datetime) -> dict[str, Any]:
     """Counts of all events before a moment, guests' and facts of items included.
 
     Returns:
@@ -40,9 +42,9 @@ def totals(engine: Engine, events: Relation, before: datetime) -> dict[str, Any]
         days since 1970, None for an empty table), `currencies` (text -> priced events; the text is
         empty where none is stated).
     """
-    table, span = queries.events_table(), _span_table()
+    table = queries.events_table()
     local = epoch_us(_.event_time) + _.utc_offset_s.fill_null(0).cast("int64") * SECOND_US
-    rows = _before(table, span).mutate(day=floor_div(local, DAY_US))
+    rows = before(table).mutate(day=floor_div(local, DAY_US))
     whole = rows.agg(
         events=_.count(),
         guests=total(1, where=_.customer_id.isnull() & (_.kind != kinds.ITEM)),
@@ -50,7 +52,7 @@ def totals(engine: Engine, events: Relation, before: datetime) -> dict[str, Any]
         first_day=_.day.min(),
         last_day=_.day.max(),
     )
-    bound = {"events": events, "span": _span(before)}
+    bound = {"events": events, "span": span_of(now)}
     found: dict[str, Any] = engine.run(engine.compile(whole), bound).to_pylist()[0]
     priced = rows.filter(_.price.notnull() & (_.kind != kinds.ITEM))
     by_currency = priced.group_by(currency=_.currency.fill_null("")).agg(n=_.count())
@@ -60,18 +62,30 @@ def totals(engine: Engine, events: Relation, before: datetime) -> dict[str, Any]
 
 
 def periods(
-    engine: Engine, events: Relation, rules: Rules, before: datetime, *, origin: int, width: int
+    engine: Engine,
+    events: Relation,
+    rules: Rules,
+    now: datetime,
+    members: pa.Table,
+    *,
+    origin: int,
+    width: int,
 ) -> pa.Table:
-    """Customers' activity by periods of whole local days, oldest first; quiet periods are absent.
+    """Customers' activity by segment and period of whole local days, oldest first.
+
+    Quiet periods are absent. Everything adds up over segments, since a customer is in one.
 
     Args:
+        members: `MEMBERS_SCHEMA`, each customer once.
         origin: local day (since 1970) on which period 0 begins; `width` days a period.
 
     Returns:
-        `period` (may be negative), `customers`, `events`, `orders` and `net` (micro-units).
+        `segment_id` (empty for customers who are no members), `period` (may be negative),
+        `customers`, `events`, `orders` and `net` (micro-units).
     """
-    early = _before(queries.events_table(), _span_table())
-    rows = queries.prepared(early, rules, {"day", "is_value", "order_key", "net"})
+    who = queries.unbound(MEMBERS_SCHEMA, "members")
+    wanted = {"day", "is_value", "order_key", "net"}
+    rows = queries.prepared(before(queries.events_table()), rules, wanted)
     # The span is joined again, since preparing keeps the columns of events alone.
     dated = rows.cross_join(_span_table().select("origin", "width")).mutate(place=_.day - _.origin)
     binned = dated.mutate(
@@ -79,21 +93,27 @@ def periods(
         bought=_.customer_id + "\x1f" + _.order_key,
     ).mutate(period=_.period.cast("int64"))
     table = (
-        binned.group_by("period")
+        binned.left_join(who, "customer_id")
+        .mutate(segment_id=_.segment_id.fill_null(""))
+        .group_by("segment_id", "period")
         .agg(
             customers=_.customer_id.nunique(),
             events=_.count(),
             orders=_.bought.nunique(where=_.is_value),
             net=total(_.net),
         )
-        .order_by("period")
+        .order_by(["segment_id", "period"])
     )
-    bound = {"events": events, "span": _span(before, origin, width)}
+    bound = {
+        "events": events,
+        "span": span_of(now, origin, width),
+        "members": members.cast(MEMBERS_SCHEMA),
+    }
     return engine.run(engine.compile(table), bound)
 
 
 def hours_of_week(
-    engine: Engine, events: Relation, rules: Rules, before: datetime, members: pa.Table
+    engine: Engine, events: Relation, rules: Rules, now: datetime, members: pa.Table
 ) -> pa.Table:
     """Events of each segment by local weekday (0 is Monday) and hour.
 
@@ -103,7 +123,7 @@ def hours_of_week(
     Returns:
         `segment_id`, `weekday`, `hour`, `n` events, `midnight` how many of them at 00:00:00 sharp.
     """
-    early = _before(queries.events_table(), _span_table())
+    early = before(queries.events_table())
     rows = queries.prepared(early, rules, {"day", "local_us", "hour", "weekday"})
     who = queries.unbound(MEMBERS_SCHEMA, "members")
     table = (
@@ -112,7 +132,7 @@ def hours_of_week(
         .agg(n=_.count(), midnight=total(1, where=_.local_us == _.day * DAY_US))
         .order_by(["segment_id", "weekday", "hour"])
     )
-    bound = {"events": events, "span": _span(before), "members": members.cast(MEMBERS_SCHEMA)}
+    bound = {"events": events, "span": span_of(now), "members": members.cast(MEMBERS_SCHEMA)}
     return engine.run(engine.compile(table), bound)
 
 
@@ -120,13 +140,14 @@ def _span_table() -> ir.Table:
     return queries.unbound(SPAN_SCHEMA, "span")
 
 
-def _span(before: datetime, origin: int = 0, width: int = 1) -> pa.Table:
-    columns = {"now_us": [to_us(before)], "origin": [origin], "width": [width]}
+def span_of(now: datetime, origin: int = 0, width: int = 1) -> pa.Table:
+    """One row of `SPAN_SCHEMA`."""
+    columns = {"now_us": [to_us(now)], "origin": [origin], "width": [width]}
     return pa.table(columns, schema=SPAN_SCHEMA)
 
 
-def _before(events: ir.Table, span: ir.Table) -> ir.Table:
-    """Events before the moment of the span, with the columns of events alone."""
-    joined = events.cross_join(span.select("now_us"))
+def before(events: ir.Table) -> ir.Table:
+    """Events before the moment `now_us` of the unbound table `span`, with their own columns."""
+    joined = events.cross_join(queries.unbound(_NOW_SCHEMA, "span"))
     early = joined.filter(epoch_us(_.event_time) < _.now_us)
     return early.select(*queries.EVENT_COLUMNS)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shoal.domain.money import MICROS
 from shoal.domain.segment import TIER_NEW
@@ -34,6 +35,8 @@ _EPOCH: Final = date(1970, 1, 1)
 #: Hours say nothing when more than this share of the events lies at midnight sharp: the source
 #: gave dates without a time.
 _DATES_ONLY: Final = 0.9
+
+_COUNTS: Final = ("customers", "orders", "net")
 
 #: Longest log, in days, that is drawn by days and by weeks; anything longer by four weeks.
 _BY_DAY: Final = 45
@@ -99,15 +102,19 @@ def periods(
 
     Args:
         table: what `features.activity.periods` returns for periods of `days_per_period` days that
-            end with `last_day`.
+            end with `last_day`; its segments are added up.
     """
+    known: dict[int, dict[str, int]] = {}
+    for row in table.to_pylist():
+        whole = known.setdefault(row["period"], dict.fromkeys(_COUNTS, 0))
+        for name in _COUNTS:
+            whole[name] += row[name]
     width = days_per_period(last_day - first_day + 1)
     origin = last_day + 1 - width
-    known = {row["period"]: row for row in table.to_pylist()}
     oldest = -((origin - first_day) // width)
     found = []
     for place in range(oldest, 1):
-        row = known.get(place, {"customers": 0, "orders": 0, "net": 0})
+        row = known.get(place, dict.fromkeys(_COUNTS, 0))
         found.append(
             Period(
                 local_date(origin + place * width),
@@ -117,6 +124,23 @@ def periods(
             )
         )
     return tuple(found)
+
+
+def trends(
+    table: pa.Table, first_day: int, last_day: int, *, has_money: bool
+) -> dict[str, tuple[Period, ...]]:
+    """The same periods of each segment's members by segment id; arguments as of `periods`."""
+    names = dict.fromkeys(table["segment_id"].to_pylist())
+    return {
+        name: periods(
+            table.filter(pc.equal(table["segment_id"], name)),
+            first_day,
+            last_day,
+            has_money=has_money,
+        )
+        for name in names
+        if name
+    }
 
 
 def segments(

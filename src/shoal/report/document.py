@@ -13,6 +13,7 @@ from datetime import date, datetime
 from typing import Any
 
 from shoal.domain.quality import Quality
+from shoal.report.document_story import Story
 
 
 @dataclass(frozen=True)
@@ -249,6 +250,7 @@ class ReportDocument:
     money: ShopMoney | None = None
     quality: Quality | None = None
     warnings: tuple[str, ...] = ()
+    story: Story = field(default_factory=Story)
 
     @property
     def has_money(self) -> bool:

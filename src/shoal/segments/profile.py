@@ -99,7 +99,8 @@ def profiles(
         size = int(own.sum())
         if not size:
             continue
-        telling = _ordered(effects.get(place, []), clustered)
+        compared = effects.get(place, [])
+        telling = _ordered([one for one in compared if abs(one.effect) >= _TELLING], clustered)
         found.append(
             {
                 "segment_id": segment_id,
@@ -111,6 +112,8 @@ def profiles(
                 "orders": int(orders[own].sum()),
                 "mean_weight": float(placed.weights[own, place].mean()),
                 "medians": _medians(placed.features, own),
+                "means": {one.feature: _short(one.mean) for one in compared},
+                "differences": {one.feature: _short(one.effect) for one in compared},
                 "effects": [_effect_document(one, catalog) for one in telling[:_EFFECTS]],
                 "exemplars": _exemplars(placed, place, own, rank, telling),
                 **_names(placed, own),
@@ -123,7 +126,7 @@ def profiles(
 
 
 def _effects(placed: Placed, catalog: Mapping[str, Described]) -> dict[int, list[Effect]]:
-    """Telling differences of each place, strongest first."""
+    """Differences of each place in every feature that varies, strongest first."""
     known = [place for place, name in enumerate(placed.segment_ids) if name != TIER_NEW]
     rows = np.flatnonzero(np.isin(placed.places, known))
     if len(rows) > EFFECT_CUSTOMERS:
@@ -158,8 +161,6 @@ def _compare(
         difference = scaled[own].mean() - scaled[~own].mean()
         # Where neither side varies the difference is total; told as the largest effect there is.
         effect = np.clip(difference / max(np.sqrt(spread), 1e-9), -_LARGEST, _LARGEST)
-        if abs(effect) < _TELLING:
-            continue
         biserial = 2 * (ranks[own].mean() - ranks[~own].mean()) / len(ranks)
         effects.append(
             Effect(
@@ -278,6 +279,15 @@ def _share(value: str, inside: float, rest: float) -> dict[str, Any]:
 
 def _without(document: dict[str, Any], *keys: str) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key not in keys}
+
+
+def _short(value: float) -> float:
+    """To six significant digits: documents hold many of these.
+
+    >>> _short(1 / 3)
+    0.333333
+    """
+    return float(f"{value:.6g}")
 
 
 def _plain(value: float) -> float | None:

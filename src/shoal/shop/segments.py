@@ -144,9 +144,21 @@ class SegmentVerbs(Verbs):
         )
 
     def report(
-        self, *, out: str | Path | None = None, lang: str = "en", segmentation: str | None = None
+        self,
+        *,
+        out: str | Path | None = None,
+        lang: str = "en",
+        segmentation: str | None = None,
+        since: Moment | None = None,
     ) -> Path:
-        """Write the report, one self-contained HTML file; `report.html` in the shop by default."""
+        """Write the report, one self-contained HTML file; `report.html` in the shop by default.
+
+        Args:
+            since: the date to compare with; by default one that fits the length of the log.
+
+        Raises:
+            UsageError: `bad_period`, `since` lies outside the log.
+        """
         from shoal.workflows.report import report
 
         path = Path(out) if out is not None else self.directory / "report.html"
@@ -160,6 +172,7 @@ class SegmentVerbs(Verbs):
                 currency=self.config.shop.currency,
                 lang=lang,
                 segmentation=segmentation,
+                since=moment_of(since),
                 quality=checked(self._parts),
             ),
             lambda written: written,

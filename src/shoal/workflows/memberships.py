@@ -19,10 +19,10 @@ from shoal.domain.time import Zone, iso
 from shoal.features.fold import Fold
 from shoal.features.snapshot import latest_moment, snapshot_table
 from shoal.features.tastes import counts_at
-from shoal.ports import Registry, StateStore, Warehouse
+from shoal.ports import EventTable, Registry, StateStore, Warehouse
 from shoal.segments import artefact
 from shoal.segments.artefact import SegmentationArtefact
-from shoal.segments.base import CUSTOMER
+from shoal.segments.base import CUSTOMER, Weights
 from shoal.segments.inputs import with_tastes
 from shoal.workflows import reference
 from shoal.workflows.admission import Admission
@@ -146,17 +146,10 @@ def memberships(
     """
     found = current(store, registry, segmentation)
     moment = as_of or latest_moment(warehouse, version=table_version)
-    counted = admission.at(moment, version=table_version)
-    features = snapshot_table(
-        counted,
-        fold,
-        zone=zone,
-        as_of=moment,
-        reference_table=reference.read(registry, found.document["reference_id"]),
+    features, weights = applied(
+        found, admission.at(moment, version=table_version), fold, registry, zone, moment,
         version=table_version,
-    )
-    counts = counts_at(fold, counted.events(version=table_version), moment)
-    weights = found.segmenter.transform(with_tastes(features, counts, found.vocabulary))
+    )  # fmt: skip
     if soft:
         rows, places = np.nonzero(weights)
     else:
@@ -174,6 +167,40 @@ def memberships(
     warnings = late_warning(found, moment) + fold_warning(found.document, fold)
     table = pa.table(columns, schema=SCHEMA)
     return Memberships(table, found.segmentation_id, moment, warnings)
+
+
+def applied(
+    found: SegmentationArtefact,
+    counted: EventTable,
+    fold: Fold,
+    registry: Registry,
+    zone: Zone,
+    moment: datetime,
+    *,
+    version: int | None = None,
+) -> tuple[pa.Table, Weights]:
+    """A segmentation applied to what is known at a moment.
+
+    Args:
+        counted: the events as they count at that moment (`Admission.at`).
+
+    Returns:
+        The features of every customer with an event before the moment, sorted by customer, and
+        (n, k) weights of the segmenter's segments.
+
+    Raises:
+        InputError: `too_little_data`, no customer has an event before the moment.
+    """
+    features = snapshot_table(
+        counted,
+        fold,
+        zone=zone,
+        as_of=moment,
+        reference_table=reference.read(registry, found.document["reference_id"]),
+        version=version,
+    )
+    counts = counts_at(fold, counted.events(version=version), moment)
+    return features, found.segmenter.transform(with_tastes(features, counts, found.vocabulary))
 
 
 def late_warning(found: SegmentationArtefact, moment: datetime) -> tuple[str, ...]:

@@ -70,11 +70,14 @@ def test_totals_before_a_moment_and_of_nothing(engine: DuckEngine) -> None:
 def test_periods_count_customers_and_orders_once_and_net_of_discounts_and_refunds(
     engine: DuckEngine,
 ) -> None:
-    found = activity.periods(engine, EVENTS, Rules(), LATER, origin=JAN_1 + 7, width=7)
-    assert found.to_pylist() == [
-        {"period": -1, "customers": 1, "events": 3, "orders": 1, "net": 10_750_000},
-        {"period": 0, "customers": 2, "events": 2, "orders": 1, "net": 2_000_000},
-        {"period": 3, "customers": 1, "events": 1, "orders": 0, "net": 0},
+    members = pa.table({"customer_id": ["a", "b"], "segment_id": ["s01", "s02"]})
+    found = activity.periods(engine, EVENTS, Rules(), LATER, members, origin=JAN_1 + 7, width=7)
+    assert [tuple(row.values()) for row in found.to_pylist()] == [
+        # segment, period, customers, events, orders, net; c is a member of none
+        ("", 3, 1, 1, 0, 0),
+        ("s01", -1, 1, 3, 1, 10_750_000),
+        ("s01", 0, 1, 1, 0, -1_000_000),
+        ("s02", 0, 1, 1, 1, 3_000_000),
     ]
 
 

@@ -37,14 +37,21 @@ def test_dates_without_a_time_give_weekdays_and_no_hours() -> None:
 
 def test_periods_are_whole_end_on_the_last_day_and_show_quiet_ones() -> None:
     rows = pa.table(
-        {"period": [-3, 0], "customers": [2, 1], "orders": [1, 1], "net": [5_000_000, 1_500_000]}
-    )
+        {
+            "segment_id": ["s01", "s01", "s02"], "period": [-3, 0, 0], "customers": [2, 1, 4],
+            "orders": [1, 1, 0], "net": [5_000_000, 1_500_000, -500_000],
+        }
+    )  # fmt: skip
     # 50 days are drawn by weeks: seven whole ones; the odd first day stands in none.
     found = compose.periods(rows, 0, 49, has_money=True)
     assert len(found) == 7
     assert found[0].start == date(1970, 1, 2)
-    assert (found[-1].start, found[-1].revenue) == (date(1970, 2, 13), 1.5)
+    assert (found[-1].start, found[-1].customers, found[-1].revenue) == (date(1970, 2, 13), 5, 1.0)
     assert (found[3].customers, found[4].customers) == (2, 0)
+    by_segment = compose.trends(rows, 0, 49, has_money=True)
+    assert [one.start for one in by_segment["s02"]] == [one.start for one in found]
+    assert [one.customers for one in by_segment["s01"]] == [0, 0, 0, 2, 0, 0, 1]
+    assert by_segment["s02"][-1].revenue == -0.5
     assert compose.periods(rows, 0, 49, has_money=False)[-1].revenue is None
 
 

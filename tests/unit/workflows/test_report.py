@@ -24,6 +24,7 @@ from shoal.workflows import report as module
 from shoal.workflows.admission import Admission
 from shoal.workflows.ingest import ingest
 from shoal.workflows.report import report
+from shoal.workflows.report_rows import row_account
 from shoal.workflows.segment import segment
 from shoal.workflows.simulate import simulate
 from shoal.workflows.units import Unit
@@ -147,7 +148,7 @@ def test_a_replay_moves_rows_out_of_the_quarantine() -> None:
         RowAccount(4, 2, 1, 0, 1, 0, left), replaces=MappingProxyType({"f": None}),
     )  # fmt: skip
     dropped = replace(file, name="d", status="discarded")
-    rows = module._row_account([file, again, dropped])
+    rows = row_account([file, again, dropped])
     assert (rows.read, rows.stored, rows.duplicate, rows.quarantined) == (10, 8, 1, 1)
     assert rows.reasons == {"bad_price": 1}
     assert rows.files == 1
