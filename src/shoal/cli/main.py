@@ -21,6 +21,7 @@ from shoal.cli import (
     people,
     quality,
     reading,
+    replay,
     segments,
     sources,
     upkeep,
@@ -65,7 +66,7 @@ def _root(
 
 
 for _module in (
-    data, sources, people, forgetting, money, quality, outside, segments, reading, upkeep,
+    data, sources, people, forgetting, money, quality, outside, segments, replay, reading, upkeep,
 ):  # fmt: skip
     _module.register(app)
 

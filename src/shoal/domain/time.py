@@ -14,6 +14,12 @@ from shoal.domain.errors import UsageError
 DAY_US: Final = 86_400_000_000
 SECOND_US: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_UNITS: Final = {
+    "w": timedelta(weeks=1),
+    "d": timedelta(days=1),
+    "h": timedelta(hours=1),
+    "m": timedelta(minutes=1),
+}
 
 #: An event may not lie outside these: earlier is a damaged date, later is a damaged clock.
 EARLIEST: Final = datetime(1990, 1, 1, tzinfo=UTC)
@@ -66,6 +72,45 @@ def parse_moment(text: str | datetime | date) -> datetime:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return moment.astimezone(UTC)
+
+
+def parse_span(text: str | timedelta) -> timedelta:
+    """A length of time: whole weeks, days, hours or minutes, as `2w`, `7d`, `12h`, `30m`.
+
+    Raises:
+        UsageError: `bad_time`, the text is no such length or the length is not above 0.
+
+    >>> parse_span("7d"), parse_span("36h")
+    (datetime.timedelta(days=7), datetime.timedelta(days=1, seconds=43200))
+    """
+    span = timedelta()
+    if isinstance(text, timedelta):
+        span = text
+    else:
+        number, unit = text.strip()[:-1], _UNITS.get(text.strip()[-1:])
+        if unit and number.isascii() and number.isdigit() and len(number) <= 5:
+            span = int(number) * unit
+    if span <= timedelta():
+        raise UsageError(
+            "bad_time",
+            f"cannot read {str(text)!r} as a length of time above 0",
+            hint="Give a whole number of weeks, days, hours or minutes: 2w, 7d, 12h, 30m.",
+        )
+    return span
+
+
+def span_text(span: timedelta) -> str:
+    """A length of time as `parse_span` reads it: in days where they are whole, else hours, minutes.
+
+    A span that is none of these is told in seconds.
+
+    >>> span_text(timedelta(weeks=1)), span_text(timedelta(hours=36))
+    ('7d', '36h')
+    """
+    for name in ("d", "h", "m"):
+        if not span % _UNITS[name]:
+            return f"{span // _UNITS[name]}{name}"
+    return f"{span.total_seconds():g}s"
 
 
 def iso(moment: datetime) -> str:

@@ -14,6 +14,7 @@ from shoal.shop.outside import OutsideVerbs
 from shoal.shop.people import PeopleVerbs
 from shoal.shop.privacy import PrivacyVerbs
 from shoal.shop.quality import QualityVerbs
+from shoal.shop.replay import ReplayVerbs
 from shoal.shop.segments import SegmentVerbs
 
 if TYPE_CHECKING:
@@ -66,8 +67,9 @@ def migrate(directory: str | Path, *, progress: Progress | None = None) -> dict[
 
 
 class Shop(
-    DataVerbs, PeopleVerbs, PrivacyVerbs, MoneyVerbs, QualityVerbs, OutsideVerbs, SegmentVerbs
-):
+    DataVerbs, PeopleVerbs, PrivacyVerbs, MoneyVerbs, QualityVerbs, OutsideVerbs, SegmentVerbs,
+    ReplayVerbs,
+):  # fmt: skip
     """One shop. Usable as a context manager; `close` releases its connections."""
 
     def __enter__(self) -> Shop:

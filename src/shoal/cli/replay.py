@@ -1,0 +1,103 @@
+"""The verb that steps through the log: replay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shoal.cli.console import Console
+from shoal.cli.options import Debug, Json, ShopDir
+from shoal.domain.errors import UsageError
+
+if TYPE_CHECKING:
+    from shoal.workflows.replay_files import Replayed
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verb."""
+    app.command("replay")(replay)
+
+
+def replay(
+    shop: ShopDir,
+    from_: Annotated[
+        str, typer.Option("--from", metavar="T", help="The first cut (ISO 8601; a date is 00:00).")
+    ],
+    to: Annotated[str, typer.Option("--to", metavar="T", help="No cut is later than this.")],
+    every: Annotated[
+        str, typer.Option("--every", metavar="SPAN", help="From cut to cut: 7d, 2w, 12h.")
+    ] = "7d",
+    method: Annotated[str, typer.Option("--method", metavar="M", help="kmeans or rfm.")] = "kmeans",
+    k: Annotated[
+        int | None, typer.Option("--k", metavar="K", help="Number of segments; default: chosen.")
+    ] = None,
+    refit: Annotated[
+        str,
+        typer.Option(
+            "--refit",
+            metavar="each|first|SPAN",
+            help="Learn at each cut, at the first alone, or where so long has passed (28d).",
+        ),
+    ] = "each",
+    seed: Annotated[int | None, typer.Option("--seed", metavar="S")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Write who belonged where: a .parquet file, or a folder, where finished cuts are "
+            "kept if it is run again.",
+        ),
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Step through the log and segment at each cut with only what was known then."""
+    from shoal import shop as shops
+
+    if k is not None and k < 2:
+        raise UsageError("usage", f"--k is {k}", hint="Allowed: a whole number of at least 2.")
+    console = Console(json)
+    with shops.open(shop) as opened:
+        made = opened.write_replay(
+            out, from_, to, every=every, method=method, k=k, refit=refit, seed=seed,
+            progress=console.progress(),
+        )  # fmt: skip
+    console.document(made.as_document())
+    _show(console, made)
+
+
+def _show(console: Console, made: Replayed) -> None:
+    """A line a cut for people; warnings and skipped cuts for both."""
+    for row in made.rows:
+        for warning in row["warnings"]:
+            console.warn(f"{row['as_of']}: {warning}")
+        if row["skipped"]:
+            console.warn(f"{row['as_of']}: no segments: {row['skipped']}", as_of=row["as_of"])
+    console.table(
+        ["cut", "segments of", "k", "customers", "too little known", "new events", ""],
+        [_line(row) for row in made.rows],
+        right=["k", "customers", "too little known", "new events"],
+    )
+    if made.kept:
+        console.say(f"{made.kept} cuts were finished before and are kept.")
+    if made.out is not None:
+        console.say(f"Memberships of {_made(made)} cuts in {made.out}")
+
+
+def _made(made: Replayed) -> int:
+    return sum(not row["skipped"] for row in made.rows)
+
+
+def _line(row: dict[str, Any]) -> list[str]:
+    if row["skipped"]:
+        return [_moment(row["as_of"]), "", "", "", "", "", "skipped"]
+    learned = "this cut" if row["learned"] else _moment(row["trained_until"])
+    counts = (row["k"], row["customers"], row["segments"].get("new", 0), row["events"])
+    kept = "kept" if row.get("kept") else ""
+    return [_moment(row["as_of"]), learned, *(f"{count:,}" for count in counts), kept]
+
+
+def _moment(text: str) -> str:
+    return text.replace("T00:00:00Z", "").replace("T", " ")

@@ -1,0 +1,127 @@
+"""The verb that steps through the log: what would have been said, had one looked then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shoal.shop.base import Verbs
+
+if TYPE_CHECKING:
+    from shoal.shop.base import Moment
+    from shoal.workflows.progress import Progress
+    from shoal.workflows.replay import Cut, Replay
+    from shoal.workflows.replay_files import Replayed
+
+
+class ReplayVerbs(Verbs):
+    """Segments as they would have been, cut by cut."""
+
+    def replay(
+        self,
+        from_: Moment,
+        to: Moment,
+        *,
+        every: str | timedelta = "7d",
+        method: str = "kmeans",
+        k: int | None = None,
+        refit: str | timedelta = "each",
+        seed: int | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[Cut]:
+        """Segment at every cut from one moment to another, with only what was known then.
+
+        Nothing of the shop changes. Where a cut has too few customers, its `skipped` says so.
+
+        Args:
+            every: from cut to cut: `7d`, `12h`, `2w`.
+            method: `kmeans` or `rfm`.
+            k: number of segments; None: the configured one, or chosen at every learning.
+            refit: `each`: every cut learns; `first`: the first one does and the others apply it;
+                `28d`: a cut learns where so long has passed since the last that did.
+
+        Raises:
+            UsageError: `bad_period`, `bad_time`, `unknown_method`, `usage`; before the first cut.
+            InputError: `too_little_data`, the shop is empty, or every cut was skipped (at the end);
+                `mixed_currencies`, `rates_missing`.
+        """
+        return self._replay(from_, to, every, method, k, refit, seed, progress).cuts(progress)
+
+    def write_replay(
+        self,
+        out: str | Path | None,
+        from_: Moment,
+        to: Moment,
+        *,
+        every: str | timedelta = "7d",
+        method: str = "kmeans",
+        k: int | None = None,
+        refit: str | timedelta = "each",
+        seed: int | None = None,
+        progress: Progress | None = None,
+    ) -> Replayed:
+        """As `replay`, and write who belonged where at every cut; a row a cut comes back.
+
+        Args:
+            out: a name that ends in `.parquet`: one file. Else a folder with a file a cut and
+                `replay.json`; interrupted and called again with the same arguments, cuts that are
+                finished are kept. None: nothing is written.
+
+        Raises:
+            UsageError: also `unknown_format`, and `usage` for a folder with other cuts.
+        """
+        from shoal.workflows.replay_files import Replayed, is_one_file, write_file, write_folder
+
+        one_file = out is not None and is_one_file(Path(out))
+        replay = self._replay(from_, to, every, method, k, refit, seed, progress)
+        if out is None:
+            return Replayed(replay.steps, [cut.as_document() for cut in replay.cuts(progress)])
+        path = Path(out)
+        if one_file:
+            return self._listed(
+                path, "replay", lambda: write_file(replay, path, progress), lambda _: path
+            )
+
+        def listing(file: Path, write: Callable[[], Cut]) -> Cut:
+            return self._listed(file, "replay", write, lambda _: file)
+
+        return write_folder(replay, path, listing, progress)
+
+    def _replay(
+        self,
+        from_: Moment,
+        to: Moment,
+        every: str | timedelta,
+        method: str,
+        k: int | None,
+        refit: str | timedelta,
+        seed: int | None,
+        progress: Progress | None,
+    ) -> Replay:
+        from shoal.domain.time import parse_moment, parse_span, span_text
+        from shoal.workflows.replay import Replay, Steps
+
+        settings, parts = self.config.segment, self._parts
+        if k is None:
+            k = settings.k if method == "kmeans" else 0
+        steps = Steps(
+            parse_moment(from_),
+            parse_moment(to),
+            parse_span(every),
+            method,
+            k,
+            span_text(refit) if isinstance(refit, timedelta) else refit,
+            settings.seed if seed is None else seed,
+        )
+        self.catch_up(progress)
+        self._one_currency(steps.until)
+        return Replay(
+            warehouse=parts.warehouse,
+            fold=parts.fold,
+            zone=self.zone,
+            admission=parts.admission,
+            steps=steps,
+            settings=settings,
+        )

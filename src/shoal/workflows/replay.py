@@ -1,0 +1,339 @@
+"""Replay: step through the log and segment at each cut with only what was known then.
+
+A cut at T reads events before T, and identity links, flags and facts of items as they were known
+at T: what `segment --until T` reads. It learns (or applies what an earlier cut learned), and
+publishes nothing: the shop's segmentations, recorded memberships and report stay as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, Final
+
+import pyarrow as pa
+
+from shoal.config import SegmentConfig
+from shoal.domain.errors import InputError, UsageError
+from shoal.domain.segment import TIER_NEW
+from shoal.domain.time import Zone, iso, parse_span, span_text
+from shoal.domain.version import __version__
+from shoal.features import reference
+from shoal.features.fold import Fold
+from shoal.features.span import customer_events, log_span
+from shoal.features.tastes import Vocabulary
+from shoal.ports import EventTable, Warehouse
+from shoal.segments.base import CUSTOMER, Segmenter
+from shoal.segments.inputs import with_tastes
+from shoal.workflows.admission import Admission
+from shoal.workflows.progress import NoProgress, Progress
+from shoal.workflows.segment_learn import HORIZON_DAYS, Known, Learner, check_methods
+from shoal.workflows.segment_publish import members_of
+
+EACH: Final = "each"
+FIRST: Final = "first"
+
+#: The end of the log's last day, given as a date, is the next midnight.
+_AFTER_THE_END: Final = timedelta(days=1)
+
+MEMBERSHIPS_SCHEMA: Final = pa.schema(
+    [
+        pa.field(CUSTOMER, pa.string()),
+        pa.field("as_of", pa.timestamp("us", tz="UTC")),
+        pa.field("segmentation", pa.string()),
+        pa.field("segment_id", pa.string()),
+        pa.field("weight", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """When to cut, and how to segment there.
+
+    Args:
+        since, until: the first cut, and the moment after which there is none.
+        every: from one cut to the next.
+        method: `kmeans` or `rfm`.
+        k: number of segments of k-means; 0: chosen at every learning.
+        refit: `each` learns at every cut, `first` once; `28d` where so long has passed.
+        seed: of k-means.
+
+    Raises:
+        UsageError: `bad_period`, `bad_time`, `unknown_method`, `usage` (k).
+    """
+
+    since: datetime
+    until: datetime
+    every: timedelta
+    method: str = "kmeans"
+    k: int = 0
+    refit: str = EACH
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_methods((self.method,))
+        parse_span(self.every)
+        if self.refit not in (EACH, FIRST):
+            parse_span(self.refit)
+        if self.k < 0 or self.k == 1:
+            raise UsageError(
+                "usage", f"k is {self.k}", hint="Allowed: a whole number of at least 2."
+            )
+        if self.k and self.method == "rfm":
+            raise UsageError(
+                "usage", f"k is {self.k}, but RFM has a fixed number of segments",
+                hint="Leave k out, or take the method kmeans.",
+            )  # fmt: skip
+        if self.until < self.since:
+            raise UsageError(
+                "bad_period",
+                f"the period is reversed: from {iso(self.since)} to {iso(self.until)}",
+                hint="Give a --to that is not before --from.",
+            )
+
+    @cached_property
+    def moments(self) -> tuple[datetime, ...]:
+        """The cuts in order of time."""
+        count = (self.until - self.since) // self.every + 1
+        return tuple(self.since + place * self.every for place in range(count))
+
+    def refit_due(self, learned_at: datetime, moment: datetime) -> bool:
+        """Whether a cut learns anew."""
+        if self.refit in (EACH, FIRST):
+            return self.refit == EACH
+        return moment - learned_at >= parse_span(self.refit)
+
+    def as_document(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "from": iso(self.since),
+            "to": iso(self.until),
+            "every": span_text(self.every),
+            "method": self.method,
+            "k": self.k or ("chosen" if self.method == "kmeans" else None),
+            "refit": self.refit,
+            "seed": self.seed,
+        }
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a cut learned: later cuts apply it. Nothing at or after `trained_until` was used."""
+
+    segmenter: Segmenter
+    vocabulary: Vocabulary
+    items: pa.Table
+    trained_until: datetime
+
+    @property
+    def name(self) -> str:
+        """`kmeans@2024-03-05T00:00:00Z`."""
+        return f"{self.segmenter.method}@{iso(self.trained_until)}"
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One step: who belonged where, by what was known at `as_of`.
+
+    `memberships` has `MEMBERSHIPS_SCHEMA`, a row a customer; `features` is the snapshot that they
+    were told from; `events` counts customers' events since the cut before (the first: all before
+    it). Of a cut with too few customers `skipped` says why, and both tables are empty.
+    """
+
+    as_of: datetime
+    memberships: pa.Table
+    features: pa.Table
+    segmentation: str = ""
+    trained_until: datetime | None = None
+    segment_ids: tuple[str, ...] = ()
+    events: int = 0
+    table_version: int = -1
+    warnings: tuple[str, ...] = ()
+    skipped: str = ""
+
+    @property
+    def learned(self) -> bool:
+        """Whether this cut learned the segments that it tells of."""
+        return self.trained_until == self.as_of
+
+    def as_document(self) -> dict[str, Any]:
+        """A row of `shoal.replay/1`."""
+        told = self.memberships.group_by("segment_id").aggregate([([], "count_all")])
+        sizes = dict(
+            zip(told["segment_id"].to_pylist(), told["count_all"].to_pylist(), strict=True)
+        )
+        return {
+            "as_of": iso(self.as_of),
+            "segmentation": self.segmentation or None,
+            "trained_until": None if self.trained_until is None else iso(self.trained_until),
+            "learned": self.learned,
+            "k": len([name for name in self.segment_ids if name != TIER_NEW]) or None,
+            "customers": self.memberships.num_rows,
+            "segments": {name: sizes.get(name, 0) for name in self.segment_ids},
+            "events": self.events,
+            "table_version": self.table_version,
+            "warnings": list(self.warnings),
+            "skipped": self.skipped or None,
+        }
+
+
+class Replay:
+    """The cuts of a shop's log.
+
+    Raises:
+        UsageError: `bad_period`, the cuts lie outside the log.
+        InputError: `too_little_data`, the shop holds no event.
+    """
+
+    def __init__(
+        self,
+        *,
+        warehouse: Warehouse,
+        fold: Fold,
+        zone: Zone,
+        admission: Admission,
+        steps: Steps,
+        settings: SegmentConfig | None = None,
+    ) -> None:
+        self._warehouse = warehouse
+        self.steps = steps
+        self._settings = settings or SegmentConfig()
+        self._learner = Learner(fold, zone, admission, self._settings, steps.k, steps.seed)
+        self._model: Model | None = None
+        self._begins, ends = log_span(warehouse)
+        _check_inside(steps, self._begins, ends)
+
+    @property
+    def moments(self) -> tuple[datetime, ...]:
+        return self.steps.moments
+
+    @property
+    def definitions(self) -> str:
+        """16 hex digits of all that decides what a cut says, beside steps and event table."""
+        parts = (
+            __version__, self._learner.fold.fingerprint, self._learner.admission.fingerprint,
+            self._learner.zone, self._settings,
+        )  # fmt: skip
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+    @property
+    def table_version(self) -> int:
+        """The version of the event table that the next cut reads."""
+        return self._warehouse.version()
+
+    def cuts(self, progress: Progress | None = None) -> Iterator[Cut]:
+        """Every cut in order of time.
+
+        Raises:
+            InputError: `too_little_data`, after the last one, if all were skipped.
+        """
+        progress = progress or NoProgress()
+        progress.start("replay", len(self.moments), "cuts")
+        last: InputError | None = None
+        made = 0
+        try:
+            for place in range(len(self.moments)):
+                try:
+                    cut = self.cut(place)
+                    made += 1
+                except InputError as error:
+                    cut, last = self.skipped(place, error), error
+                progress.advance()
+                yield cut
+        finally:
+            progress.done()
+        if last is not None and not made:
+            raise last
+
+    def cut(self, place: int) -> Cut:
+        """The cut at a place of `moments`; those before it were asked for first, or `go_on`.
+
+        Raises:
+            InputError: `too_little_data`, as `segment` would at that moment.
+        """
+        moment = self.moments[place]
+        self._read_latest()
+        learner, told = self._learner, len(self._learner.warnings)
+        events = learner.admitted(moment)
+        if self._model is None or self.steps.refit_due(self._model.trained_until, moment):
+            self._model, known = self._learn(moment, events)
+        else:
+            known = learner.known(moment, events, self._model.items)
+        model = self._model
+        table = with_tastes(known.features, known.counts, model.vocabulary)
+        weights = model.segmenter.transform(table)
+        members = members_of(known.features[CUSTOMER], model.segmenter.segment_ids, weights)
+        since = self.moments[place - 1] if place else self._begins
+        return Cut(
+            as_of=moment,
+            memberships=_dated(members, moment, model.name),
+            features=known.features,
+            segmentation=model.name,
+            trained_until=model.trained_until,
+            segment_ids=model.segmenter.segment_ids,
+            events=customer_events(events, since, moment, version=learner.table_version),
+            table_version=learner.table_version or 0,
+            warnings=tuple(text.en for text in learner.warnings[told:]),
+        )
+
+    def skipped(self, place: int, error: InputError) -> Cut:
+        """The cut that could not be made, and why."""
+        nobody = MEMBERSHIPS_SCHEMA.empty_table()
+        nothing = nobody.select([CUSTOMER])
+        return Cut(
+            self.moments[place], nobody, nothing, table_version=self.table_version,
+            skipped=error.message,
+        )  # fmt: skip
+
+    def go_on(self, trained_until: datetime) -> None:
+        """Let the model that was learned at an earlier cut be the one in force."""
+        if not self.steps.refit_due(trained_until, trained_until):
+            self._read_latest()
+            events = self._learner.admitted(trained_until)
+            self._model, _ = self._learn(trained_until, events)
+
+    def _learn(self, moment: datetime, events: EventTable) -> tuple[Model, Known]:
+        learner = self._learner
+        files = events.events(version=learner.table_version)
+        items = reference.build(events.engine, files, moment, learner.fold.rules.noise)
+        known = learner.known(moment, events, items)
+        vocabulary = learner.vocabulary(known)
+        [(segmenter, _)] = learner.learn(known, vocabulary, (self.steps.method,))
+        # Choosing k looks back by a horizon: a later cut may find this one there.
+        if not self.steps.k and self.steps.method == "kmeans":
+            oldest = moment - timedelta(days=HORIZON_DAYS)
+            kept = {then: known for then, known in learner.past.items() if then >= oldest}
+            learner.past = {**kept, moment: known}
+        return Model(segmenter, vocabulary, items, moment), known
+
+    def _read_latest(self) -> None:
+        """Read one version of the event table for a whole cut."""
+        version = self._warehouse.version()
+        if version != self._learner.table_version:
+            self._learner.past = {}
+            self._learner.table_version = version
+
+
+def _dated(members: pa.Table, moment: datetime, name: str) -> pa.Table:
+    rows = members.num_rows
+    dated = pa.array([moment], MEMBERSHIPS_SCHEMA.field("as_of").type)
+    columns = [
+        members[CUSTOMER], pa.repeat(dated[0], rows), pa.repeat(name, rows),
+        members["segment_id"], members["weight"],
+    ]  # fmt: skip
+    return pa.table(columns, schema=MEMBERSHIPS_SCHEMA)
+
+
+def _check_inside(steps: Steps, first: datetime, last: datetime) -> None:
+    """Refuse cuts before anything is known or after all is."""
+    if steps.since <= first or steps.moments[-1] > last + _AFTER_THE_END:
+        raise UsageError(
+            "bad_period",
+            f"cuts from {iso(steps.since)} to {iso(steps.moments[-1])} lie outside the log",
+            hint=f"The log reaches from {iso(first)} to {iso(last)}: the first cut must be later "
+            "than its first event, the last one at most a day later than its last.",
+        )
