@@ -28,10 +28,30 @@ def clean(text: str, limit: int = 60) -> str:
     return shown or "–"
 
 
-def label(text: str, limit: int = 56) -> str:
-    """A text from data for Plotly, which reads a subset of HTML in its labels.
+class Clipped(str):
+    """A text that was cut; templates show it with the whole of it when pointed at.
 
-    >>> label("<b>a</b> & b")
-    '&lt;b&gt;a&lt;/b&gt; &amp; b'
+    It is an ordinary text elsewhere: put into a sentence, it leaves the whole behind.
     """
-    return html.escape(clean(text, limit), quote=False)
+
+    whole: str
+
+    def __html__(self) -> str:
+        whole, shown = html.escape(self.whole), html.escape(str.__str__(self))
+        return f'<span title="{whole}">{shown}</span>'
+
+
+def clipped(text: str, limit: int = 60) -> str:
+    """As `clean`, but what was cut can still be read by pointing at it, up to 500 characters.
+
+    >>> from markupsafe import escape
+    >>> str(escape(clipped("abcdef", 4))), str(escape(clipped("abc", 4)))
+    ('<span title="abcdef">abc…</span>', 'abc')
+    """
+    shown = clean(text, limit)
+    whole = clean(text, 500)
+    if whole == shown:
+        return shown
+    found = Clipped(shown)
+    found.whole = whole
+    return found

@@ -74,6 +74,14 @@ class Numbers:
             return f">99.9{NBSP}%"
         return f"{grouped(100 * value, 0 if value in (0, 1) else 1)}{NBSP}%"
 
+    def short_share(self, value: float) -> str:
+        """A fraction of 1 as a percentage in few characters, for the scale of a figure.
+
+        >>> Numbers().short_share(0.2), Numbers().short_share(0.005)
+        ('20\\xa0%', '0.5\\xa0%')
+        """
+        return f"{self.plain(100 * value)}{NBSP}%"
+
     def money(self, value: float | None) -> str:
         """An amount with its currency: cents below 1,000 units, none above.
 

@@ -11,7 +11,7 @@ from shoal.report import figures
 from shoal.report.document import Candidate, Choice
 from shoal.report.names import clean
 from shoal.report.numbers import MISSING
-from shoal.report.views import Plot, Table
+from shoal.report.views import Made, Plot, RowsView, Table
 from shoal.report.wording import Wording
 
 
@@ -20,7 +20,25 @@ def local(wording: Wording, moment: datetime) -> datetime:
     return moment.astimezone(ZoneInfo(wording.document.provenance.time_zone))
 
 
-def parameters(wording: Wording) -> list[tuple[str, str]]:
+def data(wording: Wording) -> RowsView:
+    """What became of every row that was read."""
+    found = wording.document.rows
+    reasons = _reasons(wording) if found.reasons else None
+    return RowsView(_files(wording), _rows(wording), reasons, _guests(wording))
+
+
+def made(wording: Wording) -> Made:
+    """How the report was made, enough to make it again."""
+    found = wording.document.choice
+    return Made(
+        _facts(wording),
+        _parameters(wording),
+        _choice(wording, found) if found else None,
+        _choice_reason(wording),
+    )
+
+
+def _parameters(wording: Wording) -> list[tuple[str, str]]:
     """Every parameter of the segmentation, by name."""
     known = wording.document.provenance.parameters
     return [(clean(str(name), 80), clean(_shown(known[name]), 300)) for name in sorted(known)]
@@ -32,7 +50,7 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def rows(wording: Wording) -> Table:
+def _rows(wording: Wording) -> Table:
     rows, texts, numbers = wording.document.rows, wording.texts, wording.numbers
     lines = [
         [texts(f"data.{what}"), numbers.count(count), numbers.share(count / (rows.read or 1))]
@@ -50,7 +68,7 @@ def rows(wording: Wording) -> Table:
     return Table(columns, lines)
 
 
-def files(wording: Wording) -> str:
+def _files(wording: Wording) -> str:
     files = wording.document.rows.files
     if not files:
         return ""
@@ -58,7 +76,7 @@ def files(wording: Wording) -> str:
     return wording.texts("data.files", files=shown)
 
 
-def reasons(wording: Wording) -> Table:
+def _reasons(wording: Wording) -> Table:
     rows, texts, numbers = wording.document.rows, wording.texts, wording.numbers
     lines = []
     for code, count in sorted(rows.reasons.items(), key=lambda pair: (-pair[1], pair[0])):
@@ -69,7 +87,7 @@ def reasons(wording: Wording) -> Table:
     return Table(columns, lines, text_columns=frozenset({0, 1}))
 
 
-def guests(wording: Wording) -> str:
+def _guests(wording: Wording) -> str:
     guests = wording.document.guest_events
     if not guests:
         return ""
@@ -77,7 +95,7 @@ def guests(wording: Wording) -> str:
     return wording.texts("data.guests", events=events)
 
 
-def facts(wording: Wording) -> list[tuple[str, str]]:
+def _facts(wording: Wording) -> list[tuple[str, str]]:
     document, texts, numbers = wording.document, wording.texts, wording.numbers
     made = document.provenance
     zone = f" ({made.time_zone})"
@@ -105,7 +123,7 @@ def facts(wording: Wording) -> list[tuple[str, str]]:
     return [*facts, (texts("made.seed"), MISSING if made.seed is None else str(made.seed))]
 
 
-def choice_reason(wording: Wording) -> str:
+def _choice_reason(wording: Wording) -> str:
     choice = wording.document.choice
     if choice is None:
         return ""
@@ -116,7 +134,7 @@ def choice_reason(wording: Wording) -> str:
     )
 
 
-def choice(wording: Wording, choice: Choice) -> Plot | None:
+def _choice(wording: Wording, choice: Choice) -> Plot | None:
     texts, numbers = wording.texts, wording.numbers
     next_period = choice.rule == "next_period"
 
@@ -144,11 +162,11 @@ def choice(wording: Wording, choice: Choice) -> Plot | None:
     columns = [
         texts(f"col.{what}") for what in ("k", "score", "spread", "stability", "smallest", "note")
     ]
+    alt = texts("choice.alt", low=tried[0].k, high=tried[-1].k, what=measure, k=choice.chosen)
     return Plot(
         key="choice",
         title=measure,
-        figure=figures.choice(choice, texts),
-        alt=texts("choice.alt", low=tried[0].k, high=tried[-1].k, what=measure, k=choice.chosen),
+        drawing=figures.choice(choice, alt, texts, numbers),
         table=Table(columns, rows, text_columns=frozenset({5})),
         note="" if all(one.eligible for one in tried) else texts("choice.left_out"),
     )

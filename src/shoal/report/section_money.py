@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import plotly.graph_objects as go
-
 from shoal.domain.money import MICROS
 from shoal.report.document import MoneyMonth, ShopMoney
-from shoal.report.names import clean, label
-from shoal.report.numbers import Numbers
-from shoal.report.style import BLUE, VERMILION, drawn, ticks
+from shoal.report.draw import Series, columns
+from shoal.report.names import clean
 from shoal.report.views import Plot, Table
 from shoal.report.wording import Wording
 
@@ -104,40 +101,16 @@ def _why(wording: Wording, code: str) -> str:
 
 
 def _plot(wording: Wording, found: ShopMoney, table: Table) -> Plot:
+    """Columns a month: net, and refunds beside it; net may lie below zero."""
     numbers, texts = wording.numbers, wording.texts
     names = [name for name in ("net", "refunds") if name not in _empty(found)]
     best = max(found.months, key=lambda one: one.net)
-    return Plot(
-        key="money",
-        title="",
-        figure=_figure(found.months, [(texts(f"money.{name}"), name) for name in names], numbers),
-        alt=texts("money.alt", month=best.month, net=numbers.money(best.net / MICROS)),
-        table=table,
+    series = []
+    for name in names:
+        values = [getattr(one, name) / MICROS for one in found.months]
+        series.append(Series(texts(f"money.{name}"), values, [numbers.count(v) for v in values]))
+    alt = texts("money.alt", month=best.month, net=numbers.money(best.net / MICROS))
+    drawing = columns(
+        [one.month for one in found.months], series, alt, tick=numbers.short_count, height=190
     )
-
-
-def _figure(
-    months: Sequence[MoneyMonth], series: Sequence[tuple[str, str]], numbers: Numbers
-) -> go.Figure:
-    """Bars a month: net, and refunds beside it; net may lie below zero."""
-    bars = []
-    every = [0.0]
-    for (name, column), colour in zip(series, (BLUE, VERMILION), strict=False):
-        values = [getattr(one, column) / MICROS for one in months]
-        every += values
-        bars.append(
-            {
-                "type": "bar", "x": [one.month for one in months], "y": values,
-                "name": label(name), "marker": {"color": colour},
-                "hovertemplate": "%{x}: %{y:,.0f}<extra></extra>",
-            }
-        )  # fmt: skip
-    places = sorted({*ticks(max(every)), *(-tick for tick in ticks(-min(every)))})
-    axes = {
-        "xaxis": {"type": "category", "showgrid": False, "nticks": 12},
-        "yaxis": {
-            "tickvals": places, "ticktext": [numbers.short_count(tick) for tick in places],
-            "rangemode": "tozero", "zeroline": min(every) < 0,
-        },
-    }  # fmt: skip
-    return drawn(bars, height=280, axes=axes, legend=len(bars) > 1, bargap=0.3, bargroupgap=0.05)
+    return Plot(key="money", title="", drawing=drawing, table=table)

@@ -144,15 +144,15 @@ def _plot(wording: Wording, found: Quality) -> Plot:
     columns = [
         texts("quality.col.source"), texts("quality.col.day"), texts("key.events"),
     ]  # fmt: skip
+    alt = texts(
+        "quality.figure_alt",
+        sources=texts.counted("source", len(panels), numbers.count(len(panels))),
+        gaps=texts.counted("gap", len(gaps), numbers.count(len(gaps))),
+    )
     return Plot(
         key="quality",
         title=texts("quality.figure"),
-        figure=figures_quality.sources(panels, numbers),
-        alt=texts(
-            "quality.figure_alt",
-            sources=texts.counted("source", len(panels), numbers.count(len(panels))),
-            gaps=texts.counted("gap", len(gaps), numbers.count(len(gaps))),
-        ),
+        drawing=figures_quality.sources(panels, alt, numbers),
         table=Table(columns, rows, text_columns=frozenset({0, 1})),
         note=texts("quality.figure_note") if gaps else "",
     )

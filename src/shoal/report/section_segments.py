@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from shoal.report import figures
 from shoal.report.document import Exemplar, Preference, Segment
-from shoal.report.names import clean
+from shoal.report.names import clean, clipped
 from shoal.report.numbers import MISSING
-from shoal.report.views import Plot, Profile, Table, Tier
+from shoal.report.views import Glance, Plot, Profile, Table, Tier
 from shoal.report.wording import Wording
 
 
@@ -17,27 +17,38 @@ def _everyone(wording: Wording) -> tuple[Segment, ...]:
     return (*document.segments, *((document.tier,) if document.tier else ()))
 
 
-def shares(wording: Wording) -> Plot:
+def glance(wording: Wording) -> Glance:
+    """All segments at a glance, the tier among them."""
+    texts = wording.texts
+    if wording.document.has_money:
+        lead = texts("segments.lead_money")
+    else:
+        lead = texts("segments.lead_orders", what=wording.what())
+    return Glance(lead, _shares(wording) if _everyone(wording) else None)
+
+
+def _shares(wording: Wording) -> Plot:
     document, texts, numbers = wording.document, wording.texts, wording.numbers
     worth = texts("series.revenue") if document.has_money else wording.value_events_title()
     top = max(_everyone(wording), key=wording.worth)
     segments = texts.counted("segment", len(document.segments), str(len(document.segments)))
+    alt = texts(
+        "segments.alt",
+        segments=segments,
+        what=wording.what(),
+        value=numbers.share(wording.worth(top)),
+        name=wording.name(top),
+    )
     return Plot(
         key="shares",
         title=texts("segments.figure", what=wording.what()),
-        figure=figures.shares(document, worth, texts, numbers),
-        alt=texts(
-            "segments.alt",
-            segments=segments,
-            what=wording.what(),
-            value=numbers.share(wording.worth(top)),
-            name=wording.name(top),
-        ),
+        drawing=figures.shares(document, worth, alt, texts, numbers),
         table=table(wording),
     )
 
 
 def table(wording: Wording) -> Table:
+    """Size and worth of every segment, the tier among them."""
     document, texts, numbers = wording.document, wording.texts, wording.numbers
     columns = [texts("col.segment"), texts("col.customers"), texts("col.customer_share")]
     if document.has_money:
@@ -50,13 +61,13 @@ def table(wording: Wording) -> Table:
             texts("col.value_share", what=wording.what()),
             texts("col.orders_per_customer"),
         ]
-    rows = []
+    rows: list[list[str]] = []
     for one in _everyone(wording):
         whole = one.revenue if document.has_money else one.orders
         each = (whole or 0) / one.customers if one.customers else None
         rows.append(
             [
-                clean(one.name, 80),
+                clipped(one.name, 60),
                 numbers.count(one.customers),
                 numbers.share(wording.crowd(one)),
                 numbers.money(whole) if document.has_money else numbers.count(whole),
@@ -77,6 +88,7 @@ def _anchor(place: int) -> str:
 
 
 def profile(wording: Wording, segment: Segment) -> Profile:
+    """One segment: what sets it apart, its habits, typical customers."""
     place = wording.document.segments.index(segment)
     plots = [
         _effects_plot(wording, segment, f"effects-{place}"),
@@ -90,7 +102,7 @@ def profile(wording: Wording, segment: Segment) -> Profile:
     return Profile(
         anchor=_anchor(place),
         segment_id=clean(segment.segment_id, 40),
-        name=clean(segment.name, 120),
+        name=clipped(segment.name, 90),
         line=wording.line(segment),
         apart=wording.apart(segment),
         plots=[plot for plot in plots if plot is not None],
@@ -108,22 +120,22 @@ def _effects_plot(wording: Wording, segment: Segment, key: str) -> Plot | None:
     rows = []
     for one in items:
         row = [
-            clean(one.label, 120), wording.value(one.unit, one.inside),
+            clipped(one.label, 90), wording.value(one.unit, one.inside),
             wording.value(one.unit, one.outside), numbers.signed(one.size),
         ]  # fmt: skip
         if intervals:
             row.append(f"{numbers.signed(one.low)} … {numbers.signed(one.high)}")
         rows.append(row)
+    alt = texts(
+        "profile.effects_alt",
+        name=wording.name(segment),
+        label=clean(items[0].label, 120),
+        size=numbers.signed(items[0].size),
+    )
     return Plot(
         key=key,
         title=texts("profile.effects"),
-        figure=figures.effects(items, texts, numbers),
-        alt=texts(
-            "profile.effects_alt",
-            name=wording.name(segment),
-            label=clean(items[0].label, 120),
-            size=numbers.signed(items[0].size),
-        ),
+        drawing=figures.effects(items, alt, texts, numbers),
         table=Table([*columns, *([texts("col.interval")] if intervals else [])], rows),
     )
 
@@ -135,21 +147,21 @@ def _preferences_plot(
     items = items[:6]
     if not items:
         return None
+    alt = texts(
+        f"profile.{what}_alt",
+        name=wording.name(segment),
+        label=clean(items[0].label),
+        inside=numbers.share(items[0].inside),
+    )
     noun = "col.category" if what == "categories" else "col.brand"
     rows = [
-        [clean(one.label, 120), numbers.share(one.inside), numbers.share(one.outside)]
+        [clipped(one.label, 60), numbers.share(one.inside), numbers.share(one.outside)]
         for one in items
     ]
     return Plot(
         key=key,
         title=texts(f"profile.{what}"),
-        figure=figures.preferences(items, texts, numbers),
-        alt=texts(
-            f"profile.{what}_alt",
-            name=wording.name(segment),
-            label=clean(items[0].label),
-            inside=numbers.share(items[0].inside),
-        ),
+        drawing=figures.preferences(items, alt, texts, numbers),
         table=Table([texts(noun), texts("col.inside"), texts("col.outside")], rows),
         note=texts("profile.first_note"),
     )
@@ -163,15 +175,13 @@ def _hours_plot(wording: Wording, segment: Segment, key: str) -> Plot | None:
         [f"{hour:02d}:00", numbers.share(segment.hours[hour]), numbers.share(document.hours[hour])]
         for hour in range(24)
     ]
+    zone = document.provenance.time_zone
+    peak = max(range(24), key=segment.hours.__getitem__)
+    alt = texts("profile.hours_alt", name=wording.name(segment), peak=peak)
     return Plot(
         key=key,
         title=texts("profile.hours"),
-        figure=figures.hours(segment.hours, document.hours, document.provenance.time_zone, texts),
-        alt=texts(
-            "profile.hours_alt",
-            name=wording.name(segment),
-            peak=max(range(24), key=segment.hours.__getitem__),
-        ),
+        drawing=figures.hours(segment.hours, document.hours, zone, alt, texts, numbers),
         table=Table([texts("col.hour"), texts("col.inside"), texts("col.overall")], rows),
     )
 
@@ -188,15 +198,12 @@ def _weekdays_plot(wording: Wording, segment: Segment, key: str) -> Plot | None:
         ]
         for day in range(7)
     ]
+    peak = texts(f"weekday.{max(range(7), key=segment.weekdays.__getitem__)}")
+    alt = texts("profile.weekdays_alt", name=wording.name(segment), peak=peak)
     return Plot(
         key=key,
         title=texts("profile.weekdays"),
-        figure=figures.weekdays(segment.weekdays, document.weekdays, texts),
-        alt=texts(
-            "profile.weekdays_alt",
-            name=wording.name(segment),
-            peak=texts(f"weekday.{max(range(7), key=segment.weekdays.__getitem__)}"),
-        ),
+        drawing=figures.weekdays(segment.weekdays, document.weekdays, alt, texts, numbers),
         table=Table([texts("col.weekday"), texts("col.inside"), texts("col.overall")], rows),
     )
 
@@ -207,16 +214,17 @@ def _exemplars(wording: Wording, exemplars: Sequence[Exemplar]) -> Table:
     for one in exemplars[:5]:
         known = {fact.label: wording.value(fact.unit, fact.value) for fact in one.facts}
         cells = [known.get(name, MISSING) for name in labels]
-        rows.append([clean(one.customer_id, 40), *cells])
+        rows.append([clipped(one.customer_id, 40), *cells])
     columns = [wording.texts("col.customer"), *(clean(name, 60) for name in labels)]
     return Table(columns, rows)
 
 
-def tier(wording: Wording) -> Tier | None:
+def tier(wording: Wording) -> Tier:
+    """The customers too little known, and what they bring."""
     document, texts, numbers = wording.document, wording.texts, wording.numbers
     tier = document.tier
     if tier is None or not tier.customers:
-        return None
+        return Tier([texts("tier.none")])
     customers = texts.counted("customer", tier.customers, numbers.count(tier.customers))
     share = numbers.share(wording.crowd(tier))
     if document.tier_minimum is None:
@@ -234,4 +242,4 @@ def tier(wording: Wording) -> Tier | None:
             what=wording.value_events(),
             share=worth,
         )
-    return Tier(text, value)
+    return Tier([text, value])

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from shoal.report import figures
 from shoal.report.document import Grid
-from shoal.report.names import clean
+from shoal.report.names import clipped
 from shoal.report.numbers import MISSING
-from shoal.report.views import Plot, Table
+from shoal.report.views import Activity, GridView, Plot, Table
 from shoal.report.wording import Wording
 
 
-def grid_plots(wording: Wording, grid: Grid) -> list[Plot]:
+def grid(wording: Wording) -> GridView:
+    """The RFM grid, or a view that says that there is none."""
+    document = wording.document
+    found = document.grid
+    lead = wording.texts("grid.lead_money" if document.has_money else "grid.lead_orders")
+    if found is None:
+        return GridView(lead)
+    return GridView(
+        lead,
+        _grid_plots(wording, found),
+        _grid_table(wording, found),
+        _grid_bounds(wording, found),
+    )
+
+
+def _grid_plots(wording: Wording, grid: Grid) -> list[Plot]:
     document, texts, numbers = wording.document, wording.texts, wording.numbers
     if not grid.cells:
         return []
@@ -26,11 +41,17 @@ def grid_plots(wording: Wording, grid: Grid) -> list[Plot]:
     plots = []
     for what, values, shown, exact in panels:
         best = max(range(len(values)), key=values.__getitem__)
+        alt = texts(
+            f"grid.{what}_alt",
+            n=exact(values[best]),
+            r=grid.cells[best].recency,
+            f=grid.cells[best].frequency,
+        )
         unit = f" ({document.currency})" if what == "revenue" and document.currency else ""
         table = Table(
             [texts("col.recency"), vertical, texts("col.segment"), texts(f"grid.{what}")],
             [
-                [str(cell.recency), str(cell.frequency), clean(cell.name), exact(value)]
+                [str(cell.recency), str(cell.frequency), clipped(cell.name), exact(value)]
                 for cell, value in zip(grid.cells, values, strict=True)
             ],
             text_columns=frozenset({2}),
@@ -39,20 +60,14 @@ def grid_plots(wording: Wording, grid: Grid) -> list[Plot]:
             Plot(
                 key=f"grid-{what}",
                 title=texts(f"grid.{what}") + unit,
-                figure=figures.grid(grid, values, shown, vertical, texts),
-                alt=texts(
-                    f"grid.{what}_alt",
-                    n=exact(values[best]),
-                    r=grid.cells[best].recency,
-                    f=grid.cells[best].frequency,
-                ),
+                drawing=figures.grid(grid, values, shown, vertical, alt, texts),
                 table=table,
             )
         )
     return plots
 
 
-def grid_bounds(wording: Wording, grid: Grid) -> list[str]:
+def _grid_bounds(wording: Wording, grid: Grid) -> list[str]:
     """What the scores cut at, a sentence each."""
     texts, numbers = wording.texts, wording.numbers
     said = []
@@ -67,7 +82,7 @@ def grid_bounds(wording: Wording, grid: Grid) -> list[str]:
     return said
 
 
-def grid_table(wording: Wording, grid: Grid) -> Table | None:
+def _grid_table(wording: Wording, grid: Grid) -> Table | None:
     document, texts, numbers = wording.document, wording.texts, wording.numbers
     if not grid.segments:
         return None
@@ -76,7 +91,7 @@ def grid_table(wording: Wording, grid: Grid) -> Table | None:
         worth = numbers.money(one.revenue) if document.has_money else numbers.count(one.orders)
         rows.append(
             [
-                clean(one.name, 60), clean(one.rule, 200) if one.rule else MISSING,
+                clipped(one.name, 60), clipped(one.rule, 200) if one.rule else MISSING,
                 numbers.count(one.customers), numbers.share(wording.crowd(one)), worth,
                 numbers.share(wording.worth(one)),
             ]
@@ -89,7 +104,15 @@ def grid_table(wording: Wording, grid: Grid) -> Table | None:
     return Table(columns, rows, text_columns=frozenset({0, 1}))
 
 
-def activity(wording: Wording) -> Plot:
+def activity(wording: Wording) -> Activity:
+    """Customers, orders and revenue over time."""
+    document, texts, numbers = wording.document, wording.texts, wording.numbers
+    days = texts.counted("day", document.days_per_period, numbers.count(document.days_per_period))
+    lead = texts("activity.lead", days=days, last=numbers.day(document.last))
+    return Activity(lead, _activity_plot(wording))
+
+
+def _activity_plot(wording: Wording) -> Plot:
     document, texts, numbers = wording.document, wording.texts, wording.numbers
     periods = document.activity
     panels: list[tuple[str, list[float]]] = [
@@ -101,6 +124,12 @@ def activity(wording: Wording) -> Plot:
         panels.append((texts("activity.revenue") + unit, [one.revenue or 0.0 for one in periods]))
     title, values = panels[-1]
     best = max(range(len(values)), key=values.__getitem__)
+    alt = texts(
+        "activity.alt",
+        what=title,
+        peak=numbers.count(values[best]),
+        day=numbers.day(periods[best].start),
+    )
     rows = [
         [numbers.day(one.start), *(numbers.count(values[place]) for _, values in panels)]
         for place, one in enumerate(periods)
@@ -108,12 +137,6 @@ def activity(wording: Wording) -> Plot:
     return Plot(
         key="activity",
         title="",
-        figure=figures.activity(periods, panels, numbers),
-        alt=texts(
-            "activity.alt",
-            what=title,
-            peak=numbers.count(values[best]),
-            day=numbers.day(periods[best].start),
-        ),
+        drawing=figures.activity(periods, panels, alt, numbers),
         table=Table([texts("col.from"), *(name for name, _ in panels)], rows),
     )

@@ -1,6 +1,8 @@
-"""From a document to the page that the template shows."""
+"""From a document to the page that the template shows: its sections in the order of reading."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from shoal.report import (
     section_made,
@@ -10,7 +12,7 @@ from shoal.report import (
     section_shop,
 )
 from shoal.report.names import clean
-from shoal.report.views import Page
+from shoal.report.views import Found, Page, Section
 from shoal.report.wording import Wording
 
 
@@ -18,7 +20,6 @@ def page(wording: Wording) -> Page:
     """The whole page of a document."""
     document, texts, numbers = wording.document, wording.texts, wording.numbers
     made = document.provenance
-    days = texts.counted("day", document.days_per_period, numbers.count(document.days_per_period))
     return Page(
         title=texts("page.title", shop=clean(document.shop, 80)),
         period=texts(
@@ -29,40 +30,37 @@ def page(wording: Wording) -> Page:
             version=made.shoal_version,
             day=numbers.day(section_made.local(wording, made.made_at)),
         ),
-        key_figures=_key_figures(wording),
-        findings=wording.findings(),
-        segments_lead=texts("segments.lead_money")
-        if document.has_money
-        else texts("segments.lead_orders", what=wording.what()),
-        segments_plot=section_segments.shares(wording)
-        if document.segments or document.tier
-        else None,
-        segments_table=section_segments.table(wording)
-        if document.segments or document.tier
-        else None,
-        profiles=[section_segments.profile(wording, one) for one in document.segments],
-        tier=section_segments.tier(wording),
-        grid_lead=texts("grid.lead_money" if document.has_money else "grid.lead_orders"),
-        grid_plots=section_shop.grid_plots(wording, document.grid) if document.grid else (),
-        grid_table=section_shop.grid_table(wording, document.grid) if document.grid else None,
-        grid_bounds=section_shop.grid_bounds(wording, document.grid) if document.grid else (),
-        activity_lead=texts("activity.lead", days=days, last=numbers.day(document.last)),
-        activity=section_shop.activity(wording) if len(document.activity) > 1 else None,
-        rows=section_made.rows(wording),
-        files=section_made.files(wording),
-        reasons=section_made.reasons(wording) if document.rows.reasons else None,
-        guests=section_made.guests(wording),
-        made_facts=section_made.facts(wording),
-        parameters=section_made.parameters(wording),
-        choice=section_made.choice(wording, document.choice) if document.choice else None,
-        choice_reason=section_made.choice_reason(wording),
-        caveats=wording.caveats(),
-        money=section_money.money(wording, document.money) if document.money else None,
-        quality=section_quality.quality(wording, document.quality) if document.quality else None,
+        sections=list(_sections(wording)),
     )
 
 
-def _key_figures(wording: Wording) -> list[tuple[str, str]]:
+def _sections(wording: Wording) -> Iterator[Section]:
+    """Sections that the document has something for; one that it should have says what lacks."""
+    document, texts = wording.document, wording.texts
+    yield Section("found", texts("found.title"), "found", _found(wording))
+    yield Section("segments", texts("segments.title"), "segments", section_segments.glance(wording))
+    if document.segments:
+        profiles = [section_segments.profile(wording, one) for one in document.segments]
+        entries = [(one.anchor, one.name) for one in profiles]
+        yield Section("profiles", texts("profile.title"), "profiles", profiles, entries)
+    yield Section("tier", texts("tier.title"), "tier", section_segments.tier(wording))
+    yield Section("grid", texts("grid.title"), "grid", section_shop.grid(wording))
+    if len(document.activity) > 1:
+        yield Section(
+            "activity", texts("activity.title"), "activity", section_shop.activity(wording)
+        )
+    if document.money:
+        money = section_money.money(wording, document.money)
+        yield Section("money", texts("money.title"), "money", money)
+    yield Section("data", texts("data.title"), "data", section_made.data(wording))
+    if document.quality:
+        quality = section_quality.quality(wording, document.quality)
+        yield Section("quality", texts("quality.title"), "quality", quality)
+    yield Section("made", texts("made.title"), "made", section_made.made(wording))
+    yield Section("caveats", texts("caveat.title"), "caveats", wording.caveats())
+
+
+def _found(wording: Wording) -> Found:
     document, texts, numbers = wording.document, wording.texts, wording.numbers
     days = (document.last - document.first).days + 1
     said = [
@@ -72,4 +70,5 @@ def _key_figures(wording: Wording) -> list[tuple[str, str]]:
     ]
     if document.has_money:
         said.append((texts("key.revenue"), numbers.short_money(document.revenue)))
-    return [*said, (texts("key.period"), texts.counted("day", days, numbers.count(days)))]
+    said.append((texts("key.period"), texts.counted("day", days, numbers.count(days))))
+    return Found(said, wording.findings())

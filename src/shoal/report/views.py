@@ -1,50 +1,91 @@
-"""What the templates show: finished texts, tables and figures."""
+"""What the templates show: finished texts, tables, figures, and the page as a list of sections."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import plotly.graph_objects as go
-
-if TYPE_CHECKING:
-    from shoal.report.section_money import MoneyView
-    from shoal.report.section_quality import QualityView
+from shoal.report.draw import Drawing
 
 
 @dataclass(frozen=True)
 class Table:
     """A table of finished texts; `text_columns` are set flush left, the others are numbers.
 
-    `links` holds an anchor for each row (or None), put on its first cell.
+    A cell may be a drawing (a sparkline). `links` holds an anchor for each row (or None), put on
+    its first cell.
     """
 
     columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[str | Drawing]]
     text_columns: frozenset[int] = frozenset({0})
     links: Sequence[str | None] = ()
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure with its title, its text alternative and its numbers."""
+    """A figure with its title and its numbers; the drawing holds the text alternative.
+
+    `key` is unique on the page. A `wide` one takes the whole width where figures stand in columns.
+    """
 
     key: str
     title: str
-    figure: go.Figure
-    alt: str
+    drawing: Drawing
     table: Table
     note: str = ""
+    wide: bool = False
 
     @property
-    def height(self) -> int:
-        return int(self.figure.layout.height)
+    def alt(self) -> str:
+        return self.drawing.alt
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of the page: its heading and the partial template that shows its view.
+
+    The partial is `templates/section_<template>.html.j2`; it finds the view as `view`, the texts as
+    `t` and the macros of `parts.html.j2` by importing them. `entries` are anchors within the
+    section with their names, for the list of contents.
+    """
+
+    anchor: str
+    title: str
+    template: str
+    view: object
+    entries: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything the page template needs; every string is plain text, escaped by the template."""
+
+    title: str
+    period: str
+    made: str
+    sections: Sequence[Section]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The overview: key figures by name, and what was found in sentences."""
+
+    key_figures: Sequence[tuple[str, str]]
+    findings: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Glance:
+    """All segments at a glance; no plot where there are none."""
+
+    lead: str
+    plot: Plot | None
 
 
 @dataclass(frozen=True)
 class Profile:
-    """One segment's section."""
+    """One segment's part."""
 
     anchor: str
     segment_id: str
@@ -57,38 +98,44 @@ class Profile:
 
 @dataclass(frozen=True)
 class Tier:
-    text: str
-    value: str
+    """The customers too little known: sentences, empty ones left out."""
+
+    sentences: Sequence[str]
 
 
 @dataclass(frozen=True)
-class Page:
-    """Everything the page template needs; every string is plain text, escaped by the template."""
+class GridView:
+    """The RFM grid; without plots and table there is none yet."""
 
-    title: str
-    period: str
-    made: str
-    key_figures: Sequence[tuple[str, str]]
-    findings: Sequence[str]
-    segments_lead: str
-    segments_plot: Plot | None
-    segments_table: Table | None
-    profiles: Sequence[Profile]
-    tier: Tier | None
-    grid_lead: str
-    grid_plots: Sequence[Plot]
-    grid_table: Table | None
-    grid_bounds: Sequence[str]
-    activity_lead: str
-    activity: Plot | None
-    rows: Table
+    lead: str
+    plots: Sequence[Plot] = ()
+    table: Table | None = None
+    bounds: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What happened over time."""
+
+    lead: str
+    plot: Plot
+
+
+@dataclass(frozen=True)
+class RowsView:
+    """What became of the rows that were read."""
+
     files: str
+    rows: Table
     reasons: Table | None
     guests: str
-    made_facts: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Made:
+    """How the report was made."""
+
+    facts: Sequence[tuple[str, str]]
     parameters: Sequence[tuple[str, str]]
     choice: Plot | None
     choice_reason: str
-    caveats: Sequence[str]
-    money: MoneyView | None = None
-    quality: QualityView | None = None

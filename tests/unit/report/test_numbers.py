@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from markupsafe import escape
 
-from shoal.report.names import clean, label
+from shoal.report.draw import round_ticks
+from shoal.report.names import clean, clipped
 from shoal.report.numbers import Numbers
-from shoal.report.style import ticks
 
 NB = "\u00a0"
 
@@ -42,12 +43,18 @@ def test_names_are_cut_before_they_are_looked_at_and_keep_no_control_marks() -> 
     assert clean("W" * 10_000_000, 60) == "W" * 59 + "…"
     assert clean("a\x00\u202e\u2066b\n c") == "a b c"
     assert clean("   ") == "–"
-    assert label("<script>&") == "&lt;script&gt;&amp;"
+
+
+def test_what_was_cut_can_be_read_by_pointing_and_nowhere_else() -> None:
+    name = clipped('"><script>' + "x" * 100, 20)
+    assert str(escape(name)).startswith('<span title="&quot;&gt;&lt;script&gt;xxx')
+    assert "title" not in f"{name}"
+    assert str(escape(clipped("<b>", 20))) == "&lt;b&gt;"
 
 
 @pytest.mark.parametrize("top", [0.0, 0.4, 1, 3, 7.5, 10, 99, 870, 12_345, 9.9e9])
 def test_ticks_are_few_round_and_inside(top: float) -> None:
-    places = ticks(top)
+    places = round_ticks(0, top)
     assert places[0] == 0
     assert len(places) <= 6
     assert all(place <= top for place in places)

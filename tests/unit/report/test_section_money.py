@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from tests.unit.report.documents import document, shop_money
+from tests.unit.report.svg import Read
 
 from shoal.report.document import ShopMoney
 from shoal.report.numbers import Numbers
@@ -52,9 +53,13 @@ def test_what_is_not_whole_and_what_is_left_out_is_said() -> None:
 def test_the_figure_has_net_and_refunds_below_zero_too() -> None:
     plot = view(shop_money()).plot
     assert plot is not None
-    net, refunds = plot.figure.data
-    assert (net.y[0], net.y[6], refunds.y[6]) == (37_000, -2_000, 42_000)
-    assert min(plot.figure.layout.yaxis.tickvals) < 0
+    drawn = Read(plot.drawing)
+    net, refunds = drawn.marks("rect", "main")[1:], drawn.marks("rect", "beside")[1:]
+    assert len(net) == len(refunds) == 7
+    assert "2024-07, Net: −2,000" in drawn.said()
+    assert "2024-07, Refunds: 42,000" in drawn.said()
+    zero = float(drawn.marks("line", "zero")[0]["y1"])
+    assert float(net[0]["y"]) < zero == float(net[6]["y"])
     assert "2024-01" in plot.alt
 
 

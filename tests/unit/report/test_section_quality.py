@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 from tests.unit.report.documents import document, quality
+from tests.unit.report.svg import Read
 
 from shoal.domain.quality import CHECKS, Finding, Quality, SourceFacts
 from shoal.report.figures_quality import panel
@@ -38,11 +39,14 @@ def test_graver_findings_are_told_in_words_and_all_in_the_table() -> None:
 def test_gaps_are_bands_in_their_sources_panel() -> None:
     plot = view(quality()).plot
     assert plot is not None
-    bands = plot.figure.layout.shapes
+    drawn = Read(plot.drawing)
+    bands = drawn.marks("rect", "band")
     assert len(bands) == 2
-    assert bands[0].x0 == "2024-07-15T03:00:00+00:00"  # silent: to the end of the shop
-    assert bands[0].x1 == "2024-07-19T00:00:00+00:00"
-    assert bands[0].y0 > bands[1].y1  # web above app
+    # Silent: to the end of the shop.
+    assert "15 Jul 2024, 03:00 – 19 Jul 2024, 00:00" in drawn.said()
+    assert float(bands[0]["y"]) < float(bands[1]["y"])  # web above app
+    first = 60 / 199  # of the app's, in the 200 days drawn
+    assert drawn.across("rect", "band", "x")[1] == pytest.approx(first, abs=1e-3)
     assert "3 sources" in plot.alt
     assert "2 gaps" in plot.alt
 

@@ -16,7 +16,8 @@ from shoal.report.draw.canvas import (
     upright,
     words,
 )
-from shoal.report.draw.scale import measure, round_ticks
+from shoal.report.draw.scale import measure, round_ticks, wrapped
+from shoal.report.names import clean
 
 #: Pixels that a label may fill: what a phone of 360 pixels leaves.
 _LABEL_ROOM: Final = 308
@@ -71,9 +72,9 @@ def _bars(
     parts, y = legend([one.name for one in series], looks) if len(series) > 1 else ([], 0.0)
     for place, label in enumerate(labels):
         # Labels cross the zero line where there is one.
-        look = "name halo" if low < 0 else "name"
-        parts.append(words("0", y + 12, label, look, room=_LABEL_ROOM, size=12.5))
-        y += _LABEL
+        lines, tall = _label(label, y, "name halo" if low < 0 else "name")
+        parts += lines
+        y += tall
         for one, look, thick in zip(series, looks, _BARS, strict=False):
             value = one.values[place]
             if value is not None:
@@ -119,38 +120,54 @@ def diverging(
     whiskers = whiskers or [None] * len(labels)
     reach = max([least, *(abs(value) for value in values)])
     reach = max([reach, *(max(abs(low), abs(high)) for low, high in filter(None, whiskers))])
-    # The values stand at the ends of the longest bars as well.
-    reach *= 1.3
     ticks = _both_ways(reach)
-    row = _LABEL + 13 + _GAP
-    foot = row * len(labels) - 4.0
+    # The values stand at the ends of the longest bars as well.
+    margin = 10 + max([measure(text, 12) for text in shown], default=0)
+    y = 0.0
+    rows = []
 
     def at(value: float) -> str:
         return percent((value / reach + 1) / 2)
 
-    parts = [upright(at(tick), 0, foot + 4, "zero" if tick == 0 else "rule") for tick in ticks]
     for place, (label, value, text) in enumerate(zip(labels, values, shown, strict=True)):
-        y = place * row
-        look = "name halo"
-        parts.append(words("0", y + 12, label, look, room=_LABEL_ROOM, size=12.5))
+        lines, tall = _label(label, y, "name halo", -margin)
+        rows += lines
+        y += tall
         left, right = sorted((0.0, value))
         width = percent((right - left) / reach / 2)
-        bar = box(at(left), y + _LABEL, width, 13, "main" if value >= 0 else "below",
+        bar = box(at(left), y, width, 13, "main" if value >= 0 else "below",
                   f"{label}: {text}")  # fmt: skip
-        parts.append(bar)
+        rows.append(bar)
         edge = left if value < 0 else right
         span = whiskers[place]
         if span is not None:
-            parts += _whisker(at(span[0]), at(span[1]), y + _LABEL + 6.5)
+            rows += _whisker(at(span[0]), at(span[1]), y + 6.5)
             edge = min(edge, span[0]) if value < 0 else max(edge, span[1])
         side = "ink halo end" if value < 0 else "ink halo"
-        parts.append(words(at(edge), y + _LABEL + 11, text, side, dx=-6 if value < 0 else 6))
+        rows.append(words(at(edge), y + 11, text, side, dx=-6 if value < 0 else 6))
+        y += 13 + _GAP
+    foot = y - 4
+    parts = [upright(at(tick), 0, foot + 4, "zero" if tick == 0 else "rule") for tick in ticks]
+    parts += rows
     for tick in ticks:
         sign = "+" if tick > 0 else "−" if tick < 0 else ""
         parts.append(words(at(tick), foot + 18, f"{sign}{number(abs(tick))}", "mid"))
     if axis:
         parts.append(words("50%", foot + 36, axis, "mid", room=_LABEL_ROOM))
-    return drawing(parts, height=foot + (42 if axis else 24), alt=alt)
+    height = foot + (42 if axis else 24)
+    return drawing(parts, height=height, alt=alt, left=margin, right=margin)
+
+
+def _label(text: str, y: float, look: str, x: float = 0) -> tuple[list[str], float]:
+    """A label in one line or two, and the height they take."""
+    whole = clean(text, 300)
+    lines = wrapped(whole, _LABEL_ROOM, 12.5, 2)
+    cut = lines[-1].endswith("…") and not whole.endswith("…")
+    parts = [
+        words(number(x), y + 12 + 15 * place, line, look, said=whole if cut else "")
+        for place, line in enumerate(lines)
+    ]
+    return parts, _LABEL + 15 * (len(lines) - 1)
 
 
 def _both_ways(reach: float) -> list[float]:

@@ -161,7 +161,15 @@ def title(text: str) -> str:
 
 
 def words(
-    x: str, y: float, text: str, look: str = "", *, room: float = 0, size: float = 12, dx: float = 0
+    x: str,
+    y: float,
+    text: str,
+    look: str = "",
+    *,
+    room: float = 0,
+    size: float = 12,
+    dx: float = 0,
+    said: str = "",
 ) -> str:
     """A line of text with its baseline at y.
 
@@ -172,10 +180,11 @@ def words(
             at 120 characters.
         size: of the type in pixels, to estimate its width.
         dx: pixels right of x.
+        said: what it says when pointed at, where that is not the whole text.
     """
     whole = clean(text, 300)
     shown = fit(whole, room, size) if room else clean(text, 120)
-    more = title(whole) if shown != whole else ""
+    more = title(said or (whole if shown != whole else ""))
     look = f' class="{look}"' if look else ""
     shift = f' dx="{number(dx)}"' if dx else ""
     return f'<text x="{x}" y="{number(y)}"{shift}{look}>{quoted(shown)}{more}</text>'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
@@ -45,13 +45,16 @@ class Band:
 class Panel:
     """One plot with its own scale: a heading, lines, stretches to mark.
 
-    `tick` prints a value of the scale.
+    `tick` prints a value of the scale. `xs` and `names` are the panel's own places and their names,
+    where they are not those of the whole drawing.
     """
 
     heading: str
     series: Sequence[Series]
     tick: Callable[[float], str]
-    bands: Sequence[Band] = field(default=())
+    bands: Sequence[Band] = ()
+    xs: Sequence[float] = ()
+    names: Sequence[str] = ()
 
 
 def lines(
@@ -81,12 +84,15 @@ def lines(
     Raises:
         ValueError: no place, or a line with another number of values than there are places.
     """
-    if not xs or any(len(one.values) != len(xs) for panel in panels for one in panel.series):
+    if not xs or any(
+        len(one.values) != len(panel.xs or xs) for panel in panels for one in panel.series
+    ):
         raise ValueError("lines need a value or None for each of at least one place")
     scales = [_scale(panel) for panel in panels]
     left = 8 + max(measure(panel.tick(tick), 12) for panel, (_, _, marks) in
                    zip(panels, scales, strict=True) for tick in marks)  # fmt: skip
-    first, last = min(xs), max(xs)
+    every = [*xs, *(x for panel in panels for x in panel.xs)]
+    first, last = min(every), max(every)
     parts: list[str] = []
     y = 2.0
     if keys if keys is not None else len(panels[0].series) > 1:
@@ -96,14 +102,13 @@ def lines(
     def at(x: float) -> float:
         return (x - first) / (last - first) if last > first else 0.5
 
-    places = [at(x) for x in xs]
     for panel, scale in zip(panels, scales, strict=True):
         if panel.heading:
             parts.append(words(f"-{round(left)}", y + 13, panel.heading, "strong", room=300))
             y += 24
         else:
             y += 6
-        parts += _panel(panel, scale, places, names, at, y, height)
+        parts += _panel(panel, scale, panel.xs or xs, panel.names or names, at, y, height)
         y += height + 12
     foot = y - 12
     parts += _foot([(at(tick), name) for tick, name in ticks if first <= tick <= last], foot + 17)
@@ -136,13 +141,14 @@ def _scale(panel: Panel) -> tuple[float, float, list[float]]:
 def _panel(
     panel: Panel,
     scale: tuple[float, float, list[float]],
-    places: Sequence[float],
+    xs: Sequence[float],
     names: Sequence[str],
     at: Callable[[float], float],
     top: float,
     height: int,
 ) -> list[str]:
     low, high, marks = scale
+    places = [at(x) for x in xs]
 
     def up(value: float) -> float:
         return height * (1 - (value - low) / (high - low))

@@ -57,8 +57,8 @@ def fit(text: str, room: float, size: float) -> str:
 def wrapped(text: str, room: float, size: float, most: int) -> list[str]:
     """The text in at most that many lines of the room; what is left over is cut.
 
-    >>> wrapped("Days since the last order", 80, 12, 2)
-    ['Days since', 'the last order']
+    >>> wrapped("Days since the last order", 96, 12, 2)
+    ['Days since the', 'last order']
     """
     lines: list[str] = []
     rest = _units(text)
@@ -77,7 +77,8 @@ def _units(text: str) -> list[str]:
     units: list[str] = []
     for mark in text:
         wide = unicodedata.east_asian_width(mark) in "WF"
-        if units and not wide and not units[-1].endswith(" "):
+        closing = unicodedata.category(mark) in {"Po", "Pe", "Pf"}
+        if units and (closing or not wide) and not units[-1].endswith(" "):
             units[-1] += mark
         else:
             units.append(mark)
