@@ -66,6 +66,14 @@ def simulate(
     days: Annotated[int, typer.Option("--days", metavar="D")] = 200,
     world: Annotated[str, typer.Option("--world", metavar="NAME")] = "steady",
     seed: Annotated[int, typer.Option("--seed", metavar="S")] = 0,
+    difficulty: Annotated[
+        float | None,
+        typer.Option("--difficulty", metavar="X", help="0 (easy) to 1 (hard); 0.5 as published."),
+    ] = None,
+    dial: Annotated[
+        list[str] | None,
+        typer.Option("--dial", metavar="NAME=VALUE", help="Turn a dial of the world; repeatable."),
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -74,14 +82,31 @@ def simulate(
 
     console = Console(json)
     result = run(
-        out, customers=customers, days=days, world=world, seed=seed, progress=console.progress()
-    )
+        out, customers=customers, days=days, world=world, seed=seed, difficulty=difficulty,
+        dials=_dials(dial or []), progress=console.progress(),
+    )  # fmt: skip
     console.document(result.as_document())
     console.say(
         f"{result.events:,} events of {result.customers:,} customers over {days} days "
         f"(world {world}, seed {seed}) in {out}"
     )
     console.say(f"The planted truth lies in {out / '_truth'}.")
+
+
+def _dials(told: list[str]) -> dict[str, str]:
+    """Dials by name, of texts such as `season=0.4`."""
+    dials = {}
+    for text in told:
+        name, equals, value = text.partition("=")
+        if not equals or not value:
+            raise UsageError(
+                "usage",
+                f"{text!r} turns no dial",
+                where="--dial",
+                hint="Write it as NAME=VALUE, for example --dial season=0.4.",
+            )
+        dials[name.strip()] = value.strip()
+    return dials
 
 
 def ingest(

@@ -11,7 +11,7 @@ import errno
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,17 +20,18 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from shoal.domain.errors import OperationError, UsageError
 from shoal.domain.time import iso
 from shoal.events import worlds
 from shoal.events.worlds import encode, sample
-from shoal.events.worlds.base import World
+from shoal.events.worlds import truth as tables
+from shoal.events.worlds.base import World, with_dials
 from shoal.events.worlds.catalogue import Catalogue
 from shoal.events.worlds.customers import DAY_S
 from shoal.events.worlds.funnel import RECORD
+from shoal.events.worlds.layers import Setting, id_prefix
+from shoal.workflows.simulate_files import TableFiles, TableWriter, write_table
 
 if TYPE_CHECKING:
     from shoal.workflows.progress import Progress
@@ -42,7 +43,6 @@ MOST_DAYS: Final = 3_650
 _EVENTS_PER_CUSTOMER_DAY: Final = 0.22
 _EVENTS_PER_STRETCH: Final = 400_000
 _MOST_STRETCHES: Final = 400
-_ROWS_PER_GROUP: Final = 131_072
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class SimulationResult:
     world: str
     world_version: int
     world_digest: str
+    difficulty: float
     seed: int
     customers: int
     days: int
@@ -67,30 +68,39 @@ class SimulationResult:
         return {
             "schema": "shoal.simulate/1", "out": str(self.out), "world": self.world,
             "world_version": self.world_version, "world_digest": self.world_digest,
-            "seed": self.seed, "customers": self.customers, "days": self.days,
+            "difficulty": self.difficulty, "seed": self.seed,
+            "customers": self.customers, "days": self.days,
             "events": self.events, "items": self.items, "from": iso(self.first),
             "to": iso(self.last), "segments": self.segments,
         }  # fmt: skip
 
 
 def simulate(
-    out: Path, *, customers: int, days: int, world: str = "steady", seed: int = 0,
+    out: Path, *, customers: int, days: int, world: str | World = "steady", seed: int = 0,
+    difficulty: float | None = None, dials: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> SimulationResult:  # fmt: skip
     """Write a simulated shop into the directory `out`, replacing an earlier one there.
 
     `events.parquet` (canonical columns, ordered by time, money in currency units),
-    `items.parquet` (facts of items), and in `_truth/` `customers.parquet`, `segments.parquet`,
-    `items.parquet` and `world.json`. The same arguments give the same bytes (with the same
-    versions of numpy and pyarrow). Nothing is left behind when it fails.
+    `items.parquet` (facts of items), and in `_truth/` what was planted (docs/concepts/worlds.md).
+    The same arguments give the same bytes (with the same versions of numpy and pyarrow). Nothing
+    is left behind when it fails.
+
+    Args:
+        world: its name, or a world of one's own.
+        difficulty: from 0 (easy) to 1; None: as declared.
+        dials: dials to turn, by name.
 
     Raises:
-        UsageError: a dial is impossible, or `unknown_world`.
+        UsageError: `unknown_world`, `unknown_dial`, `bad_dial`, or an impossible number.
         OperationError: `disk_full`, `no_permission`.
     """
     out = Path(out)
     _check(out, customers, days, seed)
-    chosen = worlds.load(world)
+    chosen = worlds.load(world) if isinstance(world, str) else world
+    chosen = with_dials(chosen, dict(dials or {}), difficulty)
+    _check_segments(chosen, customers, days)
     with _disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".simulate-", dir=out))
@@ -124,6 +134,28 @@ def _check(out: Path, customers: int, days: int, seed: int) -> None:
         )  # fmt: skip
 
 
+def _check_segments(world: World, customers: int, days: int) -> None:
+    """A world needs a customer for each of its segments, and a day between its changes."""
+    if customers < len(world.segments):
+        raise UsageError(
+            "usage",
+            f"world {world.name} has {len(world.segments)} segments, more than {customers} "
+            "customers",
+            where="--customers",
+            hint=f"Give at least {len(world.segments)} customers.",
+        )
+    dates = [change.day(days) for change in world.changes]
+    short = any(drift.passing and drift.days(days)[0] >= drift.days(days)[1]
+                for drift in world.drifts)  # fmt: skip
+    if short or len(set(dates)) < len(dates) or any(not 0 < day < days for day in dates):
+        raise UsageError(
+            "usage",
+            f"{days} days are too few for what changes in world {world.name}",
+            where="--days",
+            hint="Give at least 60 days.",
+        )
+
+
 @dataclass
 class _Run:
     """One simulation into a working directory."""
@@ -142,16 +174,16 @@ class _Run:
         edges = self._edges()
         counts = self._spill(goods, edges)
         events, first, last = self._write_events(goods, len(edges))
-        prefix = self._prefix()
-        _write_table(encode.items_table(self.world, goods, prefix), self.work / "items.parquet")
+        items = encode.items_table(self.world, goods, self._prefix(), self.days)
+        write_table(items, self.work / "items.parquet")
         truth = self.work / "_truth"
-        _write_table(encode.truth_items(goods), truth / "items.parquet")
-        _write_table(encode.truth_segments(self.world), truth / "segments.parquet")
+        write_table(tables.truth_items(self.world, goods, self.days), truth / "items.parquet")
+        write_table(tables.truth_segments(self.world, self.days), truth / "segments.parquet")
         result = SimulationResult(
             out=self.out, world=self.world.name, world_version=self.world.version,
-            world_digest=self.world.digest(), seed=self.seed, customers=self.customers,
-            days=self.days, events=events, items=len(goods.leaf), first=self._moment(first),
-            last=self._moment(last),
+            world_digest=self.world.digest(), difficulty=self.world.difficulty, seed=self.seed,
+            customers=self.customers, days=self.days, events=events, items=len(goods.leaf),
+            first=self._moment(first), last=self._moment(last),
             segments={s.name: int(n) for s, n in zip(self.world.segments, counts, strict=True)},
         )  # fmt: skip
         document = {**result.as_document(), "definition": self.world.definition()}
@@ -162,8 +194,7 @@ class _Run:
         return result
 
     def _prefix(self) -> str:
-        """Ids of different worlds and seeds do not meet: two simulated shops can be one."""
-        return f"{self.world.name}{self.seed}-"
+        return id_prefix(self.world, self.seed)
 
     def _moment(self, second: int) -> datetime:
         return self.world.dials.start + timedelta(seconds=second)
@@ -176,27 +207,43 @@ class _Run:
         return last_days.astype(np.int64) * DAY_S
 
     def _spill(self, goods: Catalogue, edges: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Draw every block into the files of the stretches; customers by segment."""
+        """Draw every block into the files of the stretches; customers by their first segment."""
         counts = np.zeros(len(self.world.segments), np.int64)
         if self.progress:
             self.progress.start("Drawing customers", self.customers, "customers")
+        plans = sample.plans(Setting(self.world, goods, self.customers, self.days, self.seed))
         with ExitStack() as stack:
             files = [stack.enter_context(self._stretch(n).open("wb")) for n in range(len(edges))]
-            truth = stack.enter_context(_TableWriter(self.work / "_truth" / "customers.parquet"))
+            truth = stack.enter_context(TableFiles(self.work / "_truth"))
             for block in sample.blocks(
-                self.world, goods, customers=self.customers, days=self.days, seed=self.seed
-            ):
-                people, rows = block.customers, block.events
-                owner = rows["customer"] - people.number[0]
-                events = np.bincount(owner, minlength=len(people.number))
-                truth.write(encode.truth_customers(self.world, people, events))
+                self.world, goods, customers=self.customers, days=self.days, seed=self.seed,
+                layers=plans,
+            ):  # fmt: skip
+                people = block.customers
+                self._write_truth(truth, block)
                 counts += np.bincount(people.segment, minlength=len(counts))
-                _spread(rows, edges, files)
+                _spread(block.events, edges, files)
                 if self.progress:
                     self.progress.advance(len(people.number))
+            truth.write("lineage", tables.truth_lineage(self.world, self.days))
+            truth.write("drifts", tables.truth_drifts(self.world, self.days))
+            for plan in plans:
+                for name, table in plan.tables().items():
+                    truth.write(name, table)
         if self.progress:
             self.progress.done()
         return counts
+
+    def _write_truth(self, truth: TableFiles, block: sample.Block) -> None:
+        people, rows = block.customers, block.events
+        owner = rows["customer"] - people.number[0]
+        events = np.bincount(owner, minlength=len(people.number))
+        truth.write("customers", tables.truth_customers(self.world, people, events))
+        spells = tables.truth_spells(self.world, people, block.pieces, self.days)
+        truth.write("spells", spells)
+        for name, found in block.truth.items():
+            for table in found:
+                truth.write(name, tables.kept(table, self.customers))
 
     def _stretch(self, number: int) -> Path:
         return self.work / f"stretch-{number:04d}.rows"
@@ -206,7 +253,7 @@ class _Run:
         events, first, last = 0, 0, 0
         if self.progress:
             self.progress.start("Writing events", stretches, "stretches")
-        with _TableWriter(self.work / "events.parquet") as writer:
+        with TableWriter(self.work / "events.parquet") as writer:
             for number in range(stretches):
                 rows = np.fromfile(self._stretch(number), RECORD)
                 self._stretch(number).unlink()
@@ -233,36 +280,6 @@ def _spread(
     bounds = np.searchsorted(stretch[order], np.arange(len(files) + 1))
     for number, file in enumerate(files):
         file.write(rows[bounds[number] : bounds[number + 1]].tobytes())
-
-
-class _TableWriter:
-    """A Parquet file written table by table. Text columns are plain texts to every reader."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._writer: pq.ParquetWriter | None = None
-
-    def __enter__(self) -> _TableWriter:
-        return self
-
-    def write(self, table: pa.Table) -> None:
-        if self._writer is None:
-            ids = [n for n in ("event_id", "sequence") if n in table.column_names]
-            self._writer = pq.ParquetWriter(
-                self._path, table.schema, compression="zstd", compression_level=1,
-                use_dictionary=[n for n in table.column_names if n not in ids],
-                store_schema=False,
-            )  # fmt: skip
-        self._writer.write_table(table, row_group_size=_ROWS_PER_GROUP)
-
-    def __exit__(self, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
-
-
-def _write_table(table: pa.Table, path: Path) -> None:
-    with _TableWriter(path) as writer:
-        writer.write(table)
 
 
 def _publish(work: Path, out: Path) -> None:

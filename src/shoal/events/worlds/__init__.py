@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from shoal.domain.errors import UsageError
-from shoal.events.worlds import steady
+from shoal.events.worlds import (
+    awkward,
+    drift,
+    festival,
+    lineage,
+    noise_world,
+    season,
+    steady,
+)
 from shoal.events.worlds.base import World
 
-_WORLDS = {world.name: world for world in (steady.WORLD,)}
+_WORLDS = {
+    one.WORLD.name: one.WORLD
+    for one in (steady, drift, season, festival, lineage, awkward, noise_world)
+}
 
 
 def names() -> list[str]:
     """Names of all worlds, in alphabetical order.
 
-    >>> names()
-    ['steady']
+    >>> "steady" in names()
+    True
     """
     return sorted(_WORLDS)
 

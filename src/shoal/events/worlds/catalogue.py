@@ -133,6 +133,8 @@ class Catalogue:
     price_cents: Ints
     popularity: Floats
     quality: Floats
+    #: share of the log after which an item arrives; 0 for those there from the start
+    arrives: Floats
     titles: tuple[str, ...]
     leaf_names: tuple[str, ...]
     brand_names: tuple[str, ...]
@@ -142,6 +144,20 @@ class Catalogue:
         """Index into `TOPS` of each item."""
         tops = np.array([TOPS.index(name.split("/")[0]) for name in self.leaf_names])
         return tops[self.leaf]
+
+    @cached_property
+    def stand_in(self) -> Ints:
+        """For each item, one of its leaf that is there from the start, of the nearest price."""
+        found = np.arange(len(self.leaf))
+        for leaf in range(len(self.leaf_names)):
+            own = np.flatnonzero(self.leaf == leaf)
+            ready = own[self.arrives[own] == 0]
+            if not len(ready):
+                continue
+            ready = ready[np.argsort(self.price_cents[ready], kind="stable")]
+            place = np.searchsorted(self.price_cents[ready], self.price_cents[own])
+            found[own] = ready[np.minimum(place, len(ready) - 1)]
+        return found
 
     @cached_property
     def by_leaf(self) -> Shelf:
@@ -175,8 +191,17 @@ def brands_per_top() -> int:
     return len(_BRANDS[TOPS[0]])
 
 
-def build(items: int, rng: np.random.Generator) -> Catalogue:
-    """Draw a catalogue of `items` items (at least one a leaf and brand where `items` allows)."""
+def build(
+    items: int, rng: np.random.Generator, *, price_scale: float = 1.0, concentration: float = 0.8,
+    arriving: float = 0.0,
+) -> Catalogue:  # fmt: skip
+    """Draw a catalogue of `items` items (at least one a leaf and brand where `items` allows).
+
+    Args:
+        price_scale: times the usual prices.
+        concentration: popularity falls with rank to the power of minus this.
+        arriving: share of items that arrive while the log runs, evenly over it.
+    """
     leaf_names = tuple(_LEAVES)
     brand_names = tuple(brand for top in TOPS for brand in _BRANDS[top])
     per_top = brands_per_top()
@@ -186,19 +211,23 @@ def build(items: int, rng: np.random.Generator) -> Catalogue:
     rank = (number // len(leaf_names) + leaf) % per_top
     median = np.array([_LEAVES[name][0] for name in leaf_names])[leaf]
     dearer = np.exp(_BRAND_STEP * (rank - (per_top - 1) / 2))
-    price = median * dearer * np.exp(_PRICE_SIGMA * rng.standard_normal(items))
+    price = price_scale * median * dearer * np.exp(_PRICE_SIGMA * rng.standard_normal(items))
     cents = np.maximum(np.round(price) * 100 - 1, 99).astype(np.int64)
-    popularity = np.asarray(1.0 / (1.0 + rng.permutation(items)) ** 0.8, np.float64)
+    popularity = np.asarray(1.0 / (1.0 + rng.permutation(items)) ** concentration, np.float64)
     quality = np.clip(rng.normal(0.0, 0.5, items), -1.2, 1.2)
     word = rng.integers(0, len(_WORDS), items)
     chinese = rng.random(items) < _CHINESE_SHARE
+    # The first of each leaf and brand are always there.
+    late = (rng.random(items) < arriving) & (number >= len(leaf_names) * per_top)
+    arrives = np.where(late, 0.02 + 0.96 * rng.random(items), 0.0)
     titles = tuple(
         _title(leaf_names[a], brand_names[b], int(w), bool(z))
         for a, b, w, z in zip(leaf, top * per_top + rank, word, chinese, strict=True)
     )
     return Catalogue(
         leaf=leaf, brand=top * per_top + rank, price_cents=cents, popularity=popularity,
-        quality=quality, titles=titles, leaf_names=leaf_names, brand_names=brand_names,
+        quality=quality, arrives=arrives, titles=titles, leaf_names=leaf_names,
+        brand_names=brand_names,
     )  # fmt: skip
 
 

@@ -1,21 +1,22 @@
-"""From compact records to Arrow tables in canonical columns, and the truth tables beside them."""
+"""From compact records to Arrow tables in canonical columns."""
 
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shoal.domain import kinds
 from shoal.domain.time import SECOND_US, to_us
 from shoal.events.worlds.base import World
 from shoal.events.worlds.catalogue import Catalogue
-from shoal.events.worlds.customers import AGE_GROUPS, REGIONS, Customers
-from shoal.events.worlds.funnel import CODE, PROMOTIONS
-from shoal.events.worlds.segments import CHANNELS, DEVICES, PAYMENTS, TOPS
+from shoal.events.worlds.customers import AGE_GROUPS, DAY_S, REGIONS
+from shoal.events.worlds.funnel import BLANKS, CODE, PROMOTIONS
+from shoal.events.worlds.segments import CHANNELS, DEVICES, PAYMENTS
 
 Ints = npt.NDArray[np.int64]
 
@@ -59,44 +60,85 @@ def encode_events(
 
     Texts that repeat are dictionary arrays, which Parquet stores as plain text columns.
     """
-    n, kind, item = len(rows), rows["kind"], rows["item"]
+    n, kind, item = len(rows), rows["kind"], rows["item"].astype(np.int64)
     number = np.arange(first_number, first_number + n)
     leaf = np.where(item >= 0, catalogue.leaf[item], -1)
     brand = np.where(item >= 0, catalogue.brand[item], -1)
     searching = kind == CODE[kinds.SEARCH]
     code = rows["code"].astype(np.int64)
+    gone = {name: rows["blank"] >> place & 1 for place, name in enumerate(BLANKS)}
     bought, refunded = kind == CODE[kinds.PURCHASE], kind == CODE[kinds.REFUND]
     columns: dict[str, pa.Array] = {
         "event_id": numbered(f"{prefix}e", number, 10),
         "customer_id": numbered("c", np.where(rows["told"] == 1, rows["customer"], -1), 8),
         "anonymous_id": numbered(f"{prefix}v", rows["visitor"], 10),
-        "kind": _texts(kinds.KINDS, kind),
-        "event_time": _moments(world, rows["time_s"]),
+        "kind": texts(kinds.KINDS, kind),
+        "event_time": moments(world, rows["time_s"]),
         "sequence": pa.array(number),
-        "item_id": _texts(item_ids(len(catalogue.leaf)), item),
-        "category": _texts(catalogue.leaf_names, leaf),
-        "brand": _texts(catalogue.brand_names, brand),
-        "currency": _texts((world.dials.currency,), np.where(rows["price"] >= 0, 0, -1)),
+        "item_id": texts(item_ids(len(catalogue.leaf)), item),
+        "category": texts(catalogue.leaf_names, leaf),
+        "brand": texts(catalogue.brand_names, brand),
+        "currency": texts((world.dials.currency,), np.where(rows["price"] >= 0, 0, -1)),
         "quantity": pa.array(rows["quantity"].astype(np.int64), mask=rows["quantity"] < 0),
         "order_id": numbered(f"{prefix}o", rows["order"], 9),
-        "order_status": _texts(("completed", "refunded"), np.where(bought, 0, -1) + 2 * refunded),
-        "payment": _texts(PAYMENTS, rows["payment"]),
-        "coupon": _texts(coupon_names(), np.where(bought, code, -1)),
+        "order_status": texts(("completed", "refunded"), np.where(bought, 0, -1) + 2 * refunded),
+        "payment": texts(PAYMENTS, rows["payment"]),
+        "coupon": texts(coupon_names(), np.where(bought, code, -1)),
         "session_id": numbered(f"{prefix}s", rows["session"], 9),
-        "query": _texts(catalogue.queries, np.where(searching, code, -1)),
+        "query": texts(catalogue.queries, np.where(searching, code, -1)),
         "rating": pa.array(rows["rating"].astype(np.float64), mask=rows["rating"] < 0),
-        "text": _texts(_REVIEWS, np.where(kind == CODE[kinds.REVIEW], code, -1)),
-        "channel": _texts(CHANNELS, rows["channel"]),
-        "device": _texts(DEVICES, rows["device"]),
-        "country": _texts(tuple(country for country, _ in REGIONS), rows["region"]),
-        "region": _texts(tuple(region for _, region in REGIONS), rows["region"]),
-        "source": _texts(SOURCES, rows["source"].astype(np.int64)),
+        "text": texts(_REVIEWS, np.where(kind == CODE[kinds.REVIEW], code, -1)),
+        "channel": texts(CHANNELS, rows["channel"]),
+        "device": texts(DEVICES, rows["device"]),
+        "country": texts(tuple(country for country, _ in REGIONS), rows["region"]),
+        "region": texts(tuple(region for _, region in REGIONS), rows["region"]),
+        "source": texts(SOURCES, rows["source"].astype(np.int64)),
         "action_id": numbered(f"{prefix}a", rows["action"], 9),
-        "properties": _texts(traits(), np.where(kind == CODE[kinds.PROFILE], code, -1)),
+        "properties": _properties(rows),
     }
     for name in ("price", "discount", "tax", "shipping"):
         columns[name] = pa.array(rows[name] / 100.0, mask=rows[name] < 0)
+    for name, flags in gone.items():
+        if flags.any():
+            kept = pa.array(flags == 0)
+            columns[name] = pc.if_else(kept, columns[name], pa.scalar(None, columns[name].type))
     return pa.table([columns[name] for name in EVENTS_SCHEMA.names], names=EVENTS_SCHEMA.names)
+
+
+def _properties(rows: npt.NDArray[np.void]) -> pa.Array:
+    """The JSON of events that say more: traits, consent, mailings, cards, chargebacks."""
+    kind, code = rows["kind"], rows["code"].astype(np.int64)
+    said = (*traits(), *consents(), *mailings(), '{"reason": "chargeback"}')
+    offset = np.full(len(rows), -1)
+    for kinds_of, before in (
+        ((kinds.PROFILE,), 0),
+        ((kinds.CONSENT,), len(traits())),
+        ((kinds.EXPOSURE, kinds.OPEN, kinds.RESPONSE), len(traits()) + len(consents())),
+        ((kinds.REFUND,), len(said) - 1),
+    ):
+        mine = np.isin(kind, [CODE[one] for one in kinds_of]) & (code >= 0)
+        offset = np.where(mine, before + code, offset)
+    found = texts(said, offset)
+    if not (rows["card"] >= 0).any():
+        return found
+    carded = pc.binary_join_element_wise(
+        '{"card": "', numbered("k", rows["card"], 10), '"}', "", null_handling="emit_null"
+    )
+    return pc.coalesce(found.cast(pa.string()), carded)
+
+
+def consents() -> tuple[str, ...]:
+    """The JSON of consent events; code 0: taken back, 1: given."""
+    return tuple(json.dumps({"granted": granted}) for granted in (False, True))
+
+
+def mailings() -> tuple[str, ...]:
+    """The JSON of events about campaigns; code = campaign x 2 + arm (content, discount)."""
+    return tuple(
+        json.dumps({"campaign": f"campaign{number:02d}", "arm": arm})
+        for number in range(16)
+        for arm in ("content", "discount")
+    )
 
 
 def coupon_names() -> tuple[str, ...]:
@@ -118,73 +160,28 @@ def item_ids(items: int) -> tuple[str, ...]:
     return tuple(f"i{number:06d}" for number in range(items))
 
 
-def items_table(world: World, catalogue: Catalogue, prefix: str) -> pa.Table:
-    """The facts of every item as `item` events at the world's start, ready to be ingested."""
+def items_table(world: World, catalogue: Catalogue, prefix: str, span_days: int) -> pa.Table:
+    """The facts of every item as `item` events at its arrival, ready to be ingested."""
     n = len(catalogue.leaf)
     everywhere = np.zeros(n, np.int64)
     return pa.table(
         {
             "event_id": numbered(f"{prefix}i", np.arange(n), 6),
-            "kind": _texts((kinds.ITEM,), everywhere),
-            "event_time": _moments(world, everywhere),
+            "kind": texts((kinds.ITEM,), everywhere),
+            "event_time": arrivals(world, catalogue, span_days),
             "item_id": pa.array(item_ids(n)),
-            "category": _texts(catalogue.leaf_names, catalogue.leaf),
-            "brand": _texts(catalogue.brand_names, catalogue.brand),
+            "category": texts(catalogue.leaf_names, catalogue.leaf),
+            "brand": texts(catalogue.brand_names, catalogue.brand),
             "title": pa.array(catalogue.titles),
             "price": pa.array(catalogue.price_cents / 100.0),
-            "currency": _texts((world.dials.currency,), everywhere),
-            "source": _texts((SOURCE,), everywhere),
+            "currency": texts((world.dials.currency,), everywhere),
+            "source": texts((SOURCE,), everywhere),
         }
     )
 
 
-def truth_items(catalogue: Catalogue) -> pa.Table:
-    """What a shop does not see of its items: popularity weight and quality (stars above normal)."""
-    return pa.table(
-        {
-            "item_id": pa.array(item_ids(len(catalogue.leaf))),
-            "popularity": pa.array(catalogue.popularity),
-            "quality": pa.array(catalogue.quality),
-        }
-    )
-
-
-def truth_customers(world: World, people: Customers, events: Ints) -> pa.Table:
-    """The planted truth of customers, and how many events each left (`events`, one a customer).
-
-    `ended_at` is the moment a customer dropped out, which may lie after the log's end.
-    """
-    columns: dict[str, Any] = {
-        "customer_id": numbered("c", people.number, 8),
-        "segment": _texts(tuple(s.name for s in world.segments), people.segment),
-        "one_off": pa.array(people.one_off),
-        "established": pa.array(people.established),
-        "born_at": _moments(world, people.birth_s.astype(np.int64)),
-        "ended_at": _moments(world, people.end_s.astype(np.int64)),
-        "events": pa.array(events),
-    }
-    for name in (
-        "sessions_per_30_days", "views", "search", "click", "favourite", "abandoned", "conversion",
-        "lines", "units", "price_level", "discount", "coupon", "refund", "review", "rating",
-        "brand_loyalty", "weekend",
-    ):  # fmt: skip
-        columns[name] = pa.array(getattr(people, name))
-    for place, top in enumerate(TOPS):
-        columns[f"taste_{top}"] = pa.array(people.tastes[:, place])
-    return pa.table(columns)
-
-
-def truth_segments(world: World) -> pa.Table:
-    """The planted segments, one row each, with every dial."""
-    return pa.Table.from_pylist(
-        [
-            {
-                **{name: getattr(segment, name) for name in segment.__dataclass_fields__},
-                "hours": json.dumps(segment.hours),
-            }
-            for segment in world.segments
-        ]
-    )
+def arrivals(world: World, catalogue: Catalogue, span_days: int) -> pa.Array:
+    return moments(world, (catalogue.arrives * span_days * DAY_S).astype(np.int64))
 
 
 def numbered(prefix: str, number: Ints, width: int) -> pa.StringArray:
@@ -208,7 +205,7 @@ def numbered(prefix: str, number: Ints, width: int) -> pa.StringArray:
     )
 
 
-def _texts(values: tuple[str, ...], code: Ints) -> pa.DictionaryArray:
+def texts(values: tuple[str, ...], code: Ints) -> pa.DictionaryArray:
     """Texts by code; negative codes are null.
 
     The dictionary holds each text once: of one with repeats the Parquet writer makes plain pages
@@ -220,5 +217,6 @@ def _texts(values: tuple[str, ...], code: Ints) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(indices, pa.array(list(places), pa.string()))
 
 
-def _moments(world: World, seconds: Ints) -> pa.Array:
+def moments(world: World, seconds: Ints) -> pa.Array:
+    """UTC timestamps of seconds since the world's start."""
     return pa.array(seconds.astype(np.int64) * SECOND_US + to_us(world.dials.start)).cast(_TIME)

@@ -7,6 +7,7 @@ A kind of event is a mask over the slots, so everything is a few array operation
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,21 +26,34 @@ Bools = npt.NDArray[np.bool_]
 #: One event in compact form: codes instead of texts, cents instead of amounts, -1 for null.
 #: `step` is the place among the customer's events; `code` is the query (search), coupon (purchase),
 #: text (review) or traits (profile). `visitor` numbers the device seen (its anonymous id), `action`
-#: what of ours it answers; `told` is 0 where the event does not say who the customer is.
+#: what of ours it answers, `card` what a purchase was paid with; `told` is 0 where the event does
+#: not say who the customer is. `blank` has a bit a column of `BLANKS` that the event lacks by a
+#: fault; `mark` is its session's and is not written.
 RECORD = np.dtype(
     [
         ("time_s", "<i8"), ("customer", "<i8"), ("session", "<i8"), ("order", "<i8"),
         ("item", "<i4"), ("price", "<i4"), ("discount", "<i4"), ("tax", "<i4"), ("shipping", "<i4"),
         ("step", "<i4"), ("quantity", "<i2"), ("code", "<i2"), ("kind", "i1"), ("rating", "i1"),
         ("channel", "i1"), ("device", "i1"), ("region", "i1"), ("payment", "i1"),
-        ("visitor", "<i8"), ("action", "<i8"), ("source", "i1"), ("told", "i1"),
+        ("visitor", "<i8"), ("action", "<i8"), ("card", "<i8"), ("mark", "<i8"), ("blank", "<i2"),
+        ("source", "i1"), ("told", "i1"),
     ]
+)  # fmt: skip
+#: Columns that can be blank, in the order of their bits.
+BLANKS = (
+    "item_id", "category", "brand", "price", "currency", "quantity", "query", "session_id",
+    "order_id", "channel", "device",
 )  # fmt: skip
 CODE = {name: place for place, name in enumerate(kinds.KINDS)}
 
 #: Share off the list price of a discounted line, and whether a coupon gave it: code = coupon - 1.
 PROMOTIONS = np.array([0.10, 0.15, 0.20, 0.30, 0.40])
 _PROMOTION_WEIGHTS = np.array([0.25, 0.2, 0.3, 0.15, 0.1])
+#: During a sale the odds that an order has a promotion are so many times those of other days.
+_SALE_ODDS = 4.0
+
+#: Changes what happens in visits, before orders are priced.
+Shaper = Callable[[npt.NDArray[np.void]], npt.NDArray[np.void]]
 
 
 @dataclass(frozen=True)
@@ -54,13 +68,20 @@ class Slots:
 def draw_events(
     world: World, catalogue: Catalogue, customers: Customers, sessions: Sessions,
     first_session: int, span_days: int, rng: np.random.Generator,
+    shapers: Sequence[Shaper] = (),
 ) -> npt.NDArray[np.void]:  # fmt: skip
     """All events of a block's sessions as `RECORD` rows, ordered by customer and time.
 
     Sessions are numbered from `first_session`; an order has the number of its session.
+
+    Args:
+        shapers: change what happens in the visits before orders are priced; rows ordered by
+            session, whose `session` and `order` are still places in `sessions`.
     """
-    slots = _draw_slots(world, catalogue, customers, sessions, rng)
+    slots = _draw_slots(world, catalogue, customers, sessions, span_days, rng)
     during = _during(catalogue, customers, sessions, slots, rng)
+    for shape in shapers:
+        during = shape(during)
     _price_orders(world, customers, sessions, during, rng)
     later = _afterwards(customers, catalogue, sessions, during, rng)
     rows = np.concatenate((during, later))
@@ -69,9 +90,15 @@ def draw_events(
     rows["region"] = who.region
     rows["channel"] = sessions.channel[rows["session"]]
     rows["device"] = sessions.device[rows["session"]]
+    rows["mark"] = sessions.mark[rows["session"]]
     visit = rows["step"] >= 0
     rows["session"] = np.where(visit, rows["session"] + first_session, -1)
     rows["order"] = np.where(rows["order"] >= 0, rows["order"] + first_session, -1)
+    return in_order(rows, span_days)
+
+
+def in_order(rows: npt.NDArray[np.void], span_days: int) -> npt.NDArray[np.void]:
+    """The events within the log, ordered by customer and time (ties keep their order)."""
     rows = rows[rows["time_s"] < span_days * DAY_S]
     rows = rows[np.lexsort((rows["time_s"], rows["customer"]))]
     rows["step"] = np.arange(len(rows))
@@ -79,7 +106,7 @@ def draw_events(
 
 
 def _draw_slots(
-    world: World, catalogue: Catalogue, customers: Customers, sessions: Sessions,
+    world: World, catalogue: Catalogue, customers: Customers, sessions: Sessions, span_days: int,
     rng: np.random.Generator,
 ) -> Slots:  # fmt: skip
     """Items of every slot: category by taste, price by the customer's level, brand by habit."""
@@ -99,6 +126,9 @@ def _draw_slots(
     habit = top * brands + (customers.number[who] * 2654435761 + top * 40503) % 1_000_003 % brands
     loyal = rng.random(n) < customers.brand_loyalty[who]
     item = np.where(loyal, catalogue.by_brand.draw(habit, quantile), by_leaf)
+    # What has not arrived yet cannot be met: an item like it stands in its place.
+    early = catalogue.arrives[item] * (span_days * DAY_S) > sessions.start_s[session]
+    item = np.where(early, catalogue.stand_in[item], item)
     return Slots(session=session, place=place, item=item)
 
 
@@ -124,7 +154,9 @@ def _during(
     # kind, mask or index, session, item, place in the session (slots take ten ticks each)
     from_session = [
         (kinds.SIGN_UP, sessions.sign_up, -900), (kinds.PROFILE, sessions.profile, -800),
-        (kinds.LOGIN, sessions.login, -700), (kinds.SEARCH, sessions.search, -600),
+        (kinds.LOGIN, sessions.login, -700),
+        (kinds.SEARCH, sessions.search & ~sessions.late, -600),
+        (kinds.SEARCH, sessions.search & sessions.late, 890_000),
         (kinds.CHECKOUT, pay | sessions.checkout, 900_000), (kinds.REFER, refers, 900_002),
     ]  # fmt: skip
     from_slots = [
@@ -150,7 +182,7 @@ def _during(
 def _rows(kind: str, session: Ints, item: Ints, tick: Ints | int) -> npt.NDArray[np.void]:
     rows = np.zeros(len(session), RECORD)
     for name in ("price", "discount", "tax", "shipping", "quantity", "code", "rating", "payment",
-                 "visitor", "action"):  # fmt: skip
+                 "visitor", "action", "card"):  # fmt: skip
         rows[name] = -1
     rows["order"], rows["told"] = -1, 1
     rows["kind"], rows["session"], rows["item"], rows["step"] = CODE[kind], session, item, tick
@@ -225,7 +257,9 @@ def _price_orders(
     first = np.append(True, lines["session"][1:] != lines["session"][:-1])[: len(lines)]
     order = np.cumsum(first) - 1
     # A promotion belongs to the order; most of its lines take part.
-    promoted = (rng.random(len(lines)) < customers.discount[who])[first][order]
+    odds = customers.discount[who] / (1 - customers.discount[who])
+    odds = odds * np.where(sessions.sale[lines["session"]], _SALE_ODDS, 1.0)
+    promoted = (rng.random(len(lines)) < odds / (1 + odds))[first][order]
     promotion = rng.choice(len(PROMOTIONS), len(lines), p=_PROMOTION_WEIGHTS)[first][order]
     coupon = promoted & (rng.random(len(lines)) < customers.coupon[who])[first][order]
     taking_part = promoted & (coupon | (rng.random(len(lines)) < 0.8))

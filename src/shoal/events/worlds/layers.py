@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from shoal.events.worlds.base import World
 
 
+def id_prefix(world: World, seed: int) -> str:
+    """Ids of different worlds and seeds do not meet: two simulated shops can be one."""
+    return f"{world.name}{seed}-"
+
+
 @dataclass(frozen=True)
 class Setting:
     """What a plan may know: the world, its items, and the size of the shop (`days` of log)."""
@@ -31,6 +36,11 @@ class Setting:
     customers: int
     days: int
     seed: int
+
+    @property
+    def prefix(self) -> str:
+        """Before ids: those of different worlds and seeds do not meet."""
+        return id_prefix(self.world, self.seed)
 
 
 @dataclass
@@ -59,6 +69,16 @@ class Plan(Protocol):
         """Change `draft.sessions` before their events are drawn: add, drop, alter.
 
         Sessions need not stay ordered; they are put in order of customer and start afterwards.
+        """
+        ...
+
+    def shape_visits(
+        self, draft: Draft, rows: npt.NDArray[np.void], rng: np.random.Generator
+    ) -> npt.NDArray[np.void]:
+        """Change what happens in the visits, before orders are priced and refunded or reviewed.
+
+        `rows` are `funnel.RECORD` ordered by session; `session` and `order` are still places in
+        `draft.sessions`. What is returned has the same order.
         """
         ...
 

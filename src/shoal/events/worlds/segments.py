@@ -52,6 +52,24 @@ class Segment:
     channels: tuple[float, ...]
     devices: tuple[float, ...]
     payments: tuple[float, ...]
+    #: shape of the gaps between visits: 1 as chance has it, more like clockwork
+    regularity: float = 1.0
+    #: how many visits follow a visit within days, as a multiple of the world's `gap_burst`
+    burst: float = 1.0
+    #: how many times likelier a visit is from the 25th of a month on
+    payday: float = 1.0
+    #: steps from one visit's category to the next one's, in the order of `TOPS`; 0 for none
+    route: int = 0
+    #: share of searching visits in which the search comes after the views
+    late_search: float = 0.0
+    #: which of two interleaved crescents (1 or 2) customers lie on in views and price; 0 for none
+    crescent: int = 0
+    #: how much a sale of the shop raises the odds of buying: odds x exp(4 x this x depth)
+    price_sensitivity: float = 0.5
+    #: mean days in the segment before a customer moves on; 0 for ever
+    dwell_days: float = 0.0
+    #: shape of that time: 1 forgets how long it has lasted, more does not
+    dwell_shape: float = 3.0
 
 
 STEADY: Final = (

@@ -15,7 +15,8 @@ from shoal.events.worlds.catalogue import Catalogue
 from shoal.events.worlds.customers import DAY_S
 from shoal.events.worlds.funnel import CODE, PROMOTIONS
 from shoal.events.worlds.segments import TOPS
-from shoal.events.worlds.sessions import day_factor, hour_weights
+from shoal.events.worlds.sessions import hour_weights
+from shoal.events.worlds.visits import day_factor
 
 DAYS = 200
 CUSTOMERS = 3 * sample.BLOCK_CUSTOMERS

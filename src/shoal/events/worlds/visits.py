@@ -1,0 +1,138 @@
+"""The days on which customers come: a clustered point process over each piece of their life."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from shoal.events.worlds.base import Dials, World
+from shoal.events.worlds.customers import DAY_S, Customers
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+#: Mean days from a visit to one that follows it.
+BURST_DAYS = 1.2
+#: A month's last days, from this one on, are payday; they are this share of a month.
+PAYDAY_FROM, _PAYDAY_SHARE = 25, 6.4 / 30.4
+
+
+def day_factor(dials: Dials, span_days: int) -> Floats:
+    """Season: the factor on sessions of each day of the log, at most 1."""
+    first = dials.start.timetuple().tm_yday
+    phase = 2 * np.pi * (first + np.arange(span_days) - 349) / 365.25
+    return np.asarray((1 + dials.season * np.cos(phase)) / (1 + dials.season))
+
+
+def draw_visits(
+    world: World, pieces: Customers, span_days: int, rng: np.random.Generator
+) -> tuple[Ints, Ints]:
+    """Piece and day of every visit; every customer has at least one.
+
+    Parents come by a Poisson process thinned by season, weekday and payday (or by gaps of a gamma
+    shape where a segment is regular); each draws a Poisson number of visits after it (a
+    Neyman-Scott process). The mean number of visits is what the customer's rate says.
+    """
+    segments = world.segments
+    regularity = np.array([one.regularity for one in segments])[pieces.segment]
+    burst = world.dials.gap_burst * np.array([one.burst for one in segments])[pieces.segment]
+    days = np.maximum(np.minimum(pieces.end_s, span_days * DAY_S) - pieces.birth_s, 0.0) / DAY_S
+    rate = np.where(pieces.one_off, 0.0, pieces.sessions_per_30_days / 30)
+    chance = regularity == 1.0
+    piece, moment = _by_chance(
+        world, pieces, np.where(chance, rate / (1 + burst), 0), days, span_days, rng
+    )
+    if not chance.all():
+        more, when = _by_clock(np.where(chance, 0.0, rate), regularity, days, rng)
+        piece = np.concatenate((piece, more))
+        moment = np.concatenate((moment, pieces.birth_s[more] / DAY_S + when))
+    piece, moment = _with_followers(pieces, piece, moment, np.where(chance, burst, 0.0), rng)
+    forced, forced_day = _forced(pieces, piece, rate, days, rng)
+    day = np.concatenate((moment.astype(np.int64), forced_day))
+    return np.concatenate((piece, forced)), np.minimum(day, span_days - 1)
+
+
+def _by_chance(
+    world: World, pieces: Customers, rate: Floats, days: Floats, span_days: int,
+    rng: np.random.Generator,
+) -> tuple[Ints, Floats]:  # fmt: skip
+    """A thinned Poisson process: piece and moment (in days) of every visit kept."""
+    dials = world.dials
+    season = day_factor(dials, span_days)
+    weekday = (dials.start.weekday() + np.arange(span_days)) % 7
+    # Weekends are `weekend` times likelier, at an unchanged mean over the week.
+    week_base = 7 / (5 + 2 * pieces.weekend)
+    week_peak = week_base * np.maximum(pieces.weekend, 1.0)
+    if dials.weekdays:
+        week = np.asarray(dials.weekdays, np.float64) * 7 / sum(dials.weekdays)
+        week_peak = np.full(len(rate), week.max())
+    payday = np.array([one.payday for one in world.segments])[pieces.segment]
+    pay_base = 1 / (1 - _PAYDAY_SHARE + _PAYDAY_SHARE * payday)
+    peak = week_peak * season.max() * pay_base * np.maximum(payday, 1.0)
+    count = rng.poisson(np.minimum(rate * days * peak, 5_000.0))
+    piece = np.repeat(np.arange(len(count)), count)
+    moment = pieces.birth_s[piece] / DAY_S + rng.random(len(piece)) * days[piece]
+    day = np.minimum(moment.astype(np.int64), span_days - 1)
+    if dials.weekdays:
+        likely = season[day] * week[weekday[day]]
+    else:
+        likely = season[day] * week_base[piece]
+        likely = likely * np.where(weekday[day] >= 5, pieces.weekend[piece], 1.0)
+    month_day = _month_day(dials, span_days)[day]
+    likely = likely * pay_base[piece] * np.where(month_day >= PAYDAY_FROM, payday[piece], 1.0)
+    kept = rng.random(len(day)) * peak[piece] < likely
+    return piece[kept], moment[kept]
+
+
+def _month_day(dials: Dials, span_days: int) -> Ints:
+    first = np.datetime64(dials.start.date(), "D")
+    dates = first + np.arange(span_days)
+    return np.asarray((dates - dates.astype("datetime64[M]")).astype(np.int64) + 1)
+
+
+def _by_clock(
+    rate: Floats, regularity: Floats, days: Floats, rng: np.random.Generator
+) -> tuple[Ints, Floats]:
+    """A renewal process with gamma gaps: piece, and days from its begin, of every visit."""
+    mean = rate * days
+    count = np.where(rate > 0, np.ceil(mean + 5 * np.sqrt(mean) + 3), 0).astype(np.int64)
+    piece = np.repeat(np.arange(len(count)), count)
+    shape = regularity[piece]
+    gap = rng.standard_gamma(shape) / shape / rate[piece]
+    first = np.cumsum(count) - count
+    opening = first[count > 0]
+    gap[opening] *= rng.random(len(opening))  # met in the middle of a gap
+    total = np.cumsum(gap)
+    moment = total - np.repeat((total - gap)[opening], count[count > 0])
+    kept = moment < days[piece]
+    return piece[kept], moment[kept]
+
+
+def _with_followers(
+    pieces: Customers, piece: Ints, moment: Floats, burst: Floats, rng: np.random.Generator
+) -> tuple[Ints, Floats]:
+    """The visits and those that follow them within days, as long as the piece lasts."""
+    count = rng.poisson(burst[piece])
+    more = np.repeat(piece, count)
+    when = np.repeat(moment, count) + rng.exponential(BURST_DAYS, len(more))
+    kept = when * DAY_S < pieces.end_s[more]
+    return np.concatenate((piece, more[kept])), np.concatenate((moment, when[kept]))
+
+
+def _forced(
+    pieces: Customers, piece: Ints, rate: Floats, days: Floats, rng: np.random.Generator
+) -> tuple[Ints, Ints]:
+    """Newcomers come on the day of their birth; the established at least once in the log."""
+    person = np.cumsum(pieces.opening) - 1
+    opening = np.flatnonzero(pieces.opening)
+    seen = np.bincount(person[piece], minlength=len(opening)) > 0
+    # The unseen come in the first stretch in which they are not away.
+    awake = np.where((rate > 0) & (days > 0), np.arange(len(rate)), len(rate))
+    stretch = np.minimum.reduceat(awake, opening) if len(opening) else opening
+    stretch = np.where(stretch < len(rate), stretch, opening)
+    newcomer = ~pieces.established[opening]
+    forced = np.where(newcomer, opening, stretch)[newcomer | ~seen]
+    length = np.where(pieces.established[forced], days[forced], 0.0)
+    moment = pieces.birth_s[forced] / DAY_S + rng.random(len(forced)) * length
+    return forced, moment.astype(np.int64)
