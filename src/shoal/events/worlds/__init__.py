@@ -5,6 +5,7 @@ from __future__ import annotations
 from shoal.domain.errors import UsageError
 from shoal.events.worlds import (
     awkward,
+    campaigns,
     drift,
     festival,
     lineage,
@@ -16,7 +17,7 @@ from shoal.events.worlds.base import World
 
 _WORLDS = {
     one.WORLD.name: one.WORLD
-    for one in (steady, drift, season, festival, lineage, awkward, noise_world)
+    for one in (steady, drift, season, festival, lineage, awkward, noise_world, campaigns)
 }
 
 
