@@ -90,7 +90,7 @@ def _notes(wording: Wording, found: ShopMoney) -> list[str]:
             )
             for why, orders, amount in found.beside
         ]
-        notes.append(texts("money.left_out", parts=texts("money.semicolon").join(parts)))
+        notes.append(texts("money.left_out", parts=texts("list.semicolon").join(parts)))
     return notes
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from shoal.report import (
     section_made,
     section_money,
+    section_pair,
     section_quality,
     section_segments,
     section_shop,
@@ -43,6 +44,8 @@ def _sections(wording: Wording) -> Iterator[Section]:
         profiles = [section_segments.profile(wording, one) for one in document.segments]
         entries = [(one.anchor, one.name) for one in profiles]
         yield Section("profiles", texts("profile.title"), "profiles", profiles, entries)
+    if len(document.segments) > 1:
+        yield Section("pair", texts("pair.title"), "pair", section_pair.pair(wording))
     yield Section("tier", texts("tier.title"), "tier", section_segments.tier(wording))
     yield Section("grid", texts("grid.title"), "grid", section_shop.grid(wording))
     if len(document.activity) > 1:

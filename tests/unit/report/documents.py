@@ -24,6 +24,7 @@ from shoal.report.document import (
     Segment,
     ShopMoney,
 )
+from shoal.report.document_story import MainFeature, Story
 
 NAMES = (
     "Frequent buyers of Kitchen", "Weekend browsers", "Big baskets, few orders",
@@ -136,7 +137,23 @@ def document(
         weekdays=tuple([1 / 7] * 7),
         quality=quality(),
         money=shop_money(currency) if money else None,
+        story=Story(features=_features(parts)),
     )
+
+
+def _features(parts: tuple[Segment, ...]) -> tuple[MainFeature, ...]:
+    """The features of the segments' effects, each segment with its own value."""
+    first = parts[0].effects if parts else ()
+    return tuple(
+        MainFeature(
+            one.feature, one.label, one.unit,
+            {part.segment_id: (one.inside or 0.0) * (1 + place)
+             for place, part in enumerate(parts)},
+            {part.segment_id: part.effects[order].size / (1 + place % 4)
+             for place, part in enumerate(parts)},
+        )
+        for order, one in enumerate(first)
+    )  # fmt: skip
 
 
 def shop_money(currency: str = "GBP", why: str = "test_order") -> ShopMoney:

@@ -18,6 +18,7 @@ heat map of many columns) has a least `width` and is to be put where it can scro
 | `dots` | measured points with whiskers, one of them chosen |
 | `sparkline` | a line without axes, for a cell of a table |
 | `heat` | numbers printed on a colour each: grids, features by segment, cohorts (ragged rows) |
+| `strip` | values on one line, two of them marked, for a cell of a table |
 | `flows` | a Sankey diagram between two or more columns |
 """
 
@@ -29,6 +30,7 @@ from shoal.report.draw.flows import Flow, Node, flows
 from shoal.report.draw.heat import heat
 from shoal.report.draw.lines import Band, Panel, lines, sparkline
 from shoal.report.draw.scale import date_ticks, round_ticks
+from shoal.report.draw.strip import strip
 
 __all__ = [
     "Band",
@@ -49,4 +51,5 @@ __all__ = [
     "lines",
     "round_ticks",
     "sparkline",
+    "strip",
 ]

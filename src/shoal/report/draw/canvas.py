@@ -67,6 +67,9 @@ STYLE: Final = """
 .draw .flow:hover { fill-opacity: .75; }
 .draw .node { fill: #1f2933; }
 .draw .cell { stroke: #fff; stroke-width: 2; }
+.draw .tick { stroke: #75808c; stroke-width: 1.5; }
+.draw .first { fill: #0072b2; stroke: #fff; stroke-width: 1; }
+.draw .second { fill: #fff; stroke: #b34a00; stroke-width: 2.5; }
 .draw .open { fill: none; stroke: #1f2933; stroke-width: 1; stroke-dasharray: 3 2; }
 .draw.spark { display: inline-block; vertical-align: middle; }
 """
@@ -120,13 +123,14 @@ def drawing(
     """The parts in one SVG element; `left` and `right` are margins beside the plot, in pixels.
 
     The margins are the element's padding: whatever is at a percentage lies inside the plot, and
-    labels overflow into them.
+    labels overflow into them. Without `alt` it is hidden from assistive technology.
     """
     least = f";min-width:{round(width)}px" if width else ""
     padding = f"padding:0 {round(right)}px 0 {round(left)}px{least}"
+    role = f'role="img" aria-label="{quoted(clean(alt, 600))}"' if alt else 'aria-hidden="true"'
     text = (
-        f'<svg class="draw" role="img" aria-label="{quoted(clean(alt, 600))}" '
-        f'height="{round(height)}" style="{padding}">{"".join(parts)}</svg>'
+        f'<svg class="draw" {role} height="{round(height)}" style="{padding}">'
+        f"{''.join(parts)}</svg>"
     )
     return Drawing(text, round(height), alt, round(width))
 

@@ -10,6 +10,7 @@ from shoal.events.reasons import REASONS
 EN: Final[Mapping[str, str]] = {
     "list.comma": ", ",
     "list.and": " and ",
+    "list.semicolon": "; ",
     "punct.colon": ": ",
     "punct.quote": "“{text}”",
     "noun.customer.one": "{n} customer",
@@ -31,10 +32,6 @@ EN: Final[Mapping[str, str]] = {
     "page.skip": "Skip to the content",
     "page.contents": "Contents",
     "page.table": "Show the numbers",
-    "page.noscript": (
-        "The figures need JavaScript, which is switched off here. "
-        "Every figure's numbers stand in the table below it."
-    ),
     "page.footer": (
         "This file is complete in itself: it loads nothing from the network and sends nothing."
     ),

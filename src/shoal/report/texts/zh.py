@@ -8,6 +8,7 @@ from typing import Final
 ZH: Final[Mapping[str, str]] = {
     "list.comma": "、",
     "list.and": "和",
+    "list.semicolon": "；",
     "punct.colon": "：",
     "punct.quote": "“{text}”",
     "noun.customer.one": "{n} 位客户",
@@ -29,7 +30,6 @@ ZH: Final[Mapping[str, str]] = {
     "page.skip": "跳到正文",
     "page.contents": "目录",
     "page.table": "查看数据表",
-    "page.noscript": "图表需要 JavaScript，当前已被禁用。每张图的数据都在其下方的表格中。",
     "page.footer": "本文件自成一体：不从网络加载任何内容，也不向外发送任何内容。",
     # key figures
     "key.title": "关键数字",
