@@ -59,17 +59,17 @@ class Stockouts:
         wait = rng.exponential(1.0, shape) / a_day[:, None]
         away = median * np.exp(sigma * rng.standard_normal(shape))
         away = np.where(rng.random(shape) < late, factor * away, away)
-        away = np.clip(np.rint(away), 1, LONGEST_DAYS).astype(np.int64)
+        days = np.clip(np.rint(away), 1, LONGEST_DAYS).astype(np.int64)
         begins = np.minimum(np.cumsum(wait, axis=1), 1e9).astype(np.int64)
         # A day at least lies between a restock and the next stock-out.
-        begins[:, 1:] += np.cumsum(away + 1, axis=1)[:, :-1]
+        begins[:, 1:] += np.cumsum(days + 1, axis=1)[:, :-1]
         second = rng.integers(*_RUNS_OUT_S, shape)
         since_s = begins * DAY_S + second
         kept = (begins < span_days) & (since_s > arrives_s[:, None])
         return cls(
             item=np.broadcast_to(np.arange(len(a_day))[:, None], shape)[kept],
             since_s=since_s[kept],
-            until_s=((begins + away) * DAY_S + _RESTOCKED_S)[kept],
+            until_s=((begins + days) * DAY_S + _RESTOCKED_S)[kept],
             span_days=span_days,
         )
 
@@ -176,4 +176,5 @@ class Hits:
         filled = np.zeros(sessions + 1, bool)
         filled[rows["order"][~gone & (kind == CODE[kinds.PURCHASE])]] = True
         checkout = (kind == CODE[kinds.CHECKOUT]) & (rows["order"] >= 0)
-        return rows[~(gone | (checkout & ~filled[rows["order"]]))]
+        gone |= checkout & ~filled[rows["order"]]
+        return np.asarray(rows[~gone])

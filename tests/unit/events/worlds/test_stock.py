@@ -3,121 +3,80 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.unit.events.worlds.layered import Shop, simulated
 
 from shoal.domain import kinds
 from shoal.events import worlds
-from shoal.events.worlds import encode, sample, truth
-from shoal.events.worlds.base import World
-from shoal.events.worlds.catalogue import Catalogue
+from shoal.events.worlds import encode, sample
 from shoal.events.worlds.customers import DAY_S
-from shoal.events.worlds.funnel import CODE
 from shoal.events.worlds.layer_stock import Stock
-from shoal.events.worlds.layers import Layer, Setting
+from shoal.events.worlds.layers import Setting
 
 CUSTOMERS, DAYS = 5_000, 120
 FREE = 1 << 60
 
 
-@dataclass(frozen=True)
-class Shop:
-    """A simulated shop and its truth; `rows` are `funnel.RECORD`, by customer and time."""
-
-    world: World
-    goods: Catalogue
-    rows: np.ndarray
-    truth: dict[str, pa.Table]
-
-    def of(self, kind: str) -> np.ndarray:
-        return self.rows[self.rows["kind"] == CODE[kind]]
-
-    def units(self) -> Counter[tuple[int, int]]:
-        """Units bought by item and day."""
-        found: Counter[tuple[int, int]] = Counter()
-        bought = self.of(kinds.PURCHASE)
-        day = bought["time_s"] // DAY_S
-        for item, at, quantity in zip(
-            bought["item"].tolist(), day.tolist(), bought["quantity"].tolist(), strict=True
-        ):
-            found[item, at] += quantity
-        return found
-
-    def demand(self, column: str) -> Counter[tuple[int, int]]:
-        """A column of the truth of demand by item and day."""
-        start = self.world.dials.start.date()
-        rows = self.truth["demand"].to_pylist()
-        return Counter(
-            {
-                (int(row["item_id"][1:]), (row["day"] - start).days): row[column]
-                for row in rows
-                if row[column]
-            }
-        )
-
-    def seconds(self, table: str, column: str) -> np.ndarray:
-        """Seconds since the world's start of a column of times; null is -1."""
-        micros = self.truth[table][column].cast(pa.int64()).fill_null(-1).to_numpy()
-        start = int(self.world.dials.start.timestamp())
-        return np.where(micros < 0, -1, micros // 1_000_000 - start)
-
-    def out(self, rows: np.ndarray) -> np.ndarray:
-        """Whether the item of each event is in one of its stock-outs then, one by one."""
-        spans: dict[int, list[tuple[int, int]]] = {}
-        item = [int(name[1:]) for name in self.truth["stockouts"]["item_id"].to_pylist()]
-        times = (self.seconds("stockouts", name).tolist() for name in ("since", "until"))
-        for one, since, until in zip(item, *times, strict=True):
-            spans.setdefault(one, []).append((since, until))
-        pairs = zip(rows["item"].tolist(), rows["time_s"].tolist(), strict=True)
-        return np.array([any(a <= at < b for a, b in spans.get(one, ())) for one, at in pairs])
+def units(shop: Shop) -> Counter[tuple[int, int]]:
+    """Units bought by item and day."""
+    found: Counter[tuple[int, int]] = Counter()
+    bought = shop.of(kinds.PURCHASE)
+    columns = (bought["item"], bought["time_s"] // DAY_S, bought["quantity"])
+    for item, day, quantity in zip(*(column.tolist() for column in columns), strict=True):
+        found[item, day] += quantity
+    return found
 
 
-def simulated(
-    layers: Sequence[Layer], customers: int = CUSTOMERS, days: int = DAYS, seed: int = 5
-) -> Shop:
-    world = replace(worlds.load("steady"), layers=tuple(layers))
-    goods = sample.build_catalogue(world, seed)
-    plans = sample.plans(Setting(world, goods, customers, days, seed))
-    rows, found = [], {}
-    for block in sample.blocks(
-        world, goods, customers=customers, days=days, seed=seed, layers=plans
-    ):
-        rows.append(block.events)
-        for name, tables in block.truth.items():
-            found.setdefault(name, []).extend(tables)
-    tables = {name: truth.kept(pa.concat_tables(parts), customers) for name, parts in found.items()}
-    for plan in plans:
-        tables |= plan.tables()
-    return Shop(world, goods, np.concatenate(rows), tables)
+def demand(shop: Shop, column: str) -> Counter[tuple[int, int]]:
+    """A column of the truth of demand by item and day."""
+    start = shop.world.dials.start.date()
+    return Counter(
+        {
+            (int(row["item_id"][1:]), (row["day"] - start).days): row[column]
+            for row in shop.truth["demand"].to_pylist()
+            if row[column]
+        }
+    )
+
+
+def out(shop: Shop, rows: np.ndarray) -> np.ndarray:
+    """Whether the item of each event is in one of its stock-outs then, one by one."""
+    spans: dict[int, list[tuple[int, int]]] = {}
+    item = [int(name[1:]) for name in shop.truth["stockouts"]["item_id"].to_pylist()]
+    times = (shop.seconds("stockouts", name).tolist() for name in ("since", "until"))
+    for one, since, until in zip(item, *times, strict=True):
+        spans.setdefault(one, []).append((since, until))
+    pairs = zip(rows["item"].tolist(), rows["time_s"].tolist(), strict=True)
+    return np.array([any(a <= at < b for a, b in spans.get(one, ())) for one, at in pairs])
 
 
 @pytest.fixture(scope="module")
 def shop() -> Shop:
-    return simulated([Stock()])
+    return simulated([Stock()], CUSTOMERS, DAYS)
 
 
 @pytest.fixture(scope="module")
 def full() -> Shop:
     """The same shop without stock-outs."""
-    return simulated([])
+    return simulated([], CUSTOMERS, DAYS)
 
 
 def test_what_is_out_is_looked_at_and_neither_put_into_the_cart_nor_bought(shop: Shop) -> None:
-    assert not shop.out(shop.of(kinds.PURCHASE)).any()
-    assert not shop.out(shop.of(kinds.CART_ADD)).any()
-    assert shop.out(shop.of(kinds.VIEW)).sum() > 100
+    assert not out(shop, shop.of(kinds.PURCHASE)).any()
+    assert not out(shop, shop.of(kinds.CART_ADD)).any()
+    assert out(shop, shop.of(kinds.VIEW)).sum() > 100
 
 
 def test_sold_is_what_the_log_holds_and_wanted_what_full_shelves_would_have_sold(
     shop: Shop, full: Shop
 ) -> None:
-    assert shop.demand("sold") == shop.units()
-    assert shop.demand("wanted") == full.units()
-    assert shop.units() != full.units()
+    assert demand(shop, "sold") == units(shop)
+    assert demand(shop, "wanted") == units(full)
+    assert units(shop) != units(full)
 
 
 def test_days_without_a_stock_out_sell_what_is_wanted_and_what_comes_from_elsewhere(
@@ -137,7 +96,7 @@ def test_days_without_a_stock_out_sell_what_is_wanted_and_what_comes_from_elsewh
         went[int(row["item_id"][1:]), day] += row["quantity"]
         if row["bought_item_id"] is not None:
             came[int(row["bought_item_id"][1:]), day_met] += row["quantity"]
-    wanted, sold = shop.demand("wanted"), shop.demand("sold")
+    wanted, sold = demand(shop, "wanted"), demand(shop, "sold")
     assert went.keys() <= out_days
     for key in wanted.keys() | sold.keys():
         assert wanted[key] - sold[key] == went[key] - came[key], key
@@ -239,17 +198,17 @@ def test_stock_outs_are_as_planned(shop: Shop) -> None:
 def test_everybody_still_leaves_something(shop: Shop, full: Shop) -> None:
     assert np.bincount(shop.rows["customer"], minlength=CUSTOMERS).min() >= 1
     # Of the lines that were wished for, a few in a hundred are never bought.
-    lost = 1 - sum(shop.units().values()) / sum(full.units().values())
+    lost = 1 - sum(units(shop).values()) / sum(units(full).values())
     assert 0.01 < lost < 0.08
 
 
 def test_demand_counts_the_customers_of_the_shop_alone() -> None:
     small, large = simulated([Stock()], 60, 30), simulated([Stock()], 4_200, 30)
     assert small.rows.tobytes() == large.rows[large.rows["customer"] < 60].tobytes()
-    assert small.demand("sold") == small.units()
-    assert large.demand("sold") == large.units()
+    assert demand(small, "sold") == units(small)
+    assert demand(large, "sold") == units(large)
     full = simulated([], 60, 30)
-    assert small.demand("wanted") == full.units()
+    assert demand(small, "wanted") == units(full)
 
 
 def test_a_shelf_with_one_item_a_leaf_has_no_like_items() -> None:
