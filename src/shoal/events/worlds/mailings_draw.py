@@ -132,7 +132,7 @@ class _Walk:
         """Everything drawn, in one piece."""
         if not self.rows:
             none = np.zeros(0, np.int64)
-            return Block(self.sessions, _no_rows(), none, none > 0, none * 1.0)
+            return Block(self.sessions, _no_rows(), none, none > 0, np.zeros(0))
         joined = {
             entry.name: np.concatenate([getattr(one, entry.name) for one in self.rows])
             for entry in fields(Rows)
@@ -158,7 +158,8 @@ class _Walk:
         return who, last[who], orders[who].astype(np.int64)
 
     def _owner(self, place: Ints) -> Ints:
-        return self.pieces.number[self.sessions.customer[place]] - self.people.number[0]
+        number: Ints = self.pieces.number[self.sessions.customer[place]]
+        return number - self.people.number[0]
 
     def _rows(self, campaign: int, who: Ints, last: Ints, orders: Ints) -> Rows:
         """The campaign's rows: the lottery, and what each mail would do."""
@@ -294,8 +295,8 @@ def _no_rows() -> Rows:
     none, flat = np.zeros(0, np.int64), np.zeros((0, len(ARMS)))
     return Rows(
         campaign=none, who=none, number=none, piece=none, answer=none, exposures=none,
-        propensity=flat, arm=none, chance=flat, loss=flat, noise=none * 1.0, sent_s=none,
-        delay_s=none, reach=none * 1.0, withdraws=none > 0,
+        propensity=flat, arm=none, chance=flat, loss=flat, noise=np.zeros(0), sent_s=none,
+        delay_s=none, reach=np.zeros(0), withdraws=none > 0,
     )  # fmt: skip
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+import shoal
 from shoal.domain import kinds
 from shoal.domain.time import to_us
 from shoal.events.worlds import encode, sample
@@ -266,7 +269,8 @@ def test_sleeping_dogs_withdraw_consent_more_often(shop: Shop) -> None:
 
 
 def test_orders_by_discount_mail_bear_its_coupon_and_add_up(shop: Shop) -> None:
-    rows = shop.treatments[(shop.treatments.converted_at >= 0) & (shop.treatments.arm == "discount")]
+    rows = shop.treatments[shop.treatments.arm == "discount"]
+    rows = rows[rows.converted_at >= 0]
     lines = shop.of(kinds.PURCHASE)
     key = lines["customer"] * 2**32 + lines["time_s"]
     brought = np.isin(key, rows.customer.to_numpy() * 2**32 + rows.converted_at.to_numpy())
@@ -314,3 +318,23 @@ def test_campaigns_on_one_day_are_one_and_dates_fall_within_the_log() -> None:
     two = Schedule.of(layer, Setting(WORLD, goods, 1, 100, 0))
     assert (two.sent_s // DAY_S).tolist() == [50, 52]
     assert (two.until_s // DAY_S).tolist() == [52, 73]
+
+
+def test_the_world_goes_through_the_front_door_whole(tmp_path: Path) -> None:
+    """Every row is stored, and the shop reads the consents that were withdrawn."""
+    from shoal.workflows.simulate import simulate
+
+    made = simulate(tmp_path / "sim", world="campaigns", customers=400, days=100, seed=2)
+    shop = shoal.init(tmp_path / "shop")
+    rows = shop.ingest([made.out], preset="shoal").rows
+    items = pq.read_metadata(made.out / "items.parquet").num_rows
+    assert rows.read == rows.stored == made.events + items
+    events = pq.read_table(made.out / "events.parquet").to_pandas()
+    truth = pq.read_table(made.out / "_truth" / "treatments.parquet").to_pandas()
+    sent = events[events.kind == "exposure"]
+    assert set(sent.action_id) == set(truth[truth.treated].action_id)
+    assert set(truth.customer_id) <= set(events.customer_id)
+    gone = events[events.kind == "consent"]
+    consents = shop.consents(channel="email").to_pandas()
+    assert not consents.granted.any() and len(gone) > 2
+    assert set(consents.customer_id) == set(gone.customer_id)
