@@ -99,8 +99,12 @@ def draw_events(
 
 def in_order(rows: npt.NDArray[np.void], span_days: int) -> npt.NDArray[np.void]:
     """The events within the log, ordered by customer and time (ties keep their order)."""
-    rows = rows[rows["time_s"] < span_days * DAY_S]
-    rows = rows[np.lexsort((rows["time_s"], rows["customer"]))]
+    end = span_days * DAY_S
+    if len(rows) and rows["time_s"].max() >= end:
+        rows = rows[rows["time_s"] < end]
+    key = rows["customer"] * end + rows["time_s"]
+    if np.any(key[1:] < key[:-1]):
+        rows = rows[np.argsort(key, kind="stable")]
     rows["step"] = np.arange(len(rows))
     return rows
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -30,9 +32,10 @@ def draw_visits(
 ) -> tuple[Ints, Ints]:
     """Piece and day of every visit; every customer has at least one.
 
-    Parents come by a Poisson process thinned by season, weekday and payday (or by gaps of a gamma
-    shape where a segment is regular); each draws a Poisson number of visits after it (a
-    Neyman-Scott process). The mean number of visits is what the customer's rate says.
+    Parents come by a Poisson process and draw a Poisson number of visits after them (a
+    Neyman-Scott process); all are then thinned by season, weekday and payday, so that a burst
+    keeps to the customer's weekdays too. Where a segment is regular, the gaps have a gamma shape
+    instead. The mean number of visits is what the customer's rate says.
     """
     segments = world.segments
     regularity = np.array([one.regularity for one in segments])[pieces.segment]
@@ -40,49 +43,66 @@ def draw_visits(
     days = np.maximum(np.minimum(pieces.end_s, span_days * DAY_S) - pieces.birth_s, 0.0) / DAY_S
     rate = np.where(pieces.one_off, 0.0, pieces.sessions_per_30_days / 30)
     chance = regularity == 1.0
-    piece, moment = _by_chance(
-        world, pieces, np.where(chance, rate / (1 + burst), 0), days, span_days, rng
-    )
+    piece, moment = _by_chance(world, pieces, np.where(chance, rate, 0), burst, span_days, rng)
     if not chance.all():
         more, when = _by_clock(np.where(chance, 0.0, rate), regularity, days, rng)
         piece = np.concatenate((piece, more))
         moment = np.concatenate((moment, pieces.birth_s[more] / DAY_S + when))
-    piece, moment = _with_followers(pieces, piece, moment, np.where(chance, burst, 0.0), rng)
     forced, forced_day = _forced(pieces, piece, rate, days, rng)
     day = np.concatenate((moment.astype(np.int64), forced_day))
     return np.concatenate((piece, forced)), np.minimum(day, span_days - 1)
 
 
 def _by_chance(
-    world: World, pieces: Customers, rate: Floats, days: Floats, span_days: int,
+    world: World, pieces: Customers, rate: Floats, burst: Floats, span_days: int,
     rng: np.random.Generator,
 ) -> tuple[Ints, Floats]:  # fmt: skip
-    """A thinned Poisson process: piece and moment (in days) of every visit kept."""
+    """A thinned cluster process: piece and moment (in days) of every visit kept."""
+    likely, peak = _likely(world, pieces, span_days)
+    end = np.minimum(pieces.end_s, span_days * DAY_S) / DAY_S
+    begin = pieces.birth_s / DAY_S
+    days = np.maximum(end - begin, 0.0)
+    count = rng.poisson(np.minimum(rate * days * peak / (1 + burst), 5_000.0))
+    piece = np.repeat(np.arange(len(count)), count)
+    moment = begin[piece] + rng.random(len(piece)) * days[piece]
+    followers = rng.poisson(burst[piece])
+    more = np.repeat(piece, followers)
+    when = np.repeat(moment, followers) + rng.exponential(BURST_DAYS, len(more))
+    piece, moment = np.concatenate((piece, more)), np.concatenate((moment, when))
+    inside = moment < end[piece]
+    piece, moment = piece[inside], moment[inside]
+    day = np.minimum(moment.astype(np.int64), span_days - 1)
+    kept = rng.random(len(day)) * peak[piece] < likely(piece, day)
+    return piece[kept], moment[kept]
+
+
+def _likely(
+    world: World, pieces: Customers, span_days: int
+) -> tuple[Callable[[Ints, Ints], Floats], Floats]:
+    """How likely a visit of a piece is on a day (1 on average over a year), and its peak."""
     dials = world.dials
     season = day_factor(dials, span_days)
     weekday = (dials.start.weekday() + np.arange(span_days)) % 7
+    month_day = _month_day(dials, span_days)
     # Weekends are `weekend` times likelier, at an unchanged mean over the week.
     week_base = 7 / (5 + 2 * pieces.weekend)
     week_peak = week_base * np.maximum(pieces.weekend, 1.0)
+    week = np.asarray(dials.weekdays, np.float64) * 7 / sum(dials.weekdays or (1.0,))
     if dials.weekdays:
-        week = np.asarray(dials.weekdays, np.float64) * 7 / sum(dials.weekdays)
-        week_peak = np.full(len(rate), week.max())
+        week_peak = np.full(len(week_base), week.max())
     payday = np.array([one.payday for one in world.segments])[pieces.segment]
     pay_base = 1 / (1 - _PAYDAY_SHARE + _PAYDAY_SHARE * payday)
-    peak = week_peak * season.max() * pay_base * np.maximum(payday, 1.0)
-    count = rng.poisson(np.minimum(rate * days * peak, 5_000.0))
-    piece = np.repeat(np.arange(len(count)), count)
-    moment = pieces.birth_s[piece] / DAY_S + rng.random(len(piece)) * days[piece]
-    day = np.minimum(moment.astype(np.int64), span_days - 1)
-    if dials.weekdays:
-        likely = season[day] * week[weekday[day]]
-    else:
-        likely = season[day] * week_base[piece]
-        likely = likely * np.where(weekday[day] >= 5, pieces.weekend[piece], 1.0)
-    month_day = _month_day(dials, span_days)[day]
-    likely = likely * pay_base[piece] * np.where(month_day >= PAYDAY_FROM, payday[piece], 1.0)
-    kept = rng.random(len(day)) * peak[piece] < likely
-    return piece[kept], moment[kept]
+
+    def likely(piece: Ints, day: Ints) -> Floats:
+        if dials.weekdays:
+            found = season[day] * week[weekday[day]]
+        else:
+            weekend = np.where(weekday[day] >= 5, pieces.weekend[piece], 1.0)
+            found = season[day] * week_base[piece] * weekend
+        paid = np.where(month_day[day] >= PAYDAY_FROM, payday[piece], 1.0)
+        return np.asarray(found * pay_base[piece] * paid)
+
+    return likely, week_peak * season.max() * pay_base * np.maximum(payday, 1.0)
 
 
 def _month_day(dials: Dials, span_days: int) -> Ints:
@@ -107,17 +127,6 @@ def _by_clock(
     moment = total - np.repeat((total - gap)[opening], count[count > 0])
     kept = moment < days[piece]
     return piece[kept], moment[kept]
-
-
-def _with_followers(
-    pieces: Customers, piece: Ints, moment: Floats, burst: Floats, rng: np.random.Generator
-) -> tuple[Ints, Floats]:
-    """The visits and those that follow them within days, as long as the piece lasts."""
-    count = rng.poisson(burst[piece])
-    more = np.repeat(piece, count)
-    when = np.repeat(moment, count) + rng.exponential(BURST_DAYS, len(more))
-    kept = when * DAY_S < pieces.end_s[more]
-    return np.concatenate((piece, more[kept])), np.concatenate((moment, when[kept]))
 
 
 def _forced(
