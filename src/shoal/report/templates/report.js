@@ -1,5 +1,5 @@
-// The page reads without this. It folds the contents on a narrow screen and lets the reader pick
-// the two segments to compare.
+// The page reads without this. It folds the contents on a narrow screen, keeps the tab key short,
+// and lets the reader pick the two segments to compare.
 (function () {
   "use strict";
 
@@ -8,6 +8,18 @@
   function fold() { contents.open = wide.matches; }
   fold();
   wide.addEventListener("change", fold);
+
+  // What has nothing to scroll need not stop the tab key.
+  var sideways = document.querySelectorAll(".scroll, .sideways");
+  function reach() {
+    sideways.forEach(function (box) {
+      var scrolls = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
+      box.tabIndex = scrolls ? 0 : -1;
+    });
+  }
+  reach();
+  window.addEventListener("resize", reach);
+  document.addEventListener("toggle", reach, true);
 
   var stored = document.getElementById("pair-data");
   if (!stored) { return; }
