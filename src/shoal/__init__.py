@@ -8,8 +8,9 @@ from shoal.domain.version import __version__
 
 if TYPE_CHECKING:
     from shoal.shop import Shop, init, migrate, open
+    from shoal.workflows.simulate import simulate
 
-__all__ = ["Shop", "__version__", "init", "migrate", "open"]
+__all__ = ["Shop", "__version__", "init", "migrate", "open", "simulate"]
 
 
 def __getattr__(name: str) -> object:
@@ -18,4 +19,8 @@ def __getattr__(name: str) -> object:
         from shoal import shop
 
         return getattr(shop, name)
+    if name == "simulate":
+        from shoal.workflows.simulate import simulate
+
+        return simulate
     raise AttributeError(f"module 'shoal' has no attribute {name!r}")

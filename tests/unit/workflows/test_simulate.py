@@ -18,6 +18,7 @@ import pytest
 from shoal.domain.errors import OperationError, UsageError
 from shoal.domain.event import CANONICAL
 from shoal.domain.kinds import KINDS
+from shoal.events import worlds
 from shoal.events.worlds.encode import EVENTS_SCHEMA
 from shoal.workflows import simulate as module
 from shoal.workflows.simulate import SimulationResult, simulate
@@ -124,7 +125,9 @@ def test_the_same_seed_gives_the_same_bytes(shop: SimulationResult, tmp_path: Pa
     again = simulate(tmp_path / "b", customers=CUSTOMERS, days=DAYS, seed=5)
     assert files(again.out) == files(shop.out)
     assert sorted(files(again.out)) == [
-        "_truth/customers.parquet", "_truth/items.parquet", "_truth/segments.parquet",
+        "_truth/customers.parquet", "_truth/demand.parquet", "_truth/drifts.parquet",
+        "_truth/items.parquet", "_truth/lineage.parquet", "_truth/segments.parquet",
+        "_truth/spells.parquet", "_truth/stockouts.parquet", "_truth/wishes.parquet",
         "_truth/world.json", "events.parquet", "items.parquet",
     ]  # fmt: skip
 
@@ -147,8 +150,32 @@ def test_an_earlier_shop_is_replaced_and_other_files_stay(tmp_path: Path) -> Non
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_one_customer_of_one_day_is_a_shop(tmp_path: Path) -> None:
-    assert simulate(tmp_path, customers=1, days=1).events >= 1
+def test_a_customer_a_segment_and_one_day_are_a_shop(tmp_path: Path) -> None:
+    assert simulate(tmp_path / "noise", customers=1, days=1, world="noise").events >= 1
+    assert simulate(tmp_path / "steady", customers=7, days=1).events >= 7
+
+
+@pytest.mark.parametrize("world", worlds.names())
+def test_every_world_is_written_with_its_truth_and_its_digest(world: str, tmp_path: Path) -> None:
+    result = simulate(tmp_path, customers=60, days=70, world=world, seed=2, difficulty=0.3)
+    events = pq.read_table(tmp_path / "events.parquet")
+    assert len(events) == result.events
+    spells = pq.read_table(tmp_path / "_truth" / "spells.parquet")
+    assert len(pc.unique(spells["customer_id"])) == 60
+    told = json.loads((tmp_path / "_truth" / "world.json").read_text(encoding="utf-8"))
+    assert (told["world"], told["difficulty"]) == (world, 0.3)
+    assert told["world_digest"] != worlds.load(world).digest()
+    known = pq.read_table(tmp_path / "_truth" / "customers.parquet")["customer_id"].to_pylist()
+    assert set(events["customer_id"].drop_null().to_pylist()) <= set(known)
+
+
+def test_turned_dials_are_told_and_change_the_log(tmp_path: Path) -> None:
+    plain = simulate(tmp_path / "plain", customers=200, days=30, seed=4)
+    busy = simulate(tmp_path / "busy", customers=200, days=30, seed=4, dials={"rate_scale": "3"})
+    assert busy.events > 1.5 * plain.events
+    told = json.loads((tmp_path / "busy" / "_truth" / "world.json").read_text(encoding="utf-8"))
+    assert told["definition"]["dials"]["rate_scale"] == 3
+    assert busy.world_digest != plain.world_digest
 
 
 def test_progress_is_told(tmp_path: Path) -> None:
@@ -182,6 +209,23 @@ def test_progress_is_told(tmp_path: Path) -> None:
         ({"days": -1}, "cannot simulate -1 days", "--days"),
         ({"seed": -1}, "-1 is no seed", "--seed"),
         ({"world": "flat"}, "there is no world named 'flat'", ""),
+        (
+            {"customers": 6},
+            "world steady has 7 segments, more than 6 customers",
+            "--customers",
+        ),
+        (
+            {"world": "lineage", "days": 4, "customers": 20},
+            "4 days are too few for what changes in world lineage",
+            "--days",
+        ),
+        (
+            {"world": "festival", "days": 9},
+            "9 days are too few for what changes in world festival",
+            "--days",
+        ),
+        ({"difficulty": 2}, "difficulty 2 is not a share", "--difficulty"),
+        ({"dials": {"rate_scale": -1}}, "dial rate_scale cannot be -1", "--dial"),
     ],
 )
 def test_impossible_dials_are_refused(
