@@ -139,9 +139,10 @@ class Model:
 class Cut:
     """One step: who belonged where, by what was known at `as_of`.
 
-    `memberships` has `MEMBERSHIPS_SCHEMA`, a row a customer; `features` is the snapshot that they
-    were told from; `events` counts customers' events since the cut before (the first: all before
-    it). Of a cut with too few customers `skipped` says why, and both tables are empty.
+    `memberships` has `MEMBERSHIPS_SCHEMA`, a row a customer; `features` is the snapshot with the
+    tastes that they were told from, by `segmenter`; `events` counts customers' events since the cut
+    before (the first: all before it). Of a cut with too few customers `skipped` says why, and both
+    tables are empty.
     """
 
     as_of: datetime
@@ -149,11 +150,16 @@ class Cut:
     features: pa.Table
     segmentation: str = ""
     trained_until: datetime | None = None
-    segment_ids: tuple[str, ...] = ()
+    segmenter: Segmenter | None = None
     events: int = 0
     table_version: int = -1
     warnings: tuple[str, ...] = ()
     skipped: str = ""
+
+    @property
+    def segment_ids(self) -> tuple[str, ...]:
+        """Ids of the segments."""
+        return () if self.segmenter is None else self.segmenter.segment_ids
 
     @property
     def learned(self) -> bool:
@@ -271,10 +277,10 @@ class Replay:
         return Cut(
             as_of=moment,
             memberships=_dated(members, moment, model.name),
-            features=known.features,
+            features=table,
             segmentation=model.name,
             trained_until=model.trained_until,
-            segment_ids=model.segmenter.segment_ids,
+            segmenter=model.segmenter,
             events=customer_events(events, since, moment, version=learner.table_version),
             table_version=learner.table_version or 0,
             warnings=tuple(text.en for text in learner.warnings[told:]),
