@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -62,8 +62,10 @@ def init(
 
 def simulate(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go.")],
-    customers: Annotated[int, typer.Option("--customers", metavar="N")] = 20_000,
-    days: Annotated[int, typer.Option("--days", metavar="D")] = 200,
+    customers: Annotated[
+        int | None, typer.Option("--customers", metavar="N", help="Default 20000.")
+    ] = None,
+    days: Annotated[int | None, typer.Option("--days", metavar="D", help="Default 200.")] = None,
     world: Annotated[str, typer.Option("--world", metavar="NAME")] = "steady",
     seed: Annotated[int, typer.Option("--seed", metavar="S")] = 0,
     difficulty: Annotated[
@@ -74,6 +76,18 @@ def simulate(
         list[str] | None,
         typer.Option("--dial", metavar="NAME=VALUE", help="Turn a dial of the world; repeatable."),
     ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            "--like",
+            metavar="FILE",
+            help="Fit the dials to a log (a file, folder or shop) and say how far apart they are. "
+            "Customers and days default to the log's.",
+        ),
+    ] = None,
+    preset: Preset = None,
+    mapping: MappingFile = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Take a guessed mapping.")] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -81,16 +95,55 @@ def simulate(
     from shoal.workflows.simulate import simulate as run
 
     console = Console(json)
-    result = run(
-        out, customers=customers, days=days, world=world, seed=seed, difficulty=difficulty,
-        dials=_dials(dial or []), progress=console.progress(),
-    )  # fmt: skip
-    console.document(result.as_document())
+    dials = _dials(dial or [])
+    if like is not None:
+        from shoal.cli.likeness import show_calibration
+        from shoal.shop.likeness import simulate_like
+
+        found = simulate_like(
+            like, out, world=world, customers=customers, days=days, seed=seed,
+            difficulty=difficulty, dials=dials, preset=preset, mapping=mapping,
+            confirm=_asked(console, yes, json), progress=console.progress(),
+        )  # fmt: skip
+        console.document(found.as_document())
+        if not json:
+            show_calibration(console, found)
+        assert found.written is not None
+        result = found.written
+    else:
+        if preset or mapping or yes:
+            raise UsageError(
+                "usage",
+                "--preset, --mapping and --yes say how to read a log, and none was given",
+                where="--like",
+                hint="Name the log to be like: --like FILE.",
+            )
+        result = run(
+            out, customers=20_000 if customers is None else customers,
+            days=200 if days is None else days, world=world, seed=seed, difficulty=difficulty,
+            dials=dials, progress=console.progress(),
+        )  # fmt: skip
+        console.document(result.as_document())
     console.say(
-        f"{result.events:,} events of {result.customers:,} customers over {days} days "
+        f"{result.events:,} events of {result.customers:,} customers over {result.days} days "
         f"(world {world}, seed {seed}) in {out}"
     )
     console.say(f"The planted truth lies in {out / '_truth'}.")
+
+
+def _asked(console: Console, yes: bool, json: bool) -> Callable[[str], bool]:
+    """What asks a person whether to take a guessed mapping."""
+
+    def confirm(description: str) -> bool:
+        if yes:
+            console.log("info", description)
+            return True
+        if json or not console.err.is_terminal:
+            return False
+        console.err.print(description, markup=False)
+        return typer.confirm("Take this mapping?", err=True)
+
+    return confirm
 
 
 def _dials(told: list[str]) -> dict[str, str]:
@@ -143,16 +196,6 @@ def ingest(
             hint="Give one: a preset names a known layout, a mapping file describes your own.",
         )
     console = Console(json)
-
-    def confirm(description: str) -> bool:
-        if yes:
-            console.log("info", description)
-            return True
-        if json or not console.err.is_terminal:
-            return False
-        console.err.print(description, markup=False)
-        return typer.confirm("Take this mapping?", err=True)
-
     with shops.open(shop) as opened:
         result = opened.ingest(
             files,
@@ -160,7 +203,7 @@ def ingest(
             mapping=mapping,
             valid_from=valid_from,
             again=again,
-            confirm=confirm,
+            confirm=_asked(console, yes, json),
             progress=console.progress(),
         )
     console.document(result.as_document())

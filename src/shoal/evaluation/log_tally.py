@@ -165,11 +165,18 @@ class Tally:
 def tally(log: pa.Table, contents: Contents) -> Tally:
     """A log (`LOG_SCHEMA`, any order) reduced, as far as `contents` can tell.
 
-    Events of nobody and of kinds that `contents` lacks are left out.
+    Events of nobody and of kinds that `contents` lacks are left out. Where `contents` has no hours,
+    times are cut to days; where it has no items, a row is a whole order, and lines that share kind,
+    moment and order are added up to one.
     """
     kind = pc.index_in(log["kind"], pa.array(contents.kinds, pa.string()))
     kept = pc.and_(kind.is_valid(), log["customer"].is_valid())
     log = log.set_column(log.column_names.index("kind"), "kind", kind).filter(kept)
+    if not contents.hours:
+        days = log["local_us"].to_numpy() // DAY_US * DAY_US
+        log = log.set_column(log.column_names.index("local_us"), "local_us", pa.array(days))
+    if not contents.items:
+        log = _whole_orders(log)
     who, count = _codes(log["customer"])
     time = log["local_us"].to_numpy()
     order = np.lexsort((_ints(log["sequence"], 0), time, who))
@@ -191,6 +198,17 @@ def tally(log: pa.Table, contents: Contents) -> Tally:
         items=_seen(*item),
         categories=_seen(*_codes(log["category"])),
     )
+
+
+def _whole_orders(log: pa.Table) -> pa.Table:
+    """One row for all rows of a customer that share kind, moment and order."""
+    keys = ["customer", "kind", "local_us", "order"]
+    found = log.group_by(keys, use_threads=False).aggregate(
+        [("sequence", "min"), ("paid", "sum"), ("quantity", "sum"), ("session", "min"),
+         ("item", "min"), ("category", "min")]
+    )  # fmt: skip
+    names = [name.rsplit("_", 1)[0] if name not in keys else name for name in found.column_names]
+    return found.rename_columns(names).select(log.column_names)
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[Ints, int]:

@@ -32,8 +32,9 @@ SHAPE: Final = "shape"
 FARTHEST: Final = math.log(10)
 #: Gaps and amounts below these are taken as these, so that a ratio is told by more than a blink.
 LEAST_GAP_DAYS: Final = 1 / 24
-#: Fewer than these tell nothing of a quantile or of a shape.
+#: Fewer than these tell nothing of a quantile or of a shape; gaps have long tails and need more.
 LEAST: Final = 20
+LEAST_GAPS: Final = 100
 #: Parts of the log's span in which arrivals and volume are counted.
 PARTS: Final = 8
 #: Days a log must span to tell how weekdays differ, and that customers come back late.
@@ -177,7 +178,7 @@ def _rhythm(log: Tally) -> dict[str, Value]:
 
 def _visits(log: Tally) -> dict[str, Value]:
     visits = log.visits
-    gap = _quantiles(gaps_days(visits), (0.25, 0.5, 0.75))
+    gap = _quantiles(gaps_days(visits), (0.25, 0.5, 0.75), LEAST_GAPS)
     told = log.contents.views and len(visits["views"])
     return {
         **dict(zip(("visit_gap_p25", "visit_gap_p50", "visit_gap_p75"), gap, strict=True)),
@@ -193,7 +194,7 @@ def _buyers(log: Tally) -> dict[str, Value]:
     buyers = orders[orders > 0]
     if len(buyers) < LEAST:
         return {}
-    gap = _quantiles(gaps_days(log.orders), (0.25, 0.5, 0.75, 0.95))
+    gap = _quantiles(gaps_days(log.orders), (0.25, 0.5, 0.75, 0.95), LEAST_GAPS)
     names = ("order_gap_p25", "order_gap_p50", "order_gap_p75", "order_gap_p95")
     refunds = None
     if log.contents.refunds and log.orders["lines"].sum():
@@ -338,7 +339,7 @@ def _mean(values: Numbers) -> float | None:
     return float(np.mean(values)) if len(values) else None
 
 
-def _quantiles(values: Floats, at: Sequence[float]) -> list[float | None]:
-    if len(values) < LEAST:
+def _quantiles(values: Floats, at: Sequence[float], least: int = LEAST) -> list[float | None]:
+    if len(values) < least:
         return [None] * len(at)
     return [float(value) for value in np.quantile(values, at)]

@@ -115,6 +115,8 @@ def _out_of_fold(
     scores, lost = np.zeros(len(y)), np.zeros(X.shape[1])
     for number in range(_FOLDS):
         held = fold == number
+        # The classifier takes no column without any value.
+        X = np.where(np.isnan(X[~held]).all(axis=0), 0.0, X)
         model = HistGradientBoostingClassifier(
             max_iter=80, learning_rate=0.1, max_leaf_nodes=15, l2_regularization=1.0,
             early_stopping=False, random_state=0,

@@ -27,17 +27,17 @@ from shoal.evaluation.moments import (
 def test_a_small_shop_has_the_moments_counted_by_hand() -> None:
     looking = [
         {"customer": f"v{n}", "session": "x", "local_us": MONDAY + 8 * DAY_US + 20 * HOUR + n}
-        for n in range(10)
+        for n in range(20)
     ]
-    told = moments(tallied(*shoppers(30, orders=3, gap_days=2.0), *looking))
-    # 30 buyers of 3 visits with 4 events each, 10 visitors of one event.
-    assert told["one_visit_customers"] == pytest.approx(10 / 40)
-    assert told["few_event_customers"] == pytest.approx(10 / 40)
-    assert told["visits_per_customer"] == pytest.approx(100 / 40)
-    assert told["events_per_visit"] == pytest.approx(370 / 100)
-    assert told["views_per_visit"] == pytest.approx(190 / 100)
-    assert told["conversion_per_visit"] == pytest.approx(90 / 100)
-    assert told["conversion_per_customer"] == pytest.approx(30 / 40)
+    told = moments(tallied(*shoppers(60, orders=3, gap_days=2.0), *looking))
+    # 60 buyers of 3 visits with 4 events each, 20 visitors of one event.
+    assert told["one_visit_customers"] == pytest.approx(20 / 80)
+    assert told["few_event_customers"] == pytest.approx(20 / 80)
+    assert told["visits_per_customer"] == pytest.approx(200 / 80)
+    assert told["events_per_visit"] == pytest.approx(740 / 200)
+    assert told["views_per_visit"] == pytest.approx(380 / 200)
+    assert told["conversion_per_visit"] == pytest.approx(180 / 200)
+    assert told["conversion_per_customer"] == pytest.approx(60 / 80)
     assert told["repeat_rate"] == 1.0
     assert told["orders_per_buyer"] == 3.0
     assert told["order_gap_p50"] == pytest.approx(2.0)
@@ -46,7 +46,7 @@ def test_a_small_shop_has_the_moments_counted_by_hand() -> None:
     assert told["units_per_order"] == 3.0
     assert told["order_value_p50"] == 40.0
     assert told["order_value_spread"] == 1.0
-    assert told["kinds"] == pytest.approx((190 / 370, 180 / 370))
+    assert told["kinds"] == pytest.approx((380 / 740, 360 / 740))
     hours = np.asarray(told["hour"])
     assert hours[10] == pytest.approx(0.9) and hours[20] == pytest.approx(0.1)
 
@@ -98,10 +98,24 @@ def test_orders_without_ids_are_what_was_bought_in_one_visit() -> None:
     assert counted.orders["units"].tolist() == [4, 2]
 
 
+def test_without_items_a_row_is_a_whole_order() -> None:
+    rows = [
+        {"customer": "a", "kind": "purchase", "local_us": MONDAY, "quantity": n, "paid": 2.0 * n,
+         "order": "o1"}
+        for n in (1, 2)
+    ]  # fmt: skip
+    rows.append({"customer": "a", "kind": "purchase", "local_us": MONDAY + 9 * HOUR, "paid": 1.0})
+    merged = tallied(*rows, items=False)
+    assert merged.events.tolist() == [2]
+    assert merged.orders["paid"].tolist() == [6.0, 1.0]
+    assert merged.orders["units"].tolist() == [3.0, 1.0]
+    assert tallied(*rows, items=True).events.tolist() == [3]
+
+
 def test_what_a_log_cannot_tell_is_none_with_a_reason() -> None:
     rows = [
-        {"customer": f"c{n % 40}", "kind": "purchase", "local_us": MONDAY + n * DAY_US}
-        for n in range(120)
+        {"customer": f"c{n % 60}", "kind": "purchase", "local_us": MONDAY + n * DAY_US}
+        for n in range(180)
     ]
     counted = tallied(*rows)
     told = moments(counted)
@@ -109,7 +123,7 @@ def test_what_a_log_cannot_tell_is_none_with_a_reason() -> None:
     assert {"hour", "views_per_visit", "conversion_per_visit", "kinds", "order_value_p50",
             "units_per_order", "item_gini", "category_gini", "lines_per_order",
             "refunds_per_line"} <= untold  # fmt: skip
-    assert told["orders_per_buyer"] == 3.0 and told["order_gap_p50"] == 40.0
+    assert told["orders_per_buyer"] == 3.0 and told["order_gap_p50"] == 60.0
     reasons = {name: why_untold(name, counted.contents) for name in untold}
     assert reasons["hour"] == "dates without hours"
     assert reasons["conversion_per_visit"] == "no views"
@@ -126,12 +140,20 @@ def test_a_log_of_nobody_tells_nothing() -> None:
 
 
 def test_what_the_real_log_lacks_is_left_out_of_the_other() -> None:
-    real = contents_of(log({"customer": "a", "kind": "purchase", "local_us": MONDAY}))
+    bought = {"customer": "a", "kind": "purchase", "local_us": MONDAY + 1, "item": "i"}
+    real = contents_of(log(bought))
     other = log(*shoppers(25, orders=2))
     counted = tally(other, real)
     assert counted.contents.kinds == ("purchase",)
     assert counted.events.sum() == 25 * 2 * 2
     assert moments(counted)["views_per_visit"] is None
+
+
+def test_times_are_cut_to_days_where_the_real_log_has_dates_only() -> None:
+    rows = [{"customer": "a", "local_us": MONDAY + hour * HOUR, "item": "i"} for hour in (1, 9, 30)]
+    counted = tallied(*rows, hours=False)
+    assert counted.visits["start_us"].tolist() == [MONDAY, MONDAY + DAY_US]
+    assert len(tallied(*rows).visits["start_us"]) == 3
 
 
 def test_the_order_of_rows_changes_nothing() -> None:

@@ -58,6 +58,15 @@ def test_samples_of_unlike_size_are_compared_in_equal_numbers() -> None:
     assert found.rows == 120 and found.telling == ()
 
 
+def test_a_column_without_values_tells_nothing_and_breaks_nothing() -> None:
+    empty = {"gaps": np.full(200, np.nan)}
+    one, other = sample(1, rows=200, shift=2.0) | empty, sample(2, rows=200) | empty
+    found = two_sample_test(one, other, seed=0)
+    assert found is not None
+    assert found.auc > 0.85
+    assert dict(found.telling)["gaps"] == 0.0
+
+
 def test_the_same_seed_gives_the_same_figure() -> None:
     one, other = sample(5, rows=300), sample(6, rows=300, shift=0.4)
     assert two_sample_test(one, other, seed=3) == two_sample_test(one, other, seed=3)

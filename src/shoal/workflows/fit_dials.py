@@ -1,0 +1,334 @@
+"""Turn a world's dials until the moments of its log are those of another log.
+
+The method of simulated moments (McFadden 1989): there is no formula from dials to moments, so the
+world is sampled, measured and adjusted. First each dial is turned by its own moment, as if it alone
+moved it; then all together, by damped least squares (Marquardt 1963) on the residuals of all
+moments, with derivatives by differences under common random numbers that every later sample
+corrects (Broyden 1965). Residuals are weighted by 1 / |residual|, so that the mean distance is what
+falls, not the worst one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from shoal.evaluation.log_tally import Contents
+from shoal.evaluation.moments import (
+    BY_NAME,
+    FARTHEST,
+    POINTS,
+    SHAPE,
+    Value,
+    distances,
+    total_distance,
+)
+
+Floats = npt.NDArray[np.float64]
+Moments = Mapping[str, Value]
+#: From dials to the moments of a sample.
+Sample = Callable[[Mapping[str, Any]], Moments]
+
+LOG: Final = "log"
+LOGIT: Final = "logit"
+
+#: Rounds in which each dial follows its own moment; steps of all together after that.
+DIRECT_ROUNDS: Final = 5
+JOINT_STEPS: Final = 8
+_DIFFERENCE: Final = 0.2
+#: No dial moves farther at once (in logarithms or logits).
+_FARTHEST_STEP: Final = 1.2
+_SMALL: Final = 0.05
+#: A joint step that gains less than this part twice in a row was the last.
+_GAIN: Final = 0.01
+_SHAPE_FLOOR: Final = 0.002
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A dial that may be turned.
+
+    Args:
+        dial: its name.
+        scale: in which it moves: `log`, or `logit` for shares.
+        low, high: its limits.
+        start: where it starts when the world's own value is no place to start from; None: there.
+        lead: how far its own moments call for it to move, from (real, simulated).
+        needs: whether a log of such contents says anything about it.
+    """
+
+    dial: str
+    scale: str
+    low: float
+    high: float
+    lead: Callable[[Moments, Moments], float]
+    needs: Callable[[Contents], bool] = lambda contents: True
+    start: float | None = None
+
+    def inner(self, value: float) -> float:
+        """The dial's value on its scale."""
+        value = min(max(value, self.low), self.high)
+        return math.log(value / (1 - value)) if self.scale == LOGIT else math.log(value)
+
+    def outer(self, inner: float) -> float:
+        """The dial's value from that on its scale, within its limits."""
+        value = 1 / (1 + math.exp(-inner)) if self.scale == LOGIT else math.exp(inner)
+        return min(max(value, self.low), self.high)
+
+
+def _log_ratio(name: str, *, above: float = 0.0, gain: float = 1.0) -> Any:
+    """The move that closes a ratio of a moment, counted from `above` on."""
+
+    def lead(real: Moments, other: Moments) -> float:
+        a, b = _number(real, name), _number(other, name)
+        if a is None or b is None:
+            return 0.0
+        return gain * math.log(max(a - above, 0.02) / max(b - above, 0.02))
+
+    return lead
+
+
+def _logit_difference(name: str, *, gain: float = 1.0) -> Any:
+    def lead(real: Moments, other: Moments) -> float:
+        a, b = _number(real, name), _number(other, name)
+        if a is None or b is None:
+            return 0.0
+        return gain * (_logit(a) - _logit(b))
+
+    return lead
+
+
+def _difference(name: str, gain: float) -> Any:
+    def lead(real: Moments, other: Moments) -> float:
+        a, b = _number(real, name), _number(other, name)
+        return 0.0 if a is None or b is None else gain * (a - b)
+
+    return lead
+
+
+def _both(one: Any, other: Any) -> Any:
+    return lambda real, sample: one(real, sample) + other(real, sample)
+
+
+def _burst(real: Moments, other: Moments) -> float:
+    """Visits in bursts pull the lower quartile of gaps away from the upper one."""
+    found = []
+    for log in (real, other):
+        low, high = _number(log, "visit_gap_p25"), _number(log, "visit_gap_p75")
+        if low is None or high is None:
+            return 0.0
+        found.append(math.log(high / low))
+    return 0.7 * (found[0] - found[1])
+
+
+def _with_views(contents: Contents) -> bool:
+    return contents.views
+
+
+def _without_views(contents: Contents) -> bool:
+    return not contents.views
+
+
+#: Every dial that is turned, in this order.
+TURNS: Final = (
+    Turn("one_off", LOGIT, 0.005, 0.98, _logit_difference("few_event_customers", gain=0.8),
+         _with_views),
+    Turn("rate_scale", LOG, 0.01, 100, _log_ratio("visits_per_customer", above=1.0), _with_views),
+    Turn("rate_scale", LOG, 0.01, 100, _log_ratio("orders_per_buyer", above=1.0), _without_views),
+    Turn("lifetime_scale", LOG, 0.02, 50, _logit_difference("returned_late", gain=0.7)),
+    Turn("rate_sigma", LOG, 0.05, 2.5, _difference("activity_gini", 2.0)),
+    Turn("gap_burst", LOG, 0.02, 5.0, _burst),
+    Turn("one_time_buyers", LOGIT, 0.005, 0.98, _logit_difference("repeat_rate", gain=-0.8),
+         start=0.1),
+    Turn("views_scale", LOG, 0.02, 50, _log_ratio("views_per_visit"), _with_views),
+    Turn("conversion_scale", LOG, 0.002, 100, _log_ratio("conversion_per_visit"), _with_views),
+    Turn("lines_scale", LOG, 0.05, 100, _log_ratio("lines_per_order"), lambda told: told.items),
+    Turn("units_scale", LOG, 0.05, 500,
+         _both(_log_ratio("units_per_order"), _log_ratio("lines_per_order", gain=-1.0)),
+         lambda told: told.units),
+    Turn("price_scale", LOG, 0.001, 1000,
+         _both(_log_ratio("order_value_p50"), _log_ratio("units_per_order_p50", gain=-1.0)),
+         lambda told: told.prices),
+    Turn("refund_scale", LOG, 0.005, 100, _log_ratio("refunds_per_line"),
+         lambda told: told.refunds),
+    Turn("item_concentration", LOG, 0.05, 2.5, _difference("item_gini", 2.5),
+         lambda told: told.items),
+    Turn("items", LOG, 200, 200_000, _log_ratio("items_seen"), lambda told: told.items),
+)  # fmt: skip
+#: Lists of weights: the dial, the shape it follows, and that moment's place in the log.
+SHAPES: Final = (("hours", "hour"), ("weekdays", "weekday"), ("arrivals", "arrivals"))
+
+
+@dataclass
+class Fit:
+    """Where fitting arrived: dials by name, the moments there, and how it went.
+
+    `rounds` holds the total distance of each sample in its order, the first with the world's own
+    dials.
+    """
+
+    dials: dict[str, Any]
+    moments: Moments
+    distance: float
+    rounds: list[float] = field(default_factory=list)
+
+
+def fit_dials(
+    real: Moments, contents: Contents, sample: Sample, own: Mapping[str, Any]
+) -> Fit:
+    """Dials under which a sample's moments are near the real ones.
+
+    Args:
+        real: the moments to come near.
+        contents: what the real log tells; dials of which it says nothing stay.
+        sample: measures a sample; the same dials must give the same moments.
+        own: the world's dials that may be turned, by name.
+    """
+    turns = [turn for turn in TURNS if turn.needs(contents) and turn.dial in own]
+    run = _Run(real, sample, turns, own)
+    run.measure({})
+    run.direct()
+    run.jointly()
+    return run.best
+
+
+class _Run:
+    """One fit: the dials in hand, the best so far, and the samples taken."""
+
+    def __init__(
+        self, real: Moments, sample: Sample, turns: Sequence[Turn], own: Mapping[str, Any]
+    ) -> None:
+        self.real, self.sample, self.turns = real, sample, turns
+        self.names = [
+            name for name in BY_NAME
+            if real.get(name) is not None and BY_NAME[name].measure != SHAPE
+        ]  # fmt: skip
+        self.shapes: dict[str, tuple[float, ...]] = {
+            dial: () for dial, moment in SHAPES if dial in own and real.get(moment) is not None
+        }
+        starts = [own[t.dial] if t.start is None else t.start for t in turns]
+        self.start = np.array([t.inner(s) for t, s in zip(turns, starts, strict=True)])
+        self.best = Fit({}, {}, math.inf)
+
+    def dials(self, inner: Floats) -> dict[str, Any]:
+        """Dials by name from values on their scales."""
+        found = {
+            turn.dial: turn.outer(float(value))
+            for turn, value in zip(self.turns, inner, strict=True)
+        }
+        if "items" in found:
+            found["items"] = round(found["items"])
+        return found | {name: shape for name, shape in self.shapes.items() if shape}
+
+    def measure(self, dials: dict[str, Any]) -> Moments:
+        """Take a sample and keep it if it is the nearest yet."""
+        found = self.sample(dials)
+        total = total_distance(distances(self.real, found))
+        self.best.rounds.append(total)
+        if total < self.best.distance:
+            self.best = Fit(dials, found, total, self.best.rounds)
+        return found
+
+    def direct(self) -> None:
+        """Let each dial follow its own moment a few times; the best place is where to go on."""
+        inner = self.start
+        nearest = math.inf
+        for _ in range(DIRECT_ROUNDS):
+            found = self.measure(self.dials(inner))
+            if self.best.rounds[-1] < nearest:
+                nearest, self.start, self.there = self.best.rounds[-1], inner, found
+                self.there_shapes = dict(self.shapes)
+            self._follow_shapes(found)
+            leads = np.array([turn.lead(self.real, found) for turn in self.turns])
+            inner = self._within(inner + np.clip(leads, -_FARTHEST_STEP, _FARTHEST_STEP))
+        self.shapes = self.there_shapes
+
+    def _within(self, inner: Floats) -> Floats:
+        return np.array(
+            [t.inner(t.outer(float(v))) for t, v in zip(self.turns, inner, strict=True)]
+        )
+
+    def _follow_shapes(self, found: Moments) -> None:
+        """Weights of hours, weekdays and arrivals times what they lacked."""
+        for dial, moment in SHAPES:
+            wanted, got = self.real.get(moment), found.get(moment)
+            if dial not in self.shapes or not isinstance(wanted, tuple):
+                continue
+            weights = np.array(self.shapes[dial] or wanted)
+            if self.shapes[dial] and isinstance(got, tuple):
+                lacked = (np.array(wanted) + _SHAPE_FLOOR) / (np.array(got) + _SHAPE_FLOOR)
+                weights = weights * np.clip(lacked, 0.3, 3.0)
+            self.shapes[dial] = tuple((weights / weights.sum()).round(6).tolist())
+
+    def residuals(self, found: Moments) -> Floats:
+        """Signed distance of every moment that is a number."""
+        return np.array([_residual(name, self.real, found) for name in self.names])
+
+    def jointly(self) -> None:
+        """Turn all dials together from the best place of the direct rounds."""
+        inner, there = self.start, self.residuals(self.there)
+        slopes = self._slopes(inner, there)
+        damping, idle = 0.1, 0
+        for _ in range(JOINT_STEPS):
+            step = self._step(slopes, there, damping)
+            tried = self._within(inner + step)
+            moved = tried - inner
+            if not np.abs(moved).max(initial=0.0) > 1e-3:
+                break
+            found = self.residuals(self.measure(self.dials(tried)))
+            slopes += np.outer(found - there - slopes @ moved, moved) / (moved @ moved)
+            before, after = np.abs(there).mean(), np.abs(found).mean()
+            idle = idle + 1 if after > before * (1 - _GAIN) else 0
+            if after < before:
+                inner, there, damping = tried, found, damping / 3
+            else:
+                damping *= 5
+            if idle >= 3:
+                break
+
+    def _slopes(self, inner: Floats, there: Floats) -> Floats:
+        """Derivatives of the residuals by each dial, (moments, dials)."""
+        columns = []
+        for place in range(len(inner)):
+            for direction in (1, -1):  # away from a limit
+                moved = inner.copy()
+                moved[place] += direction * _DIFFERENCE
+                moved = self._within(moved)
+                if abs(moved[place] - inner[place]) > _DIFFERENCE / 2:
+                    break
+            found = self.residuals(self.measure(self.dials(moved)))
+            columns.append((found - there) / (moved[place] - inner[place]))
+        return np.array(columns).T
+
+    def _step(self, slopes: Floats, there: Floats, damping: float) -> Floats:
+        weights = 1 / np.maximum(np.abs(there), _SMALL)
+        square = slopes.T @ (weights[:, None] * slopes)
+        limit = damping * (np.diag(np.diag(square)) + np.eye(len(square)) * weights.mean() * 0.05)
+        step = np.linalg.solve(square + limit, -slopes.T @ (weights * there))
+        return np.clip(step, -_FARTHEST_STEP, _FARTHEST_STEP)
+
+
+def _number(log: Moments, name: str) -> float | None:
+    value = log.get(name)
+    return value if isinstance(value, float) else None
+
+
+def _logit(share: float) -> float:
+    inside = min(max(share, 0.002), 0.998)
+    return math.log(inside / (1 - inside))
+
+
+def _residual(name: str, real: Moments, found: Moments) -> float:
+    a, b = _number(real, name), _number(found, name)
+    if a is None or b is None:
+        return FARTHEST
+    if BY_NAME[name].measure == POINTS:
+        return b - a
+    if a <= 0 or b <= 0:
+        return 0.0 if a == b else math.copysign(FARTHEST, b - a)
+    return min(max(math.log(b / a), -FARTHEST), FARTHEST)
