@@ -152,6 +152,11 @@ class _Seats:
     app: Bools
     visitor: Ints
 
+    @property
+    def source(self) -> Ints:
+        """Code in `SOURCES` of what records the visit."""
+        return np.where(self.app, _APP_SOURCE, _WEB_SOURCE)
+
 
 @dataclass(frozen=True)
 class VisitorsPlan:
@@ -178,9 +183,9 @@ class VisitorsPlan:
         places, step = visits.rows, np.arange(len(visits.rows)) - visits.spread(visits.first)
         rows["visitor"][places] = visits.spread(seats.visitor)
         rows["device"][places] = visits.spread(seats.type)
-        rows["source"][places] = visits.spread(np.where(seats.app, _APP_SOURCE, _WEB_SOURCE))
+        rows["source"][places] = visits.spread(seats.source)
         rows["told"][places] = step >= visits.spread(known_from)
-        self._afterwards(rows, visits, seats.visitor, known_from < visits.size)
+        self._afterwards(rows, visits, seats, known_from < visits.size)
         self._tell(draft, rows, visits, seats, known_from)
         draft.events = _with_logins(rows, visits, known_from, login)
 
@@ -258,14 +263,14 @@ class VisitorsPlan:
         known_from = np.where(never[visits.person], none, known_from)
         return known_from, anonymous & signs & (says == none) & ~never[visits.person]
 
-    def _afterwards(self, rows: Rows, visits: _Visits, visitor: Ints, known: Bools) -> None:
+    def _afterwards(self, rows: Rows, visits: _Visits, seats: _Seats, known: Bools) -> None:
         """Refunds say as much as their order did; reviews are signed, but for strangers."""
         later = np.flatnonzero(rows["session"] < 0)
         bought = np.flatnonzero((rows["kind"] == CODE[kinds.PURCHASE]) & (rows["order"] >= 0))
         before = self._last_visit(rows, visits, later)
         person = visits.person[before]
         says = np.bincount(visits.person, known)[person] > 0
-        seen = visitor[before]
+        seen, source = seats.visitor[before], seats.source[before]
         if len(bought):
             order, place = np.unique(rows["order"][bought], return_index=True)
             at = np.minimum(np.searchsorted(order, rows["order"][later]), len(order) - 1)
@@ -273,8 +278,10 @@ class VisitorsPlan:
             line = bought[place[at]]
             says = np.where(refers, rows["told"][line] == 1, says)
             seen = np.where(refers, rows["visitor"][line], seen)
+            source = np.where(refers, rows["source"][line], source)
         rows["told"][later] = says
         rows["visitor"][later] = np.where(says, -1, seen)
+        rows["source"][later] = source
 
     def _last_visit(self, rows: Rows, visits: _Visits, later: Ints) -> Ints:
         """The visit before each of those rows (the person's first one, should there be none)."""

@@ -36,10 +36,16 @@ class Shop:
 
 
 def simulated(
-    layers: Sequence[Layer], customers: int, days: int, *, seed: int = 5, world: str = "steady"
+    layers: Sequence[Layer],
+    customers: int,
+    days: int,
+    *,
+    seed: int = 5,
+    world: str | World = "steady",
 ) -> Shop:
-    """A world of that name with those layers alone."""
-    chosen = replace(worlds.load(world), layers=tuple(layers))
+    """A world, by name or as it is, with those layers alone."""
+    chosen = worlds.load(world) if isinstance(world, str) else world
+    chosen = replace(chosen, layers=tuple(layers))
     goods = sample.build_catalogue(chosen, seed)
     plans = sample.plans(Setting(chosen, goods, customers, days, seed))
     rows: list[np.ndarray] = []
