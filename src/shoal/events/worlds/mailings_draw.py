@@ -7,13 +7,14 @@ brings an order, one a placed order whether it keeps them from it, one how long 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from shoal.events.worlds.base import Dials
+from shoal.events.worlds.columns import joined
 from shoal.events.worlds.customers import DAY_S, Customers
 from shoal.events.worlds.mailings import (
     ARMS,
@@ -133,12 +134,8 @@ class _Walk:
         if not self.rows:
             none = np.zeros(0, np.int64)
             return Block(self.sessions, _no_rows(), none, none > 0, np.zeros(0))
-        joined = {
-            entry.name: np.concatenate([getattr(one, entry.name) for one in self.rows])
-            for entry in fields(Rows)
-        }
         return Block(
-            sessions=self.sessions, rows=Rows(**joined), row=np.concatenate(self.row),
+            sessions=self.sessions, rows=joined(self.rows), row=np.concatenate(self.row),
             extra=np.concatenate(self.extra), noise=np.concatenate(self.noise),
         )  # fmt: skip
 
@@ -158,8 +155,8 @@ class _Walk:
         return who, last[who], orders[who].astype(np.int64)
 
     def _owner(self, place: Ints) -> Ints:
-        number: Ints = self.pieces.number[self.sessions.customer[place]]
-        return number - self.people.number[0]
+        owner: Ints = self.pieces.number[self.sessions.customer[place]] - self.people.number[0]
+        return owner
 
     def _rows(self, campaign: int, who: Ints, last: Ints, orders: Ints) -> Rows:
         """The campaign's rows: the lottery, and what each mail would do."""
@@ -252,7 +249,7 @@ class _Walk:
         dials, like = self.schedule.setting.world.dials, self.sessions.take(last[row])
         visits = _visits(dials, like, self.pieces, piece[row], start[row], drawn)
         visits = replace(visits, mark=self.marked + np.arange(len(row)))
-        self.sessions = _joined(self.sessions, visits)
+        self.sessions = joined([self.sessions, visits])
         sent = rows.arm[row]
         happens = (sent >= 0) & (rows.noise[row] < rows.chance[row, np.maximum(sent, 0)])
         self.happened = np.append(self.happened, happens)
@@ -316,12 +313,3 @@ def _visits(
         removed=np.zeros(n, np.int64), sign_up=no, profile=no, login=no, checkout=no,
         sale=sale_on(dials, start // DAY_S), channel=np.full(n, CHANNELS.index("email")),
     )  # fmt: skip
-
-
-def _joined(first: Sessions, second: Sessions) -> Sessions:
-    return Sessions(
-        **{
-            entry.name: np.concatenate((getattr(first, entry.name), getattr(second, entry.name)))
-            for entry in fields(Sessions)
-        }
-    )
