@@ -5,9 +5,11 @@ from __future__ import annotations
 from shoal.domain.errors import UsageError
 from shoal.events.worlds import (
     awkward,
+    broken,
     campaigns,
     drift,
     festival,
+    fraud,
     lineage,
     noise_world,
     season,
@@ -15,9 +17,20 @@ from shoal.events.worlds import (
 )
 from shoal.events.worlds.base import World
 
-_WORLDS = {
+_WORLDS: dict[str, World] = {
     one.WORLD.name: one.WORLD
-    for one in (steady, drift, season, festival, lineage, awkward, noise_world, campaigns)
+    for one in (
+        steady,
+        drift,
+        season,
+        festival,
+        lineage,
+        awkward,
+        noise_world,
+        campaigns,
+        broken,
+        fraud,
+    )
 }
 
 
