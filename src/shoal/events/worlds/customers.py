@@ -211,7 +211,7 @@ def _personal(
         width = world.effective_spread * CHANCES[name]
         logit = np.log(centre / (1 - centre) * factor) + width * noise
         found = 1 / (1 + np.exp(-logit))
-        return np.clip(found, 0.03, 0.97) if name == "price_level" else found
+        return np.asarray(np.clip(found, 0.03, 0.97) if name == "price_level" else found)
     if name == "lines":
         centre = 1 + (centre - 1) * world.dials.lines_scale
     width = world.effective_spread * sigma
@@ -268,3 +268,18 @@ def _tastes(
     for place, top in enumerate(TOPS):
         found[:, place] *= _drifted(world, f"taste_{top}", pieces.segment, middle, span_days)
     return np.asarray(found / found.sum(axis=1, keepdims=True))
+
+
+def drift_factor(world: World, dial: str, place: int, day: int, span_days: int) -> float:
+    """The factor on a segment's dial on a day: drifts, and the scale that the world's dials set."""
+    scale = getattr(world.dials, _SCALES[dial]) if dial in _SCALES else 1.0
+    segment, when = np.array([place]), np.array([float(day)])
+    return float(scale * _drifted(world, dial, segment, when, span_days)[0])
+
+
+def drifted_tastes(world: World, place: int, day: int, span_days: int) -> Floats:
+    """(top categories,) a segment's tastes on a day; they sum to 1."""
+    found = np.array(world.segments[place].tastes, np.float64)
+    for top, name in enumerate(TOPS):
+        found[top] *= drift_factor(world, f"taste_{name}", place, day, span_days)
+    return np.asarray(found / found.sum())

@@ -86,6 +86,12 @@ def sale_on(dials: Dials, day: Ints) -> Bools:
     return np.asarray(day % dials.sale_every_days >= dials.sale_every_days - dials.sale_days)
 
 
+def sale_pull(world: World, segment: int) -> float:
+    """How many times a sale raises a segment's odds of buying."""
+    sensitivity = world.segments[segment].price_sensitivity
+    return float(np.exp(_SALE_PULL * sensitivity * world.dials.sale_depth))
+
+
 def taste_factor(dials: Dials, day: Ints) -> Floats:
     """(days, top categories) yearly swing of the categories, each with its own month of peak."""
     when = 2 * np.pi * (dials.start.timetuple().tm_yday + day) / 365.25
@@ -153,12 +159,12 @@ def _buys(
     world: World, who: Customers, sale: Bools, first: Bools, rng: np.random.Generator
 ) -> Bools:
     """Which sessions end in an order; those who buy once only do so in the first of theirs."""
-    sensitivity = np.array([one.price_sensitivity for one in world.segments])[who.segment]
-    pull = np.exp(_SALE_PULL * sensitivity * world.dials.sale_depth * sale)
+    pulls = np.array([sale_pull(world, place) for place in range(len(world.segments))])
+    pull = np.where(sale, pulls[who.segment], 1.0)
     odds = who.conversion / (1 - who.conversion) * pull
     buys = rng.random(len(sale)) < odds / (1 + odds)
-    before = np.cumsum(buys) - buys
-    at_first = before[first][np.cumsum(first) - 1] if len(first) else before
+    before: Ints = np.cumsum(buys) - buys
+    at_first: Ints = before[first][np.cumsum(first) - 1] if len(first) else before
     return np.asarray(buys & ~(who.one_order & (before > at_first)))
 
 

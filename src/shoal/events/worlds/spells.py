@@ -86,14 +86,14 @@ def shares_on(world: World, day: Ints, span_days: int) -> Floats:
     shares = np.tile([segment.share for segment in world.segments], (len(day), 1)).astype(float)
     for change in sorted(world.changes, key=lambda one: one.at):
         after = day >= change.day(span_days)
-        parents = [world.place(name) for name in change.parents]
-        children = [world.place(name) for name in change.children]
+        parents = np.array([world.place(name) for name in change.parents], np.int64)
+        children = np.array([world.place(name) for name in change.children], np.int64)
         freed = shares[:, parents].sum(axis=1)
         if change.change == "birth":
             freed = np.full(len(day), change.shares[0])
         weights = change.shares if change.change == "split" else (1.0,) * len(children)
-        shares[np.ix_(~after, children)] = 0.0
-        shares[np.ix_(after, parents)] = 0.0
+        shares[np.ix_(np.flatnonzero(~after), children)] = 0.0
+        shares[np.ix_(np.flatnonzero(after), parents)] = 0.0
         for child, weight in zip(children, weights, strict=True):
             shares[after, child] = freed[after] * weight
     for drift in world.drifts:
