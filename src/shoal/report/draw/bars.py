@@ -23,7 +23,7 @@ from shoal.report.names import clean
 _LABEL_ROOM: Final = 308
 #: Heights in pixels: of a label, of the first and of the other bars, between rows.
 _LABEL: Final = 17
-_BARS: Final = (13, 10)
+_BARS: Final = (14, 11)
 _GAP: Final = 13
 _LOOKS: Final = ("main", "beside")
 
@@ -86,7 +86,7 @@ def _bars(
                 strong = "ink" if look == "main" else ""
                 at = percent(max(end, zero))
                 parts.append(words(at, y + thick - 1.5, one.shown[place], strong, dx=6))
-            y += thick + 2
+            y += thick + 3
         if place < len(between):
             parts.append(words("0", y + 16, between[place]))
             y += 16
@@ -161,7 +161,7 @@ def diverging(
 def _label(text: str, y: float, look: str, x: float = 0) -> tuple[list[str], float]:
     """A label in one line or two, and the height they take."""
     whole = clean(text, 300)
-    lines = wrapped(whole, _LABEL_ROOM, 12.5, 2)
+    lines = wrapped(whole, _LABEL_ROOM, 13, 2)
     cut = lines[-1].endswith("…") and not whole.endswith("…")
     parts = [
         words(number(x), y + 12 + 15 * place, line, look, said=whole if cut else "")

@@ -33,7 +33,7 @@ STYLE: Final = """
   font-variant-numeric: tabular-nums; }
 .draw text { fill: #55606e; stroke: none; }
 .draw .ink { fill: #1f2933; }
-.draw .name { fill: #1f2933; font-size: 12.5px; }
+.draw .name { fill: #1f2933; font-size: 13px; }
 .draw .strong { fill: #1f2933; font-weight: 650; }
 .draw .mid { text-anchor: middle; }
 .draw .end { text-anchor: end; }
