@@ -66,10 +66,11 @@ def worth_of(habits: pa.Table, what: str, *, has_money: bool) -> Floats:
     """What each customer brought: net revenue in currency units, or orders without money.
 
     Args:
-        what: `span`, `prior` or `year`.
+        habits: `features.habits.HABITS_SCHEMA`.
+        what: `worth`, `span_worth` or `year_worth`.
     """
-    name, unit = (f"{what}_net", MICROS) if has_money else (f"{what}_orders", 1)
-    return np.asarray(habits[name].to_numpy(), dtype=np.float64) / unit
+    values = np.asarray(habits[what].to_numpy(), dtype=np.float64)
+    return values / MICROS if has_money else values
 
 
 # --- Moves ----------------------------------------------------------------------------------------
@@ -151,7 +152,7 @@ def stake(
         today: local day of the end of the log, since 1970.
         log_days: how many days the log holds.
     """
-    worth = worth_of(habits, "year", has_money=has_money)
+    worth = worth_of(habits, "year_worth", has_money=has_money)
     order_days = np.asarray(habits["order_days"].to_numpy(), dtype=np.int64)
     first, last = (_days(habits[name], today) for name in ("first_day", "last_day"))
     habitual = order_days >= QUIET_ORDER_DAYS

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Literal
 
+from shoal.domain.segment import TIER_NEW
+
 if TYPE_CHECKING:
     from shoal.report.document import Period
 
@@ -73,29 +75,53 @@ class Moves:
     active_now: int = 0
 
     @property
-    def known_then(self) -> int:
-        """Customers with an event before the date."""
-        return sum(one.then for one in self.standings)
-
-    @property
     def known_now(self) -> int:
         """Customers now."""
         return sum(one.now for one in self.standings)
 
     @property
-    def changed(self) -> int:
-        """Customers known at both dates who are in another segment now."""
-        return sum(one.joined for one in self.standings)
-
-    @property
-    def kept(self) -> int:
-        """Customers known at both dates."""
-        return sum(one.stayed + one.joined for one in self.standings)
-
-    @property
     def new(self) -> int:
         """Customers not yet known at the date."""
         return sum(one.new for one in self.standings)
+
+    @property
+    def gone(self) -> int:
+        """Customers known then who are none of their own now."""
+        return sum(one.gone for one in self.standings)
+
+    @property
+    def kept(self) -> int:
+        """Customers in a segment proper at both dates."""
+        return sum(one.customers for one in self.flows if _placed(one.source, one.target))
+
+    @property
+    def changes(self) -> tuple[Flow, ...]:
+        """Flows between two different segments proper, the largest first."""
+        found = [
+            one
+            for one in self.flows
+            if _placed(one.source, one.target) and one.source != one.target
+        ]
+        return tuple(sorted(found, key=lambda one: (-one.customers, one.source, one.target)))
+
+    @property
+    def changed(self) -> int:
+        """Customers in a segment proper at both dates, not in the same."""
+        return sum(one.customers for one in self.changes)
+
+    @property
+    def placed(self) -> int:
+        """Customers too little known at the date who are in a segment proper now."""
+        return sum(
+            one.customers for one in self.flows if one.source == TIER_NEW and _placed(one.target)
+        )
+
+    def standing(self, segment_id: str) -> Standing | None:
+        return next((one for one in self.standings if one.segment_id == segment_id), None)
+
+
+def _placed(*segment_ids: str) -> bool:
+    return not {"", TIER_NEW}.intersection(segment_ids)
 
 
 @dataclass(frozen=True)
@@ -213,11 +239,15 @@ class Story:
     """Every part, or why it is not there: `absent` maps `moves`, `stake`, `cohorts`, `funnels` and
     `features` to a reason, for which the catalogue has the text `absent.<part>.<reason>`.
 
+    `moves_before` is of the span of the same length before `moves` (None where the log does not
+    hold it), without worth.
+
     `funnels` holds a funnel a segment and one of all customers under ""; `trends` the activity of
     today's members by segment, in the same periods as the document's `activity`.
     """
 
     moves: Moves | None = None
+    moves_before: Moves | None = None
     stake: Stake | None = None
     cohorts: Cohorts | None = None
     funnels: Mapping[str, Funnel] = field(default_factory=dict)

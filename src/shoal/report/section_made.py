@@ -112,6 +112,7 @@ def _facts(wording: Wording) -> list[tuple[str, str]]:
             f"{numbers.day(document.first)} – {numbers.day(document.last)}",
         ),
         (texts("made.as_of"), numbers.moment(local(wording, made.as_of)) + zone),
+        *_compared(wording, zone),
         (texts("made.zone"), made.time_zone),
         (texts("made.currency"), currency),
         (texts("made.value_event"), clean(document.value_event)),
@@ -121,6 +122,16 @@ def _facts(wording: Wording) -> list[tuple[str, str]]:
     for identity, title in made.segmentations:
         facts.append((clean(title, 80), clean(identity, 80)))
     return [*facts, (texts("made.seed"), MISSING if made.seed is None else str(made.seed))]
+
+
+def _compared(wording: Wording, zone: str) -> list[tuple[str, str]]:
+    """The comparison date, and who chose it."""
+    moves = wording.document.story.moves
+    if moves is None:
+        return []
+    day = wording.numbers.moment(local(wording, moves.since)) + zone
+    key = "made.since_told" if moves.told else "made.since_chosen"
+    return [(wording.texts("made.since"), wording.texts(key, day=day))]
 
 
 def _choice_reason(wording: Wording) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shoal.report import figures
+from shoal.report import figures, section_funnel, section_moves, section_trend
 from shoal.report.document import Exemplar, Preference, Segment
 from shoal.report.names import clean, clipped
 from shoal.report.numbers import MISSING
+from shoal.report.story_wording import Teller
 from shoal.report.views import Glance, Plot, Profile, Table, Tier
 from shoal.report.wording import Wording
 
@@ -98,7 +99,9 @@ def profile(wording: Wording, segment: Segment) -> Profile:
         _preferences_plot(wording, segment, segment.brands, "brands", f"brands-{place}"),
         _hours_plot(wording, segment, f"hours-{place}"),
         _weekdays_plot(wording, segment, f"weekdays-{place}"),
+        *_story_plots(wording, segment, place),
     ]
+    since, moved = _moved(wording, segment)
     return Profile(
         anchor=_anchor(place),
         segment_id=clean(segment.segment_id, 40),
@@ -107,7 +110,32 @@ def profile(wording: Wording, segment: Segment) -> Profile:
         apart=wording.apart(segment),
         plots=[plot for plot in plots if plot is not None],
         exemplars=_exemplars(wording, segment.exemplars) if segment.exemplars else None,
+        since=since,
+        moved=moved,
     )
+
+
+def _story_plots(wording: Wording, segment: Segment, place: int) -> list[Plot | None]:
+    teller, story = Teller(wording), wording.document.story
+    periods = story.trends.get(segment.segment_id, ())
+    own = story.funnels.get(segment.segment_id)
+    plots = [section_trend.trend(teller, segment, periods, f"trend-{place}")]
+    if own:
+        name, note = wording.name(segment), wording.texts("profile.funnel_note")
+        key = f"funnel-{place}"
+        plots.append(section_funnel.plot(teller, own, story.funnels[""], name, key, note))
+    return plots
+
+
+def _moved(wording: Wording, segment: Segment) -> tuple[str, Sequence[str]]:
+    """A heading and sentences on what became of the segment since the comparison date."""
+    story = wording.document.story
+    if story.moves is None:
+        return "", ()
+    teller = Teller(wording)
+    heading = wording.texts("profile.moved_title", day=teller.day(story.moves.since))
+    said = section_moves.moved(teller, story.moves, story.moves_before, segment.segment_id)
+    return heading, said
 
 
 def _effects_plot(wording: Wording, segment: Segment, key: str) -> Plot | None:

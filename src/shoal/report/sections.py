@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shoal.report import (
+    section_cohorts,
+    section_funnel,
+    section_heat,
+    section_look,
     section_made,
     section_money,
+    section_moves,
     section_pair,
     section_quality,
     section_segments,
     section_shop,
+    section_stake,
 )
 from shoal.report.names import clean
+from shoal.report.story_wording import Teller
 from shoal.report.views import Found, Page, Section
 from shoal.report.wording import Wording
 
@@ -39,6 +46,9 @@ def _sections(wording: Wording) -> Iterator[Section]:
     """Sections that the document has something for; one that it should have says what lacks."""
     document, texts = wording.document, wording.texts
     yield Section("found", texts("found.title"), "found", _found(wording))
+    teller = Teller(wording)
+    story = document.story
+    yield from _if(wording, "look", section_look.look(teller))
     yield Section("segments", texts("segments.title"), "segments", section_segments.glance(wording))
     if document.segments:
         profiles = [section_segments.profile(wording, one) for one in document.segments]
@@ -46,8 +56,13 @@ def _sections(wording: Wording) -> Iterator[Section]:
         yield Section("profiles", texts("profile.title"), "profiles", profiles, entries)
     if len(document.segments) > 1:
         yield Section("pair", texts("pair.title"), "pair", section_pair.pair(wording))
+    yield from _if(wording, "features", section_heat.features(teller, story.features), "heat.title")
+    yield from _if(wording, "moves", section_moves.moves(teller, story.moves))
+    yield from _if(wording, "stake", section_stake.stake(teller, story.stake))
     yield Section("tier", texts("tier.title"), "tier", section_segments.tier(wording))
     yield Section("grid", texts("grid.title"), "grid", section_shop.grid(wording))
+    yield from _if(wording, "cohorts", section_cohorts.cohorts(teller, story.cohorts))
+    yield from _if(wording, "funnel", section_funnel.funnel(teller, story.funnels))
     if len(document.activity) > 1:
         yield Section(
             "activity", texts("activity.title"), "activity", section_shop.activity(wording)
@@ -61,6 +76,12 @@ def _sections(wording: Wording) -> Iterator[Section]:
         yield Section("quality", texts("quality.title"), "quality", quality)
     yield Section("made", texts("made.title"), "made", section_made.made(wording))
     yield Section("caveats", texts("caveat.title"), "caveats", wording.caveats())
+
+
+def _if(wording: Wording, name: str, view: object | None, title: str = "") -> Iterator[Section]:
+    """The section of that name where it has a view."""
+    if view is not None:
+        yield Section(name, wording.texts(title or f"{name}.title"), name, view)
 
 
 def _found(wording: Wording) -> Found:

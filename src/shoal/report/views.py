@@ -85,7 +85,7 @@ class Glance:
 
 @dataclass(frozen=True)
 class Profile:
-    """One segment's part."""
+    """One segment's part; `moved` says what became of it, under the heading `since`."""
 
     anchor: str
     segment_id: str
@@ -94,6 +94,8 @@ class Profile:
     apart: Sequence[tuple[str, str, str]]
     plots: Sequence[Plot]
     exemplars: Table | None
+    since: str = ""
+    moved: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

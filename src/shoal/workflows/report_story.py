@@ -63,8 +63,10 @@ class Storyteller:
             UsageError: `bad_period`, the comparison date lies outside the log.
         """
         self._check_since()
+        moves, before = self._moves()
         parts: dict[str, Any] = {
-            "moves": self._moves(),
+            "moves": moves,
+            "moves_before": before,
             "stake": self._stake(),
             "cohorts": self._cohorts(),
             "funnels": self._funnels(),
@@ -124,53 +126,80 @@ class Storyteller:
     def habits(self) -> pa.Table:
         """`HABITS_SCHEMA` of the members, in their order; 0 and null where nothing is known."""
         since = self.compared or self.now - timedelta(days=1)
-        found = habits(
-            self.fold.engine, self.counted.events(), self.fold.rules, self.now, since
-        )  # fmt: skip
+        found = self._habits(self.counted, self.now, since)
         return _aligned(found, self.main.members[CUSTOMER])
+
+    def _habits(self, counted: EventTable, now: datetime, since: datetime) -> pa.Table:
+        events = counted.events()
+        money = self.has_money
+        return habits(self.fold.engine, events, self.fold.rules, now, since, money=money)
 
     # -- parts -------------------------------------------------------------------------------------
 
-    def _moves(self) -> Moves | None:
+    def _moves(self) -> tuple[Moves | None, Moves | None]:
+        """Who moved since the comparison date, and in the span of the same length before it."""
         since = self.compared
-        if since is None:
-            self.absent["moves"] = "short"
-            return None
-        if self.main.document["fold_fingerprint"] != self.fold.fingerprint:
-            self.absent["moves"] = "older"
-            return None
-        counted = self.admission.at(since)
-        before = habits(
-            self.fold.engine, counted.events(), self.fold.rules, since, since - (self.now - since)
+        why = (
+            "short"
+            if since is None
+            else "older"
+            if self.main.document["fold_fingerprint"] != self.fold.fingerprint
+            else ""
         )
-        if not before.num_rows:
+        if since is None or why:
+            self.absent["moves"] = why
+            return None, None
+        span = self.now - since
+        counted = self.admission.at(since)
+        known = self._habits(counted, since, since - span)
+        if not known.num_rows:
             self.absent["moves"] = "nobody"
-            return None
-        features, weights = applied(
-            self.main, counted, self.fold, self.registry, self.zone, since
-        )  # fmt: skip
-        then = _aligned(before, features[CUSTOMER])
-        worth = compose_story.worth_of
-        return compose_story.moves(
+            return None, None
+        then = self._applied(counted, since)
+        known = _aligned(known, then[0])
+        whole = since - span >= self._midnight(self.first_day)
+        found = compose_story.moves(
             self.segment_ids,
-            (
-                features[CUSTOMER],
-                weights.argmax(axis=1).astype(np.int64),
-                worth(then, "span", has_money=self.has_money),
-            ),
+            (*then, compose_story.worth_of(known, "span_worth", has_money=self.has_money)),
             (
                 self.main.members[CUSTOMER],
                 self.places,
-                worth(self.habits, "span", has_money=self.has_money),
+                compose_story.worth_of(self.habits, "span_worth", has_money=self.has_money),
             ),
             since,
-            (self.now - since) / timedelta(days=1),
+            span / timedelta(days=1),
             told=self.since is not None,
             foreknown=bool(late_warning(self.main, since)),
-            whole=since - (self.now - since) >= self._midnight(self.first_day),
-            active_then=_positive(then["span_events"]),
+            whole=whole,
+            active_then=_positive(known["span_events"]),
             active_now=_positive(self.habits["span_events"]),
         )
+        return found, self._moves_before(since, span, then) if whole else None
+
+    def _moves_before(
+        self, since: datetime, span: timedelta, then: tuple[pa.ChunkedArray, Ints]
+    ) -> Moves | None:
+        """The same a span earlier, without worth."""
+        start = since - span
+        earlier = self._applied(self.admission.at(start), start)
+        if not len(earlier[1]):
+            return None
+        nothing = [np.zeros(len(places)) for _, places in (earlier, then)]
+        return compose_story.moves(
+            self.segment_ids,
+            (*earlier, nothing[0]),
+            (*then, nothing[1]),
+            start,
+            span / timedelta(days=1),
+            whole=False,
+        )
+
+    def _applied(self, counted: EventTable, moment: datetime) -> tuple[pa.ChunkedArray, Ints]:
+        """Customers at a moment, and the places of their segments."""
+        features, weights = applied(
+            self.main, counted, self.fold, self.registry, self.zone, moment
+        )  # fmt: skip
+        return features[CUSTOMER], weights.argmax(axis=1).astype(np.int64)
 
     def _stake(self) -> Stake | None:
         if not _positive(self.habits["order_days"]):
@@ -212,7 +241,7 @@ class Storyteller:
                 self.fold.engine, self.counted.events(), self.fold.rules, self.now,
                 self.main.members.select(MEMBERS_SCHEMA.names),
             ),
-            visits.STEPS,
+            [step for step in visits.STEPS if step != self.fold.rules.value_event],
         )  # fmt: skip
         if not found:
             self.absent["funnels"] = "one_step"

@@ -12,12 +12,14 @@ from shoal.report.texts.money import MONEY_EN, MONEY_ZH
 from shoal.report.texts.pair import PAIR_EN, PAIR_ZH
 from shoal.report.texts.quality_en import QUALITY_EN
 from shoal.report.texts.quality_zh import QUALITY_ZH
+from shoal.report.texts.story_en import STORY_EN
+from shoal.report.texts.story_zh import STORY_ZH
 from shoal.report.texts.zh import ZH
 
 CATALOGUE: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
-        "en": {**EN, **MONEY_EN, **PAIR_EN, **QUALITY_EN},
-        "zh": {**ZH, **MONEY_ZH, **PAIR_ZH, **QUALITY_ZH},
+        "en": {**EN, **MONEY_EN, **PAIR_EN, **QUALITY_EN, **STORY_EN},
+        "zh": {**ZH, **MONEY_ZH, **PAIR_ZH, **QUALITY_ZH, **STORY_ZH},
     }
 )
 
