@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from shoal.domain import kinds
 from shoal.events.worlds.customers import DAY_S, Customers
+from shoal.events.worlds.devices import APP_SLOT, KIOSK_SLOT, SLOTS, TABLET, assign
 from shoal.events.worlds.encode import SOURCES, moments, numbered
 from shoal.events.worlds.funnel import CODE
 from shoal.events.worlds.layers import Draft, Setting
@@ -28,58 +29,10 @@ Rows = npt.NDArray[np.void]
 
 #: Kinds of event that only a signed-in customer leaves.
 _SIGNS_IN: Final = [CODE[kind] for kind in (kinds.SIGN_UP, kinds.LOGIN, kinds.PROFILE)]
+#: Kinds of event that come after a visit.
+_AFTERWARDS: Final = [CODE[kind] for kind in (kinds.REFUND, kinds.REVIEW)]
 _APP: Final = CHANNELS.index("app")
 _WEB_SOURCE, _APP_SOURCE = SOURCES.index("web"), SOURCES.index("app")
-_MOBILE, _DESKTOP, _TABLET = (DEVICES.index(name) for name in ("mobile", "desktop", "tablet"))
-
-#: A customer's devices are slots: browsers from 0 on, then the app; a kiosk has its own slot.
-BROWSERS: Final = 4
-_APP_SLOT: Final = BROWSERS
-_SLOTS: Final = 8
-_KIOSK_SLOT: Final = 7
-
-
-@dataclass(frozen=True)
-class Devices:
-    """The devices of a block of customers.
-
-    `owner` and `type` are (customers, `BROWSERS` + 1): whose device it is (a place in the block; a
-    shared one belongs to another customer) and its code in `DEVICES`; `count` how many browsers a
-    customer uses.
-    """
-
-    owner: Ints
-    type: Ints
-    count: Ints
-
-
-def assign(
-    main: Ints, counts: tuple[float, ...], shared: float, rng: np.random.Generator
-) -> Devices:
-    """Draw the devices of customers.
-
-    Args:
-        main: code in `DEVICES` of each customer's usual device.
-        counts: weights of having 1, 2, ... browsers.
-        shared: share of customers who also use the first browser of somebody else.
-    """
-    n = len(main)
-    edges = np.cumsum(counts) / np.sum(counts)
-    count = 1 + (rng.random(n)[:, None] >= edges[:-1]).sum(axis=1)
-    kind = rng.integers(0, len(DEVICES), (n, BROWSERS + 1))
-    kind[:, 0] = main
-    kind[:, _APP_SLOT] = np.where(main == _TABLET, _TABLET, _MOBILE)
-    owner = np.repeat(np.arange(n)[:, None], BROWSERS + 1, axis=1)
-    # Households are pairs of a random order: the second uses the first one's browser too.
-    order = rng.permutation(n)
-    pairs = round(shared * n)
-    host, guest = order[:pairs], order[pairs : 2 * pairs]
-    host = host[: len(guest)]
-    count[guest] = np.minimum(count[guest] + 1, BROWSERS)
-    last = count[guest] - 1
-    owner[guest, last] = host
-    kind[guest, last] = main[host]
-    return Devices(owner=owner, type=kind, count=count)
 
 
 @dataclass(frozen=True)
@@ -110,11 +63,11 @@ class Visitors:
 
 @dataclass(frozen=True)
 class _Visits:
-    """The sessions of a block that left events, one entry each; ordered by number.
+    """The sessions of a block that left events, one entry each; by customer and start.
 
-    `number` in the shop; `person` a place in the block; `rows` are the places of all their rows, by
-    session and time: those of a session begin at `first` and are `size` many. `base` is the number
-    of the block's first customer.
+    `number` in the shop, ascending; `person` a place in the block; `rows` are the places of all
+    their rows, by session and time: those of a session begin at `first` and are `size` many. `base`
+    is the number of the block's first customer.
     """
 
     number: Ints
@@ -199,17 +152,17 @@ class VisitorsPlan:
         app = rows["channel"][visits.rows[visits.first]] == _APP
         other = 1 + rng.integers(0, 1 << 30, n) % np.maximum(owned.count[who] - 1, 1)
         slot = np.where((owned.count[who] == 1) | (rng.random(n) < layer.first), 0, other)
-        slot = np.where(app, _APP_SLOT, slot)
+        slot = np.where(app, APP_SLOT, slot)
         owner, kind = owned.owner[who, slot], owned.type[who, slot]
         # On somebody else's device it is that one's first browser.
         slot = np.where(owner != who, 0, slot)
-        device = (owner + people.number[0]) * _SLOTS + slot
+        device = (owner + people.number[0]) * SLOTS + slot
         kiosk_user = rng.random(len(people.number)) < layer.kiosk_users
         at_kiosk = kiosk_user[who] & ~app & (rng.random(n) < 0.5)
         kiosk = rng.integers(0, layer.kiosks, len(people.number))[who]
-        device = np.where(at_kiosk, kiosk * _SLOTS + _KIOSK_SLOT, device)
+        device = np.where(at_kiosk, kiosk * SLOTS + KIOSK_SLOT, device)
         visitor = self._visitors(visits, device, app, rng)
-        return _Seats(device, np.where(at_kiosk, _TABLET, kind), app, visitor)
+        return _Seats(device, np.where(at_kiosk, TABLET, kind), app, visitor)
 
     def _visitors(
         self, visits: _Visits, device: Ints, app: Bools, rng: np.random.Generator
@@ -226,7 +179,7 @@ class VisitorsPlan:
         opener = np.maximum.accumulate(np.where(opens, np.arange(n), 0))
         visitor = np.empty(n, np.int64)
         visitor[order] = visits.number[order][opener] + self.layer.kiosks
-        return np.where(device % _SLOTS == _KIOSK_SLOT, device // _SLOTS, visitor)
+        return np.where(device % SLOTS == KIOSK_SLOT, device // SLOTS, visitor)
 
     def _sign_ins(
         self, people: Customers, rows: Rows, visits: _Visits, rng: np.random.Generator
@@ -255,17 +208,14 @@ class VisitorsPlan:
         known_from = np.where(says < none, np.where(anonymous, says, 0), known_from)
         # Who is no stranger for ever is known in one session at least: the first.
         known = np.bincount(visits.person, known_from < none, m) > 0
-        opening = np.append(True, np.diff(np.sort(visits.person)) != 0)[:n]
-        by_time = np.lexsort((visits.start_s, visits.person))
-        first = np.zeros(n, bool)
-        first[by_time[opening]] = True
+        first = np.append(True, visits.person[1:] != visits.person[:-1])
         known_from = np.where(first & ~known[visits.person], 0, known_from)
         known_from = np.where(never[visits.person], none, known_from)
         return known_from, anonymous & signs & (says == none) & ~never[visits.person]
 
     def _afterwards(self, rows: Rows, visits: _Visits, seats: _Seats, known: Bools) -> None:
         """Refunds say as much as their order did; reviews are signed, but for strangers."""
-        later = np.flatnonzero(rows["session"] < 0)
+        later = np.flatnonzero((rows["session"] < 0) & np.isin(rows["kind"], _AFTERWARDS))
         bought = np.flatnonzero((rows["kind"] == CODE[kinds.PURCHASE]) & (rows["order"] >= 0))
         before = self._last_visit(rows, visits, later)
         person = visits.person[before]

@@ -204,13 +204,10 @@ def test_a_customer_is_the_same_in_a_larger_shop() -> None:
     assert small.truth["visitors"].equals(mine)
 
 
-def test_an_ingested_shop_knows_the_visitors_of_its_customers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world = replace(worlds.load("steady"), name="seen", layers=(Visitors(),))
-    monkeypatch.setitem(worlds._WORLDS, "seen", world)
+def test_an_ingested_shop_knows_the_visitors_of_its_customers(tmp_path: Path) -> None:
+    world = replace(worlds.load("steady"), layers=(Visitors(),))
     out = tmp_path / "raw"
-    made = simulate(out, customers=250, days=50, world="seen", seed=4)
+    made = simulate(out, customers=250, days=50, world=world, seed=4)
     with shoal.init(tmp_path / "shop") as shop:
         result = shop.ingest([out], preset="shoal").rows
         assert result.quarantined == result.conflicting == result.skipped == 0
