@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shoal.domain.errors import UsageError
 from shoal.events.worlds.drifts import Change, Drift
-from shoal.events.worlds.segments import Segment
+from shoal.events.worlds.segments import Segment, blended
 
 if TYPE_CHECKING:
     from shoal.events.worlds.layers import Layer
 
 #: The difficulty at which a world is as declared.
 DECLARED_DIFFICULTY: Final = 0.5
+#: At difficulty 1 so much of what a segment is comes from the mean of all segments.
+BLENDED: Final = 0.6
 
 
 @dataclass(frozen=True)
@@ -160,11 +162,13 @@ def with_dials(
             "bad_dial", f"difficulty {difficulty!r} is not a share", where="--difficulty",
             hint="Give a number from 0 (easy) to 1 (hard); 0.5 is the world as published.",
         )  # fmt: skip
-    return replace(
-        world,
-        dials=replace(world.dials, **turned),
-        difficulty=world.difficulty if difficulty is None else float(difficulty),
-    )
+    world = replace(world, dials=replace(world.dials, **turned))
+    if difficulty is None or difficulty == world.difficulty:
+        return world
+    if world.difficulty != DECLARED_DIFFICULTY:
+        raise ValueError("the difficulty of a world is set once, from the world as published")
+    share = BLENDED * max(0.0, 2 * difficulty - 1)
+    return replace(world, difficulty=float(difficulty), segments=blended(world.segments, share))
 
 
 def _checked(name: str, value: Any) -> Any:

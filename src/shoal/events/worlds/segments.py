@@ -6,8 +6,9 @@ hours, the funnel, discounts and returns can.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 #: Top categories of the catalogue, in the order of every `tastes` tuple.
 TOPS: Final = ("fashion", "electronics", "home", "grocery", "beauty", "kids", "media", "sports")
@@ -70,6 +71,65 @@ class Segment:
     dwell_days: float = 0.0
     #: shape of that time: 1 forgets how long it has lasted, more does not
     dwell_shape: float = 3.0
+
+
+#: What `blended` moves: means on a log scale, probabilities on that of log odds, weights as such.
+_MEANS: Final = ("views", "abandoned", "units", "weekend")
+_CHANCES: Final = (
+    "search", "click", "favourite", "conversion", "price_level", "discount", "coupon", "refund",
+    "review", "brand_loyalty",
+)  # fmt: skip
+_WEIGHTS: Final = ("tastes", "channels", "devices", "payments")
+
+
+def blended(segments: tuple[Segment, ...], share: float) -> tuple[Segment, ...]:
+    """The segments moved a share of the way to what all of them are on average."""
+    if share <= 0 or len(segments) < 2:
+        return segments
+
+    def mean(values: list[float]) -> float:
+        return sum(values) / len(values)
+
+    centre: dict[str, float] = {}
+    for name in _MEANS:
+        centre[name] = mean([math.log(getattr(one, name)) for one in segments])
+    for name in _CHANCES:
+        centre[name] = mean([_log_odds(getattr(one, name)) for one in segments])
+    everyone = {
+        name: [
+            mean(list(place))
+            for place in zip(*(_normed(getattr(one, name)) for one in segments), strict=True)
+        ]
+        for name in _WEIGHTS
+    }
+    peaks = tuple(
+        (hour, width, weight * share / len(segments))
+        for one in segments
+        for hour, width, weight in one.hours
+    )
+    found = []
+    for one in segments:
+        moved: dict[str, Any] = {}
+        for name in _MEANS:
+            own = math.log(getattr(one, name))
+            moved[name] = math.exp((1 - share) * own + share * centre[name])
+        for name in _CHANCES:
+            odds = math.exp((1 - share) * _log_odds(getattr(one, name)) + share * centre[name])
+            moved[name] = odds / (1 + odds)
+        for name in _WEIGHTS:
+            pairs = zip(_normed(getattr(one, name)), everyone[name], strict=True)
+            moved[name] = tuple((1 - share) * own + share * other for own, other in pairs)
+        own_peaks = tuple((hour, width, weight * (1 - share)) for hour, width, weight in one.hours)
+        found.append(replace(one, hours=own_peaks + peaks, **moved))
+    return tuple(found)
+
+
+def _log_odds(chance: float) -> float:
+    return math.log(chance / (1 - chance))
+
+
+def _normed(weights: tuple[float, ...]) -> list[float]:
+    return [weight / sum(weights) for weight in weights]
 
 
 STEADY: Final = (

@@ -43,7 +43,7 @@ def test_counts_tell_nothing_in_the_awkward_world() -> None:
 def test_a_harder_world_is_harder_for_the_oracle_too() -> None:
     # Below the published difficulty the few events of many customers are what limits it.
     published, harder, hardest = (accuracy(said("steady", (126,), x)) for x in (0.5, 0.75, 1.0))
-    assert published > harder + 0.01 > hardest + 0.03
+    assert published > harder + 0.05 > hardest + 0.25
 
 
 def test_the_truth_it_quotes_is_that_of_the_spells() -> None:
