@@ -117,10 +117,8 @@ def _accounts(
     for _ in range(rng.poisson(layer.rings * target / a_ring)):
         size = layer.accounts + rng.binomial(layer.accounts_more, layer.accounts_more_share)
         moments = rng.random() * draft.setting.days * DAY_S + rng.random(size) * burst_s
-        place = np.unique(np.searchsorted(births, moments))
-        place = place[place < len(pool)]
-        place = place[~used[place]]
-        if len(place) >= 2:
+        place = _next_free(used, np.searchsorted(births, np.sort(moments)))
+        if len(place) >= layer.accounts:
             used[place] = True
             chosen.append(pool[place])
     free = np.flatnonzero(~used)
@@ -130,6 +128,18 @@ def _accounts(
     accounts = np.concatenate([*chosen, alone]).astype(np.int64)
     numbers = np.array([people.number[one[0]] for one in chosen], np.int64)
     return accounts, np.concatenate((ring, np.full(len(alone), -1))).astype(np.int64), numbers
+
+
+def _next_free(used: Bools, wanted: Ints) -> Ints:
+    """The next free places from those wanted on, each once; fewer where the end is reached."""
+    found: list[int] = []
+    for place in wanted.tolist():
+        place = max(place, found[-1] + 1) if found else place
+        while place < len(used) and used[place]:
+            place += 1
+        if place < len(used):
+            found.append(place)
+    return np.array(found, np.int64)
 
 
 def _by_accounts(
@@ -150,12 +160,12 @@ def _by_accounts(
     first = np.append(numbers, 0)[ring] * SLOTS
     size = np.bincount(ring[ring >= 0], minlength=len(numbers))
     seats = []
-    for share, before in ((layer.devices, OWN), (layer.cards, OWN)):
+    for share in (layer.devices, layer.cards):
         # Harder rings use more devices and cards: up to one for two accounts.
         share = min(0.5, share * 2.0 ** (2 * difficulty - 1))
         many = np.maximum(np.rint(share * size), 1)
         mine = (rng.random(n) * np.append(many, 1)[ring]).astype(np.int64)
-        seats.append(np.where(ring[place] >= 0, first[place] + before + mine[place], own))
+        seats.append(np.where(ring[place] >= 0, first[place] + OWN + mine[place], own))
     kind = np.where(opening, OPENING, np.where(ring[place] >= 0, RING, LONE))
     return _Visits(kind, accounts[place], start, ring[place], seats[0], seats[1])
 
@@ -226,9 +236,9 @@ def _add(
     latest[owner] = np.arange(len(owner))
     timeline = Timeline.of(pieces)
     number = draft.people.number[visits.who]
-    births = draft.people.birth_s[visits.who].astype(np.int64) + 1
     then = timeline.at(number, visits.start_s)
-    then = np.where(then >= 0, then, timeline.at(number, births))
+    # Accounts outlive the newcomers they were: what these are like is that of their first day.
+    then = np.where(then >= 0, then, timeline.at(number, draft.people.birth_s[visits.who]))
     n, honest = len(visits.who), visits.kind == NIGHT_SPENDER
     habits = _habits(layer, pieces.take(then), honest, difficulty)
     browse = np.where(honest, 2.5, layer.browse * 2.5 ** (2 * difficulty - 1))

@@ -8,14 +8,23 @@ Rings share both; so do families, which are honest. See `fraud_cases` for who do
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from shoal.domain.errors import UsageError
 from shoal.events.worlds.fraud_cases import Cases, draw_cases
 from shoal.events.worlds.fraud_traces import chargebacks, leave_traces, truth_tables
 from shoal.events.worlds.layers import Draft, Setting
+
+#: Dials that are shares or probabilities.
+_SHARES: Final = (
+    "share", "rings", "lone", "takeovers", "accounts_more_share", "orders_more", "devices", "cards",
+    "night", "electronics", "price_level", "elsewhere", "charged_back", "family", "family_device",
+    "family_card", "night_spenders", "gifts", "disputed",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,14 @@ class Fraud:
     night_spenders: float = 0.012
     gifts: float = 0.04
     disputed: float = 0.001
+
+    def __post_init__(self) -> None:
+        for name in _SHARES:
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(
+                    "bad_dial", f"dial {name} of fraud cannot be {getattr(self, name)!r}",
+                    hint="Give a share: at least 0 and below 1.",
+                )  # fmt: skip
 
     def plan(self, setting: Setting, rng: np.random.Generator) -> _Plan:
         """Nothing holds for the whole shop: a ring lives in one block of customers."""

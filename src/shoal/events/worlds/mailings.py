@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
+from shoal.domain.errors import UsageError
 from shoal.events.worlds.customers import DAY_S
 
 if TYPE_CHECKING:
@@ -39,6 +40,13 @@ class Mailing:
 
     at: float
     arms: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 < self.at < 1 or not self.arms or not set(self.arms) <= set(ARMS):
+            raise UsageError(
+                "bad_dial", f"no campaign can be at {self.at!r} of a log with arms {self.arms!r}",
+                hint=f"Give a share between 0 and 1, and some of the arms: {', '.join(ARMS)}.",
+            )  # fmt: skip
 
 
 @dataclass(frozen=True)

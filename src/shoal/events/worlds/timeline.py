@@ -37,7 +37,7 @@ class Timeline:
             end_s=pieces.end_s[place],
         )  # fmt: skip
 
-    def at(self, number: Ints, moment_s: Ints | int) -> Ints:
+    def at(self, number: Ints, moment_s: Ints | Floats | int) -> Ints:
         """Index of the piece of each customer at those seconds; -1 before and after their life."""
         base = self.number[0]
         key = (self.number - base) * float(_WIDEST_S) + self.since

@@ -13,6 +13,7 @@ import pytest
 
 import shoal
 from shoal.domain import kinds
+from shoal.domain.errors import UsageError
 from shoal.domain.time import to_us
 from shoal.events.worlds import encode, sample
 from shoal.events.worlds.base import with_dials
@@ -318,6 +319,15 @@ def test_campaigns_on_one_day_are_one_and_dates_fall_within_the_log() -> None:
     two = Schedule.of(layer, Setting(WORLD, goods, 1, 100, 0))
     assert (two.sent_s // DAY_S).tolist() == [50, 52]
     assert (two.until_s // DAY_S).tolist() == [52, 73]
+
+
+@pytest.mark.parametrize(("at", "arms"), [(0.0, ("content",)), (0.5, ()), (0.5, ("carrier",))])
+def test_an_impossible_campaign_is_refused(at: float, arms: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match=f"no campaign can be at {at} of a log") as caught:
+        Mailing(at, arms)
+    assert caught.value.hint == (
+        "Give a share between 0 and 1, and some of the arms: content, discount."
+    )
 
 
 def test_the_world_goes_through_the_front_door_whole(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 import shoal
 from shoal.domain import kinds
+from shoal.domain.errors import UsageError
 from shoal.domain.time import to_us
 from shoal.events.worlds import sample
 from shoal.events.worlds.base import with_dials
@@ -132,6 +133,7 @@ def test_the_devices_of_rings_in_the_log_are_those_of_the_truth(
     assert pairs == set(zip(rings.device, rings.customer, strict=True))
     accounts = rings[rings.role == "account"]
     assert accounts.ring_id.nunique() >= 5
+    assert accounts.groupby("ring_id").customer.nunique().min() >= LAYER.accounts
     assert accounts.groupby("customer").ring_id.nunique().max() == 1
     assert rings.groupby("device").ring_id.nunique().max() == 1
     # A ring lives in one block.
@@ -278,6 +280,13 @@ def test_a_short_log_has_little_fraud_or_none(days: int) -> None:
     shop = draw(60, days, 1)
     assert np.all(shop.rows["time_s"] < days * DAY_S)
     assert (shop.visits.visitor >= 0).all()
+
+
+@pytest.mark.parametrize(("dial", "value"), [("share", -0.1), ("night", 1.0)])
+def test_an_impossible_dial_is_refused(dial: str, value: float) -> None:
+    with pytest.raises(UsageError, match=f"dial {dial} of fraud cannot be {value}") as caught:
+        Fraud(**{dial: value})
+    assert caught.value.code == "bad_dial"
 
 
 def test_the_world_goes_through_the_front_door_whole(tmp_path: Path) -> None:
