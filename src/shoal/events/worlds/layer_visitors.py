@@ -98,12 +98,17 @@ class _Visits:
 
 @dataclass(frozen=True)
 class _Seats:
-    """Where each visit is seen: number and type of the device, whether the app, visitor number."""
+    """Where each visit is seen: number and type of the device, whether the app, visitor number.
+
+    `fresh` visits are the first under their visitor id; of a kiosk, where nobody stays signed in,
+    all are.
+    """
 
     device: Ints
     type: Ints
     app: Bools
     visitor: Ints
+    fresh: Bools
 
     @property
     def source(self) -> Ints:
@@ -132,7 +137,7 @@ class VisitorsPlan:
             return
         visits = _Visits.find(rows, int(draft.people.number[0]))
         seats = self._seats(draft.people, rows, visits, rng)
-        known_from, login = self._sign_ins(draft.people, rows, visits, rng)
+        known_from, login = self._sign_ins(draft.people, rows, visits, seats.fresh, rng)
         places, step = visits.rows, np.arange(len(visits.rows)) - visits.spread(visits.first)
         rows["visitor"][places] = visits.spread(seats.visitor)
         rows["device"][places] = visits.spread(seats.type)
@@ -161,13 +166,15 @@ class VisitorsPlan:
         at_kiosk = kiosk_user[who] & ~app & (rng.random(n) < 0.5)
         kiosk = rng.integers(0, layer.kiosks, len(people.number))[who]
         device = np.where(at_kiosk, kiosk * SLOTS + KIOSK_SLOT, device)
-        visitor = self._visitors(visits, device, app, rng)
-        return _Seats(device, np.where(at_kiosk, TABLET, kind), app, visitor)
+        visitor, fresh = self._visitors(visits, device, app, rng)
+        kind = np.where(at_kiosk, TABLET, kind)
+        return _Seats(device, kind, app, visitor, fresh | at_kiosk)
 
     def _visitors(
         self, visits: _Visits, device: Ints, app: Bools, rng: np.random.Generator
-    ) -> Ints:
-        """The visitor id of each session: that of the session which opened it on the device.
+    ) -> tuple[Ints, Bools]:
+        """The visitor id of each session, that of the session which opened it on the device, and
+        whether it did so.
 
         A kiosk keeps the one it was set up with, whose number no session has.
         """
@@ -177,15 +184,19 @@ class VisitorsPlan:
         order = np.lexsort((visits.number, visits.start_s, device))
         opens = np.append(True, device[order][1:] != device[order][:-1])[:n] | lost[order]
         opener = np.maximum.accumulate(np.where(opens, np.arange(n), 0))
-        visitor = np.empty(n, np.int64)
+        visitor, fresh = np.empty(n, np.int64), np.empty(n, bool)
         visitor[order] = visits.number[order][opener] + self.layer.kiosks
-        return np.where(device % SLOTS == KIOSK_SLOT, device // SLOTS, visitor)
+        fresh[order] = opens
+        return np.where(device % SLOTS == KIOSK_SLOT, device // SLOTS, visitor), fresh
 
     def _sign_ins(
-        self, people: Customers, rows: Rows, visits: _Visits, rng: np.random.Generator
-    ) -> tuple[Ints, Bools]:
+        self, people: Customers, rows: Rows, visits: _Visits, fresh: Bools,
+        rng: np.random.Generator,
+    ) -> tuple[Ints, Bools]:  # fmt: skip
         """Place within each session of the first event that says who it is, and whether a login
         is to be put before it. Sessions nobody signs in to have their size as the place.
+
+        Customers seen once are known from the start or not at all: a login would be an event more.
         """
         layer, n, m = self.layer, len(visits.number), len(people.number)
         kind = rows["kind"][visits.rows]
@@ -202,7 +213,8 @@ class VisitorsPlan:
         never = ~tells & (rng.random(m) < layer.never)
         anonymous = rng.random(n) < layer.anonymous
         drawn = rng.random(n)
-        signs = drawn < np.where(ordered, layer.signs_in_to_buy, layer.signs_in)
+        once = people.one_off[visits.person]
+        signs = ~once & (drawn < np.where(ordered, layer.signs_in_to_buy, layer.signs_in))
         on_the_way = np.where(ordered, buys, (rng.random(n) * visits.size).astype(np.int64))
         known_from = np.where(anonymous, np.where(signs, on_the_way, none), 0)
         known_from = np.where(says < none, np.where(anonymous, says, 0), known_from)
@@ -211,7 +223,9 @@ class VisitorsPlan:
         first = np.append(True, visits.person[1:] != visits.person[:-1])
         known_from = np.where(first & ~known[visits.person], 0, known_from)
         known_from = np.where(never[visits.person], none, known_from)
-        return known_from, anonymous & signs & (says == none) & ~never[visits.person]
+        # Nobody is signed in already on the way, or where they have not been before.
+        login = (known_from < none) & (known_from < says) & ~once
+        return known_from, login & ((anonymous & signs) | fresh)
 
     def _afterwards(self, rows: Rows, visits: _Visits, seats: _Seats, known: Bools) -> None:
         """Refunds say as much as their order did; reviews are signed, but for strangers."""

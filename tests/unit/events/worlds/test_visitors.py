@@ -86,11 +86,18 @@ def test_who_becomes_known_on_the_way_signs_in_then(shop: Shop) -> None:
     visits = shop.rows[shop.rows["session"] >= 0]
     visits = visits[np.lexsort((visits["step"], visits["session"]))]
     turns = (visits["session"][1:] == visits["session"][:-1]) & (np.diff(visits["told"]) == 1)
-    kind = visits["kind"][1:][turns]
+    says = [CODE[kind] for kind in (kinds.LOGIN, kinds.SIGN_UP, kinds.PROFILE)]
     assert turns.sum() > 500
-    assert np.all(np.isin(kind, [CODE[k] for k in (kinds.LOGIN, kinds.SIGN_UP, kinds.PROFILE)]))
-    signing = np.isin(visits["kind"], [CODE[k] for k in (kinds.LOGIN, kinds.SIGN_UP)])
-    assert np.all(visits["told"][signing] == 1)
+    assert np.all(np.isin(visits["kind"][1:][turns], says))
+    # And so does who was never seen under that visitor id, but for customers who come once.
+    opening = visits[np.append(True, visits["session"][1:] != visits["session"][:-1])]
+    opening = opening[np.argsort(opening["time_s"], kind="stable")]
+    fresh = opening[np.unique(opening["visitor"], return_index=True)[1]]
+    visits_of = np.bincount(opening["customer"], minlength=CUSTOMERS)
+    known = fresh[(fresh["told"] == 1) & (visits_of[fresh["customer"]] > 1)]
+    assert len(known) > 500
+    assert np.all(np.isin(known["kind"], says))
+    assert np.all(visits["told"][np.isin(visits["kind"], says)] == 1)
 
 
 def test_the_logs_own_links_give_back_the_truth(shop: Shop) -> None:
@@ -170,6 +177,15 @@ def test_devices_cookies_and_shares_are_as_declared(shop: Shop) -> None:
     assert 1 <= len(kiosks) <= layer.kiosks
     known = set(shop.rows["customer"][shop.rows["told"] == 1].tolist())
     assert 0.3 * layer.never < 1 - len(known) / CUSTOMERS < layer.never
+
+
+def test_customers_seen_once_leave_no_event_more(shop: Shop, plain: Shop) -> None:
+    few = np.bincount(plain.rows["customer"], minlength=CUSTOMERS) <= 2
+    visits = np.unique(plain.rows[["customer", "session"]])["customer"]
+    once = few & (np.bincount(visits, minlength=CUSTOMERS) == 1)
+    assert once.sum() > 0.4 * CUSTOMERS
+    now = np.bincount(shop.rows["customer"], minlength=CUSTOMERS)
+    assert np.mean(now[once] <= 2) > 0.97
 
 
 def test_nothing_but_ids_devices_sources_and_logins_changes(shop: Shop, plain: Shop) -> None:
