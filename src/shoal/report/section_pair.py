@@ -19,17 +19,22 @@ from shoal.report.names import clean, clipped
 from shoal.report.numbers import MISSING
 from shoal.report.wording import Wording
 
-#: Features that the sentence names.
+#: Features that the sentence names, and those that the table shows.
 _NAMED: Final = 3
+_SHOWN: Final = 12
 
 
 @dataclass(frozen=True)
 class Row:
-    """One thing compared: its printed values for the two chosen, and all values on a line."""
+    """One thing compared: its printed values for the two chosen, and all values on a line.
+
+    The least different features are hidden until other segments are picked.
+    """
 
     label: str
     shown: tuple[str, str]
     strip: Drawing | None
+    hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,8 +75,9 @@ def pair(wording: Wording) -> PairView:
             clipped(one.label, 90),
             (one.shown[first], one.shown[second]),
             strip(one.values, first, second) if one.values else None,
+            hidden=place >= len(fixed) + _SHOWN,
         )
-        for one in (*fixed, *features)
+        for place, one in enumerate((*fixed, *features))
     ]
     names = [clean(one.name, 80) for one in segments]
     named = [clean(one.label, 90) for one in features[:_NAMED]]
@@ -111,6 +117,7 @@ def _data(wording: Wording, names: Sequence[str], measures: Sequence[_Measure]) 
         "widest": texts("pair.widest", **slots),
         "comma": texts("list.semicolon"),
         "named": _NAMED,
+        "shown": _SHOWN,
     }
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     for mark in "<>&\u2028\u2029":

@@ -71,6 +71,11 @@ STYLE: Final = """
 .draw .first { fill: #0072b2; stroke: #fff; stroke-width: 1; }
 .draw .second { fill: #fff; stroke: #b34a00; stroke-width: 2.5; }
 .draw .open { fill: none; stroke: #1f2933; stroke-width: 1; stroke-dasharray: 3 2; }
+.draw .wide { display: none; }
+@container drawing (min-width: 660px) {
+  .draw .wide { display: inline; }
+  .draw .narrow { display: none; }
+}
 .draw.spark { display: inline-block; vertical-align: middle; }
 """
 
@@ -106,7 +111,8 @@ class Drawing:
     def _repr_html_(self) -> str:
         """With its own style, for a notebook."""
         return (
-            f'<div style="max-width:{_NOTEBOOK}px;overflow-x:auto;background:#fff;padding:8px 4px">'
+            f'<div style="max-width:{_NOTEBOOK}px;overflow-x:auto;background:#fff;padding:8px 4px;'
+            'container:drawing/inline-size">'
             f"<style>{STYLE}</style>{self.svg}</div>"
         )
 

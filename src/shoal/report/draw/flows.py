@@ -24,8 +24,9 @@ _NODE: Final = 9
 _PLACE: Final = 17
 _BETWEEN: Final = 7
 _TALL: Final = 300
-#: Room of a label between two columns on a phone, in pixels.
+#: Room of a label between two columns in pixels: on a phone, and where there is more.
 _LABEL_ROOM: Final = 138
+_WIDE_ROOM: Final = 300
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ def flows(
             y = tops[place][order]
             said = f"{node.label}: {node.shown}" if node.shown else node.label
             parts.append(box(percent(x), y, str(_NODE), tall, "node", said, shift=shift))
-            parts.append(_label(node, percent(x), y + tall / 2 + 4, last))
+            wide = _WIDE_ROOM / max(1, len(columns) - 1)
+            parts.append(_label(node, percent(x), y + tall / 2 + 4, last, wide))
     return drawing(parts, height=foot + 4, alt=alt)
 
 
@@ -162,9 +164,16 @@ def _band(one: Flow, x0: float, x1: float, start: float, end: float, tall: float
     return f'<path d="{path}" class="{look}">{title(one.said)}</path>'
 
 
-def _label(node: Node, x: str, y: float, last: bool) -> str:
+def _label(node: Node, x: str, y: float, last: bool, wide: float) -> str:
+    """The label at a node, cut for a phone and again for more room; the style shows one of them."""
     look = "ink halo end" if last else "ink halo"
     shift = -_NODE - 5 if last else _NODE + 5
-    room = _LABEL_ROOM - (measure(node.shown, 12) + 5 if node.shown else 0)
-    name = fit(clean(node.label, 300), room, 12)
-    return words(x, y, f"{name} {node.shown}".strip(), look, dx=shift)
+    taken = measure(node.shown, 12) + 5 if node.shown else 0
+    whole = clean(node.label, 300)
+    short, long = (fit(whole, room - taken, 12) for room in (_LABEL_ROOM, wide))
+    if short == long:
+        return words(x, y, f"{short} {node.shown}".strip(), look, dx=shift)
+    return "".join(
+        words(x, y, f"{name} {node.shown}".strip(), f"{look} {when}", dx=shift)
+        for name, when in ((short, "narrow"), (long, "wide"))
+    )

@@ -16,12 +16,15 @@ _ONE_WAY: Final = ("#f3f7fa", "#c6deec", "#7fb7d6", "#2f86b9", "#00527f")
 _BOTH_WAYS: Final = ("#b34a00", "#f0a878", "#f7f7f7", "#7fb7d6", "#00609a")
 
 #: Pixels: height of a cell, least width of one, widest column of row labels, type of the numbers.
-_CELL: Final = 30
+_CELL: Final = 32
 _NARROW: Final = 32
 _ROW_ROOM: Final = 128
 _TYPE: Final = 11.5
+#: Least width of a column whose label is wrapped into lines, and the most columns that are.
+_WRAPPED: Final = 84
+_FEW: Final = 10
 #: Room of a slanted column label in pixels, and its angle in degrees.
-_SLANT_ROOM: Final = 120
+_SLANT_ROOM: Final = 160
 _SLANT: Final = 48
 
 
@@ -54,7 +57,7 @@ def heat(
     """
     longest = max([measure(text, _TYPE) for row in shown for text in row], default=0)
     narrow = max(_NARROW, longest + 8)
-    lines, head, slanted = _column_labels(columns, narrow)
+    lines, head, narrow, slanted = _column_labels(columns, narrow)
     left = 10 + min(_ROW_ROOM, max([measure(clean(name, 300), 12) for name in rows], default=0))
     top = head + (22 if column_title or row_title else 4)
     parts = [_title(column_title, row_title, left)] if column_title or row_title else []
@@ -85,22 +88,24 @@ def heat(
 
 def _title(column_title: str, row_title: str, left: float) -> str:
     said = [f"→ {column_title}" if column_title else "", f"↓ {row_title}" if row_title else ""]
-    return words(f"-{round(left)}", 12, "   ".join(filter(None, said)), room=310)
+    return words(f"-{round(left)}", 12, " · ".join(filter(None, said)), room=310)
 
 
 def _column_labels(
     columns: Sequence[str], narrow: float
-) -> tuple[list[list[str]], float, bool]:  # fmt: skip
-    """Lines of each label, the height they take, and whether they are slanted for want of room."""
+) -> tuple[list[list[str]], float, float, bool]:
+    """Lines of each label, the height they take, the least width of a column, and whether labels
+    are slanted for want of room."""
     names = [clean(name, 300) for name in columns]
     if all(measure(name, 12) <= narrow - 2 for name in names):
-        return [[name] for name in names], 18, False
-    lines = [wrapped(name, narrow + 14, 12, 3) for name in names]
-    if len(columns) <= 7 and not any("…" in line for one in lines for line in one):
-        return lines, 4 + 15 * max(len(one) for one in lines), False
+        return [[name] for name in names], 18, narrow, False
+    if len(columns) <= _FEW:
+        narrow = max(narrow, _WRAPPED)
+        lines = [wrapped(name, narrow - 2, 12, 5) for name in names]
+        return lines, 4 + 15 * max(len(one) for one in lines), narrow, False
     cut = [[fit(name, _SLANT_ROOM, 12)] for name in names]
     long = max(measure(one[0], 12) for one in cut)
-    return cut, 14 + long * math.sin(math.radians(_SLANT)), True
+    return cut, 14 + long * math.sin(math.radians(_SLANT)), narrow, True
 
 
 def _column_label(x: str, foot: float, lines: Sequence[str], whole: str, slanted: bool) -> str:
@@ -110,8 +115,9 @@ def _column_label(x: str, foot: float, lines: Sequence[str], whole: str, slanted
             f'<svg x="{x}" y="{number(foot)}" overflow="visible" width="1" height="1">'
             f'<text transform="rotate(-{_SLANT})">{quoted(lines[0])}{title(whole)}</text></svg>'
         )
+    said = whole if any("…" in line for line in lines) else ""
     return "".join(
-        words(x, foot - 15 * (len(lines) - 1 - place), line, "mid")
+        words(x, foot - 15 * (len(lines) - 1 - place), line, "mid", said=said)
         for place, line in enumerate(lines)
     )
 

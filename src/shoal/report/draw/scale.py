@@ -73,12 +73,12 @@ def wrapped(text: str, room: float, size: float, most: int) -> list[str]:
 
 
 def _units(text: str) -> list[str]:
-    """Where a line may break: after a space, or anywhere between Chinese characters."""
+    """Where a line may break: after a space or hyphen, or between Chinese characters."""
     units: list[str] = []
     for mark in text:
         wide = unicodedata.east_asian_width(mark) in "WF"
         closing = unicodedata.category(mark) in {"Po", "Pe", "Pf"}
-        if units and (closing or not wide) and not units[-1].endswith(" "):
+        if units and (closing or not wide) and not units[-1].endswith((" ", "-")):
             units[-1] += mark
         else:
             units.append(mark)

@@ -61,6 +61,7 @@
     });
     ranked.forEach(function (order) { body.appendChild(rows[order]); });
     var features = ranked.filter(function (order) { return data.rows[order].sizes; });
+    features.forEach(function (order, rank) { rows[order].hidden = rank >= data.shown; });
     var said = document.getElementById("pair-widest");
     if (said) {
       var values = {

@@ -8,8 +8,8 @@ PAIR_EN: Final = {
     "pair.title": "Compare two segments",
     "pair.lead": (
         "Typical values of two segments side by side. Each line spans all segments from the least "
-        "to the greatest value, with a tick for each of them; features that set the two "
-        "furthest apart come first."
+        "to the greatest value, with a tick for each of them. Below the totals stand the features "
+        "that set the two furthest apart."
     ),
     "pair.first_segment": "First segment (disc)",
     "pair.second_segment": "Second segment (square)",
@@ -23,8 +23,8 @@ PAIR_EN: Final = {
 PAIR_ZH: Final = {
     "pair.title": "比较两个分群",
     "pair.lead": (
-        "并列显示两个分群的典型值。每条横线从所有分群中的最小值到最大值，每个分群一个刻度；"
-        "差异最大的特征排在最前。"
+        "并列显示两个分群的典型值。每条横线从所有分群中的最小值到最大值，每个分群一个刻度。"
+        "总量之下是两者差异最大的特征。"
     ),
     "pair.first_segment": "第一个分群（圆点）",
     "pair.second_segment": "第二个分群（方块）",
