@@ -48,7 +48,8 @@ def funnel(
     days = marked.group_by(CUSTOMER, "day").agg(**{step: _[step].any() for step in STEPS})
     each = days.group_by(CUSTOMER).agg(
         days=_.count(),
-        bought_days=total(1, where=_.view & _.value),
+        # In brackets: tables have a method `view`.
+        bought_days=total(1, where=_["view"] & _["value"]),
         **{f"{step}_days": total(1, where=_[step]) for step in STEPS},
     )
     sums = {name: total(_[name]) for name in ("days", "bought_days", *map(_days_of, STEPS))}

@@ -94,7 +94,7 @@ def _moved(teller: Teller, found: Moves, before: Moves | None) -> list[str]:
         sentence = texts("moved.changed", **_changed(teller, found))
         if before and before.kept:
             earlier = texts("moved.changed_before", days=span["days"], **_changed(teller, before))
-            sentence = f"{sentence} {earlier}"
+            sentence = texts("punct.between").join((sentence, earlier))
         said.append(sentence)
     if found.placed:
         said.append(texts("moved.placed", placed=numbers.count(found.placed)))
@@ -190,7 +190,7 @@ def _quiet(teller: Teller) -> Iterator[Weighed]:
     name, _, worth = found.by_segment[0]
     if len(found.by_segment) > 1:
         most = texts("look.quiet_most", worth=teller.worth(worth), name=teller.quoted(name))
-        sentence = f"{sentence} {most}"
+        sentence = texts("punct.between").join((sentence, most))
     yield share, _see(teller, sentence, "stake", "stake.title")
 
 

@@ -43,9 +43,8 @@ def moves(teller: Teller, found: Moves | None) -> MovesView | None:
     note = texts("moves.note", **span)
     if not found.whole:
         note = texts("moves.not_whole", **span)
-    return MovesView(
-        " ".join(filter(None, (lead, end))), _plot(teller, found), _standings(teller, found), [note]
-    )
+    lead = texts("punct.between").join(filter(None, (lead, end)))
+    return MovesView(lead, _plot(teller, found), _standings(teller, found), [note])
 
 
 def _plot(teller: Teller, found: Moves) -> Plot:

@@ -6,6 +6,8 @@ import math
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+from tests.unit.report.stories import story
+
 from shoal.domain.quality import Finding, Quality, SourceFacts
 from shoal.report.document import (
     Candidate,
@@ -24,7 +26,7 @@ from shoal.report.document import (
     Segment,
     ShopMoney,
 )
-from shoal.report.document_story import MainFeature, Story
+from shoal.report.document_story import MainFeature
 
 NAMES = (
     "Frequent buyers of Kitchen", "Weekend browsers", "Big baskets, few orders",
@@ -137,7 +139,9 @@ def document(
         weekdays=tuple([1 / 7] * 7),
         quality=quality(),
         money=shop_money(currency) if money else None,
-        story=Story(features=_features(parts)),
+        story=replace(
+            story(parts, unknown if tier else None, money=money), features=_features(parts)
+        ),
     )
 
 
@@ -291,4 +295,8 @@ def hostile() -> ReportDocument:
         quality=quality(bad),
         money=shop_money(bad, why=bad),
         warnings=(bad,),
+        story=replace(
+            story((first, second, plain.segments[2]), plain.tier, who=bad),
+            features=(MainFeature(bad, bad, bad, {bad: 1.0}, {bad: -3.0}), *plain.story.features),
+        ),
     )

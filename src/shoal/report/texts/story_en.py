@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 STORY_EN: Final[Mapping[str, str]] = {
+    "punct.between": " ",
     "worth.orders": "{n} {what}",
     # what to look at
     "look.title": "What moved, and what to look at",

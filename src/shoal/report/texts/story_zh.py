@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 STORY_ZH: Final[Mapping[str, str]] = {
+    "punct.between": "",
     "worth.orders": "{n} 个{what}",
     # what to look at
     "look.title": "变化与关注点",
@@ -96,7 +97,7 @@ STORY_ZH: Final[Mapping[str, str]] = {
         "大约 {chance} 次中有一次。"
     ),
     "stake.sum": (
-        "有此习惯的 {habitual}中，{customers}已经沉默，而他们在最近 {days}曾带来 {worth}，"
+        "有此习惯的 {habitual}中，{customers} 位已经沉默，而他们在最近 {days}曾带来 {worth}，"
         "占同期全部{what}的 {share}。"
     ),
     "stake.none": "有此习惯的 {habitual}中，没有人沉默这么久。",
