@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,9 +30,16 @@ ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("SHOAL_BENCH_CACHE", Path(tempfile.gettempdir()) / "shoal-bench"))
 DATA = Path(os.environ.get("SHOAL_DATA", ROOT.parent / "shared" / "data"))
 
-#: Top-level categories that get a column of their own in `Source.features`.
-_MOST_CATEGORIES = 12
+#: Columns of the log whose names get shares in `Source.features`: most names of each, and the
+#: share of events that a name needs.
+FACETS = ("category", "channel", "device", "payment")
+_MOST_NAMES = 12
+_LEAST_SHARE = 0.01
 _CUSTOMER = "customer_id"
+#: Raised when what lies in the cache changes its form.
+_FORM = 2
+#: Beginning of the names of the shares' columns.
+TASTE = "taste:"
 
 
 class MissingDataError(Exception):
@@ -110,20 +118,27 @@ class Source:
     def features(self, as_of: datetime) -> pa.Table:
         """Features of every customer with an event before the moment, sorted by customer.
 
-        The columns of `shop.features(as_of=T)`, then `taste_<category>`: the customer's share of
-        events before T in each of the shop's most frequent top-level categories (those frequent
-        among events before T's first such snapshot), smoothed by one event of the shop's mean, so
-        that every peer has the information on categories that Shoal's own segments have.
+        The columns of `shop.features(as_of=T)`, then `taste:<facet>:<name>`: the customer's share
+        of events before T in each of the shop's commonest top-level categories, channels, devices
+        and ways to pay (those common in the log's first quarter), starting from one event of the
+        shop's mean, so that every peer has the information that Shoal's own segments have.
         """
         name = as_of.astimezone(UTC).strftime("%Y%m%dT%H%M%S")
         path = self.folder / "features" / f"{catalog_fingerprint()}-{name}.parquet"
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
+            started = time.perf_counter()
             table = self._with_tastes(self._opened().features(as_of=as_of), as_of)
+            took = {b"bench.seconds": str(time.perf_counter() - started).encode()}
+            table = table.replace_schema_metadata({**(table.schema.metadata or {}), **took})
             part = path.with_suffix(f".{os.getpid()}.part")
             pq.write_table(table, part)
             part.replace(path)
         return pq.read_table(path)
+
+    def feature_seconds(self, as_of: datetime) -> float:
+        """Seconds that `features(as_of)` took when it was made, all customers from all events."""
+        return float(self.features(as_of).schema.metadata[b"bench.seconds"])
 
     def events_between(self, since: datetime, until: datetime) -> int:
         """Events with `since <= event_time < until`."""
@@ -133,7 +148,7 @@ class Source:
 
     @cached_property
     def events(self) -> pa.Table:
-        """customer_id, kind, event_time, top_category, sorted by time."""
+        """customer_id, kind, event_time and the facets, sorted by time."""
         return pq.read_table(self.folder / "log.parquet")
 
     def _opened(self) -> Any:
@@ -144,21 +159,17 @@ class Source:
         return self._shop
 
     def _with_tastes(self, features: pa.Table, as_of: datetime) -> pa.Table:
-        names = self.facts["categories"]
-        if not names:
-            return features
         log = self.events
         known = log.filter(pc.less(log["event_time"], pa.scalar(as_of, log["event_time"].type)))
         rows = pc.index_in(known[_CUSTOMER], features[_CUSTOMER].combine_chunks())
-        places = pc.index_in(known["top_category"], pa.array(names))
-        counted = pc.and_(pc.is_valid(rows), pc.is_valid(places))
-        pairs = np.column_stack(
-            [np.asarray(side.filter(counted).to_numpy(), np.int64) for side in (rows, places)]
-        )
-        counts = np.zeros((features.num_rows, len(names)))
-        np.add.at(counts, (pairs[:, 0], pairs[:, 1]), 1)
-        for name, share in zip(names, smoothed_shares(counts).T, strict=True):
-            features = features.append_column(f"taste_{name}", pa.array(share))
+        for facet, names in self.facts["names"].items():
+            places = pc.index_in(known[facet], pa.array(names))
+            counted = pc.and_(pc.is_valid(rows), pc.is_valid(places))
+            counts = np.zeros((features.num_rows, len(names)))
+            row, place = (np.asarray(side.filter(counted).to_numpy()) for side in (rows, places))
+            np.add.at(counts, (row.astype(np.int64), place.astype(np.int64)), 1)
+            for name, share in zip(names, smoothed_shares(counts).T, strict=True):
+                features = features.append_column(f"{TASTE}{facet}:{name}", pa.array(share))
         return features
 
 
@@ -207,7 +218,7 @@ def world(spec: WorldSpec, cache: Path | None = None) -> SimulatedWorld:
         digest = worlds.load(spec.name).digest()
     except UsageError as error:
         raise MissingDataError(f"no world {spec.name!r}: {error.message}") from error
-    told = json.dumps({**asdict(spec), "digest": digest}, sort_keys=True)
+    told = json.dumps([_FORM, asdict(spec), digest], sort_keys=True)
     key = hashlib.sha256(told.encode()).hexdigest()[:12]
     folder = (cache or CACHE) / f"{spec.name}-{spec.customers}-{spec.days}-{spec.seed}-{key}"
     if not (folder / "made.json").exists():
@@ -226,20 +237,20 @@ def public(name: str, cache: Path | None = None) -> Source:
     if not file.exists():
         raise MissingDataError(f"{name}: no file {spec.file} under SHOAL_DATA")
     size = file.stat().st_size
-    key = hashlib.sha256(json.dumps([asdict(spec), size]).encode()).hexdigest()[:12]
+    key = hashlib.sha256(json.dumps([_FORM, asdict(spec), size]).encode()).hexdigest()[:12]
     folder = (cache or CACHE) / f"{name}-{key}"
     if not (folder / "made.json").exists():
         digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-        _fresh(folder)
-        _ingest(folder, [file], spec.preset, spec.value_event)
-        _finish(folder, {"spec": asdict(spec), "digest": digest})
+        fresh(folder)
+        ingest(folder, [file], spec.preset, spec.value_event)
+        finish(folder, {"spec": asdict(spec), "digest": digest})
     return Source(folder, json.loads((folder / "made.json").read_text()))
 
 
 def _make_world(spec: WorldSpec, digest: str, folder: Path) -> None:
     from shoal.workflows.simulate import simulate
 
-    _fresh(folder)
+    fresh(folder)
     more: dict[str, Any] = {}
     if spec.difficulty is not None:
         more["difficulty"] = spec.difficulty
@@ -249,14 +260,14 @@ def _make_world(spec: WorldSpec, digest: str, folder: Path) -> None:
     simulate(
         home, customers=spec.customers, days=spec.days, world=spec.name, seed=spec.seed, **more
     )
-    _ingest(folder, [home], "shoal", "")
+    ingest(folder, [home], "shoal")
     segments = pq.read_table(home / "_truth" / "segments.parquet")
     document = json.loads((home / "_truth" / "world.json").read_text())
     facts = {
         "spec": asdict(spec), "digest": document["world_digest"],
         "version": document["world_version"], "planted": _planted_at_start(segments),
     }  # fmt: skip
-    _finish(folder, facts)
+    finish(folder, facts)
 
 
 def _planted_at_start(segments: pa.Table) -> int:
@@ -268,12 +279,14 @@ def _planted_at_start(segments: pa.Table) -> int:
     return int(pc.sum(there).as_py())
 
 
-def _fresh(folder: Path) -> None:
+def fresh(folder: Path) -> None:
+    """An empty folder, whatever a killed run left there."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
 
 
-def _ingest(folder: Path, files: list[Path], preset: str, value_event: str) -> None:
+def ingest(folder: Path, files: list[Path], preset: str, value_event: str = "") -> None:
+    """Make the folder's shop and bring the files into it."""
     import shoal
     from shoal.config import Config, ShopConfig
 
@@ -282,14 +295,15 @@ def _ingest(folder: Path, files: list[Path], preset: str, value_event: str) -> N
         shop.ingest(files, preset=preset, confirm=lambda _: True)
 
 
-def _finish(folder: Path, facts: dict[str, Any]) -> None:
+def finish(folder: Path, facts: dict[str, Any]) -> None:
+    """Write the log and, last, what is known of it: from now on the folder counts as made."""
     log = _log(folder)
     pq.write_table(log, folder / "log.parquet")
     first, last = (pc.min(log["event_time"]).as_py(), pc.max(log["event_time"]).as_py())
     facts |= {
         "events": log.num_rows, "start": _day(first).isoformat(),
         "end": (_day(last) + timedelta(days=1)).isoformat(),
-        "categories": _frequent(log),
+        "names": facts.get("names") or _frequent(log),
     }  # fmt: skip
     part = folder / "made.part"
     part.write_text(json.dumps(facts, indent=1) + "\n")
@@ -300,25 +314,31 @@ def _log(folder: Path) -> pa.Table:
     """The stored events of customers: what the bench counts and times."""
     from deltalake import DeltaTable
 
-    names = [_CUSTOMER, "kind", "event_time", "category"]
+    names = [_CUSTOMER, "kind", "event_time", *FACETS]
     table = DeltaTable(str(folder / "shop" / "events")).to_pyarrow_table(columns=names)
     table = table.filter(
         pc.and_(pc.is_valid(table[_CUSTOMER]), pc.not_equal(table["kind"], "item"))
     ).sort_by("event_time")
     text = table["category"].cast(pa.string())
-    top = pc.replace_substring_regex(text, "/.*$", "")
-    return table.drop_columns("category").append_column("top_category", top)
+    place = table.schema.get_field_index("category")
+    return table.set_column(place, "category", pc.replace_substring_regex(text, "/.*$", ""))
 
 
-def _frequent(log: pa.Table) -> list[str]:
-    """The commonest top-level categories of the log's first quarter, sorted by name.
+def _frequent(log: pa.Table) -> dict[str, list[str]]:
+    """The commonest names of each facet in the log's first quarter, sorted; facets with two.
 
-    Taken from the start, so that no later cut knows of categories that were still to come.
+    Taken from the start, so that no later cut knows of names that were still to come.
     """
-    early = log.slice(0, max(1, log.num_rows // 4))["top_category"].drop_null()
-    counts = early.value_counts().to_pylist()
-    counts.sort(key=lambda one: (-one["counts"], one["values"]))
-    return sorted(one["values"] for one in counts[:_MOST_CATEGORIES])
+    early = log.slice(0, max(1, log.num_rows // 4))
+    found = {}
+    for facet in FACETS:
+        counts = early[facet].drop_null().value_counts().to_pylist()
+        counts.sort(key=lambda one: (-one["counts"], one["values"]))
+        least = _LEAST_SHARE * sum(one["counts"] for one in counts)
+        names = sorted(one["values"] for one in counts[:_MOST_NAMES] if one["counts"] >= least)
+        if len(names) > 1:
+            found[facet] = names
+    return found
 
 
 def _day(moment: datetime) -> datetime:

@@ -76,6 +76,7 @@ def run(
     *,
     kept: Path,
     timeout_s: float = 600.0,
+    keep: bool = True,
     tell: bool = True,
 ) -> list[dict[str, Any]]:
     """The result of every unit, in their order: `{"peer", "label", "seed", "seconds", ...}`.
@@ -83,6 +84,7 @@ def run(
     Args:
         function: `module:name`, called as `name(**arguments)` in the child; returns JSON.
         kept: folder of finished units.
+        keep: False runs all of them, whatever is there.
         timeout_s: a unit may take that long.
 
     A KeyboardInterrupt ends the child and is raised; what was finished stays kept.
@@ -91,7 +93,7 @@ def run(
     found: dict[int, dict[str, Any]] = {}
     for place, unit in enumerate(units):
         file = _file(kept, unit, function)
-        if file.exists():
+        if keep and file.exists():
             found[place] = {**json.loads(file.read_text()), "kept": True}
     turns = _turns([place for place in range(len(units)) if place not in found], units)
     done = len(found)
@@ -101,7 +103,7 @@ def run(
         for place, result in _process(function, places, units, timeout_s):
             unit = units[place]
             found[place] = result
-            if "failed" not in result:
+            if keep and "failed" not in result:
                 part = _file(kept, unit, function).with_suffix(".part")
                 part.write_text(json.dumps(result) + "\n")
                 part.replace(part.with_suffix(".json"))

@@ -57,12 +57,16 @@ def kmeans(inputs: Kind = "features", columns: Columns = "all") -> Clusterer:
 
 
 def gaussian_mixture(inputs: Kind = "features", columns: Columns = "all") -> Clusterer:
-    """A mixture of Gaussians with diagonal covariances, three starts."""
+    """A mixture of spherical Gaussians, three starts.
+
+    Found on world steady, seed 1: spherical, full, tied and diagonal covariances, each with 0.001
+    and 0.1 added to variances; adjusted Rand index 0.18 to 0.31, this one the best.
+    """
     from sklearn.mixture import GaussianMixture
 
     def make(k: int, seed: int) -> Any:
         return GaussianMixture(
-            k, covariance_type="diag", n_init=3, reg_covar=1e-3, random_state=seed
+            k, covariance_type="spherical", n_init=3, reg_covar=0.1, random_state=seed
         )
 
     return Clusterer(
@@ -113,14 +117,15 @@ class MiniBatch:
 
 
 class BirchPeer:
-    """Birch (Zhang et al., 1996): subclusters grow with each cut, their centres are clustered
-    anew into k by Ward's method, as scikit-learn does. Labels of that last step may change their
-    meaning from cut to cut."""
+    """Birch (Zhang et al., 1996): subclusters grow with each cut, their centres are clustered anew
+    into k by Ward's method, as scikit-learn does. That step numbers clusters afresh, so labels are
+    carried over by common customers (`bench.peers.refit.matched`). Of thresholds 0.3 to 1.6 the
+    first was best on world steady, seed 1."""
 
     name = "birch"
 
     def __init__(
-        self, inputs: Kind = "features", columns: Columns = "all", threshold: float = 1.0
+        self, inputs: Kind = "features", columns: Columns = "all", threshold: float = 0.3
     ) -> None:
         self.inputs, self.threshold = inputs, threshold
         self.prepared = prepared(inputs, columns)
@@ -129,14 +134,22 @@ class BirchPeer:
         from sklearn.cluster import Birch
 
         Z = self.prepared.fit(X).transform(X)
-        self.model = Birch(threshold=self.threshold, n_clusters=min(k, len(Z))).fit(Z)
+        self.k_ = min(k, len(Z))
+        self.model = Birch(threshold=self.threshold, n_clusters=self.k_).fit(Z)
+        self.label_ = np.arange(self.k_)
         return self
 
     def update(self, X: Inputs) -> None:
-        self.model.partial_fit(self.prepared.transform(X))
+        from bench.peers.refit import matched
+
+        Z = self.prepared.transform(X)
+        before = self.label_[self.model.predict(Z)]
+        self.model.partial_fit(Z)
+        self.label_ = matched(before, self.model.predict(Z), self.k_)
 
     def predict(self, X: Inputs) -> Labels:
-        return np.asarray(self.model.predict(self.prepared.transform(X)), np.int64)
+        found = self.label_[self.model.predict(self.prepared.transform(X))]
+        return np.asarray(found, np.int64)
 
     def weights(self, X: Inputs) -> Matrix | None:
         return None

@@ -42,7 +42,7 @@ class Refit:
         before = self.predict(X)
         self.inner = self._make().fit(X, self._k, self._seed)
         if self._match:
-            self.label_ = _matched(before, self.inner.predict(X), self._k)
+            self.label_ = matched(before, self.inner.predict(X), self._k)
 
     def predict(self, X: Inputs) -> Labels:
         return self.label_[self.inner.predict(X)]
@@ -56,8 +56,8 @@ class Refit:
         return moved
 
 
-def _matched(before: Labels, after: Labels, k: int) -> npt.NDArray[np.int64]:
-    """(k,) the label that each new cluster takes over."""
+def matched(before: Labels, after: Labels, k: int) -> npt.NDArray[np.int64]:
+    """(k,) the old label that each new cluster takes over: most common customers in all."""
     from scipy.optimize import linear_sum_assignment
 
     table = np.zeros((k, k))

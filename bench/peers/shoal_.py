@@ -1,13 +1,16 @@
 """Shoal's own entry, through its public face: a copy of the source's shop, segmented and asked.
 
-Face of peers that need a shop: `open(source, folder)`, `fit_at(until, k, seed)`,
-`update_at(until)`, `predict_at(as_of) -> (customers, labels, weights | None)`; labels are of
-customers with an event before `as_of`, the tier of the too little known included as a label.
+Face of peers that need a shop: `open(source, folder)`, `fit_at(until, k, seed)` and
+`predict_at(as_of) -> (customers, labels, weights)` segment once and apply; a run over many cuts
+goes through `shop.replay` (`through_replay`). Labels are of customers with an event before the
+moment, the tier of the too little known included as a label.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.harness.data import Source
-from bench.harness.splits import refuse_later
+from bench.harness.splits import Cuts, refuse_later
 from bench.peers.base import Labels, Matrix
 
 
@@ -27,6 +30,8 @@ class ShoalFrozen:
     """
 
     name = "shoal"
+    #: As `shop.replay` has it.
+    refit = "first"
 
     def __init__(self, choose: bool = False) -> None:
         self.choose = choose
@@ -40,47 +45,77 @@ class ShoalFrozen:
         self._shop = shoal.open(source.copy_shop(folder / "shop"))
         return self
 
+    def reopen(self, shop: Path) -> None:
+        """Go on with another copy of the shop that was segmented."""
+        import shoal
+
+        self.close()
+        self._shop = shoal.open(shop)
+
     def fit_at(self, until: datetime, k: int, seed: int) -> Self:
         """Segment by what was known before `until`."""
         self._k, self._seed, self._until = k, seed, until
         self._shop.segment(until=until, k=0 if self.choose else k, seed=seed)
         return self
 
-    def update_at(self, until: datetime) -> None:
-        """Frozen."""
-
     def predict_at(self, as_of: datetime) -> tuple[npt.NDArray[Any], Labels, Matrix | None]:
-        """Memberships at a moment; labels are numbered as they first appear, `new` included."""
+        """Memberships at a moment; labels are numbered as they first appear."""
         refuse_later(self._until, as_of, self.name)
         table = self._shop.memberships(as_of=as_of, soft=True)
         customers, rows = np.unique(
             np.asarray(table["customer_id"].to_pylist(), dtype=object).astype(str),
             return_inverse=True,
         )
-        known = [self._labels.setdefault(one, len(self._labels)) for one in self._names()]
-        assert known
-        columns = np.array([self._labels[one] for one in table["segment_id"].to_pylist()])
+        columns = np.array([self._label(one) for one in table["segment_id"].to_pylist()])
         weights = np.zeros((len(customers), len(self._labels)))
         weights[rows, columns] = table["weight"].to_numpy()
         return customers.astype(object), weights.argmax(axis=1).astype(np.int64), weights
 
-    def _names(self) -> list[str]:
-        return [str(one["segment_id"]) for one in self._shop.segments()["segments"]]
+    def close(self) -> None:
+        """Release the shop."""
+        if self._shop is not None:
+            self._shop.close()
+            self._shop = None
+
+    def _label(self, segment: str) -> int:
+        return self._labels.setdefault(segment, len(self._labels))
+
+
+def through_replay(
+    source: Source, cuts: Cuts, k: int, seed: int, refit: str
+) -> Iterator[tuple[npt.NDArray[Any], Labels, Matrix, float]]:
+    """What `shop.replay` says at each cut: customers, labels, soft weights, and its seconds.
+
+    Args:
+        k: 0 lets Shoal choose at every learning.
+        refit: `first`, `each`, or a span such as `28d`; see `shop.replay`.
+
+    A segment is told by its id, which is nothing but its place by size: a method that learns anew
+    may give the same id to other customers, and that is scored as it stands.
+    """
+    import shoal
+
+    every = cuts.moments[1] - cuts.moments[0] if len(cuts.moments) > 1 else timedelta(days=7)
+    labels: dict[str, int] = {}
+    with shoal.open(source.shop_dir) as shop:
+        steps = shop.replay(cuts.first, cuts.moments[-1], every=every, k=k, refit=refit, seed=seed)
+        for moment in cuts.moments:
+            started = time.perf_counter()
+            cut = next(steps)
+            weights = cut.segmenter.transform(cut.features)
+            seconds = time.perf_counter() - started
+            if cut.as_of != moment or cut.skipped or cut.trained_until is None:
+                raise RuntimeError(f"replay of {moment}: {cut.skipped or cut.as_of}")
+            refuse_later(cut.trained_until, moment, "Shoal")
+            places = [labels.setdefault(one, len(labels)) for one in cut.segment_ids]
+            wide = np.zeros((len(weights), len(labels)))
+            wide[:, places] = weights
+            customers = np.asarray(cut.features["customer_id"].to_pylist(), dtype=object)
+            yield customers, wide.argmax(axis=1).astype(np.int64), wide, seconds
 
 
 class ShoalRefit(ShoalFrozen):
-    """Segmented anew every fourth cut; nothing ties a new segment to an old one but its number."""
+    """Segmented anew every fourth cut."""
 
     name = "shoal-refit"
-    every = 4
-
-    def fit_at(self, until: datetime, k: int, seed: int) -> Self:
-        self._cuts = 0
-        super().fit_at(until, k, seed)
-        return self
-
-    def update_at(self, until: datetime) -> None:
-        self._cuts += 1
-        if self._cuts % self.every == 0:
-            self._until = until
-            self._shop.segment(until=until, k=0 if self.choose else self._k, seed=self._seed)
+    refit = "28d"

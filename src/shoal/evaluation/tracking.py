@@ -83,14 +83,22 @@ class Delay:
 
 
 def delay(
-    customers: Array, days: Floats, called: Array, changes: Sequence[Change], horizon_days: float
+    customers: Array,
+    days: Floats,
+    called: Array,
+    changes: Sequence[Change],
+    horizon_days: float,
+    *,
+    kept_cuts: int = 2,
 ) -> Delay:
-    """Days from a true change to the first cut at which the label says the new segment.
+    """Days from a true change to the first cut from which the label says the new segment.
 
-    A change whose segment ends, or whose customer is seen no more, before the label is right is
-    censored then, not counted as found: the mean is the area under the Kaplan-Meier (1958) curve
-    of "not yet right" up to the horizon (restricted mean of Irwin, 1949). A method that is never
-    right has the whole horizon.
+    The label must be right at `kept_cuts` cuts in a row, so that nobody is found by guessing often.
+    Changes to a segment that the label said already before are left out, so that nobody is found by
+    having been wrong. A change whose segment ends, or whose customer is seen no more, before the
+    label is right is censored then, not counted as found: the mean is the area under the
+    Kaplan-Meier (1958) curve of "not yet right" up to the horizon (restricted mean of Irwin, 1949).
+    A method that never switches has the whole horizon.
 
     Args:
         called: (n,) true segment that each label stands for (after matching).
@@ -107,14 +115,10 @@ def delay(
         seen.setdefault(customer, []).append((day, segment))
     waits, right = [], []
     for change in changes:
-        cuts = [one for one in seen.get(change.customer, []) if one[0] >= change.since]
-        if not cuts:
-            continue
-        inside = [one for one in cuts if one[0] < change.until]
-        first = next((day for day, segment in inside if segment == change.segment), None)
-        last = min(change.until, cuts[-1][0])
-        waits.append((first if first is not None else last) - change.since)
-        right.append(first is not None)
+        told = _wait(change, seen.get(change.customer, []), kept_cuts)
+        if told is not None:
+            waits.append(told[0])
+            right.append(told[1])
     waited, found = np.array(waits, dtype=np.float64), np.array(right, dtype=bool)
     return Delay(
         days=restricted_mean(waited, found, horizon_days),
@@ -122,6 +126,22 @@ def delay(
         changes=len(found),
         horizon_days=horizon_days,
     )
+
+
+def _wait(
+    change: Change, seen: Sequence[tuple[float, Any]], kept_cuts: int
+) -> tuple[float, bool] | None:
+    """Days waited and whether it was found; None where it does not count."""
+    before = [segment for day, segment in seen if day < change.since]
+    after = [one for one in seen if one[0] >= change.since]
+    if not after or (before and before[-1] == change.segment):
+        return None
+    inside = [one for one in after if one[0] < change.until]
+    right = [segment == change.segment for _, segment in inside]
+    for place in range(len(inside) - kept_cuts + 1):
+        if all(right[place : place + kept_cuts]):
+            return inside[place][0] - change.since, True
+    return min(change.until, after[-1][0]) - change.since, False
 
 
 def restricted_mean(waits: Floats, happened: npt.NDArray[np.bool_], horizon: float) -> float:

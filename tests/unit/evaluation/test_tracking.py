@@ -66,10 +66,17 @@ def test_without_two_cuts_of_a_customer_there_is_no_rate() -> None:
 
 
 def test_delay_is_until_the_first_right_cut() -> None:
-    customers, days, called = _one("aaabb")
-    changes = [Change("c", 10.0, 100.0, "b")]
+    customers, days, called = _one("aabab" + "b")
+    changes = [Change("c", 6.0, 100.0, "b")]
+    told = delay(customers, days, called, changes, 56.0, kept_cuts=1)
+    assert told.days == pytest.approx(14 - 6)
+
+
+def test_a_right_cut_counts_once_the_next_one_is_right_too() -> None:
+    customers, days, called = _one("abaabb")
+    changes = [Change("c", 5.0, 100.0, "b")]
     told = delay(customers, days, called, changes, 56.0)
-    assert told.days == pytest.approx(21 - 10)
+    assert told.days == pytest.approx(28 - 5)
     assert (told.detected_share, told.changes) == (1.0, 1)
 
 
@@ -88,9 +95,15 @@ def test_a_segment_that_ended_before_it_was_found_is_censored() -> None:
     assert delay(customers, days, called, changes, 20.0).days == pytest.approx(7 + 0.5 * 13)
 
 
+def test_a_label_that_said_so_already_noticed_nothing() -> None:
+    customers, days, called = _one("abbb")
+    told = delay(customers, days, called, [Change("c", 8.0, 99.0, "b")], 56.0)
+    assert told.changes == 0
+
+
 def test_right_after_the_segment_ended_is_not_right() -> None:
     customers, days, called = _one("aabb")
-    told = delay(customers, days, called, [Change("c", 1.0, 10.0, "b")], 56.0)
+    told = delay(customers, days, called, [Change("c", 1.0, 10.0, "b")], 56.0, kept_cuts=1)
     assert told.detected_share == 0.0
 
 

@@ -1,0 +1,1 @@
+"""Do segments follow customers that change? `python -m bench.track [--quick]`."""

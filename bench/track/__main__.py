@@ -1,0 +1,220 @@
+"""`python -m bench.track`: do segments follow customers, and segments, that change?
+
+    python -m bench.track --quick                 two tiny worlds, few peers: does it still run?
+    python -m bench.track                         what is published, about 25 minutes on one core
+    python -m bench.track --peers kmeans shoal --worlds drift --parts worlds
+
+Worlds, snapshots and finished units are kept in --cache; a unit is made again when its world or the
+code of its peer or of the bench changes. Writes track.json and track.md to --out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench.harness import results
+from bench.harness.data import CACHE, WorldSpec, catalog_fingerprint
+from bench.harness.environment import EnvironmentMissingError, python_of, versions_of
+from bench.harness.run import Unit, code_hash, run, say
+from bench.peers import SPECS
+from bench.track import lineage, report
+from bench.track.unit import CEILING
+
+PARTS = ("worlds", "newcomers", "lineage")
+WORLDS = ("steady", "drift", "season", "festival", "lineage", "awkward", "noise")
+SEEDS = (11, 12, 13)
+#: Seeds of the lineage worlds begin here; none of them, nor of SEEDS, was ever used for tuning.
+LINEAGE_SEED = 101
+#: Peers that see all columns instead of those that tell of style; `name:all` in tables.
+ALL_COLUMNS = ("kmeans:all",)
+PEERS = (CEILING, *SPECS, *ALL_COLUMNS)
+#: Methods that can place somebody new without having seen their cuts before.
+PLACING = (
+    CEILING, "rfm-grid", "kmeans-rfm", "kmeans", "kmeans:all", "minibatch", "gmm", "birch",
+    "lightgbm-bins", "cart-leaves", "river-kmeans", "river-streamkmeans", "river-denstream",
+    "shoal",
+)  # fmt: skip
+
+
+def main() -> int:
+    options = _options()
+    say(f"cache {options.cache}")
+    document = results.header(
+        "bench.track/1", "bench.track", options.seeds,
+        settings={
+            "customers": options.customers, "days": options.days, "learn_days": options.learn_days,
+            "every_days": options.every_days, "worlds": list(options.worlds),
+            "newcomer_customers": options.newcomer_customers,
+            "lineage_customers": options.lineage_customers,
+            "lineage_worlds": options.lineage_worlds,
+        },
+    )  # fmt: skip
+    _environments(options.peers)
+    if "worlds" in options.parts:
+        document["worlds"] = _worlds(options)
+    if "newcomers" in options.parts:
+        document["newcomers"] = _newcomers(options)
+    if "lineage" in options.parts:
+        document["lineage"] = _lineage(options)
+    document["environments"] = {"river": versions_of("river", options.cache)}
+    page = report.markdown(document)
+    results.write("track", document, page, options.out)
+    print(page)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench.track", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--seeds", type=_numbers, help="such as 11,12,13")
+    parser.add_argument("--worlds", type=_names(WORLDS))
+    parser.add_argument("--peers", type=_names(PEERS))
+    parser.add_argument("--parts", type=_names(PARTS))
+    parser.add_argument("--customers", type=int)
+    parser.add_argument("--days", type=int)
+    parser.add_argument("--lineage-worlds", type=int, help="how many (default 30)")
+    parser.add_argument("--cache", type=Path, default=CACHE)
+    parser.add_argument("--out", type=Path, help="default docs/results (--quick: the cache)")
+    options = parser.parse_args()
+    quick = options.quick
+    options.seeds = options.seeds or ((1,) if quick else SEEDS)
+    options.worlds = options.worlds or (("steady", "lineage") if quick else WORLDS)
+    options.peers = options.peers or ((CEILING, "kmeans", "never", "shoal") if quick else PEERS)
+    options.parts = options.parts or PARTS
+    options.customers = options.customers or (250 if quick else 1_200)
+    options.days = options.days or (84 if quick else 154)
+    options.learn_days, options.every_days = 56, 7
+    options.newcomer_customers = 300 if quick else 3_000
+    options.lineage_customers = 300 if quick else 1_000
+    if options.lineage_worlds is None:
+        options.lineage_worlds = 1 if quick else 30
+    options.out = options.out or (options.cache if quick else results.RESULTS)
+    return options
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(one) for one in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: whole numbers with commas between") from None
+
+
+def _names(allowed: tuple[str, ...]) -> Any:
+    def read(text: str) -> tuple[str, ...]:
+        found = tuple(text.split(","))
+        unknown = [one for one in found if one not in allowed]
+        if unknown:
+            raise argparse.ArgumentTypeError(
+                f"{', '.join(unknown)}: not among {', '.join(allowed)}"
+            )
+        return found
+
+    return read
+
+
+def _environments(peers: tuple[str, ...]) -> None:
+    """Make what peers need now, so that no unit's time holds it; a failure is told in its rows."""
+    for name in sorted({SPECS[one].environment for one in peers if one in SPECS} - {""}):
+        try:
+            python_of(name)
+        except EnvironmentMissingError as error:
+            say(f"  {error}")
+
+
+def _worlds(options: argparse.Namespace) -> list[dict[str, Any]]:
+    specs = [
+        WorldSpec(name, options.customers, options.days, seed)
+        for seed in options.seeds
+        for name in options.worlds
+    ]
+    settings = {"learn_days": options.learn_days, "every_days": options.every_days}
+    return _units("worlds", "bench.track.unit", options.peers, specs, settings, options)
+
+
+def _newcomers(options: argparse.Namespace) -> list[dict[str, Any]]:
+    specs = [
+        WorldSpec("steady", options.newcomer_customers, options.days, seed)
+        for seed in options.seeds
+    ]
+    peers = tuple(one for one in PLACING if one in options.peers)
+    return _units("newcomers", "bench.track.newcomers", peers, specs, {}, options)
+
+
+def _lineage(options: argparse.Namespace) -> list[dict[str, Any]]:
+    specs = [
+        WorldSpec("lineage", options.lineage_customers, 154, LINEAGE_SEED + place)
+        for place in range(options.lineage_worlds)
+    ]
+    settings = {"learn_days": options.learn_days, "every_days": 28}
+    methods = tuple(lineage.METHODS) if not options.quick else ("kmeans", "gmm-bic")
+    return _units("lineage", "bench.track.lineage", methods, specs, settings, options)
+
+
+def _units(
+    what: str,
+    module: str,
+    peers: tuple[str, ...],
+    specs: list[WorldSpec],
+    settings: dict[str, Any],
+    options: argparse.Namespace,
+) -> list[dict[str, Any]]:
+    """Worlds first, then every peer on every world; rows of worlds that failed say so."""
+    cache = str(options.cache)
+    say(f"{what}: {len(specs)} worlds")
+    made = run(
+        f"{'bench.track.unit' if what == 'lineage' else module}:prepare",
+        [
+            Unit("world", spec.label, place, {"spec": asdict(spec), "settings": settings,
+                                              "cache": cache})
+            for place, spec in enumerate(specs)
+        ],
+        kept=options.cache / "units", keep=False,
+    )  # fmt: skip
+    units, failed = [], []
+    for spec, world in zip(specs, made, strict=True):
+        for peer in peers:
+            name, _, columns = peer.partition(":")
+            told = {"peer": peer, "label": spec.label, "seed": spec.seed}
+            if "failed" in world:
+                failed.append({**told, "world": spec.name, "failed": f"world: {world['failed']}"})
+                continue
+            arguments = {
+                "peer": name, "spec": asdict(spec), "settings": settings, "cache": cache,
+                "columns": columns or "style",
+            }  # fmt: skip
+            # Processes of a lineage world cost more to start than to run: a few seeds share one.
+            turn = spec.seed // 10 if what == "lineage" else spec.seed
+            stamp = {"world": world["digest"], "code": _code(name)}
+            units.append((spec, Unit(peer, spec.label, turn, arguments, stamp)))
+    rows = run(
+        f"{module}:run", [unit for _, unit in units], kept=options.cache / "units",
+        timeout_s=300.0,
+    )  # fmt: skip
+    digests = {spec.label: world for spec, world in zip(specs, made, strict=True)}
+    for (spec, _), row in zip(units, rows, strict=True):
+        row |= {"world": spec.name, "seed": spec.seed}
+        row["world_digest"] = digests[spec.label]["digest"]
+        row.pop("kept", None)
+    return rows + failed
+
+
+def _code(peer: str) -> str:
+    """What a peer's figures depend on beside the data."""
+    paths = ["bench/track", "bench/peers/base.py", "src/shoal/evaluation"]
+    spec = SPECS.get(peer)
+    if spec is not None:
+        paths.append(spec.module.replace(".", "/") + ".py")
+        if spec.module.startswith("bench.peers.r"):
+            paths += ["bench/peers/clusterers.py", "bench/peers/river_worker.py"]
+    if spec is None or spec.needs_shop:
+        paths += ["src/shoal/segments", "src/shoal/workflows", "bench/peers"]
+    return code_hash(*paths) + catalog_fingerprint()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

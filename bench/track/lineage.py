@@ -1,0 +1,184 @@
+"""Do refits tell which segments split, merged, were born or died? Over many small worlds.
+
+Segments are learned anew at every cut (28 days apart) and compared with those of the cut before
+by MONIC on common customers (`bench.peers.monic`); each transition but survival is a found event,
+dated by the later cut. Parents and children are named by the true segment that most of their
+members belong to. A change can be found at the first refit after it at the earliest, and features
+look back; so a found event may come up to `TOLERANCE_DAYS` after the planted one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.harness.data import SimulatedWorld, world
+from bench.harness.splits import Cuts
+from bench.peers import inputs_of
+from bench.peers.base import Inputs, prepared
+from bench.peers.monic import named, transitions
+from bench.track.truth import Truth, known
+from bench.track.unit import cuts_of, planted_at, spec_of
+from shoal.evaluation.lineage import Event, compare
+
+#: Two refits.
+TOLERANCE_DAYS = 56.0
+LEAST_K, MOST_K = 4, 12
+Labels = npt.NDArray[np.int64]
+#: (customers, labels) at every cut.
+Said = list[tuple[npt.NDArray[Any], Labels]]
+
+
+def run(
+    peer: str, spec: dict[str, Any], settings: dict[str, Any], cache: str, columns: str
+) -> dict[str, Any]:
+    """Counts of right, found and planted events of one method on one world."""
+    chosen = spec_of(dict(spec))
+    source = world(chosen, Path(cache))
+    replayed = cuts_of(source, settings)
+    k = planted_at(source, replayed)
+    said = METHODS[peer](source, replayed, k, chosen.seed, columns)
+    found = events(said, source, replayed)
+    planted = [one for one in Truth(source).lineage() if _within(one, source, replayed)]
+    strict = compare(found, planted, tolerance_days=TOLERANCE_DAYS)
+    loose = compare(found, planted, tolerance_days=TOLERANCE_DAYS, members=False)
+    by_change = {
+        change: compare(
+            [one for one in found if one.change == change],
+            [one for one in planted if one.change == change],
+            tolerance_days=TOLERANCE_DAYS,
+        )
+        for change in ("split", "merge", "birth", "death")
+    }
+    return {
+        "strict": vars(strict), "loose": vars(loose),
+        "by_change": {name: vars(one) for name, one in by_change.items()},
+        "labels": [len(np.unique(labels)) for _, labels in said],
+    }  # fmt: skip
+
+
+def _within(event: Event, source: SimulatedWorld, replayed: Cuts) -> bool:
+    """Whether two cuts lie around the event, so that it could be found at all."""
+    truth = Truth(source)
+    return truth.day(replayed.first) <= event.day < truth.day(replayed.moments[-1])
+
+
+def events(said: Said, source: SimulatedWorld, replayed: Cuts) -> list[Event]:
+    """What MONIC finds between each two cuts, in names of true segments."""
+    truth = Truth(source)
+    found: list[Event] = []
+    for (before, now), (old, new) in zip(pairwise(replayed.moments), pairwise(said), strict=True):
+        parents = _names(*old, truth.at(before))
+        children = _names(*new, truth.at(now))
+        common, left, right = np.intersect1d(
+            old[0].astype(str), new[0].astype(str), return_indices=True
+        )
+        assert len(common)
+        found += [
+            Event(
+                truth.day(now), one.change,
+                frozenset(parents.get(label, "?") for label in one.parents),
+                frozenset(children.get(label, "?") for label in one.children),
+            )
+            for one in transitions(old[1][left], new[1][right])
+            if one.change != "survive"
+        ]  # fmt: skip
+    return found
+
+
+def _names(customers: npt.NDArray[Any], labels: Labels, truth: dict[str, str]) -> dict[int, str]:
+    there, segments = known(truth, customers)
+    return dict(named(labels[there], segments))
+
+
+def _each_cut(
+    segment: Callable[[Inputs, int, int, str], Labels],
+) -> Callable[[SimulatedWorld, Cuts, int, int, str], Said]:
+    """A method that learns from `Inputs` alone, applied to every cut by itself."""
+
+    def said(source: SimulatedWorld, replayed: Cuts, k: int, seed: int, columns: str) -> Said:
+        found = []
+        for moment in replayed.moments:
+            X = inputs_of(source.features(moment))
+            found.append((X.customers, segment(X, k, seed, columns)))
+        return found
+
+    return said
+
+
+def _kmeans(X: Inputs, k: int, seed: int, columns: str) -> Labels:
+    from sklearn.cluster import KMeans
+
+    Z = prepared("features", columns).fit(X).transform(X)  # type: ignore[arg-type]
+    return np.asarray(KMeans(k, n_init=5, random_state=seed).fit_predict(Z), np.int64)
+
+
+def _kmeans_silhouette(X: Inputs, k: int, seed: int, columns: str) -> Labels:
+    """K-means with the k of the highest mean silhouette (Rousseeuw, 1987)."""
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import silhouette_score
+
+    Z = prepared("features", columns).fit(X).transform(X)  # type: ignore[arg-type]
+    best: tuple[float, Labels] | None = None
+    for one in range(LEAST_K, MOST_K + 1):
+        labels = KMeans(one, n_init=3, random_state=seed).fit_predict(Z)
+        score = float(silhouette_score(Z, labels))
+        if best is None or score > best[0]:
+            best = (score, np.asarray(labels, np.int64))
+    assert best is not None
+    return best[1]
+
+
+def _mixture_bic(X: Inputs, k: int, seed: int, columns: str) -> Labels:
+    """A Gaussian mixture with the k of the lowest BIC (Schwarz, 1978)."""
+    from sklearn.mixture import GaussianMixture
+
+    Z = prepared("features", columns).fit(X).transform(X)  # type: ignore[arg-type]
+    best: tuple[float, Any] | None = None
+    for one in range(LEAST_K, MOST_K + 1):
+        model = GaussianMixture(one, covariance_type="diag", reg_covar=1e-3, random_state=seed).fit(
+            Z
+        )
+        score = float(model.bic(Z))
+        if best is None or score < best[0]:
+            best = (score, model)
+    assert best is not None
+    return np.asarray(best[1].predict(Z), np.int64)
+
+
+def _shoal(choose: bool) -> Callable[[SimulatedWorld, Cuts, int, int, str], Said]:
+    """Shoal's segmentation learned anew at every cut."""
+
+    def said(source: SimulatedWorld, replayed: Cuts, k: int, seed: int, columns: str) -> Said:
+        from bench.peers.shoal_ import through_replay
+
+        found = []
+        told = through_replay(source, replayed, 0 if choose else k, seed, "each")
+        for moment, (customers, labels, _, _) in zip(replayed.moments, told, strict=True):
+            wanted = inputs_of(source.features(moment)).customers
+            at = np.searchsorted(customers.astype(str), wanted.astype(str))
+            found.append((wanted, labels[at]))
+        return found
+
+    return said
+
+
+METHODS: dict[str, Callable[[SimulatedWorld, Cuts, int, int, str], Said]] = {
+    "kmeans": _each_cut(_kmeans),
+    "kmeans-silhouette": _each_cut(_kmeans_silhouette),
+    "gmm-bic": _each_cut(_mixture_bic),
+    "shoal": _shoal(choose=False),
+    "shoal-chosen": _shoal(choose=True),
+}
+TITLES = {
+    "kmeans": "k-means refit, k told, MONIC",
+    "kmeans-silhouette": "k-means refit, k by silhouette, MONIC",
+    "gmm-bic": "Gaussian mixture refit, k by BIC, MONIC",
+    "shoal": "Shoal segmented anew, k told, MONIC",
+    "shoal-chosen": "Shoal segmented anew, k chosen by Shoal, MONIC",
+}
