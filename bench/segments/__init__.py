@@ -1,0 +1,1 @@
+"""What membership alone foretells of the next period, beside peers at equal k."""

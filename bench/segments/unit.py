@@ -1,0 +1,186 @@
+"""What runs in a process of its own: the labels of one method, or what LightGBM attains, on a log.
+
+Arrays go back as base64 of their bytes, so that a result is one JSON object.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bench.harness.splits import refuse_later
+from bench.peers.base import Inputs, Labels, inputs_of
+from bench.segments.attain import attained
+from bench.segments.outcomes import outcomes
+from bench.segments.peers import METHODS, PLANTED, SHOAL, Method, outcome_matrix
+from bench.segments.sets import Log, Opened
+
+Predict = Callable[[Labels], Labels]
+
+
+def label(
+    peer: str, log: Mapping[str, Any], ks: list[int], main_k: int, bootstraps: int
+) -> dict[str, Any]:
+    """Labels of everybody at the cut for each k, and the bootstrap ARI of the main k.
+
+    The ARI is the median agreement of the labels with those learned from customers drawn again,
+    all of them labelled by both.
+    """
+    opened, method = opened_log(Log(**log)), METHODS[peer]
+    fit = _fits(opened, method)
+    n = len(customers_of(opened))
+    started = time.perf_counter()
+    labels = {k: fit(k, opened.log.seed, None) for k in ([0] if peer == PLANTED else ks)}
+    seconds = (time.perf_counter() - started) / len(labels)
+    result = {
+        "labels": {str(k): packed(found.astype(np.int16)) for k, found in labels.items()},
+        "k_found": {str(k): len(np.unique(found)) for k, found in labels.items()},
+        "seconds_a_k": round(seconds, 3),
+    }
+    drawn = min(bootstraps, method.bootstraps)
+    if drawn:
+        result["ari"] = _stability(fit, labels[main_k], main_k, n, opened.log.seed, drawn)
+    return result
+
+
+def attain(log: Mapping[str, Any], splits: int) -> dict[str, Any]:
+    """LightGBM's forecasts of each outcome in each half, and the rounds it was given."""
+    opened = opened_log(Log(**log))
+    X, before = inputs(opened), inputs(opened, earlier=True)
+    now = outcomes(opened, X.customers, opened.moment, opened.moment + opened.horizon)
+    then = outcomes(opened, before.customers, opened.before, opened.moment)
+    found = attained(X.values, now, before.values, then, splits=splits, seed=opened.log.seed)
+    return {
+        name: {"rounds": rounds, "forecasts": [packed(one.astype(np.float32)) for one in forecasts]}
+        for name, (rounds, forecasts) in found.items()
+    }
+
+
+@lru_cache(maxsize=1)
+def opened_log(log: Log) -> Opened:
+    return log.open()
+
+
+def inputs(opened: Opened, kind: Any = "features", *, earlier: bool = False) -> Inputs:
+    """Customers with at least three events at the cut, or a horizon before."""
+    return inputs_of(opened.source.features(opened.before if earlier else opened.moment), kind)
+
+
+def customers_of(opened: Opened) -> npt.NDArray[Any]:
+    """Those whose membership is asked for: with at least three events at the cut."""
+    return inputs(opened, "rfm").customers
+
+
+def packed(values: npt.NDArray[Any]) -> dict[str, Any]:
+    """An array as JSON."""
+    text = base64.b64encode(np.ascontiguousarray(values).tobytes()).decode()
+    return {"shape": list(values.shape), "type": values.dtype.str, "bytes": text}
+
+
+def unpacked(document: Mapping[str, Any]) -> npt.NDArray[Any]:
+    """What `packed` wrote."""
+    values = np.frombuffer(base64.b64decode(document["bytes"]), dtype=document["type"])
+    return values.reshape(document["shape"])
+
+
+# --- Fits -----------------------------------------------------------------------------------------
+
+#: (k, seed, rows drawn or None for all) -> labels of every customer.
+Fit = Callable[[int, int, Labels | None], Labels]
+
+
+def _fits(opened: Opened, method: Method) -> Fit:
+    if method.name == SHOAL:
+        return _shoal(opened)
+    if method.name == PLANTED:
+        return _planted(opened)
+    X = inputs(opened, method.inputs)
+    learn, y = X, None
+    if method.learns_from:
+        refuse_later(opened.before, opened.moment, method.name)
+        learn = inputs(opened, method.inputs, earlier=True)
+        told = outcomes(opened, learn.customers, opened.before, opened.moment)
+        values = {one.name: one.values for one in told}
+        if method.learns_from not in (*values, "all"):
+            raise ValueError(f"this set has no {method.learns_from} to learn from")
+        y = outcome_matrix(values, method.learns_from)
+
+    def fit(k: int, seed: int, drawn: Labels | None) -> Labels:
+        assert method.make is not None
+        rows = np.arange(len(learn)) if drawn is None else drawn % len(learn)
+        peer = method.make()
+        try:
+            if y is None:
+                peer.fit(learn.rows(rows), k, seed)
+            else:
+                peer.fit(learn.rows(rows), k, seed, y[rows])
+            return np.asarray(peer.predict(X), np.int64)
+        finally:
+            if hasattr(peer, "close"):
+                peer.close()
+
+    return fit
+
+
+def _shoal(opened: Opened) -> Fit:
+    """`shop.replay` at the cut: what `shop.segment(until=T)` gives, without a copy of the shop."""
+    import shoal
+    from shoal.segments.clustered import ClusterSegmenter
+
+    cuts: dict[int, Any] = {}
+
+    def cut_of(k: int, seed: int) -> Any:
+        if k not in cuts:
+            with shoal.open(opened.source.shop_dir) as shop:
+                [cuts[k]] = shop.replay(opened.moment, opened.moment, k=k, seed=seed)
+            refuse_later(cuts[k].trained_until, opened.moment, SHOAL)
+        return cuts[k]
+
+    def fit(k: int, seed: int, drawn: Labels | None) -> Labels:
+        cut = cut_of(k, seed)
+        known = pa.array(list(customers_of(opened)), pa.string())
+        if drawn is None:
+            rows = pc.index_in(known, cut.memberships["customer_id"].combine_chunks())
+            names = cut.memberships["segment_id"].take(rows).to_pylist()
+            return np.array([cut.segment_ids.index(name) for name in names], dtype=np.int64)
+        rows = pc.index_in(known, cut.features["customer_id"].combine_chunks())
+        table, model = cut.features.take(rows), cut.segmenter
+        again = ClusterSegmenter(
+            model.columns, k, minimum_events=model.minimum_events,
+            preparation=model.preparation, seed=seed,
+        )  # fmt: skip
+        return again.fit(table.take(pa.array(drawn))).predict(table)
+
+    return fit
+
+
+def _planted(opened: Opened) -> Fit:
+    from bench.harness.data import MissingDataError, SimulatedWorld
+    from bench.track.truth import Truth
+
+    source = opened.source
+    if not isinstance(source, SimulatedWorld) or source.truth("spells") is None:
+        raise MissingDataError("no segments are planted here")
+    at = Truth(source).at(opened.moment)
+    names = [at.get(customer, "(gone)") for customer in customers_of(opened).tolist()]
+    labels = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    return lambda k, seed, drawn: labels
+
+
+def _stability(fit: Fit, labels: Labels, k: int, n: int, seed: int, bootstraps: int) -> float:
+    from sklearn.metrics import adjusted_rand_score
+
+    random = np.random.default_rng([seed, k])
+    found = []
+    for number in range(bootstraps):
+        again = fit(k, seed + 1 + number, random.integers(n, size=n))
+        found.append(adjusted_rand_score(labels, again))
+    return float(np.median(found))
