@@ -23,6 +23,7 @@ from shoal.events.worlds.layers import Draft, Setting
 from shoal.events.worlds.truth import DRIFTS_SCHEMA
 
 Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.void]
 
 #: What can go wrong: a field is missing; amounts are multiplied; events are sent twice under new
@@ -134,27 +135,31 @@ class FaultsPlan:
         rows = draft.events
         for place, one in enumerate(self.layer.faults):
             hit = self._hit(one, place, rows)
-            self.events[place] += int((rows["customer"][hit] < self.setting.customers).sum())
+            mine = rows["customer"][hit] < self.setting.customers
+            self.events[place] += int(np.count_nonzero(mine))
             rows = _damaged(one, rows, hit)
         draft.events = rows
 
-    def _hit(self, one: Fault, place: int, rows: Rows) -> Bools:
+    def _hit(self, one: Fault, place: int, rows: Rows) -> Ints:
+        """Places of the events that a fault befalls, ascending."""
         first, end = one.days(self.setting.days)
-        hit = (rows["time_s"] >= first * DAY_S) & (rows["time_s"] < end * DAY_S)
-        hit &= rows["source"] == SOURCES.index(one.source)
+        time_s = np.ascontiguousarray(rows["time_s"])
+        near = np.flatnonzero((time_s >= first * DAY_S) & (time_s < end * DAY_S))
+        seen = rows[near]
+        hit = seen["source"] == SOURCES.index(one.source)
         if one.kinds:
-            hit &= np.isin(rows["kind"], [CODE[kind] for kind in one.kinds])
+            hit &= np.isin(seen["kind"], [CODE[kind] for kind in one.kinds])
         if one.fault == NULL:
-            hit &= _filled(rows, one.field)
+            hit &= _filled(seen, one.field)
         elif one.fault == SCALED:
-            hit &= rows["price"] >= 0
+            hit &= seen["price"] >= 0
         elif one.fault == UNSIGNED:
-            hit &= (rows["told"] == 1) & (rows["visitor"] >= 0)
+            hit &= (seen["told"] == 1) & (seen["visitor"] >= 0)
         share = min(1.0, one.share * 4.0 ** (1 - 2 * self.setting.world.difficulty))
         # A visit is hit as a whole, and the same visit in any size of shop.
-        visit = np.where(rows["session"] >= 0, rows["session"], rows["customer"])
+        visit = np.where(seen["session"] >= 0, seen["session"], seen["customer"])
         mixed = (visit + 1_000_003 * (place + 1)) * 2_654_435_761 % 4_294_967_296
-        return np.asarray(hit & (mixed < share * 4_294_967_296))
+        return np.asarray(near[hit & (mixed < share * 4_294_967_296)])
 
     def tables(self) -> dict[str, pa.Table]:
         """`faults`, one row each with how many events it befell, and their rows of `drifts`."""
@@ -198,8 +203,8 @@ def _searches(rows: Rows) -> Bools:
     return np.asarray((rows["kind"] == CODE[kinds.SEARCH]) & (rows["code"] >= 0))
 
 
-def _damaged(one: Fault, rows: Rows, hit: Bools) -> Rows:
-    """The rows after the fault befell those that are hit; some are changed in place."""
+def _damaged(one: Fault, rows: Rows, hit: Ints) -> Rows:
+    """The rows after the fault befell those at the places `hit`; some are changed in place."""
     if one.fault == NULL:
         rows["blank"][hit] |= 1 << BLANKS.index(one.field)
     elif one.fault == SCALED:
@@ -212,9 +217,9 @@ def _damaged(one: Fault, rows: Rows, hit: Bools) -> Rows:
     elif one.fault == UNSIGNED:
         rows["told"][hit] = 0
     elif one.fault == STOPPED:
-        return np.asarray(rows[~hit])
+        return np.delete(rows, hit)
     else:
         again = rows[hit].copy()
         again["time_s"] += _AGAIN_S
-        return np.concatenate((rows, again))
+        return np.insert(rows, hit + 1, again)
     return rows
