@@ -86,6 +86,12 @@ class Shop(
     def __repr__(self) -> str:
         return f"Shop({str(self.directory)!r})"
 
+    def _repr_html_(self) -> str:
+        """What the shop holds, for a notebook."""
+        from shoal.report.notebook import facts
+
+        return facts(f"Shop {self.directory.resolve().name}", self.status())
+
     def close(self) -> None:
         """Release the shop's connections."""
         self._parts.close()

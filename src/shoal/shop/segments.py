@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from shoal.shop.quality import checked
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from shoal.report.document import Segment
+    from shoal.report.notebook import Segments
     from shoal.shop.base import Moment
     from shoal.workflows.export import Exported
     from shoal.workflows.memberships import Written
@@ -57,13 +60,26 @@ class SegmentVerbs(Verbs):
             progress=progress,
         )
 
-    def segments(self, segmentation: str | None = None) -> dict[str, Any]:
-        """A segmentation (the main one by default) and the profile of each of its segments."""
-        from shoal.workflows.memberships import overview
+    def segments(self, segmentation: str | None = None) -> Segments:
+        """A segmentation (the main one by default) and the profile of each of its segments.
 
-        return overview(
-            store=self._parts.store, registry=self._parts.registry, segmentation=segmentation
-        )
+        A dictionary (the document `shoal.segments/1`) that `plot` draws and a notebook shows.
+        """
+        from shoal.report import compose
+        from shoal.report.notebook import Segments
+        from shoal.segments.wording import describe
+        from shoal.workflows.memberships import current, overview
+
+        store, registry = self._parts.store, self._parts.registry
+        document = overview(store=store, registry=registry, segmentation=segmentation)
+
+        def composed(lang: str) -> Sequence[Segment]:
+            found = current(store, registry, document["segmentation_id"])
+            has_money = any(one["revenue"] for one in document["segments"])
+            described = describe(self._parts.fold.catalog, found.vocabulary)
+            return compose.segments(found.profiles, lang, described, {}, has_money=has_money)
+
+        return Segments(document, composed)
 
     def memberships(
         self,
@@ -153,16 +169,19 @@ class SegmentVerbs(Verbs):
     ) -> Path:
         """Write the report, one self-contained HTML file; `report.html` in the shop by default.
 
+        The path that comes back shows the page itself in a notebook.
+
         Args:
             since: the date to compare with; by default one that fits the length of the log.
 
         Raises:
             UsageError: `bad_period`, `since` lies outside the log.
         """
+        from shoal.report.notebook import ReportFile
         from shoal.workflows.report import report
 
         path = Path(out) if out is not None else self.directory / "report.html"
-        return self._listed(
+        written = self._listed(
             path,
             "report",
             lambda: report(
@@ -177,3 +196,4 @@ class SegmentVerbs(Verbs):
             ),
             lambda written: written,
         )
+        return ReportFile(written)

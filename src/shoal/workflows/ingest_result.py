@@ -58,6 +58,11 @@ class IngestResult:
     first: datetime | None
     last: datetime | None
 
+    def _repr_html_(self) -> str:
+        from shoal.report.notebook import facts
+
+        return facts("Ingest", self.as_document())
+
     @property
     def rows(self) -> RowAccount:
         """The accounts of all files, added."""

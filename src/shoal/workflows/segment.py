@@ -30,6 +30,15 @@ class SegmentResult:
     documents: tuple[Mapping[str, Any], ...]
     warnings: tuple[str, ...] = ()
 
+    def _repr_html_(self) -> str:
+        from shoal.report.notebook import table
+
+        rows = [
+            [one["segmentation_id"], one["method"], str(one["k"]), iso(self.as_of)]
+            for one in self.documents
+        ]
+        return table("Segmentations", ["segmentation", "method", "segments", "as of"], rows)
+
     @property
     def ids(self) -> tuple[str, ...]:
         """Ids of the segmentations, main one first."""

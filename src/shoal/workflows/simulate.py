@@ -63,6 +63,11 @@ class SimulationResult:
     last: datetime
     segments: dict[str, int]
 
+    def _repr_html_(self) -> str:
+        from shoal.report.notebook import facts
+
+        return facts("Simulated shop", self.as_document())
+
     def as_document(self) -> dict[str, Any]:
         """The result as one JSON document, `shoal.simulate/1`."""
         return {
