@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.domain import kinds
+from shoal.domain.errors import UsageError
 from shoal.events.worlds.customers import DAY_S
 from shoal.events.worlds.encode import item_ids, moments, numbered
 from shoal.events.worlds.funnel import CODE
@@ -32,6 +33,14 @@ LOST, SUBSTITUTED, DELAYED, WAITED = range(4)
 
 #: Pieces of the count of demand are summed once they have this many entries.
 _MANY: Final = 2_000_000
+
+
+#: Least and greatest value of each dial.
+_BOUNDS: Final = {
+    "per_30_days": (0.001, 30), "popularity_power": (-2, 2), "days": (0.5, 60),
+    "days_sigma": (0, 3), "late": (0, 1), "late_factor": (1, 100), "lost": (0, 1),
+    "substituted": (0, 1), "patience_days": (0, 1000),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,15 @@ class Stock:
     substituted: float = 0.35
     #: so many days after the restock
     patience_days: int = 45
+
+    def __post_init__(self) -> None:
+        bounds = _BOUNDS | {"substituted": (0, 1 - self.lost)}
+        for name, (low, high) in bounds.items():
+            if not low <= getattr(self, name) <= high:
+                raise UsageError(
+                    "bad_dial", f"dial {name} of stock cannot be {getattr(self, name)!r}",
+                    hint=f"Give a number from {low:g} to {high:g}.",
+                )  # fmt: skip
 
     def plan(self, setting: Setting, rng: np.random.Generator) -> StockPlan:
         """Draw all stock-outs of the log."""

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.domain import kinds
+from shoal.domain.errors import UsageError
 from shoal.events.worlds.customers import DAY_S, Customers
-from shoal.events.worlds.devices import APP_SLOT, KIOSK_SLOT, SLOTS, TABLET, assign
+from shoal.events.worlds.devices import APP_SLOT, BROWSERS, KIOSK_SLOT, SLOTS, TABLET, assign
 from shoal.events.worlds.encode import SOURCES, moments, numbered
 from shoal.events.worlds.funnel import CODE
 from shoal.events.worlds.layers import Draft, Setting
@@ -33,6 +34,12 @@ _SIGNS_IN: Final = [CODE[kind] for kind in (kinds.SIGN_UP, kinds.LOGIN, kinds.PR
 _AFTERWARDS: Final = [CODE[kind] for kind in (kinds.REFUND, kinds.REVIEW)]
 _APP: Final = CHANNELS.index("app")
 _WEB_SOURCE, _APP_SOURCE = SOURCES.index("web"), SOURCES.index("app")
+
+
+#: Dials that are shares.
+_SHARES: Final = (
+    "first", "loss", "anonymous", "signs_in", "signs_in_to_buy", "never", "shared", "kiosk_users",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,20 @@ class Visitors:
     shared: float = 0.03
     kiosk_users: float = 0.01
     kiosks: int = 2
+
+    def __post_init__(self) -> None:
+        for name in _SHARES:
+            self._refuse_unless(0 <= getattr(self, name) <= 1, name, "Give a share from 0 to 1.")
+        self._refuse_unless(self.kiosks >= 1, "kiosks", "Give a number from 1 on.")
+        weights = self.browsers
+        fits = 1 <= len(weights) <= BROWSERS and min(weights) >= 0 and sum(weights) > 0
+        hint = f"Give 1 to {BROWSERS} weights of at least 0, one of them above."
+        self._refuse_unless(fits, "browsers", hint)
+
+    def _refuse_unless(self, fits: bool, name: str, hint: str) -> None:
+        if not fits:
+            said = f"dial {name} of visitors cannot be {getattr(self, name)!r}"
+            raise UsageError("bad_dial", said, hint=hint)
 
     def plan(self, setting: Setting, rng: np.random.Generator) -> VisitorsPlan:
         """Nothing holds for the whole shop but its kiosks."""

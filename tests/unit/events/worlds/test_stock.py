@@ -11,6 +11,7 @@ import pytest
 from tests.unit.events.worlds.layered import Shop, simulated
 
 from shoal.domain import kinds
+from shoal.domain.errors import UsageError
 from shoal.events import worlds
 from shoal.events.worlds import encode, sample
 from shoal.events.worlds.customers import DAY_S
@@ -227,3 +228,20 @@ def test_the_truth_names_ids_of_the_log(shop: Shop) -> None:
     for table in ("demand", "stockouts", "wishes"):
         assert set(shop.truth[table]["item_id"].to_pylist()) <= ids
     assert shop.truth["demand"].schema.field("day").type == pa.date32()
+
+
+@pytest.mark.parametrize(
+    ("dials", "said"),
+    [
+        ({"per_30_days": -1}, "dial per_30_days of stock cannot be -1"),
+        ({"lost": 1.2}, "dial lost of stock cannot be 1.2"),
+        ({"lost": 0.8, "substituted": 0.3}, "dial substituted of stock cannot be 0.3"),
+        ({"days": float("nan")}, "dial days of stock cannot be nan"),
+        ({"patience_days": -3}, "dial patience_days of stock cannot be -3"),
+    ],
+)
+def test_impossible_dials_are_refused(dials: dict[str, float], said: str) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        Stock(**dials)
+    assert caught.value.code == "bad_dial"
+    assert caught.value.hint

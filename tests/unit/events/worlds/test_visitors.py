@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from tests.unit.events.worlds.layered import Shop, simulated
 
 import shoal
 from shoal.domain import kinds
+from shoal.domain.errors import UsageError
 from shoal.events import worlds
 from shoal.events.worlds import encode
 from shoal.events.worlds.funnel import CODE
@@ -261,3 +263,21 @@ def test_an_ingested_shop_knows_the_visitors_of_its_customers(tmp_path: Path) ->
             then = shop.identity(row["anonymous_id"], as_of=row["identified_at"])
             assert then["customer_id"] == row["anonymous_id"]
             assert shop.identity(row["anonymous_id"])["customer_id"] == row["customer_id"]
+
+
+@pytest.mark.parametrize(
+    ("dials", "said"),
+    [
+        ({"loss": -0.1}, "dial loss of visitors cannot be -0.1"),
+        ({"anonymous": 1.5}, "dial anonymous of visitors cannot be 1.5"),
+        ({"kiosks": 0}, "dial kiosks of visitors cannot be 0"),
+        ({"browsers": (1, 1, 1, 1, 1)}, "dial browsers of visitors cannot be"),
+        ({"browsers": (0, 0)}, "dial browsers of visitors cannot be"),
+        ({"browsers": ()}, "dial browsers of visitors cannot be"),
+    ],
+)
+def test_impossible_dials_are_refused(dials: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        Visitors(**dials)
+    assert caught.value.code == "bad_dial"
+    assert caught.value.hint
