@@ -114,7 +114,8 @@ def _accounts(
     burst_s = layer.burst_days * DAY_S * 3.0 ** (2 * difficulty - 1)
     used = np.zeros(len(pool), bool)
     chosen: list[Ints] = []
-    for _ in range(rng.poisson(layer.rings * target / a_ring)):
+    # Rounded by chance and not of a Poisson law: few rings make up most of the fraud.
+    for _ in range(int(layer.rings * target / a_ring + rng.random())):
         size = layer.accounts + rng.binomial(layer.accounts_more, layer.accounts_more_share)
         moments = rng.random() * draft.setting.days * DAY_S + rng.random(size) * burst_s
         place = _next_free(used, np.searchsorted(births, np.sort(moments)))

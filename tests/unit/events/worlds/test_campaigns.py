@@ -138,7 +138,7 @@ def test_inverse_propensity_on_the_log_finds_the_true_effect_and_the_naive_diffe
         off.append((mean1 - mean0 - truth) / error)
         naive = y[place][treated].mean() - y[place][control].mean()
         biased.append((naive - truth) / error)
-        assert error < 0.04, campaign
+        assert error < 0.06, campaign
     assert np.abs(off).max() < 3.2
     assert np.sqrt(np.mean(np.square(off))) < 1.6
     assert np.min(biased) > 2 and np.mean(biased) > 4
@@ -234,7 +234,9 @@ def test_conversions_wait_as_declared(shop: Shop) -> None:
     expected = law(np.sort(days)) / law(np.array(most))
     seen = (np.arange(len(days)) + 0.5) / len(days)
     assert np.abs(seen - np.minimum(expected, 1)).max() < 1.63 / np.sqrt(len(days))
-    assert 0.08 < np.mean(days > 7) < 0.3
+    assert np.mean(days > 7) == pytest.approx(
+        1 - law(np.array(7.0)) / law(np.array(most)), abs=0.05
+    )
 
 
 def test_mails_come_first_and_only_to_those_who_may_be_written_to(shop: Shop) -> None:

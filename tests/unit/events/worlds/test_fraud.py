@@ -142,7 +142,7 @@ def test_the_devices_of_rings_in_the_log_are_those_of_the_truth(
 
 def test_rings_are_what_shares_devices_and_cards() -> None:
     """Accounts joined by a device or a card of the log: at difficulty 0 the rings themselves."""
-    shop = draw(2 * sample.BLOCK_CUSTOMERS, 120, 6, 0.0)
+    shop = draw(2 * sample.BLOCK_CUSTOMERS, DAYS, 6, 0.0)
     rings = shop.truth["rings"]
     accounts = rings[rings.role == "account"].set_index("customer").ring_id
     mine = shop.visits[shop.visits.customer.isin(accounts.index)]
@@ -160,7 +160,7 @@ def test_rings_are_what_shares_devices_and_cards() -> None:
                 group[root(other)] = root(first)
     found = pd.Series({customer: root(customer) for customer in group})
     pairs = pd.DataFrame({"found": found, "truth": accounts})
-    assert len(pairs) >= 15 and pairs.truth.nunique() >= 4
+    assert len(pairs) >= 9 and pairs.truth.nunique() >= 3
     assert (pairs.groupby("found").truth.nunique() == 1).all()
     assert (pairs.groupby("truth").found.nunique() == 1).all()
 
