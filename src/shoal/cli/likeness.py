@@ -15,12 +15,12 @@ _TELLING = 4
 def show_calibration(console: Console, found: Calibration) -> None:
     """Moment by moment how far the simulated log is from the real one, and all in one figure.
 
-    Columns: the log; the world with its dials as declared, and as fitted; the distance of the
-    fitted one, and that between random halves of the log. Shapes are in the JSON document.
+    Columns: the log; the world with its dials as declared, and as fitted, and how far that is from
+    the log. Shapes are in the JSON document, as is the distance between halves of the log.
     """
     rows, total = found.rows(), found.total
-    numbers = ("real", "declared", "fitted", "distance", "halves")
-    values = ("real", "before", "simulated", "distance", "floor")
+    numbers = ("real", "declared", "fitted", "distance")
+    values = ("real", "before", "simulated", "distance")
     console.table(
         ["moment", *numbers, "unit"],
         [

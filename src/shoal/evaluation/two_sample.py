@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from shoal.domain.time import DAY_US
 from shoal.evaluation.log_tally import Tally
 from shoal.evaluation.moments import gaps_days
 
@@ -168,19 +169,20 @@ def _midranks(values: Floats) -> Floats:
 def aggregates(log: Tally) -> dict[str, Floats]:
     """What is compared of each customer: one column a fact, one entry a customer.
 
-    Amounts and counts are logarithms of 1 + value, times are parts of the log's span; NaN where a
-    customer has none. Facts that the log cannot tell of anybody are not there.
+    Amounts and counts are logarithms of 1 + value, times are days since the log's first midnight;
+    NaN where a customer has none. Facts that the log cannot tell of anybody are not there.
     """
     told, people, events = log.contents, log.customers, log.events.astype(np.float64)
     visits, orders = log.per_customer(log.visits), log.per_customer(log.orders)
-    span = max(1, log.last_us - log.first_us)
+    # Not parts of the log's span: whole seconds over two spans would tell two halves of one log.
+    midnight = log.first_us // DAY_US * DAY_US
     columns = {
         "events": np.log1p(events),
         "visits": np.log1p(visits),
         "active_days": np.log1p(people["days"]),
-        "first_seen": (people["first_us"] - log.first_us) / span,
-        "last_seen": (people["last_us"] - log.first_us) / span,
-        "active_span": (people["last_us"] - people["first_us"]) / span,
+        "first_seen": (people["first_us"] - midnight) / DAY_US,
+        "last_seen": (people["last_us"] - midnight) / DAY_US,
+        "active_span": (people["last_us"] - people["first_us"]) / DAY_US,
         "events_per_visit": _over(log.per_customer(log.visits, "events"), visits),
         "visit_gap_mean": _mean_gap(log, log.visits),
         "visit_gap_spread": _gap_spread(log, log.visits),

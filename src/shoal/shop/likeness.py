@@ -123,7 +123,7 @@ def simulate_like(
 
     chosen = with_dials(worlds.load(world), dict(dials or {}), difficulty)
     out = Path(out)
-    check(out, customers or 1, days or 1, seed)
+    check(out, 1 if customers is None else customers, 1 if days is None else days, seed)
     log = likeness(like, preset=preset, mapping=mapping, confirm=confirm, progress=progress)
     customers = log.log.customers if customers is None else customers
     days = log.days if days is None else days

@@ -136,7 +136,8 @@ class Calibration:
                 "name": self.world.name, "version": self.world.version,
                 "digest": self.world.digest(), "digest_before": self.own.digest(),
             },
-            "dials": self.dials,
+            "dials": {name: list(value) if isinstance(value, tuple) else value
+                      for name, value in self.dials.items()},
             "fit": {"seed": self.fit_seed, "samples": len(self.rounds),
                     "distances": [_plain(one) for one in self.rounds]},
             "checked": vars(self.checked),
