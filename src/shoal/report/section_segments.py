@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shoal.report import figures, section_funnel, section_moves, section_trend
-from shoal.report.document import Exemplar, Preference, Segment
+from shoal.report.document import Exemplar, Period, Preference, Segment
+from shoal.report.draw import Drawing, sparkline
 from shoal.report.names import clean, clipped
 from shoal.report.numbers import MISSING
 from shoal.report.story_wording import Teller
@@ -62,7 +63,10 @@ def table(wording: Wording) -> Table:
             texts("col.value_share", what=wording.what()),
             texts("col.orders_per_customer"),
         ]
-    rows: list[list[str]] = []
+    trends = document.story.trends
+    if trends:
+        columns.append(texts("col.trend"))
+    rows: list[list[str | Drawing]] = []
     for one in _everyone(wording):
         whole = one.revenue if document.has_money else one.orders
         each = (whole or 0) / one.customers if one.customers else None
@@ -74,10 +78,21 @@ def table(wording: Wording) -> Table:
                 numbers.money(whole) if document.has_money else numbers.count(whole),
                 numbers.share(wording.worth(one)),
                 numbers.money(each) if document.has_money else numbers.plain(each),
+                *([_trend(wording, trends.get(one.segment_id, ()))] if trends else ()),
             ]
         )
     links = [_anchor(place) for place in range(len(document.segments))]
     return Table(columns, rows, links=[*links, *(["tier"] if document.tier else [])])
+
+
+def _trend(wording: Wording, periods: Sequence[Period]) -> str | Drawing:
+    """Active members over time as a line in a cell."""
+    if len(periods) < 2:
+        return MISSING
+    texts, numbers = wording.texts, wording.numbers
+    active = [one.customers for one in periods]
+    ends = {"first": numbers.count(active[0]), "last": numbers.count(active[-1])}
+    return sparkline(active, texts("segments.trend_alt", most=numbers.count(max(active)), **ends))
 
 
 def _anchor(place: int) -> str:

@@ -50,19 +50,15 @@ def _sections(wording: Wording) -> Iterator[Section]:
     story = document.story
     yield from _if(wording, "look", section_look.look(teller))
     yield Section("segments", texts("segments.title"), "segments", section_segments.glance(wording))
-    if document.segments:
-        profiles = [section_segments.profile(wording, one) for one in document.segments]
-        entries = [(one.anchor, one.name) for one in profiles]
-        yield Section("profiles", texts("profile.title"), "profiles", profiles, entries)
+    yield from _if(wording, "features", section_heat.features(teller, story.features), "heat.title")
     if len(document.segments) > 1:
         yield Section("pair", texts("pair.title"), "pair", section_pair.pair(wording))
-    yield from _if(wording, "features", section_heat.features(teller, story.features), "heat.title")
+    yield Section("tier", texts("tier.title"), "tier", section_segments.tier(wording))
     yield from _if(wording, "moves", section_moves.moves(teller, story.moves))
     yield from _if(wording, "stake", section_stake.stake(teller, story.stake))
-    yield Section("tier", texts("tier.title"), "tier", section_segments.tier(wording))
-    yield Section("grid", texts("grid.title"), "grid", section_shop.grid(wording))
     yield from _if(wording, "cohorts", section_cohorts.cohorts(teller, story.cohorts))
     yield from _if(wording, "funnel", section_funnel.funnel(teller, story.funnels))
+    yield Section("grid", texts("grid.title"), "grid", section_shop.grid(wording))
     if len(document.activity) > 1:
         yield Section(
             "activity", texts("activity.title"), "activity", section_shop.activity(wording)
@@ -70,6 +66,11 @@ def _sections(wording: Wording) -> Iterator[Section]:
     if document.money:
         money = section_money.money(wording, document.money)
         yield Section("money", texts("money.title"), "money", money)
+    # The pages of segments, of which there may be sixty, come after what is of the whole shop.
+    if document.segments:
+        profiles = [section_segments.profile(wording, one) for one in document.segments]
+        entries = [(one.anchor, one.name) for one in profiles]
+        yield Section("profiles", texts("profile.title"), "profiles", profiles, entries)
     yield Section("data", texts("data.title"), "data", section_made.data(wording))
     if document.quality:
         quality = section_quality.quality(wording, document.quality)

@@ -44,8 +44,8 @@ STYLE: Final = """
 .draw .beside { fill: #e3e7ec; stroke: #75808c; stroke-width: 1; }
 .draw .below { fill: #d55e00; }
 .draw .whisker { stroke: #1f2933; stroke-width: 1.25; fill: none; }
-.draw .hit { fill: #000; fill-opacity: 0; }
-.draw .hit:hover { fill-opacity: .06; }
+.draw .hits { fill: #000; fill-opacity: 0; }
+.draw .hits rect:hover { fill-opacity: .06; }
 .draw .band { fill: #d55e00; fill-opacity: .22; stroke: #b34a00; stroke-width: 1; }
 .draw .line { fill: none; stroke-width: 2; stroke-linejoin: round;
   vector-effect: non-scaling-stroke; }

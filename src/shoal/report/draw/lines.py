@@ -216,14 +216,13 @@ def _pointed(
             for one in panel.series
             if one.values[order] is not None
         ]
-        head = f"{names[order]}\n" if names else ""
-        said = quoted(head + "\n".join(clean(text, 120) for text in shown))
-        width = percent(edges[order + 1] - edges[order])
+        said = quoted("\n".join(clean(text, 120) for text in [*names[order : order + 1], *shown]))
+        width = edges[order + 1] - edges[order]
         strips.append(
-            f'<rect x="{percent(edges[order])}" y="{number(top)}" width="{width}" '
-            f'height="{height}" class="hit"><title>{said}</title></rect>'
+            f'<rect x="{100 * edges[order]:.1f}%" width="{100 * width:.1f}%" height="{height}">'
+            f"<title>{said}</title></rect>"
         )
-    return strips
+    return [f'<g class="hits" transform="translate(0,{number(top)})">', *strips, "</g>"]
 
 
 def sparkline(values: Sequence[float | None], alt: str, *, width: int = 96) -> Drawing:
