@@ -2,9 +2,11 @@
 
 After Spiliopoulou, Ntoutsi, Theodoridis and Schult, "MONIC: modeling and monitoring cluster
 transitions" (KDD 2006), on the customers that both clusterings know: overlap(X, Y) is the share of
-X's members that are in Y. X survives as Y at an overlap of at least `MATCH`; two or more that would
-survive as the same Y are merged into it; X splits where several Y hold at least `SPLIT` each and
-`MATCH` together; else it has died. A Y that nobody survived as, split into or merged into is born.
+X's members that are in Y. X splits where several Y hold at least `SPLIT` each and `MATCH` together;
+else it survives as Y at an overlap of at least `MATCH`; two or more that would survive as the same
+Y are merged into it; else it has died. A Y that nobody survived as, split into or merged into is
+born. Splits are looked for first: of two equal children one holds a half by chance, and would else
+count as the survivor.
 """
 
 from __future__ import annotations
@@ -55,12 +57,12 @@ def transitions(
     taken: set[int] = set()
     for row, shares in enumerate(overlap):
         parts = np.flatnonzero(shares >= split).tolist()
-        if shares.max(initial=0) >= match:
-            heirs.setdefault(int(shares.argmax()), []).append(row)
-        elif len(parts) >= 2 and shares[parts].sum() >= match:
+        if len(parts) >= 2 and shares[parts].sum() >= match:
             children = frozenset(int(new[column]) for column in parts)
             found.append(Transition("split", frozenset({int(old[row])}), children))
             taken.update(parts)
+        elif shares.max(initial=0) >= match:
+            heirs.setdefault(int(shares.argmax()), []).append(row)
         else:
             found.append(Transition("death", frozenset({int(old[row])}), frozenset()))
     for column, parents in heirs.items():

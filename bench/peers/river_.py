@@ -142,10 +142,11 @@ def settings_of(algorithm: str, k: int, seed: int, Z: Matrix) -> dict[str, Any]:
     Found on world steady, seed 1 (1,500 customers, 126 days, weekly cuts), by the highest sum of
     accuracy and mean adjusted Rand index: KMeans half-lives 0.02 to 0.3 and sigma 0.3 and 1 (0.31
     of ARI); STREAMKMeans the same and chunks of 50 to 600 (0.30); CluStream radius factors 1 to 3,
-    30 to 100 micro-clusters, windows of 300 and 1,000, gaps of 100 and 500 (0.19; 100 micro-clusters
-    cost three times as much for 0.003 more); DenStream epsilon 0.5 to 2 and mu 2.5 and 10 (0.36);
-    DBSTREAM radius 0.7 to 3, fading 0.001 and 0.01, intersection 0.1 and 0.3 (0.18). Radii count in
-    median distances of a customer to the next one. What is not named is river's default.
+    30 to 100 micro-clusters, windows of 300 and 1,000, gaps of 100 and 500 (0.19; 100
+    micro-clusters cost three times as much for 0.003 more); DenStream epsilon 0.5 to 2 and mu 2.5
+    and 10 (0.36); DBSTREAM radius 0.7 to 3, fading 0.001 and 0.01, intersection 0.1 and 0.3
+    (0.18). Radii count in median distances of a customer to the next one. What is not named is
+    river's default.
     """
     near = _near_distance(Z)
     return {

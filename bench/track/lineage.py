@@ -168,7 +168,19 @@ def _shoal(choose: bool) -> Callable[[SimulatedWorld, Cuts, int, int, str], Said
     return said
 
 
+def _true(source: SimulatedWorld, replayed: Cuts, k: int, seed: int, columns: str) -> Said:
+    """The true segments: what MONIC itself loses when nothing else does."""
+    truth, numbers, found = Truth(source), dict[str, int](), []
+    for moment in replayed.moments:
+        customers = inputs_of(source.features(moment)).customers
+        there, segments = known(truth.at(moment), customers)
+        labels = [numbers.setdefault(one, len(numbers)) for one in segments.tolist()]
+        found.append((customers[there], np.array(labels, dtype=np.int64)))
+    return found
+
+
 METHODS: dict[str, Callable[[SimulatedWorld, Cuts, int, int, str], Said]] = {
+    "true": _true,
     "kmeans": _each_cut(_kmeans),
     "kmeans-silhouette": _each_cut(_kmeans_silhouette),
     "gmm-bic": _each_cut(_mixture_bic),
@@ -176,6 +188,7 @@ METHODS: dict[str, Callable[[SimulatedWorld, Cuts, int, int, str], Said]] = {
     "shoal-chosen": _shoal(choose=True),
 }
 TITLES = {
+    "true": "*the true segments themselves, MONIC*",
     "kmeans": "k-means refit, k told, MONIC",
     "kmeans-silhouette": "k-means refit, k by silhouette, MONIC",
     "gmm-bic": "Gaussian mixture refit, k by BIC, MONIC",
