@@ -160,6 +160,8 @@ def test_unknown_names_list_what_there_is(shoal: Shoal, filled: Path, tmp_path: 
         (["customer", filled, "nobody"], "unknown_customer"),
         (["segment", filled, "--method", "magic"], "unknown_method"),
         (["features", filled, "--out", out, "--as-of", "someday"], "bad_time"),
+        (["report", filled, "--since", "someday"], "bad_time"),
+        (["report", filled, "--since", "2001-02-03"], "bad_period"),
         (["features", filled, "--out", out, "--table-version", "99"], "bad_setting"),
     ):
         answer = shoal(*call, "--json")

@@ -1,7 +1,7 @@
 """What each customer did up to a moment, as far as money and silence go: a row a customer.
 
 For reports: one query over the same prepared events that features are folded from, so that
-`worth` is the feature `spend`, or `orders`.
+worth adds up to the features `spend` and `orders`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MOMENTS_SCHEMA: Final = pa.schema(
     [pa.field(name, pa.int64()) for name in ("now_us", "span_us", "year_us")]
 )
 
-#: `first_day` and `last_day` (local days since 1970) are null without an order. `worth` is net
+#: `first_day` and `last_day` (local days since 1970) are null without an order. Worth is net
 #: revenue in micro-units, or orders.
 HABITS_SCHEMA: Final = pa.schema(
     [
@@ -34,8 +34,7 @@ HABITS_SCHEMA: Final = pa.schema(
         *(
             pa.field(name, pa.int64())
             for name in (
-                "order_days", "first_day", "last_day", "span_events", "worth", "span_worth",
-                "year_worth",
+                "order_days", "first_day", "last_day", "span_events", "span_worth", "year_worth",
             )
         ),
     ]
@@ -75,7 +74,6 @@ def _of_money(dated: ir.Table) -> ir.Table:
         span_events=total(1, where=_.us >= _.span_us),
         lines=total(1, where=_.is_value),
         priced=total(1, where=_.is_value & _.priced),
-        net=total(_.net),
         span_net=total(_.net, where=_.us >= _.span_us),
         year_net=total(_.net, where=_.us >= _.year_us),
     )
@@ -86,12 +84,11 @@ def _of_money(dated: ir.Table) -> ir.Table:
         span_events=total(_.span_events),
         lines=total(_.lines),
         priced=total(_.priced),
-        net=total(_.net),
         span_net=total(_.span_net),
         year_net=total(_.year_net),
     )
     known = (_.lines == 0) | (_.priced > 0)
-    sums = {"worth": _.net, "span_worth": _.span_net, "year_worth": _.year_net}
+    sums = {"span_worth": _.span_net, "year_worth": _.year_net}
     return summed.mutate(**{name: ibis.ifelse(known, value, 0) for name, value in sums.items()})
 
 
@@ -101,7 +98,6 @@ def _of_orders(dated: ir.Table) -> ir.Table:
         first_day=_.day.min(where=_.is_value),
         last_day=_.day.max(where=_.is_value),
         span_events=total(1, where=_.us >= _.span_us),
-        worth=_.order_key.nunique(where=_.is_value),
         span_worth=_.order_key.nunique(where=_.is_value & (_.us >= _.span_us)),
         year_worth=_.order_key.nunique(where=_.is_value & (_.us >= _.year_us)),
     )

@@ -67,7 +67,7 @@ def worth_of(habits: pa.Table, what: str, *, has_money: bool) -> Floats:
 
     Args:
         habits: `features.habits.HABITS_SCHEMA`.
-        what: `worth`, `span_worth` or `year_worth`.
+        what: `span_worth` or `year_worth`.
     """
     values = np.asarray(habits[what].to_numpy(), dtype=np.float64)
     return values / MICROS if has_money else values

@@ -61,7 +61,7 @@ class Moves:
     `told` says that a person chose the date; `foreknown` that the segmentation was learned from
     events after it. `whole` is False where the log begins after the span before the date does, so
     that worth then and now do not compare. `active_then` and `active_now` count customers with an
-    event in the two spans.
+    event in the two spans. `names` are those of segments in which nobody is now.
     """
 
     since: datetime
@@ -73,6 +73,7 @@ class Moves:
     whole: bool = True
     active_then: int = 0
     active_now: int = 0
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def known_now(self) -> int:

@@ -97,10 +97,10 @@ def _moved(teller: Teller, found: Moves, before: Moves | None) -> list[str]:
             sentence = texts("punct.between").join((sentence, earlier))
         said.append(sentence)
     if found.placed:
-        said.append(texts("moved.placed", placed=numbers.count(found.placed)))
+        said.append(texts("moved.placed", placed=teller.customers(found.placed)))
     said += _exchanged(teller, found)
     if found.gone:
-        said.append(texts("moved.gone", gone=numbers.count(found.gone)))
+        said.append(texts("moved.gone", gone=teller.customers(found.gone)))
     return said
 
 

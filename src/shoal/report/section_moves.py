@@ -168,7 +168,6 @@ def _standings(teller: Teller, found: Moves) -> Table:
     texts, numbers = teller.wording.texts, teller.wording.numbers
     known = {one.segment_id: one for one in found.standings}
     order = [name for name in teller.order if name in known]
-    order += [one.segment_id for one in found.standings if one.then and one.segment_id not in order]
     counted = ["then", "stayed", "joined", "new", "left", *(["gone"] if found.gone else []), "now"]
     rows, links = [], []
     for name in order:

@@ -35,15 +35,20 @@ class Teller:
 
     @property
     def order(self) -> list[str]:
-        """Ids of the segments as the page orders them, the tier last."""
-        return list(self.segments)
+        """Ids of the segments as the page orders them, then of those in which nobody is now."""
+        moves = self.wording.document.story.moves
+        then = [one.segment_id for one in moves.standings if one.then] if moves else []
+        return list(dict.fromkeys([*self.segments, *then]))
 
     def name(self, segment_id: str) -> str:
-        """The name of a segment; its id where nobody is in it now."""
+        """The name of a segment; its id where it has none."""
         known = self.segments.get(segment_id)
         if known:
             return known[0].name
-        return self.wording.texts("tier.name") if segment_id == TIER_NEW else segment_id
+        if segment_id == TIER_NEW:
+            return self.wording.texts("tier.name")
+        moves = self.wording.document.story.moves
+        return moves.names.get(segment_id, segment_id) if moves else segment_id
 
     def quoted(self, segment_id: str) -> str:
         """The name in quotation marks, for use inside a sentence."""

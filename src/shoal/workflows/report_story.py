@@ -26,6 +26,7 @@ from shoal.report.compose import local_date
 from shoal.report.document_story import Cohorts, Funnel, MainFeature, Moves, Stake, Story
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.base import CUSTOMER
+from shoal.segments.rules import NAMES, Rfm
 from shoal.segments.wording import describe
 from shoal.workflows.admission import Admission
 from shoal.workflows.memberships import applied, late_warning
@@ -173,8 +174,15 @@ class Storyteller:
             whole=whole,
             active_then=_positive(known["span_events"]),
             active_now=_positive(self.habits["span_events"]),
+            names=self._other_names(),
         )
         return found, self._moves_before(since, span, then) if whole else None
+
+    def _other_names(self) -> dict[str, str]:
+        """Names of segments in which nobody is now; only those of rules are known."""
+        if self.main.document["method"] != Rfm.method:
+            return {}
+        return {name: text.as_document()[self.lang] for name, text in NAMES.items()}
 
     def _moves_before(
         self, since: datetime, span: timedelta, then: tuple[pa.ChunkedArray, Ints]
@@ -262,7 +270,7 @@ class Storyteller:
 def _aligned(found: pa.Table, customers: pa.ChunkedArray) -> pa.Table:
     """Habits in the order of customers."""
     places = pc.index_in(customers, value_set=found[CUSTOMER].combine_chunks())
-    taken = found.take(places.combine_chunks() if hasattr(places, "chunks") else places)
+    taken = found.take(places)
     days = {"first_day", "last_day"}
     columns = [
         customers

@@ -65,7 +65,6 @@ def habits(*rows: tuple[str, int, int | None, int | None, int]) -> pa.Table:
             "first_day": [row[2] for row in rows],
             "last_day": [row[3] for row in rows],
             "span_events": [0] * len(rows),
-            "worth": [row[4] for row in rows],
             "span_worth": [0] * len(rows),
             "year_worth": [row[4] for row in rows],
         },

@@ -3,72 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+from tests.unit.workflows.report_shops import MADE, ZONE, Shop
 
-from shoal.adapters.deltalake import DeltaWarehouse
 from shoal.adapters.duckdb import DuckEngine
 from shoal.adapters.files import FileRegistry
 from shoal.adapters.memory import MemoryWarehouse
 from shoal.adapters.memory_store import MemoryStateStore
 from shoal.domain.account import RowAccount
 from shoal.domain.errors import OperationError, UsageError
-from shoal.domain.time import Zone
-from shoal.events.presets import load
 from shoal.features.catalog import CATALOG
 from shoal.features.fold import Fold
 from shoal.workflows import report as module
 from shoal.workflows.admission import Admission
-from shoal.workflows.ingest import ingest
 from shoal.workflows.report import report
 from shoal.workflows.report_rows import row_account
-from shoal.workflows.segment import segment
 from shoal.workflows.simulate import simulate
 from shoal.workflows.units import Unit
 
-ZONE = Zone("Europe/Berlin")
-MADE = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 
-
-class Shop:
-    """A small simulated shop in a folder, with memory as its state store."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        engine = DuckEngine()
-        self.fold = Fold(CATALOG, engine)
-        self.store = MemoryStateStore()
-        self.warehouse = DeltaWarehouse(folder / "events", buckets=4, engine=engine)
-        self.registry = FileRegistry(folder / "artefacts")
-        self.admission = Admission(self.warehouse, self.store, self.registry, buckets=4)
+class Reported(Shop):
+    """A shop that writes its report and reads it."""
 
     def report(self, lang: str = "en", **changes: object) -> str:
         out = self.folder / f"report-{lang}.html"
-        arguments = {
-            "warehouse": self.warehouse, "store": self.store, "registry": self.registry,
-            "fold": self.fold, "admission": self.admission, "out": out, "shop_name": "corner",
-            "zone": ZONE, "lang": lang, "clock": lambda: MADE,
-        }  # fmt: skip
-        return report(**(arguments | changes)).read_text(encoding="utf-8")  # type: ignore[arg-type]
+        arguments = {"out": out, "shop_name": "corner", "lang": lang, "clock": lambda: MADE}
+        return report(**self.parts(), **(arguments | changes)).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Reported:
     folder = tmp_path_factory.mktemp("shop")
     simulate(folder / "world", customers=400, days=60, seed=3)
-    made = Shop(folder)
-    ingest(
-        paths=[str(folder / "world" / "events.parquet")], mapping=load("shoal"),
-        warehouse=made.warehouse, store=made.store, fold=made.fold, zone=ZONE, buckets=4,
-        quarantine_dir=folder / "quarantine",
-    )  # fmt: skip
-    segment(
-        warehouse=made.warehouse, store=made.store, registry=made.registry, fold=made.fold,
-        zone=ZONE, admission=made.admission, k=4,
-    )  # fmt: skip
+    made = Reported(folder)
+    made.take(folder / "world" / "events.parquet")
+    made.segment(k=4)
     return made
 
 
@@ -85,7 +57,7 @@ def test_a_shop_without_segments_says_what_to_run(tmp_path: Path) -> None:
     assert not (tmp_path / "r.html").exists()
 
 
-def test_the_report_agrees_with_the_shop(shop: Shop) -> None:
+def test_the_report_agrees_with_the_shop(shop: Reported) -> None:
     text = shop.report().replace("\u00a0", " ")
     main = module.artefact.read(shop.registry, "kmeans-0001")
     total = main.document["customers"]["total"]
@@ -97,36 +69,36 @@ def test_the_report_agrees_with_the_shop(shop: Shop) -> None:
     assert text.count("<article") == 4
 
 
-def test_the_same_report_in_chinese_has_the_same_figures(shop: Shop) -> None:
+def test_the_same_report_in_chinese_has_the_same_figures(shop: Reported) -> None:
     english, chinese = shop.report("en"), shop.report("zh")
     assert english.count("<figure") == chinese.count("<figure") > 20
     assert 'lang="zh-Hans"' in chinese
 
 
-def test_the_same_shop_gives_the_same_bytes(shop: Shop) -> None:
+def test_the_same_shop_gives_the_same_bytes(shop: Reported) -> None:
     assert shop.report() == shop.report()
 
 
-def test_another_segmentation_can_be_reported(shop: Shop) -> None:
+def test_another_segmentation_can_be_reported(shop: Reported) -> None:
     text = shop.report(segmentation="rfm-0001")
     assert "Champions" in text
     assert "kmeans-0001" not in text
 
 
-def test_an_unknown_segmentation_or_language_is_told(shop: Shop) -> None:
+def test_an_unknown_segmentation_or_language_is_told(shop: Reported) -> None:
     with pytest.raises(UsageError, match=r"no segmentation 'kmeans-0009'"):
         shop.report(segmentation="kmeans-0009")
     with pytest.raises(UsageError, match="language 'de'"):
         shop.report("de")
 
 
-def test_a_folder_in_place_of_the_file_is_told(shop: Shop) -> None:
+def test_a_folder_in_place_of_the_file_is_told(shop: Reported) -> None:
     with pytest.raises(UsageError, match="is a folder, not a file"):
         shop.report(out=shop.folder)
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing_behind(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    shop: Reported, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def full(self: Path, target: Path) -> Path:
         raise OSError(28, "No space left on device")

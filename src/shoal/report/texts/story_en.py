@@ -14,7 +14,7 @@ STORY_EN: Final[Mapping[str, str]] = {
     "look.first": "What to look at",
     "look.none": "Nothing stands out against the rest of the shop or the time before.",
     "look.see": "See “{section}”.",
-    "moved.known": "{customers} are known now; {new} of them were first seen since {day}.",
+    "moved.known": "{customers} are known now, {new} of them new since {day}.",
     "moved.active": (
         "{now} were active in these {days}, against {then} in the {days} before ({change})."
     ),
@@ -23,12 +23,12 @@ STORY_EN: Final[Mapping[str, str]] = {
         "Of {kept} in a segment at both dates, {changed} ({share}) are in another one now."
     ),
     "moved.changed_before": "In the {days} before it was {changed} of {kept} ({share}).",
-    "moved.placed": "{placed} who were too little known then have been placed since.",
+    "moved.placed": "Placed since, though too little known then: {placed}.",
     "moved.gain": "Most gained from other segments: {name}; {joined} came, {left} went.",
     "moved.loss": "Most lost to other segments: {name}; {left} went, {joined} came.",
     "moved.gone": (
-        "{gone} are no longer customers of their own: they became one with another customer, "
-        "or were forgotten."
+        "No longer customers of their own, since they became one with another or were forgotten: "
+        "{gone}."
     ),
     "look.quality": (
         "The checks of the data found {errors}; figures that rest on that data may be wrong."
