@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shoal.report.document import Choice, Effect, Grid, Period, Preference, ReportDocument
+from shoal.report.document import Choice, Effect, Grid, Period, Preference, ReportDocument, Segment
 from shoal.report.draw import (
     Dot,
     Drawing,
@@ -32,14 +32,19 @@ def share_series(name: str, values: Sequence[float | None], numbers: Numbers) ->
 
 
 def shares(
-    document: ReportDocument, value: str, alt: str, texts: Texts, numbers: Numbers
+    document: ReportDocument,
+    segments: Sequence[Segment],
+    value: str,
+    alt: str,
+    texts: Texts,
+    numbers: Numbers,
 ) -> Drawing:
     """Two bars a segment: share of revenue (or of orders), share of all customers.
 
     Args:
+        segments: those to draw, of the document.
         value: what the first bar shows, in words.
     """
-    segments = (*document.segments, *((document.tier,) if document.tier else ()))
     worth = [
         _part(one.revenue, document.revenue)
         if document.has_money

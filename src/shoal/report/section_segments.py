@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from shoal.report import figures, section_funnel, section_moves, section_trend
 from shoal.report.document import Exemplar, Period, Preference, Segment
@@ -12,6 +13,9 @@ from shoal.report.numbers import MISSING
 from shoal.report.story_wording import Teller
 from shoal.report.views import Glance, Plot, Profile, Table, Tier
 from shoal.report.wording import Wording
+
+#: The most segments that the figure shows, those of most worth; the table has all.
+_DRAWN: Final = 20
 
 
 def _everyone(wording: Wording) -> tuple[Segment, ...]:
@@ -32,7 +36,10 @@ def glance(wording: Wording) -> Glance:
 def _shares(wording: Wording) -> Plot:
     document, texts, numbers = wording.document, wording.texts, wording.numbers
     worth = texts("series.revenue") if document.has_money else wording.value_events_title()
-    top = max(_everyone(wording), key=wording.worth)
+    everyone = _everyone(wording)
+    ranked = sorted(everyone, key=wording.worth, reverse=True)
+    top, foremost = ranked[0], ranked[:_DRAWN]
+    drawn = [one for one in everyone if one in foremost]
     segments = texts.counted("segment", len(document.segments), str(len(document.segments)))
     alt = texts(
         "segments.alt",
@@ -44,8 +51,9 @@ def _shares(wording: Wording) -> Plot:
     return Plot(
         key="shares",
         title=texts("segments.figure", what=wording.what()),
-        drawing=figures.shares(document, worth, alt, texts, numbers),
+        drawing=figures.shares(document, drawn, worth, alt, texts, numbers),
         table=table(wording),
+        note="" if len(drawn) == len(everyone) else texts("segments.foremost", n=len(drawn)),
     )
 
 

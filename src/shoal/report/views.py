@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from shoal.report.draw import Drawing
+
+#: Height and width of a figure that fits a printed page with its heading, in pixels, and the least
+#: that a higher one is shrunk to.
+_PAGE: Final = 840
+_PAPER: Final = 660
+_LEAST: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,16 @@ class Plot:
     @property
     def alt(self) -> str:
         return self.drawing.alt
+
+    @property
+    def shrink(self) -> float:
+        """How much smaller it must be printed to fit a page; 1 if it fits, or is read better cut.
+
+        One that is too high may go over several pages, one that is too wide may not.
+        """
+        high = _PAGE / max(_PAGE, self.drawing.height)
+        wide = _PAPER / max(_PAPER, self.drawing.width)
+        return round(min(high, wide) if high > _LEAST else wide, 2)
 
 
 @dataclass(frozen=True)

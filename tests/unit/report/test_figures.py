@@ -7,16 +7,21 @@ from tests.unit.report.documents import document, effects
 from tests.unit.report.svg import Read
 
 from shoal.report import figures
-from shoal.report.document import Choice, Effect, Preference
+from shoal.report.document import Choice, Effect, Preference, ReportDocument, Segment
 from shoal.report.numbers import Numbers
 from shoal.report.texts import Texts
 
 TEXTS, NUMBERS = Texts("en"), Numbers("en", "GBP")
 
 
+def everyone(shop: ReportDocument) -> list[Segment]:
+    assert shop.tier is not None
+    return [*shop.segments, shop.tier]
+
+
 def test_shares_hold_revenue_and_customers_of_every_segment_and_the_tier() -> None:
     shop = document(3)
-    drawn = Read(figures.shares(shop, "Revenue", "alt", TEXTS, NUMBERS))
+    drawn = Read(figures.shares(shop, everyone(shop), "Revenue", "alt", TEXTS, NUMBERS))
     revenue, customers = drawn.across("rect", "main"), drawn.across("rect", "beside")
     # The first of each is the key of the legend, in pixels.
     shares = [*(one.revenue / shop.revenue for one in shop.segments)]
@@ -27,7 +32,7 @@ def test_shares_hold_revenue_and_customers_of_every_segment_and_the_tier() -> No
 
 def test_shares_without_money_are_of_orders() -> None:
     shop = document(3, money=False)
-    drawn = Read(figures.shares(shop, "Orders", "alt", TEXTS, NUMBERS))
+    drawn = Read(figures.shares(shop, everyone(shop), "Orders", "alt", TEXTS, NUMBERS))
     assert NUMBERS.share(shop.segments[0].orders / shop.orders).replace(
         "\u00a0", " "
     ) in drawn.texts("ink")
@@ -94,7 +99,7 @@ def test_no_text_of_the_data_is_markup_in_a_figure() -> None:
 def test_figures_stay_small() -> None:
     shop = document(7)
     for drawn in (
-        figures.shares(shop, "Revenue", "alt", TEXTS, NUMBERS),
+        figures.shares(shop, everyone(shop), "Revenue", "alt", TEXTS, NUMBERS),
         figures.effects(effects(0), "alt", TEXTS, NUMBERS),
         figures.weekdays([1 / 7] * 7, [1 / 7] * 7, "alt", TEXTS, NUMBERS),
         figures.hours([1 / 24] * 24, [1 / 24] * 24, "UTC", "alt", TEXTS, NUMBERS),

@@ -11,7 +11,9 @@ from html.parser import HTMLParser
 import pytest
 from tests.unit.report.documents import document, hostile
 
+from shoal.report.draw import Drawing
 from shoal.report.pages import render
+from shoal.report.views import Plot, Table
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
@@ -135,6 +137,22 @@ def test_the_content_policy_allows_the_pages_own_scripts_and_no_request() -> Non
 
 def test_sixty_segments_stay_a_file_to_send_by_mail() -> None:
     assert len(rendered("sixty segments").encode()) < 3_000_000
+
+
+def test_sixty_segments_are_all_in_the_table_and_the_foremost_in_the_figure() -> None:
+    figure = re.search(
+        r'<figure[^>]*id="plot-shares".*?</figure>', rendered("sixty segments"), re.S
+    )
+    assert figure is not None
+    assert Reader(figure[0]).count("tr") == 1 + 60 + 1
+    assert figure[0].count('class="main"') == 1 + 20  # a key and the bars
+    assert "The 20 that bring most are drawn" in figure[0]
+
+
+def test_what_is_too_large_for_a_printed_page_is_made_smaller() -> None:
+    plain = Table(["a"], [])
+    for height, width, part in ((500, 0, 1.0), (1000, 0, 0.84), (3000, 0, 1.0), (500, 1320, 0.5)):
+        assert Plot("k", "", Drawing("", height, "", width), plain).shrink == part
 
 
 def test_hostile_texts_stay_texts() -> None:

@@ -100,6 +100,7 @@ EN: Final[Mapping[str, str]] = {
     "col.value_share": "Share of {what}",
     "col.revenue_per_customer": "Revenue per customer",
     "col.orders_per_customer": "Per customer",
+    "segments.foremost": "The {n} that bring most are drawn; the table below has all.",
     "col.trend": "Active over time",
     "segments.trend_alt": "Active members over time: first {first}, last {last}, at most {most}",
     "series.customers": "Customers",

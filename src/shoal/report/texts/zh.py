@@ -82,6 +82,7 @@ ZH: Final[Mapping[str, str]] = {
     "col.value_share": "{what}占比",
     "col.revenue_per_customer": "人均收入",
     "col.orders_per_customer": "人均",
+    "segments.foremost": "图中为贡献最多的 {n} 个，全部见下表。",
     "col.trend": "活跃走势",
     "segments.trend_alt": "活跃成员数走势：起初 {first}，最近 {last}，最多 {most}",
     "series.customers": "客户",
