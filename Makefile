@@ -8,7 +8,8 @@ DAYS ?= 200
 SEED ?= 7
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test check lint types layers docs env-demo env-test env-check env-bench bench-speed lock clean
+.PHONY: demo test check lint types layers docs bench-speed bench-track bench-segments \
+  bench-calibration lock clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m shoal.cli.demo --out "$(DEMO_OUT)" --customers $(CUSTOMERS) --days $(DAYS) --seed $(SEED) \
@@ -34,6 +35,15 @@ docs:
 
 bench-speed: $(VENV)/.bench
 	$(BIN)/python -m bench.speed $(ARGS)
+
+bench-track: $(VENV)/.bench
+	$(BIN)/python -m bench.track $(ARGS)
+
+bench-segments: $(VENV)/.bench
+	$(BIN)/python -m bench.segments $(ARGS)
+
+bench-calibration: $(VENV)/.bench
+	$(BIN)/python -m bench.calibration $(ARGS)
 
 # Pins: written from a fresh environment that holds every extra.
 lock: $(VENV)/.check $(VENV)/.bench
