@@ -184,13 +184,15 @@ def _movement(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         "Flicker: switches that no true change paid for, a customer-month. Delay: days from a true "
         "change to the first of two right cuts in a row, mean up to "
         f"{HORIZON_DAYS:.0f} days (Kaplan-Meier; who is never right has all of them); changes to "
-        "what the label said already are left out. Trade-off: each method also under hysteresis "
-        "(it switches only after the same label was proposed 1, 2 or 3 cuts more, or only for a "
-        "weight that is larger by a margin of 0.1 to 0.95); the share of the box up to "
-        f"{MOST_FLICKER:g} switch a customer-month and {HORIZON_DAYS:.0f} days that the curve "
-        "dominates. Who never switches gets 0, and so does who always does. Speed: microseconds an "
-        "event of the periods between cuts, of the method alone and of the features (a full "
-        "snapshot at every cut); Shoal's own hold its features, made again."
+        "what the label said already are left out. By chance: the same for the segments that the "
+        "customer did not move to; who goes from label to label finds the new one sooner or "
+        "later, and only what is gained over that was noticed. Trade-off: each method also under "
+        "hysteresis (it switches only after the same label was proposed 1, 2 or 3 cuts more, or "
+        "only for a weight that is larger by a margin of 0.1 to 0.95); the share of the box up to "
+        f"{MOST_FLICKER:g} switch a customer-month and {HORIZON_DAYS:.0f} days gained that the "
+        "curve dominates. Who never switches gets 0, and so does who always does. Speed: "
+        "microseconds an event of the periods between cuts, of the method alone and of the "
+        "features (a full snapshot at every cut); Shoal's own hold its features, made again."
     )
     if not worlds:
         return []
@@ -205,7 +207,8 @@ def _movement(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             told(mean_over_worlds(moving, peer, "flicker"), 2),
             told(mean_over_worlds(calm, peer, "flicker"), 2) if calm else "–",
             told(mean_over_worlds(moving, peer, "delay_days"), 1),
-            told(mean_over_worlds(moving, peer, "detected_share"), 2),
+            told(mean_over_worlds(moving, peer, "chance_days"), 1),
+            told(mean_over_worlds(moving, peer, "noticed"), 2),
             told(mean_over_worlds(moving, peer, "trade_off"), 3),
             told(mean_over_worlds(rows, peer, "us_an_event"), 0),
             told(mean_over_worlds(rows, peer, "us_an_event_features"), 0),
@@ -213,7 +216,7 @@ def _movement(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         for peer in order
     ]
     head = ["method", f"flicker ({', '.join(worlds)})", "flicker (other worlds)", "delay, days",
-            "noticed", "trade-off", "µs an event", "µs, features"]  # fmt: skip
+            "by chance", "noticed", "trade-off", "µs an event", "µs, features"]  # fmt: skip
     return ["## Flicker and delay", intro, table(head, lines)]
 
 

@@ -16,6 +16,7 @@ from shoal.evaluation.agreement import agreement
 from shoal.evaluation.matching import match, scores
 from shoal.evaluation.tracking import (
     Change,
+    by_chance,
     delay,
     flicker,
     recovery,
@@ -30,6 +31,7 @@ HORIZON_DAYS = 56.0
 MOST_FLICKER = 1.0
 MARGINS = (0.1, 0.2, 0.4, 0.6, 0.8, 0.95)
 PATIENCE = (1, 2, 3)
+_MOVED = ("flicker", "delay_days", "chance_days", "gained_days", "noticed", "changes")
 
 
 @dataclass(frozen=True)
@@ -116,26 +118,33 @@ def _movement(rows: Rows, changes: list[Change]) -> dict[str, Any]:
         for margin in MARGINS:
             held = with_margin(rows.customers, rows.days, rows.weights, margin)
             curve.append({"filter": f"margin {margin:g}", **_point(rows, held, changes)})
-    points = [(one["flicker"], one["delay_days"]) for one in curve]
-    whole = all(value is not None for point in points for value in point)
+    points = [(one["flicker"], HORIZON_DAYS - max(0.0, one["gained_days"] or 0.0)) for one in curve]
+    told = changes and all(one["gained_days"] is not None for one in curve)
     return {
-        "flicker": plain["flicker"],
-        "delay_days": plain["delay_days"],
-        "detected_share": plain["detected_share"],
-        "changes": plain["changes"],
+        **{name: plain[name] for name in _MOVED},
         "curve": curve,
-        "trade_off": trade_off(points, (MOST_FLICKER, HORIZON_DAYS)) if whole else None,
+        "trade_off": trade_off(points, (MOST_FLICKER, HORIZON_DAYS)) if told else None,
     }
 
 
 def _point(rows: Rows, labels: npt.NDArray[np.int64], changes: list[Change]) -> dict[str, Any]:
     called = rows.called(labels)
     rate = flicker(rows.customers, rows.days, rows.truth, labels).rate
-    late = delay(rows.customers, rows.days, called, _seen(rows, changes), HORIZON_DAYS)
+    seen = _seen(rows, changes)
+    late = delay(rows.customers, rows.days, called, seen, HORIZON_DAYS)
+    guesses = by_chance(seen, np.unique(rows.truth).tolist())
+    # Of two segments the other one is the new one: there is nothing to guess.
+    chance = (
+        delay(rows.customers, rows.days, called, guesses, HORIZON_DAYS).days
+        if guesses
+        else HORIZON_DAYS
+    )
     return {
         "flicker": _told(rate),
         "delay_days": _told(late.days),
-        "detected_share": _told(late.detected_share),
+        "chance_days": _told(chance),
+        "gained_days": _told(chance - late.days),
+        "noticed": _told(late.detected_share),
         "changes": late.changes,
         "accuracy": _told(float((called == rows.truth).mean())),
     }

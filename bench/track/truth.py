@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -48,9 +48,9 @@ class Truth:
             since, until = self.day(row["since"]), self.day(row["until"])
             if before is not None and before[0] == here[0]:
                 if before != here:
-                    found.append(Change(here[0], since, until, here[1]))
+                    found.append(Change(here[0], since, until, here[1], before[1]))
                 elif found and found[-1].customer == here[0]:
-                    found[-1] = Change(here[0], found[-1].since, until, here[1])
+                    found[-1] = replace(found[-1], until=until)
             before = here
         return found
 

@@ -64,12 +64,14 @@ def flicker(customers: Array, days: Floats, truth: Array, found: Array) -> Flick
 
 @dataclass(frozen=True)
 class Change:
-    """A customer's true change: from `since` (day) to `until` they are in `segment`."""
+    """A customer's true change: from `since` (day) to `until` they are in `segment`, coming from
+    `origin`."""
 
     customer: Any
     since: float
     until: float
     segment: Any
+    origin: Any = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,24 @@ def delay(
         changes=len(found),
         horizon_days=horizon_days,
     )
+
+
+def by_chance(changes: Sequence[Change], segments: Sequence[Any]) -> list[Change]:
+    """The changes as they were not: each to every segment but the old and the true new one.
+
+    The `delay` of these is what a method reaches that knows that something changed and not what:
+    going from label to label finds the new one sooner or later. What it gains over that is told by
+    the difference.
+
+    >>> [one.segment for one in by_chance([Change("c", 1.0, 9.0, "b", "a")], ["a", "b", "c", "d"])]
+    ['c', 'd']
+    """
+    return [
+        Change(one.customer, one.since, one.until, segment, one.origin)
+        for one in changes
+        for segment in segments
+        if segment not in (one.segment, one.origin)
+    ]
 
 
 def _wait(

@@ -22,6 +22,8 @@ from bench.track.replay import Replay, orders_since
 from bench.track.scores import HORIZON_DAYS, Rows, figures
 from bench.track.truth import Truth, known
 
+from shoal.evaluation.tracking import Change
+
 START = datetime(2025, 1, 6, tzinfo=UTC)
 WEEK = timedelta(days=7)
 _TIME = pa.timestamp("us", tz="UTC")
@@ -91,9 +93,7 @@ def _truth_label(customer: str, day: int, late: int = 0) -> int:
 def test_moves_are_between_segments_and_not_between_stages(small: SimulatedWorld) -> None:
     truth = Truth(small)
     changes = truth.changes()
-    assert [(one.customer, one.since, one.until, one.segment) for one in changes] == [
-        ("c1", 24.0, 56.0, "b")
-    ]
+    assert changes == [Change("c1", 24.0, 56.0, "b", "a")]
     assert truth.at(_day(23.9))["c1"] == "a"
     assert truth.at(_day(24))["c1"] == "b"
     assert "c5" not in truth.at(_day(30))
@@ -222,7 +222,8 @@ def _row(peer: str, world: str, seed: int, **figures: Any) -> dict[str, Any]:
     base = {
         "peer": peer, "world": world, "seed": seed, "label": f"{world}-{seed}", "accuracy": 0.5,
         "macro_recall": 0.5, "macro_f1": 0.5, "ari": 0.25, "labels": 7, "largest_share": 0.3,
-        "flicker": 0.1, "delay_days": 30.0, "detected_share": 0.5, "changes": 9,
+        "flicker": 0.1, "delay_days": 30.0, "noticed": 0.5, "changes": 9, "chance_days": 50.0,
+        "gained_days": 20.0,
         "trade_off": 0.2, "us_an_event": 12.0, "us_an_event_features": 300.0, "recovery": [],
     }  # fmt: skip
     return {**base, **figures}

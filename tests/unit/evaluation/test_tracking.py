@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from shoal.evaluation.tracking import (
     Change,
+    by_chance,
     delay,
     dominated,
     flicker,
@@ -113,6 +114,26 @@ def test_changes_of_customers_not_seen_after_do_not_count() -> None:
     told = delay(customers, days, called, changes, 56.0)
     assert told.changes == 0
     assert math.isnan(told.days)
+
+
+def test_guessing_gains_nothing_over_chance() -> None:
+    random = np.random.default_rng(0)
+    customers = np.repeat(np.arange(1500), 12)
+    days = np.tile(7.0 * np.arange(12), 1500)
+    changes = [Change(customer, 20.0, 99.0, "b", "a") for customer in range(1500)]
+
+    def gained(called: np.ndarray) -> float:
+        found, guessed = (
+            delay(customers, days, called, one, 56.0).days
+            for one in (changes, by_chance(changes, list("abcde")))
+        )
+        return guessed - found
+
+    guess = random.choice(list("abcde"), size=len(days))
+    assert delay(customers, days, guess, changes, 56.0).days < 50
+    assert abs(gained(guess)) < 1.5
+    assert gained(np.where(days < 20, "a", "b")) == pytest.approx(56 - 1)
+    assert gained(np.full(len(days), "a")) == 0.0
 
 
 def test_a_hand_computed_kaplan_meier_curve() -> None:
