@@ -109,19 +109,18 @@ def _page(document: dict[str, Any]) -> str:
         "world", "customers", "events", "seconds", "processor s", "seconds a million",
         "peak memory", "written", "copying alone, s",
     ]  # fmt: skip
-    return "\n\n".join(
-        [
-            "# What simulating costs",
-            f"`{document['command']}`, {document['days']} days, seed {SEED}, each world in a process "
-            f"of its own, start included; load before a run {min(loads)} to {max(loads)}. "
-            + machine_line(document["machine"]),
-            table(head, rows),
-            f"{said} Customers are drawn in blocks of 4,096 and their events spilled by stretches "
-            "of time, so memory does not grow with the log. *Copying alone* reads the written "
-            "events and writes them again: the least that these bytes cost. Digests of the worlds "
-            "stand in [the figures](worlds.json).\n",
-        ]
+    where = (
+        f"`{document['command']}`, {document['days']} days, seed {SEED}, each world in a process of "
+        f"its own, start included; load before a run {min(loads)} to {max(loads)}. "
+        f"{machine_line(document['machine'])}"
     )
+    how = (
+        f"{said} Customers are drawn in blocks of 4,096 and their events spilled by stretches of "
+        "time, so memory does not grow with the log. *Copying alone* reads the written events and "
+        "writes them again: the least that these bytes cost. Digests of the worlds stand in "
+        "[the figures](worlds.json)."
+    )
+    return "\n\n".join(["# What simulating costs", where, table(head, rows), how]) + "\n"
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ LINEAGE: Final = (
     ),
     replace(
         _OF["fashion_returners"], name="wardrobe_refreshers", label_en="Wardrobe refreshers",
-        label_zh="换季添衣的人", share=0.0, views=3.2, favourite=0.05, refund=0.45, price_level=0.38,
+        label_zh="换季添衣的人", share=0.0, views=3.2, favourite=0.05, refund=0.45,
+        price_level=0.38,
         discount=0.65, coupon=0.45, lines=4.2, hours=((11, 2, 0.8), (16, 2, 0.2)),
         channels=(2, 3, 5, 1, 2, 1), devices=(2, 6, 1),
     ),
