@@ -19,7 +19,8 @@ from shoal.report.story_wording import Teller
 
 #: What is said is at most this much, the weightiest first.
 _MOST: Final = 7
-#: A change of worth is told from this share of the segment's own and of the shop's worth on.
+#: A change of worth beside the shop's is told from this share of what it would have been with the
+#: shop's change, and from this share of the shop's worth on.
 _OWN_CHANGE: Final = 0.1
 _SHOP_CHANGE: Final = 0.01
 #: A flow between two segments is told from this share of the source on, and as many customers.
@@ -195,21 +196,28 @@ def _quiet(teller: Teller) -> Iterator[Weighed]:
 
 
 def _worth(teller: Teller) -> Iterator[Weighed]:
-    """The segments whose worth fell and rose most."""
+    """The segments whose worth fell and rose most beside that of the whole shop.
+
+    What the season does to everybody says nothing of a segment.
+    """
     found = teller.wording.document.story.moves
     if found is None or not found.whole:
         return
     then = sum(one.worth_then for one in found.standings)
-    if then <= 0:
+    now = sum(one.worth_now for one in found.standings)
+    if then <= 0 or now <= 0:
         return
 
-    def change(one: Standing) -> float:
-        return one.worth_now - one.worth_then
+    def beside(one: Standing) -> float:
+        return one.worth_now - one.worth_then * now / then
 
     known = [one for one in found.standings if one.segment_id in teller.segments]
-    for one in {min(known, key=change), max(known, key=change)} if known else ():
-        weight = abs(change(one)) / then
-        if weight < _SHOP_CHANGE or abs(change(one)) < _OWN_CHANGE * max(one.worth_then, 0.0):
+    if not known:
+        return
+    for one in (min(known, key=beside), max(known, key=beside)):
+        weight = abs(beside(one)) / now
+        expected = max(one.worth_then * now / then, 0.0)
+        if weight < _SHOP_CHANGE or abs(beside(one)) < _OWN_CHANGE * expected:
             continue
         sentence = teller.wording.texts(
             "look.worth",
@@ -217,6 +225,7 @@ def _worth(teller: Teller) -> Iterator[Weighed]:
             now=teller.worth(one.worth_now),
             then=teller.worth(one.worth_then),
             change=teller.change(one.worth_now, one.worth_then),
+            whole=teller.change(now, then),
             **teller.span(found),
         )
         yield weight, _at(teller, sentence, one.segment_id)

@@ -40,8 +40,8 @@ STORY_EN: Final[Mapping[str, str]] = {
     ),
     "look.quiet_most": "The largest part, {worth}, came from {name}.",
     "look.worth": (
-        "The customers of {name} brought {now} in the {days} since {day}; "
-        "those it had then brought {then} in the {days} before ({change})."
+        "The customers of {name} brought {now} in the {days} since {day}; those it had then "
+        "brought {then} in the {days} before ({change}; all customers together: {whole})."
     ),
     "look.flow": (
         "{customers} went from {source} to {target}: {share} of those who were in {source}."
@@ -99,7 +99,8 @@ STORY_EN: Final[Mapping[str, str]] = {
     "moves.note": (
         "Customers now are those then, and those who came and are new, without those who went. "
         "“Before” is what those in the segment then brought in the {days} before {day}, "
-        "“since” is what those in it now brought in the {days} after."
+        "“since” is what those in it now brought in the {days} after. The two lie in different "
+        "seasons: what holds for all alike may be the season’s."
     ),
     "moves.not_whole": (
         "The log holds less than {days} before {day}, so what was brought does not compare."

@@ -32,7 +32,7 @@ STORY_ZH: Final[Mapping[str, str]] = {
     "look.quiet_most": "其中最大的一部分 {worth} 来自{name}。",
     "look.worth": (
         "{name}现有的客户自 {day}以来的 {days}里带来 {now}；"
-        "当时的客户在此前 {days}里带来 {then}（{change}）。"
+        "当时的客户在此前 {days}里带来 {then}（{change}；全部客户合计 {whole}）。"
     ),
     "look.flow": "{customers}从{source}转到了{target}，占原在{source}的客户的 {share}。",
     "look.funnel": (
@@ -81,6 +81,7 @@ STORY_ZH: Final[Mapping[str, str]] = {
         "现在的客户等于当时的客户，加上转入的和新出现的，减去离开的。"
         "“此前”是当时在群的客户在 {day}之前 {days}里的贡献；"
         "“此后”是现在在群的客户在之后 {days}里的贡献。"
+        "两段时间处于不同的季节：对所有人都一样的变化，可能只是季节所致。"
     ),
     "moves.not_whole": "{day}之前的记录不足 {days}，因此两段时间的贡献不可比较。",
     "absent.moves.short": "记录太短，无法与更早的日期比较：至少需要八天。",
