@@ -121,10 +121,8 @@ class Storyteller:
     @cached_property
     def places(self) -> Ints:
         """Of each member the place of their segment."""
-        return self._places(self.main.members["segment_id"])
-
-    def _places(self, segments: pa.ChunkedArray) -> Ints:
-        found = pc.index_in(segments, value_set=pa.array(self.segment_ids, pa.string()))
+        segments = pa.array(self.segment_ids, pa.string())
+        found = pc.index_in(self.main.members["segment_id"], value_set=segments)
         return np.asarray(found.to_numpy(), dtype=np.int64)
 
     @cached_property

@@ -147,7 +147,12 @@ def test_profiles_have_what_the_report_reads(made):
     assert sum(one["revenue_share"] for one in profiles["segments"]) == pytest.approx(1.0)
     first = profiles["segments"][0]
     assert {"name", "summary", "effects", "exemplars", "categories", "brands", "texts", "medians",
-            "rule", "sql"} <= set(first)  # fmt: skip
+            "means", "differences", "rule", "sql"} <= set(first)  # fmt: skip
+    for one in first["effects"]:
+        assert first["differences"][one["feature"]] == pytest.approx(one["effect"], rel=1e-5)
+    small = [size for size in first["differences"].values() if abs(size) < 0.2]
+    assert len(first["differences"]) > len(first["effects"]) and small
+    assert first["means"]["orders"] * first["size"] == pytest.approx(first["orders"], rel=1e-5)
     assert all(abs(one["rank_effect"]) <= 1 for one in first["effects"])
     assert profiles["segments"][-1]["segment_id"] == "new"
     assert "Fewer than 3 events" in profiles["segments"][-1]["summary"]["en"]
