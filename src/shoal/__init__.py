@@ -8,9 +8,10 @@ from shoal.domain.version import __version__
 
 if TYPE_CHECKING:
     from shoal.shop import Shop, init, migrate, open
+    from shoal.shop.likeness import simulate_like
     from shoal.workflows.simulate import simulate
 
-__all__ = ["Shop", "__version__", "init", "migrate", "open", "simulate"]
+__all__ = ["Shop", "__version__", "init", "migrate", "open", "simulate", "simulate_like"]
 
 
 def __getattr__(name: str) -> object:
@@ -23,4 +24,8 @@ def __getattr__(name: str) -> object:
         from shoal.workflows.simulate import simulate
 
         return simulate
+    if name == "simulate_like":
+        from shoal.shop.likeness import simulate_like
+
+        return simulate_like
     raise AttributeError(f"module 'shoal' has no attribute {name!r}")

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from shoal.domain import kinds
 from shoal.domain.time import DAY_US
 from shoal.evaluation.log_tally import Contents, Tally
 
@@ -80,6 +81,8 @@ MOMENTS: Final = (
     Moment("order_gap_p50", "between orders of a buyer, median", "days", RATIO),
     Moment("order_gap_p75", "between orders of a buyer, upper quartile", "days", RATIO),
     Moment("order_gap_p95", "between orders of a buyer, 95th percentile", "days", RATIO),
+    Moment("carts_per_line", "cart additions an order line", "additions", RATIO),
+    Moment("favourites_per_line", "favourites an order line", "favourites", RATIO),
     Moment("refunds_per_line", "refund lines an order line", "share", RATIO),
     Moment("lines_per_order", "lines an order, mean", "lines", RATIO),
     Moment("lines_per_order_p50", "lines an order, median", "lines", RATIO),
@@ -120,6 +123,8 @@ def why_untold(name: str, contents: Contents) -> str:
         return "no views"
     for prefix, told, reason in (
         ("hour", contents.hours, "dates without hours"),
+        ("carts", kinds.CART_ADD in contents.kinds, "no carts"),
+        ("favourites", kinds.FAVOURITE in contents.kinds, "no favourites"),
         ("refunds", contents.refunds, "no refunds"),
         ("lines_", contents.items, "no items"),
         ("item", contents.items, "no items"),
@@ -196,17 +201,24 @@ def _buyers(log: Tally) -> dict[str, Value]:
         return {}
     gap = _quantiles(gaps_days(log.orders), (0.25, 0.5, 0.75, 0.95), LEAST_GAPS)
     names = ("order_gap_p25", "order_gap_p50", "order_gap_p75", "order_gap_p95")
-    refunds = None
-    if log.contents.refunds and log.orders["lines"].sum():
-        refunds = float(log.of("refund").sum() / log.orders["lines"].sum())
     return {
         **dict(zip(names, gap, strict=True)),
         "conversion_per_customer": _mean(orders > 0) if log.contents.views else None,
         "repeat_rate": _mean(buyers >= 2),
         "orders_per_buyer": _mean(buyers),
         "orders_per_buyer_p90": _quantiles(buyers, (0.9,))[0],
-        "refunds_per_line": refunds,
+        "carts_per_line": _per_line(log, kinds.CART_ADD),
+        "favourites_per_line": _per_line(log, kinds.FAVOURITE),
+        "refunds_per_line": _per_line(log, kinds.REFUND),
     }
+
+
+def _per_line(log: Tally, kind: str) -> float | None:
+    """Events of a kind an order line; None where the log has no such kind."""
+    lines = log.orders["lines"].sum()
+    if kind not in log.contents.kinds or not lines:
+        return None
+    return float(log.of(kind).sum() / lines)
 
 
 def _baskets(log: Tally) -> dict[str, Value]:

@@ -18,7 +18,7 @@ from shoal.ports import Engine, Relation
 
 #: A log of more customers or events is read in part: a random sample of customers, all their
 #: events. So memory is bounded, and quantiles of so many do not move.
-MOST_CUSTOMERS: Final = 20_000
+MOST_CUSTOMERS: Final = 10_000
 MOST_EVENTS: Final = 2_000_000
 
 _CHOSEN_SCHEMA: Final = pa.schema([pa.field("chosen", pa.string())])

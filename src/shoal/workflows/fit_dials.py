@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from shoal.domain import kinds
 from shoal.evaluation.log_tally import Contents
 from shoal.evaluation.moments import (
     BY_NAME,
@@ -43,7 +44,7 @@ JOINT_STEPS: Final = 8
 _DIFFERENCE: Final = 0.2
 #: No dial moves farther at once (in logarithms or logits).
 _FARTHEST_STEP: Final = 1.2
-_SMALL: Final = 0.05
+_SMALL: Final = 0.02
 #: A joint step that gains less than this part twice in a row was the last.
 _GAIN: Final = 0.01
 _SHAPE_FLOOR: Final = 0.002
@@ -134,6 +135,11 @@ def _without_views(contents: Contents) -> bool:
     return not contents.views
 
 
+def _stays(real: Moments, other: Moments) -> float:
+    """No moment tells where a dial should go: it moves with the others, in the joint steps."""
+    return 0.0
+
+
 #: Every dial that is turned, in this order.
 TURNS: Final = (
     Turn("one_off", LOGIT, 0.005, 0.98, _logit_difference("few_event_customers", gain=0.8),
@@ -154,6 +160,13 @@ TURNS: Final = (
     Turn("price_scale", LOG, 0.001, 1000,
          _both(_log_ratio("order_value_p50"), _log_ratio("units_per_order_p50", gain=-1.0)),
          lambda told: told.prices),
+    Turn("price_spread", LOG, 0.05, 3.0, _log_ratio("order_value_spread", gain=0.7),
+         lambda told: told.prices),
+    Turn("cart_scale", LOG, 0.01, 100, _log_ratio("carts_per_line", above=1.0),
+         lambda told: kinds.CART_ADD in told.kinds),
+    Turn("favourite_scale", LOG, 0.005, 200, _log_ratio("favourites_per_line"),
+         lambda told: kinds.FAVOURITE in told.kinds),
+    Turn("established", LOGIT, 0.002, 0.998, _stays, start=0.5),
     Turn("refund_scale", LOG, 0.005, 100, _log_ratio("refunds_per_line"),
          lambda told: told.refunds),
     Turn("item_concentration", LOG, 0.05, 2.5, _difference("item_gini", 2.5),
@@ -178,9 +191,7 @@ class Fit:
     rounds: list[float] = field(default_factory=list)
 
 
-def fit_dials(
-    real: Moments, contents: Contents, sample: Sample, own: Mapping[str, Any]
-) -> Fit:
+def fit_dials(real: Moments, contents: Contents, sample: Sample, own: Mapping[str, Any]) -> Fit:
     """Dials under which a sample's moments are near the real ones.
 
     Args:
@@ -204,10 +215,7 @@ class _Run:
         self, real: Moments, sample: Sample, turns: Sequence[Turn], own: Mapping[str, Any]
     ) -> None:
         self.real, self.sample, self.turns = real, sample, turns
-        self.names = [
-            name for name in BY_NAME
-            if real.get(name) is not None and BY_NAME[name].measure != SHAPE
-        ]  # fmt: skip
+        self.names = [name for name in BY_NAME if real.get(name) is not None]
         self.shapes: dict[str, tuple[float, ...]] = {
             dial: () for dial, moment in SHAPES if dial in own and real.get(moment) is not None
         }
@@ -266,8 +274,8 @@ class _Run:
             self.shapes[dial] = tuple((weights / weights.sum()).round(6).tolist())
 
     def residuals(self, found: Moments) -> Floats:
-        """Signed distance of every moment that is a number."""
-        return np.array([_residual(name, self.real, found) for name in self.names])
+        """Signed distances; their absolute values add up to the distances of all moments."""
+        return np.concatenate([_residual(name, self.real, found) for name in self.names])
 
     def jointly(self) -> None:
         """Turn all dials together from the best place of the direct rounds."""
@@ -282,7 +290,7 @@ class _Run:
                 break
             found = self.residuals(self.measure(self.dials(tried)))
             slopes += np.outer(found - there - slopes @ moved, moved) / (moved @ moved)
-            before, after = np.abs(there).mean(), np.abs(found).mean()
+            before, after = np.abs(there).sum(), np.abs(found).sum()
             idle = idle + 1 if after > before * (1 - _GAIN) else 0
             if after < before:
                 inner, there, damping = tried, found, damping / 3
@@ -323,12 +331,19 @@ def _logit(share: float) -> float:
     return math.log(inside / (1 - inside))
 
 
-def _residual(name: str, real: Moments, found: Moments) -> float:
+def _residual(name: str, real: Moments, found: Moments) -> Floats:
+    """The signed distance of a moment; of a shape, that of each of its parts."""
+    measure = BY_NAME[name].measure
+    if measure == SHAPE:
+        wanted, got = np.array(real[name]), found.get(name)
+        return np.full(len(wanted), FARTHEST / len(wanted)) if got is None else (
+            (np.array(got) - wanted) / 2
+        )  # fmt: skip
     a, b = _number(real, name), _number(found, name)
     if a is None or b is None:
-        return FARTHEST
-    if BY_NAME[name].measure == POINTS:
-        return b - a
+        return np.array([FARTHEST])
+    if measure == POINTS:
+        return np.array([b - a])
     if a <= 0 or b <= 0:
-        return 0.0 if a == b else math.copysign(FARTHEST, b - a)
-    return min(max(math.log(b / a), -FARTHEST), FARTHEST)
+        return np.array([0.0 if a == b else math.copysign(FARTHEST, b - a)])
+    return np.array([min(max(math.log(b / a), -FARTHEST), FARTHEST)])
