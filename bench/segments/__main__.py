@@ -22,10 +22,9 @@ from bench.harness.run import Unit, code_hash, run, say
 from bench.segments import document, page
 from bench.segments.peers import METHODS, PLANTED, QUICK
 from bench.segments.scores import Scored, scored
-from bench.segments.sets import SETS, Log, Opened, logs
+from bench.segments.sets import REPORTED, SETS, TUNING, Log, Opened, logs
 from bench.segments.unit import unpacked
 
-REPORTED, TUNING = (11, 12, 13), (1, 2)
 MAIN_K = 8
 #: What the result of a unit depends on beside its data.
 _LABELLED = (
@@ -130,9 +129,10 @@ def _has_truth(one: Opened) -> bool:
 def _scored(one: Opened, found: Mapping[str, Any], k: int, splits: int) -> Scored:
     labels = {}
     for peer, units in found.items():
-        told = units.get(one.log.label, {}).get("labels")
-        if told:
-            labels[peer] = unpacked(told.get(str(k), told.get("0"))).astype("int64")
+        told = units.get(one.log.label, {}).get("labels", {})
+        there = told.get(str(k), told.get("0"))
+        if there:
+            labels[peer] = unpacked(there).astype("int64")
     return scored(one, labels, _forecasts(found, one), splits)
 
 

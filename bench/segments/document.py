@@ -25,7 +25,7 @@ from bench.segments.scores import (
     ranks,
     shares,
 )
-from bench.segments.sets import CANNOT, TASKS, Opened
+from bench.segments.sets import CANNOT, MOST_CUSTOMERS, TASKS, Opened
 
 #: Of the draws of customers; fixed, so that the same run gives the same intervals.
 _DRAW_SEED = 20_26
@@ -48,7 +48,7 @@ def document(
         **results.header("bench.segments/1", "bench.segments", options.seeds),
         "river": river.get("river"),
         "main_k": main, "splits": options.splits, "draws": DRAWS,
-        "least_attained": LEAST_ATTAINED,
+        "least_attained": LEAST_ATTAINED, "most_customers": MOST_CUSTOMERS,
         "tasks": {
             name: {task: why.get(task, "") for task in TASKS}
             for name, why in {**{key: {} for key in options.data}, **CANNOT}.items()
@@ -63,9 +63,15 @@ def document(
         ],
         "methods": {name: _method(found.get(name, {}), name) for name in options.peers},
         "cells": [_cell(scores, one, options.peers) for one in told],
-        "ranks": {str(k): _ranks(of_k, methods) for k, of_k in by_k.items()},
+        "ranks": {str(k): _ranks(of_k, _given(methods, of_k)) for k, of_k in by_k.items()},
         "differences": _differences(scores, methods),
     }  # fmt: skip
+
+
+def _given(methods: Sequence[str], scores: Sequence[Scored]) -> list[str]:
+    """The methods that gave labels for this k at all."""
+    there = {who for one in scores for told in one.found.values() for who in told}
+    return [name for name in methods if name in there]
 
 
 def _log(one: Opened, score: Scored) -> dict[str, Any]:

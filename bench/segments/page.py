@@ -36,11 +36,13 @@ def _head(document: Mapping[str, Any]) -> str:
 {machine_line(document["machine"])}{river}
 
 At a cut T every method gives each customer with at least three events one label, by what was
-known before T. The forecast of a customer's next period is the mean of the label, learned on a
-random half of the customers and asked of the other half, both ways round, {document["splits"]}
-halves. What is scored is the share of deviance that labels explain beyond one common mean, told as
-a **share of what is attainable**: what LightGBM explains with all features, learned and asked on
-the same halves.
+known before T (of more than {document["most_customers"]:,} customers a random sample takes part).
+The forecast of a customer's next period is the mean of the label, learned on a random half of the
+customers and asked of the other half, both ways round, {document["splits"]} halves; labels that
+tell little are drawn to the common mean, by leave-one-out in the half that is learned from, for all
+methods alike. What is scored is the share of deviance that labels explain beyond one common mean,
+told as a **share of what is attainable**: what LightGBM explains with all features, learned and
+asked on the same halves.
 
 | outcome | deviance | why |
 | --- | --- | --- |
@@ -63,15 +65,19 @@ apart."""
 
 
 def _carry(document: Mapping[str, Any]) -> str:
-    rows = []
+    rows, reasons = [], list(document["missing"].values())
     for name, why in document["tasks"].items():
         if name in document["missing"]:
-            rows.append([name, *["not there"] * len(why)])
+            cells = ["not there"] * len(why)
+        elif all(why.values()):
+            cells = ["no"] * len(why)
+            reasons.append(f"{name}: {next(iter(why.values()))}.")
         else:
-            rows.append([name, *(f"no: {text}" if text else "yes" for text in why.values())])
+            cells = [f"no: {text}" if text else "yes" for text in why.values()]
+        rows.append([name, *cells])
     head = ["set", *(_TASK[task] for task in next(iter(document["tasks"].values())))]
-    missing = "".join(f"\n\n{why}" for why in document["missing"].values())
-    return f"## Which set can carry which outcome\n\n{table(head, rows)}{missing}"
+    told = "".join(f"\n- {reason}" for reason in reasons)
+    return f"## Which set can carry which outcome\n\n{table(head, rows)}\n{told}"
 
 
 def _ranks(document: Mapping[str, Any]) -> str:
@@ -81,8 +87,8 @@ def _ranks(document: Mapping[str, Any]) -> str:
     rows = [
         [
             _named(document, name),
-            *(f"{main[part][name]:.1f}" if main[part] else "–" for part in ("all", *_MODE)),
-            *(f"{document['ranks'][k]['all'].get(name, float('nan')):.1f}" for k in ks[1:]),
+            *(_rank(main[part], name) for part in ("all", *_MODE)),
+            *(_rank(document["ranks"][k]["all"], name) for k in ks[1:]),
         ]
         for name in order
     ]
@@ -92,6 +98,10 @@ def _ranks(document: Mapping[str, Any]) -> str:
         f"## Mean ranks\n\nOver {main['cells']} outcomes of all sets, alone and given recent "
         f"activity, of {len(order)} methods.\n\n{table(head, rows)}"
     )
+
+
+def _rank(ranks: Mapping[str, float], name: str) -> str:
+    return f"{ranks[name]:.1f}" if name in ranks else "–"
 
 
 def _shares(document: Mapping[str, Any], mode: str) -> str:
@@ -166,7 +176,7 @@ def _stability(document: Mapping[str, Any]) -> str:
     head = ["method", "bootstrap ARI", *sets, "labels given", "seconds"]
     return (
         "## Stability\n\nAdjusted Rand index of the labels with those learned from customers drawn "
-        "again (median of 5 draws, of 2 for river; mean and range over logs; by set). Labels given "
+        "again (median of 5 draws, of 1 for river; mean and range over logs; by set). Labels given "
         f"where {document['main_k']} were asked for; seconds to learn and label once.\n\n"
         + table(head, rows)
     )

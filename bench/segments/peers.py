@@ -26,7 +26,9 @@ class Method:
         make: a fresh peer; None: it is not a peer of `Inputs` (Shoal, the planted segments).
         learns_from: outcomes of the earlier period that it is given, if any.
         ranked: whether it takes part; the planted segments only stand beside.
-        environment: of `bench.harness.environment`, if it needs one.
+        environment: of `bench.harness.environment`, if it needs one; it is slow then, and asked
+            for the main k alone.
+        bootstraps: draws for its stability, at most.
     """
 
     name: str
@@ -49,6 +51,8 @@ class RfmCells:
     inputs: Kind = "rfm"
 
     def fit(self, X: Inputs, k: int, seed: int, y: npt.NDArray[Any] | None = None) -> Self:
+        known = X.column(RFM[0])
+        self.never_ = float(np.nanmax(known)) if np.isfinite(known).any() else 0.0
         shape = {4: (2, 2, 1), 8: (2, 2, 2), 12: (3, 2, 2)}.get(k, (k, 1, 1))
         self.bounds_ = [
             np.unique(np.quantile(side, np.arange(1, parts) / parts)) if parts > 1 else np.zeros(0)
@@ -62,11 +66,10 @@ class RfmCells:
             label = label * (len(bound) + 1) + np.searchsorted(bound, side)
         return label
 
-    @staticmethod
-    def _sides(X: Inputs) -> list[npt.NDArray[np.float64]]:
+    def _sides(self, X: Inputs) -> list[npt.NDArray[np.float64]]:
         recency, orders, spend = (X.column(name) for name in RFM)
-        never = np.nanmax(recency) if np.isfinite(recency).any() else 0.0
-        return [-np.nan_to_num(recency, nan=never), np.nan_to_num(orders), np.nan_to_num(spend)]
+        last = np.nan_to_num(recency, nan=self.never_)
+        return [-last, np.nan_to_num(orders), np.nan_to_num(spend)]
 
 
 class CartOfAll:
@@ -114,7 +117,7 @@ def _gmm_rfm() -> Any:
 
 
 def _river(name: str, title: str) -> Method:
-    return Method(name, title, _of(name), environment="river", bootstraps=2)
+    return Method(name, title, _of(name), environment="river", bootstraps=1)
 
 
 METHODS: dict[str, Method] = {

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.harness.data import PUBLIC
-from bench.segments.outcomes import Outcome, outcomes, recent_strata
+from bench.segments.outcomes import DEVIANCES, Outcome, outcomes, recent_strata
 from bench.segments.sets import Log, Opened
 from bench.segments.unit import customers_of, unpacked
 from shoal.evaluation.bootstrap import Interval, drawn_sums, interval
@@ -61,16 +61,18 @@ def scored(
     result = Scored(opened.log, customers, opened.horizon_days, opened.moment.strftime("%Y-%m-%d"))
     until = opened.moment + opened.horizon
     for outcome in outcomes(opened, customers, opened.moment, until):
-        told = _Told(outcome, splits)
+        told, deviance = _Told(outcome, splits), DEVIANCES[outcome.name]
         attained = forecasts.get(outcome.name, {}).get("forecasts", [])
         for place, half in enumerate(halves(len(customers), splits, opened.log.seed)):
             learned, asked = half & outcome.known, ~half
             mean = outcome.values[learned].mean(axis=0, keepdims=True)
             told.add(ALONE, BASE, np.repeat(mean, len(customers), axis=0), asked)
-            told.add(GIVEN, BASE, by_segment(outcome.values, strata, learned), asked)
+            stratum = by_segment(outcome.values, strata, learned, deviance)
+            told.add(GIVEN, BASE, stratum, asked)
             for method, found in labels.items():
-                told.add(ALONE, method, by_segment(outcome.values, found, learned), asked)
-                _, both = given(outcome.values, strata, found, learned)
+                alone = by_segment(outcome.values, found, learned, deviance)
+                told.add(ALONE, method, alone, asked)
+                both = given(outcome.values, stratum, found, learned, deviance)
                 told.add(GIVEN, method, both, asked)
             if place < len(attained):
                 forecast = unpacked(attained[place]).astype(np.float64)

@@ -11,9 +11,15 @@ from typing import Any
 from bench.harness import data
 from bench.harness.splits import horizon
 
+#: Seeds that are reported and never used to choose anything; settings were found on others.
+REPORTED, TUNING = (11, 12, 13), (1, 2)
+
 #: Size of a simulated world.
 CUSTOMERS, DAYS = 4_000, 126
 QUICK_CUSTOMERS, QUICK_DAYS = 500, 84
+
+#: Of more customers a random sample takes part: what a run may cost.
+MOST_CUSTOMERS = 5_000
 
 #: Days of the period that is foretold, and whose outcomes supervised peers learn from before. A
 #: quarter of the log is the most; amazon_beauty's customers review a few times a year.
@@ -101,9 +107,14 @@ class Opened:
 
 
 def logs(sets: Sequence[str], seeds: Sequence[int], quick: bool = False) -> list[Log]:
-    """Every set with every seed; of a public set the first seed has the latest cut."""
-    return [
-        Log(name, seed, place if name in data.PUBLIC else 0, quick)
-        for name in sets
-        for place, seed in enumerate(seeds)
-    ]
+    """Every set with every seed.
+
+    Of a public set the first reported seed has the latest cut, the next one a horizon earlier;
+    seeds for tuning have cuts before all of these.
+    """
+    found = []
+    for name in sets:
+        for place, seed in enumerate(seeds):
+            back = place + (0 if seed in REPORTED else len(REPORTED))
+            found.append(Log(name, seed, back if name in data.PUBLIC else 0, quick))
+    return found

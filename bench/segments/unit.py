@@ -21,7 +21,7 @@ from bench.peers.base import Inputs, Labels, inputs_of
 from bench.segments.attain import attained
 from bench.segments.outcomes import outcomes
 from bench.segments.peers import METHODS, PLANTED, SHOAL, Method, outcome_matrix
-from bench.segments.sets import Log, Opened
+from bench.segments.sets import MOST_CUSTOMERS, Log, Opened
 
 Predict = Callable[[Labels], Labels]
 
@@ -35,6 +35,7 @@ def label(
     all of them labelled by both.
     """
     opened, method = opened_log(Log(**log)), METHODS[peer]
+    ks = [main_k] if method.environment else ks
     fit = _fits(opened, method)
     n = len(customers_of(opened))
     started = time.perf_counter()
@@ -70,8 +71,11 @@ def opened_log(log: Log) -> Opened:
 
 
 def inputs(opened: Opened, kind: Any = "features", *, earlier: bool = False) -> Inputs:
-    """Customers with at least three events at the cut, or a horizon before."""
-    return inputs_of(opened.source.features(opened.before if earlier else opened.moment), kind)
+    """Customers with at least three events at the cut, or a horizon before; at most
+    `MOST_CUSTOMERS` of them, drawn by the log's seed."""
+    X = inputs_of(opened.source.features(opened.before if earlier else opened.moment), kind)
+    drawn = np.random.default_rng([opened.log.seed, earlier]).permutation(len(X))
+    return X.rows(np.sort(drawn[:MOST_CUSTOMERS]))
 
 
 def customers_of(opened: Opened) -> npt.NDArray[Any]:

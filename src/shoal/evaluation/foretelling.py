@@ -1,13 +1,17 @@
 """What membership alone foretells: a segment's mean, learned on some customers, asked of others.
 
-Values have the shape (n, m): a count, an amount, or chances that sum to one. The mean of a segment
-starts with one customer's worth of what is expected without it, so that a small segment is not
-certain and an unknown one says nothing.
+Values have the shape (n, m): a count, an amount, or chances that sum to one. A segment's mean
+starts with some customers' worth of what is expected without it, so that a small segment is not
+certain, an unknown one says nothing and one that tells nothing does no harm. How many customers'
+worth is chosen where it is learned: what would have foretold each learned customer best by the
+others (leave-one-out; empirical Bayes shrinkage, Efron and Morris, 1973, with the strength
+cross-validated).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +19,10 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 Labels = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+Deviance = Callable[[Values, Values], Values]
+
+#: Customers' worth of the mean without segments that a segment's mean may start with.
+PRIORS: Final = (1.0, 10.0, 100.0, 1000.0)
 
 
 def halves(customers: int, splits: int, seed: int) -> Iterator[Mask]:
@@ -34,34 +42,70 @@ def halves(customers: int, splits: int, seed: int) -> Iterator[Mask]:
         yield ~mask
 
 
-def by_segment(values: Values, labels: Labels, learned: Mask) -> Values:
+def by_segment(
+    values: Values,
+    labels: Labels,
+    learned: Mask,
+    deviance: Deviance,
+    priors: Sequence[float] = PRIORS,
+) -> Values:
     """(n, m) mean of each customer's segment among the learned ones.
 
-    mean_g = (sum of g + overall mean) / (customers of g + 1).
+    mean_g = (sum of g + w overall mean) / (customers of g + w), w one of `priors`.
     """
-    overall = values[learned].mean(axis=0, keepdims=True)
-    groups = _numbered(labels)
-    sums, counts = _sums(values, groups, learned), _sums(np.ones((len(values), 1)), groups, learned)
-    return ((sums + overall) / (counts + 1))[groups]
+    overall = np.repeat(values[learned].mean(axis=0, keepdims=True), len(values), axis=0)
+    return _standardised(values, overall, labels, learned, deviance, priors)
 
 
-def given(values: Values, strata: Labels, labels: Labels, learned: Mask) -> tuple[Values, Values]:
-    """(n, m) forecasts by stratum alone, and by stratum and segment together.
+def given(
+    values: Values,
+    alone: Values,
+    labels: Labels,
+    learned: Mask,
+    deviance: Deviance,
+    priors: Sequence[float] = PRIORS,
+) -> Values:
+    """(n, m) forecasts by a forecast that stands without segments, and segments together.
 
-    The second is the first times what the segment's learned customers had over what their strata
-    expect of them (indirect standardisation: observed over expected; Breslow and Day, "Statistical
-    Methods in Cancer Research II", 1987, chapter 2), with one customer's worth of as expected in
-    both. Chances (m > 1) are made to sum to one again.
+    It is `alone` times what a segment's learned customers had over what `alone` expects of them
+    (indirect standardisation: observed over expected; Breslow and Day, "Statistical Methods in
+    Cancer Research II", 1987, chapter 2), with some customers' worth of as expected in both.
+    Chances (m > 1) are made to sum to one again.
     """
-    alone = by_segment(values, strata, learned)
+    return _standardised(values, alone, labels, learned, deviance, priors)
+
+
+def _standardised(
+    values: Values,
+    alone: Values,
+    labels: Labels,
+    learned: Mask,
+    deviance: Deviance,
+    priors: Sequence[float],
+) -> Values:
     groups = _numbered(labels)
-    overall = values[learned].mean(axis=0, keepdims=True)
-    observed, expected = (_sums(one, groups, learned) + overall for one in (values, alone))
-    ratio = np.divide(observed, expected, out=np.ones_like(observed), where=expected > 0)
-    together = alone * ratio[groups]
-    if values.shape[1] > 1:
-        together = together / np.maximum(together.sum(axis=1, keepdims=True), 1e-12)
-    return alone, together
+    # One customer's worth of as expected, the same in what was observed and expected.
+    one = alone[learned].mean(axis=0, keepdims=True)
+    observed, expected = (_sums(side, groups, learned)[groups] for side in (values, alone))
+    own, rest = values[learned], alone[learned]
+
+    def without_themselves(prior: float) -> float:
+        ratio = _ratio(observed[learned] - own, expected[learned] - rest, prior * one)
+        return float(deviance(own, _whole(rest * ratio)).sum())
+
+    best = min(priors, key=without_themselves) if len(priors) > 1 else priors[0]
+    return _whole(alone * _ratio(observed, expected, best * one))
+
+
+def _ratio(observed: Values, expected: Values, start: Values) -> Values:
+    total = expected + start
+    return np.divide(observed + start, total, out=np.ones_like(total), where=total > 1e-12)
+
+
+def _whole(forecast: Values) -> Values:
+    if forecast.shape[1] == 1:
+        return forecast
+    return forecast / np.maximum(forecast.sum(axis=1, keepdims=True), 1e-12)
 
 
 def strata_of(*columns: NDArray[np.int64]) -> Labels:

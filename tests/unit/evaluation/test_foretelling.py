@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from shoal.evaluation.bootstrap import drawn_sums, draws, interval
+from shoal.evaluation.deviance import mix_deviance, poisson_deviance
 from shoal.evaluation.foretelling import by_segment, given, halves, mean_ranks, strata_of
 
 VALUES = np.array([[0.0], [2.0], [4.0], [6.0], [99.0]])
@@ -13,40 +14,74 @@ LABELS = np.array([7, 7, 9, 9, 9])
 LEARNED = np.array([True, True, True, True, False])
 
 
+ONE = (1.0,)
+
+
+def squared(values: np.ndarray, forecast: np.ndarray) -> np.ndarray:
+    return ((values - forecast) ** 2).sum(axis=1)
+
+
 def test_a_segment_is_its_learned_mean_with_one_customer_of_the_overall_mean() -> None:
     # overall (0 + 2 + 4 + 6) / 4 = 3; segment 7: (2 + 3) / 3; segment 9: (10 + 3) / 3
-    got = by_segment(VALUES, LABELS, LEARNED)[:, 0]
+    got = by_segment(VALUES, LABELS, LEARNED, squared, ONE)[:, 0]
     assert got == pytest.approx([5 / 3, 5 / 3, 13 / 3, 13 / 3, 13 / 3])
 
 
 def test_a_segment_that_nobody_learned_of_says_the_overall_mean() -> None:
-    got = by_segment(VALUES, np.array([1, 1, 1, 1, 2]), LEARNED)
-    assert got[4, 0] == pytest.approx(3.0)
+    for priors in (ONE, (1.0, 10.0)):
+        got = by_segment(VALUES, np.array([1, 1, 1, 1, 2]), LEARNED, squared, priors)
+        assert got[4, 0] == pytest.approx(3.0)
 
 
 def test_what_is_asked_of_tells_nothing() -> None:
-    other = VALUES.copy()
+    other, alone = VALUES.copy(), np.full_like(VALUES, 3.0)
     other[4] = -1000
-    assert (
-        by_segment(other, LABELS, LEARNED).tolist() == by_segment(VALUES, LABELS, LEARNED).tolist()
-    )
-    strata = np.array([0, 1, 0, 1, 1])
-    for one, two in zip(
-        given(other, strata, LABELS, LEARNED), given(VALUES, strata, LABELS, LEARNED), strict=True
-    ):
-        assert one.tolist() == two.tolist()
+    for values in (VALUES, other):
+        assert by_segment(values, LABELS, LEARNED, squared)[0, 0] == pytest.approx(
+            by_segment(VALUES, LABELS, LEARNED, squared)[0, 0]
+        )
+        assert given(values, alone, LABELS, LEARNED, squared) == pytest.approx(
+            by_segment(VALUES, LABELS, LEARNED, squared)
+        )
 
 
-def test_given_strata_by_hand() -> None:
-    strata = np.array([0, 1, 0, 1, 1])
-    alone, together = given(VALUES, strata, LABELS, LEARNED)
-    low, high = (0 + 4 + 3) / 3, (2 + 6 + 3) / 3
-    assert alone[:, 0] == pytest.approx([low, high, low, high, high])
-    seven = (0 + 2 + 3) / (low + high + 3)
-    nine = (4 + 6 + 3) / (low + high + 3)
-    assert together[:, 0] == pytest.approx(
-        [low * seven, high * seven, low * nine, high * nine, high * nine]
-    )
+def test_how_much_is_shrunk_is_chosen_by_hand() -> None:
+    # two segments that differ: each of the four learned is foretold by its fellow alone
+    values = np.array([[1.0], [1.0], [9.0], [9.0], [0.0]])
+
+    def left_out(prior: float) -> float:
+        # overall 5: the fellow's value and the mean's worth, over 1 + prior customers
+        low, high = (1 + 5 * prior) / (1 + prior), (9 + 5 * prior) / (1 + prior)
+        return 2 * (1 - low) ** 2 + 2 * (9 - high) ** 2
+
+    assert left_out(1.0) < left_out(10.0)
+    got = by_segment(values, LABELS, LEARNED, squared, (10.0, 1.0))
+    assert got[:, 0] == pytest.approx([(2 + 5) / 3] * 2 + [(18 + 5) / 3] * 3)
+
+
+def test_labels_by_chance_do_no_harm_and_true_ones_tell_all() -> None:
+    random = np.random.default_rng(2)
+    kind = random.integers(4, size=2000)
+    values = random.poisson(0.2 + kind).astype(float)[:, None]
+    learned = np.arange(2000) < 1000
+    base = poisson_deviance(values, np.full_like(values, values[learned].mean()))[~learned].sum()
+
+    def share(labels: np.ndarray) -> float:
+        forecast = by_segment(values, labels, learned, poisson_deviance)
+        return 1 - poisson_deviance(values, forecast)[~learned].sum() / base
+
+    assert abs(share(random.integers(8, size=2000))) < 0.005
+    ceiling = 1 - poisson_deviance(values, 0.2 + kind[:, None])[~learned].sum() / base
+    assert share(kind) == pytest.approx(ceiling, abs=0.01)
+    assert ceiling > 0.3
+
+
+def test_given_a_forecast_by_hand() -> None:
+    alone = np.array([[1.0], [3.0], [1.0], [3.0], [3.0]])
+    got = given(VALUES, alone, LABELS, LEARNED, squared, ONE)
+    # one customer's worth of as expected is the mean of `alone` over the learned: 2
+    seven, nine = (0 + 2 + 2) / (1 + 3 + 2), (4 + 6 + 2) / (1 + 3 + 2)
+    assert got[:, 0] == pytest.approx([seven, 3 * seven, nine, 3 * nine, 3 * nine])
 
 
 def test_segments_that_are_the_strata_add_nothing() -> None:
@@ -54,7 +89,8 @@ def test_segments_that_are_the_strata_add_nothing() -> None:
     strata = random.integers(4, size=4000)
     values = random.poisson(1 + strata).astype(float)[:, None]
     learned = np.arange(4000) < 2000
-    alone, together = given(values, strata, strata, learned)
+    alone = by_segment(values, strata, learned, poisson_deviance)
+    together = given(values, alone, strata, learned, poisson_deviance)
     assert together == pytest.approx(alone, rel=0.01)
 
 
@@ -62,7 +98,10 @@ def test_chances_given_strata_sum_to_one() -> None:
     random = np.random.default_rng(4)
     values = np.eye(3)[random.integers(3, size=60)]
     strata, labels = random.integers(2, size=60), random.integers(4, size=60)
-    _, together = given(values, strata, labels, np.arange(60) < 30)
+    learned = np.arange(60) < 30
+    alone = by_segment(values, strata, learned, mix_deviance)
+    together = given(values, alone, labels, learned, mix_deviance)
+    assert alone.sum(axis=1) == pytest.approx(np.ones(60))
     assert together.sum(axis=1) == pytest.approx(np.ones(60))
 
 
