@@ -41,7 +41,16 @@ PLACING = (
 
 
 def main() -> int:
+    """Run the bench; 1 after Ctrl-C, with everything finished kept for the next run."""
     options = _options()
+    try:
+        return _bench(options)
+    except KeyboardInterrupt:
+        say("interrupted: finished units are kept, the same command goes on from here")
+        return 1
+
+
+def _bench(options: argparse.Namespace) -> int:
     say(f"cache {options.cache}")
     document = results.header(
         "bench.track/1", "bench.track", options.seeds,
@@ -60,7 +69,7 @@ def main() -> int:
         document["newcomers"] = _newcomers(options)
     if "lineage" in options.parts:
         document["lineage"] = _lineage(options)
-    document["environments"] = {"river": versions_of("river", options.cache)}
+    document["environments"] = {"river": versions_of("river")}
     page = report.markdown(document)
     results.write("track", document, page, options.out)
     print(page)
@@ -86,7 +95,7 @@ def _options() -> argparse.Namespace:
     options.worlds = options.worlds or (("steady", "lineage") if quick else WORLDS)
     options.peers = options.peers or ((CEILING, "kmeans", "never", "shoal") if quick else PEERS)
     options.parts = options.parts or PARTS
-    options.customers = options.customers or (250 if quick else 1_200)
+    options.customers = options.customers or (250 if quick else 1_500)
     options.days = options.days or (84 if quick else 154)
     options.learn_days, options.every_days = 56, 7
     options.newcomer_customers = 300 if quick else 3_000
