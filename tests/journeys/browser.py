@@ -40,7 +40,11 @@ class Browser:
         )  # fmt: skip
         self.events: list[dict[str, Any]] = []
         self._count = 0
-        self._socket = _open(_address(folder / "DevToolsActivePort"))
+        try:
+            self._socket = _open(_address(folder / "DevToolsActivePort"))
+        except BaseException:
+            self._process.kill()
+            raise
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 

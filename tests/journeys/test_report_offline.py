@@ -34,7 +34,7 @@ BEYOND = """
 #: Figures without a name, a table, or anything drawn with a size.
 LACKING = """
 [...document.querySelectorAll("figure")].filter(figure => {
-  const drawing = figure.querySelector("svg[role=img]");
+  const drawing = figure.querySelector("[role=img]");
   return !drawing || !drawing.getAttribute("aria-label") || !figure.querySelector("table")
     || drawing.getBoundingClientRect().width < 200 || !drawing.querySelector("text");
 }).map(figure => figure.id)

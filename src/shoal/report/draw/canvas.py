@@ -71,9 +71,15 @@ STYLE: Final = """
 .draw .first { fill: #0072b2; stroke: #fff; stroke-width: 1; }
 .draw .second { fill: #fff; stroke: #b34a00; stroke-width: 2.5; }
 .draw .open { fill: none; stroke: #1f2933; stroke-width: 1; stroke-dasharray: 3 2; }
+.pinned { display: flex; }
+.pinned .draw { flex: 1; min-width: 0; }
+.pinned .labels { flex: none; position: sticky; left: 0; z-index: 1; background: #fff; }
 .draw .wide { display: none; }
 @container drawing (min-width: 660px) {
-  .draw .wide { display: inline; }
+  .pinned { display: flex; }
+.pinned .draw { flex: 1; min-width: 0; }
+.pinned .labels { flex: none; position: sticky; left: 0; z-index: 1; background: #fff; }
+.draw .wide { display: inline; }
   .draw .narrow { display: none; }
 }
 .draw.spark { display: inline-block; vertical-align: middle; }
@@ -94,7 +100,8 @@ class Series:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure: SVG text for use inside HTML, its text alternative and its size in CSS pixels.
+    """A figure: its SVG (with a little HTML around it where it scrolls), its text alternative, and
+    its size in CSS pixels.
 
     The drawing takes the width it is given; `width` is the least that it can do with, 0 if a
     phone's is enough. Jinja templates and notebooks take it as it is.
@@ -139,6 +146,29 @@ def drawing(
         f"{''.join(parts)}</svg>"
     )
     return Drawing(text, round(height), alt, round(width))
+
+
+def pinned(
+    labels: Sequence[str],
+    parts: Sequence[str],
+    *,
+    height: float,
+    alt: str,
+    left: float,
+    right: float,
+    width: float,
+) -> Drawing:
+    """As `drawing`, for one that scrolls sideways: the labels in its left margin stay in place."""
+    tall, edge = round(height), round(left)
+    text = (
+        f'<div class="pinned" role="img" aria-label="{quoted(clean(alt, 600))}" '
+        f'style="min-width:{round(width)}px"><svg class="draw labels" aria-hidden="true" '
+        # A plot of no width at all would not be drawn.
+        f'height="{tall}" style="width:{edge + 1}px;padding:0 0 0 {edge}px">{"".join(labels)}</svg>'
+        f'<svg class="draw" aria-hidden="true" height="{tall}" '
+        f'style="padding:0 {round(right)}px 0 0">{"".join(parts)}</svg></div>'
+    )
+    return Drawing(text, tall, alt, round(width))
 
 
 def quoted(text: str) -> str:

@@ -6,7 +6,16 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from shoal.report.draw.canvas import Drawing, drawing, number, percent, quoted, title, words
+from shoal.report.draw.canvas import (
+    Drawing,
+    drawing,
+    number,
+    percent,
+    pinned,
+    quoted,
+    title,
+    words,
+)
 from shoal.report.draw.scale import fit, measure, wrapped
 from shoal.report.names import clean
 
@@ -15,6 +24,8 @@ _ONE_WAY: Final = ("#f3f7fa", "#c6deec", "#7fb7d6", "#2f86b9", "#00527f")
 #: Vermilion below, white in the middle, blue above.
 _BOTH_WAYS: Final = ("#b34a00", "#f0a878", "#f7f7f7", "#7fb7d6", "#00609a")
 
+#: Width that a phone has for a figure, in pixels: wider ones scroll beside their row labels.
+_PHONE: Final = 320
 #: Pixels: height of a cell, least width of one, widest column of row labels, type of the numbers.
 _CELL: Final = 32
 _NARROW: Final = 32
@@ -60,7 +71,8 @@ def heat(
     lines, head, narrow, slanted = _column_labels(columns, narrow)
     left = 10 + min(_ROW_ROOM, max([measure(clean(name, 300), 12) for name in rows], default=0))
     top = head + (22 if column_title or row_title else 4)
-    parts = [_title(column_title, row_title, left)] if column_title or row_title else []
+    names = [_title(column_title, row_title, left)] if column_title or row_title else []
+    parts = []
     slot = 1 / max(1, len(columns))
     for place, one in enumerate(lines):
         parts.append(_column_label(percent((place + 0.5) * slot), top - 8, one, columns[place],
@@ -68,7 +80,7 @@ def heat(
     colour = _colours(values, both_ways, reach)
     for row, name in enumerate(rows):
         y = top + row * _CELL
-        parts += _row_label(name, y, left)
+        names += _row_label(name, y, left)
         for column, value in enumerate(values[row]):
             if value is None:
                 continue
@@ -82,8 +94,10 @@ def heat(
         beyond = max(measure(one[0], 12) for one in lines) * math.cos(math.radians(_SLANT))
         right = max(right, beyond - narrow / 2)
     width = left + narrow * len(columns) + right
-    return drawing(parts, height=top + _CELL * len(rows) + 4, alt=alt, left=left, right=right,
-                   width=width if width > 320 else 0)  # fmt: skip
+    height = top + _CELL * len(rows) + 4
+    if width > _PHONE:
+        return pinned(names, parts, height=height, alt=alt, left=left, right=right, width=width)
+    return drawing([*names, *parts], height=height, alt=alt, left=left, right=right)
 
 
 def _title(column_title: str, row_title: str, left: float) -> str:

@@ -167,6 +167,9 @@ def test_a_heat_map_of_many_columns_has_a_least_width() -> None:
     small = heat(["a"], ["x", "y"], [[0.0, 1.0]], [["0", "1"]], "alt")
     assert wide.width > 60 * 30
     assert f"min-width:{wide.width}px" in wide.svg
+    labels, cells = Read(wide).root
+    assert [one.text for one in labels.iter("text")] == ["a"]  # they stay while the rest scrolls
+    assert len(list(cells.iter("rect"))) == 60
     assert small.width == 0
 
 
