@@ -99,7 +99,8 @@ def _standardised(
 
 def _ratio(observed: Values, expected: Values, start: Values) -> Values:
     total = expected + start
-    return np.divide(observed + start, total, out=np.ones_like(total), where=total > 1e-12)
+    found: Values = np.divide(observed + start, total, out=np.ones_like(total), where=total > 1e-12)
+    return found
 
 
 def _whole(forecast: Values) -> Values:
