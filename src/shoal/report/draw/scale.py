@@ -9,7 +9,8 @@ from datetime import date
 from typing import Final
 
 #: Widths of letters as shares of the type's size, of the usual sans-serif faces, on the wide side.
-_WIDE: Final = frozenset("MWmw@%")
+_WIDE: Final = frozenset("MWmw@%…")
+_SIGNS: Final = frozenset("<>=+−#&~±")
 _SLIM: Final = frozenset("iIjlt.,:;'|!()[] f-r\u00a0")
 
 
@@ -25,6 +26,8 @@ def measure(text: str, size: float) -> float:
             total += 1.0
         elif mark in _WIDE:
             total += 0.95
+        elif mark in _SIGNS:
+            total += 0.84
         elif mark in _SLIM:
             total += 0.38
         elif mark.isupper():
@@ -40,7 +43,7 @@ def fit(text: str, room: float, size: float) -> str:
     """The text cut to the room in pixels, with an ellipsis where it was cut.
 
     >>> fit("Frequent buyers of Kitchen", 90, 12), fit("short", 90, 12)
-    ('Frequent buy…', 'short')
+    ('Frequent bu…', 'short')
     """
     if measure(text, size) <= room:
         return text
