@@ -106,7 +106,7 @@ def _ratio(observed: Values, expected: Values, start: Values) -> Values:
 def _whole(forecast: Values) -> Values:
     if forecast.shape[1] == 1:
         return forecast
-    return forecast / np.maximum(forecast.sum(axis=1, keepdims=True), 1e-12)
+    return np.asarray(forecast / np.maximum(forecast.sum(axis=1, keepdims=True), 1e-12))
 
 
 def strata_of(*columns: NDArray[np.int64]) -> Labels:
