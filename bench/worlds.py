@@ -111,8 +111,8 @@ def _page(document: dict[str, Any]) -> str:
         "peak memory", "written", "copying alone, s",
     ]  # fmt: skip
     where = (
-        f"`{document['command']}`, {document['days']} days, seed {SEED}, each world in a process of "
-        f"its own, start included; load before a run {min(loads)} to {max(loads)}. "
+        f"`{document['command']}`, {document['days']} days, seed {SEED}, each world in a process "
+        f"of its own, start included; load before a run {min(loads)} to {max(loads)}. "
         f"{machine_line(document['machine'])}"
     )
     how = (
