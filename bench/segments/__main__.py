@@ -29,12 +29,12 @@ MAIN_K = 8
 #: What the result of a unit depends on beside its data.
 _LABELLED = (
     "bench/segments/unit.py", "bench/segments/peers.py", "bench/segments/outcomes.py",
-    "bench/segments/sets.py", "bench/peers", "src/shoal/segments", "src/shoal/features",
-    "src/shoal/workflows/replay.py", "src/shoal/workflows/segment_learn.py",
+    "bench/segments/sets.py", "bench/segments/settings.py", "bench/peers", "src/shoal/segments",
+    "src/shoal/features", "src/shoal/workflows/replay.py", "src/shoal/workflows/segment_learn.py",
 )  # fmt: skip
 _ATTAINED = (
-    "bench/segments/attain.py", "bench/segments/outcomes.py", "bench/segments/sets.py",
-    "src/shoal/features", "src/shoal/evaluation/deviance.py",
+    "bench/segments/attain.py", "bench/segments/settings.py", "bench/segments/outcomes.py",
+    "bench/segments/sets.py", "src/shoal/features", "src/shoal/evaluation/deviance.py",
 )  # fmt: skip
 
 

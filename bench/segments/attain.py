@@ -13,20 +13,9 @@ import numpy as np
 
 from bench.segments.outcomes import Outcome
 from bench.segments.sets import DAYS_TO_NEXT, MIX, ORDERS
+from bench.segments.settings import MIX_ROUNDS, ROUNDS, SETTINGS
 from shoal.evaluation.deviance import Values, from_hazards, share_explained
 from shoal.evaluation.foretelling import Mask, halves
-
-#: Rounds that are tried on the earlier period.
-ROUNDS = (25, 50, 100, 200, 400)
-#: A round of the mix grows a tree for every category.
-MIX_ROUNDS = (15, 30, 60, 120, 240)
-#: Found on worlds steady and awkward of seed 1, which is never reported, among four: shallow trees
-#: of few features each. Deeper and faster ones attain up to half less of spend and days.
-SETTINGS: dict[str, Any] = {
-    "learning_rate": 0.04, "num_leaves": 4, "min_data_in_leaf": 20, "feature_fraction": 0.2,
-    "bagging_fraction": 0.8, "bagging_freq": 1, "lambda_l2": 5.0, "num_threads": 1, "verbose": -1,
-    "deterministic": True, "force_row_wise": True,
-}  # fmt: skip
 
 
 def attained(

@@ -17,7 +17,7 @@ from bench.segments import page
 from bench.segments.__main__ import main
 from bench.segments.attain import attained
 from bench.segments.outcomes import Outcome, outcomes, recent_strata
-from bench.segments.peers import METHODS, CartOfAll, RfmCells, outcome_matrix
+from bench.segments.peers import METHODS, CartOfAll, RfmCells, ScoreBins, outcome_matrix
 from bench.segments.scores import (
     ALONE,
     ATTAINED,
@@ -153,6 +153,18 @@ def test_a_tree_of_all_outcomes_finds_what_either_tells() -> None:
     for label in np.unique(labels):
         counts = np.bincount(kinds[labels == label])
         assert counts.max() / counts.sum() > 0.9
+
+
+@pytest.mark.parametrize("objective", ["poisson", "tweedie"])
+def test_bins_of_a_score_are_in_the_order_of_what_it_foretells(objective: str) -> None:
+    random = np.random.default_rng(6)
+    values = random.normal(size=(1000, 3))
+    y = random.poisson(np.exp(values[:, 0])) * 1e6
+    X = Inputs(np.arange(1000).astype(object), RFM, ("median",) * 3, values)
+    labels = ScoreBins(objective, 100).fit(X, 4, 0, y).predict(X)
+    assert np.bincount(labels).tolist() == pytest.approx([250] * 4, abs=15)
+    means = [values[labels == label, 0].mean() for label in range(4)]
+    assert means == sorted(means)
 
 
 def test_outcomes_given_to_supervised_peers() -> None:
