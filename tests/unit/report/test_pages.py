@@ -7,6 +7,7 @@ import hashlib
 import re
 from functools import cache
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 from tests.unit.report.documents import document, hostile
@@ -153,6 +154,29 @@ def test_what_is_too_large_for_a_printed_page_is_made_smaller() -> None:
     plain = Table(["a"], [])
     for height, width, part in ((500, 0, 1.0), (1000, 0, 0.84), (3000, 0, 1.0), (500, 1320, 0.5)):
         assert Plot("k", "", Drawing("", height, "", width), plain).shrink == part
+
+
+@pytest.mark.parametrize("name", SHOPS)
+def test_headings_go_down_one_level_at_a_time(name: str) -> None:
+    levels = [int(tag[1]) for tag, _ in read(name).elements if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+@pytest.mark.parametrize("name", SHOPS)
+def test_tables_have_captions_and_cells_with_scope(name: str) -> None:
+    page = read(name)
+    assert page.count("caption") == page.count("table") > 0
+    heads = [attrs for tag, attrs in page.elements if tag == "th"]
+    assert all(attrs.get("scope") in ("col", "row") for attrs in heads)
+
+
+def test_what_was_cut_is_said_by_pointing_and_never_within_an_attribute() -> None:
+    titles = [attrs["title"] for tag, attrs in read("hostile").elements if "title" in attrs]
+    assert any(str(title).startswith("</script><script>alert(1)") for title in titles)
+    assert max(len(str(title)) for title in titles) <= 500
+    values = [value for _, attrs in read("hostile").elements for value in attrs.values()]
+    assert not any("<span" in str(value) for value in values)
 
 
 def test_hostile_texts_stay_texts() -> None:
