@@ -115,7 +115,7 @@ class ReplayVerbs(Verbs):
             span_text(refit) if isinstance(refit, timedelta) else refit,
             settings.seed if seed is None else seed,
         )
-        self.catch_up(progress)
+        self.catch_up(progress, reading=True)
         self._one_currency(steps.until)
         return Replay(
             warehouse=parts.warehouse,

@@ -36,6 +36,9 @@ from shoal.workflows.segment_publish import members_of
 EACH: Final = "each"
 FIRST: Final = "first"
 
+#: The error for which a cut is skipped.
+TOO_LITTLE: Final = "too_little_data"
+
 #: The end of the log's last day, given as a date, is the next midnight.
 _AFTER_THE_END: Final = timedelta(days=1)
 
@@ -247,6 +250,8 @@ class Replay:
                     cut = self.cut(place)
                     made += 1
                 except InputError as error:
+                    if error.code != TOO_LITTLE:
+                        raise
                     cut, last = self.skipped(place, error), error
                 progress.advance()
                 yield cut

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from shoal.domain.errors import InputError, UsageError
 from shoal.domain.time import parse_moment
 from shoal.workflows.progress import NoProgress, Progress
-from shoal.workflows.replay import MEMBERSHIPS_SCHEMA, Cut, Replay, Steps
+from shoal.workflows.replay import MEMBERSHIPS_SCHEMA, TOO_LITTLE, Cut, Replay, Steps
 
 SCHEMA: Final = "shoal.replay/1"
 JOURNAL: Final = "replay.json"
@@ -138,7 +138,7 @@ def _one(
     try:
         return listing(path, write), None
     except InputError as error:
-        if error.code != "too_little_data":
+        if error.code != TOO_LITTLE:
             raise
         path.unlink(missing_ok=True)
         return replay.skipped(place, error), error
