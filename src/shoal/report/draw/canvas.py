@@ -70,7 +70,7 @@ STYLE: Final = """
 .draw .tick { stroke: #75808c; stroke-width: 1.5; }
 .draw .first { fill: #0072b2; stroke: #fff; stroke-width: 1; }
 .draw .second { fill: #fff; stroke: #b34a00; stroke-width: 2.5; }
-.draw .open { fill: none; stroke: #1f2933; stroke-width: 1; stroke-dasharray: 3 2; }
+.draw .open { fill: none; stroke-width: 1; stroke-dasharray: 3 2; }
 .pinned { display: flex; }
 .pinned .draw { flex: 1; min-width: 0; }
 .pinned .labels { flex: none; position: sticky; left: 0; z-index: 1; background: #fff; }

@@ -88,7 +88,7 @@ def heat(
             what = said[row][column] if said else f"{name}, {columns[column]}: {text}"
             parts.append(_cell(column * slot, y, slot, colour(value), text, what))
             if (row, column) in unfinished:
-                parts.append(_frame(column * slot, y, slot))
+                parts.append(_frame(column * slot, y, slot, _ink(colour(value))))
     right = 6.0
     if slanted:
         beyond = max(measure(one[0], 12) for one in lines) * math.cos(math.radians(_SLANT))
@@ -137,16 +137,18 @@ def _column_label(x: str, foot: float, lines: Sequence[str], whole: str, slanted
 
 
 def _row_label(name: str, y: float, left: float) -> list[str]:
-    lines = wrapped(clean(name, 300), left - 8, 12, 2)
-    if len(lines) == 1:
-        return [words("0", y + _CELL / 2 + 4, name, "ink end", room=left - 8, dx=-8)]
+    whole = clean(name, 300)
+    lines = wrapped(whole, left - 8, 12, 2)
+    said = whole if any("…" in line for line in lines) else ""
+    top = y + _CELL / 2 + 4 if len(lines) == 1 else y + 13
     return [
-        words("0", y + 12 + 14 * place, line, "ink end", dx=-8) for place, line in enumerate(lines)
+        words("0", top + 14 * place, line, "ink end", dx=-8, said=said)
+        for place, line in enumerate(lines)
     ]
 
 
 def _cell(x: float, y: float, wide: float, colour: str, text: str, said: str) -> str:
-    ink = "#000" if _luminance(colour) > 0.179 else "#fff"
+    ink = _ink(colour)
     return (
         f'<g>{title(said)}<rect x="{percent(x)}" y="{number(y)}" width="{percent(wide)}" '
         f'height="{_CELL}" fill="{colour}" class="cell"/>'
@@ -155,11 +157,16 @@ def _cell(x: float, y: float, wide: float, colour: str, text: str, said: str) ->
     )
 
 
-def _frame(x: float, y: float, wide: float) -> str:
+def _frame(x: float, y: float, wide: float, ink: str) -> str:
     return (
         f'<rect x="{percent(x + 0.06 * wide)}" y="{number(y + 3)}" width="{percent(0.88 * wide)}" '
-        f'height="{_CELL - 6}" class="open"/>'
+        f'height="{_CELL - 6}" class="open" stroke="{ink}"/>'
     )
+
+
+def _ink(colour: str) -> str:
+    """Black or white, whichever has the better contrast with the colour."""
+    return "#000" if _luminance(colour) > 0.179 else "#fff"
 
 
 def _colours(

@@ -25,7 +25,7 @@ def measure(text: str, size: float) -> float:
         if unicodedata.east_asian_width(mark) in "WF":
             total += 1.0
         elif mark in _WIDE:
-            total += 0.95
+            total += 0.99
         elif mark in _SIGNS:
             total += 0.84
         elif mark in _SLIM:
