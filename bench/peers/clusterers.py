@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -72,6 +73,59 @@ def gaussian_mixture(inputs: Kind = "features", columns: Columns = "all") -> Clu
     return Clusterer(
         inputs, make, lambda model, Z: model.predict_proba(Z), prepared(inputs, columns)
     )
+
+
+def kmeans_silhouette(inputs: Kind = "features", columns: Columns = "all") -> Clusterer:
+    """K-means with the k of the highest mean silhouette (Rousseeuw, 1987), whatever k is told."""
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import silhouette_score
+
+    def score(model: Any, Z: Matrix) -> float:
+        return -float(silhouette_score(Z, model.labels_))
+
+    def make(k: int, seed: int) -> Any:
+        return KMeans(k, n_init=3, random_state=seed)
+
+    chosen = _Chosen(make, score, least=2)
+    return Clusterer(inputs, chosen, centre_weights, prepared(inputs, columns))
+
+
+def mixture_bic(inputs: Kind = "features", columns: Columns = "all") -> Clusterer:
+    """The Gaussian mixture with the k of the lowest BIC (Schwarz, 1978), one included, whatever k
+    is told."""
+    from sklearn.mixture import GaussianMixture
+
+    def make(k: int, seed: int) -> Any:
+        return GaussianMixture(k, covariance_type="spherical", reg_covar=0.1, random_state=seed)
+
+    chosen = _Chosen(make, lambda model, Z: float(model.bic(Z)), least=1)
+    return Clusterer(
+        inputs, chosen, lambda model, Z: model.predict_proba(Z), prepared(inputs, columns)
+    )
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Makes an estimator whose `fit` tries every k and keeps the one of the lowest score."""
+
+    make: Callable[[int, int], Any]
+    score: Callable[[Any, Matrix], float]
+    least: int
+    most: int = 12
+
+    def __call__(self, k: int, seed: int) -> Any:
+        return _Tried(self, seed)
+
+
+class _Tried:
+    def __init__(self, choice: _Chosen, seed: int) -> None:
+        self._choice, self._seed = choice, seed
+
+    def fit(self, Z: Matrix) -> Any:
+        choice = self._choice
+        most = min(choice.most, len(Z) - 1)
+        models = [choice.make(k, self._seed).fit(Z) for k in range(choice.least, most + 1)]
+        return min(models, key=lambda model: choice.score(model, Z))
 
 
 def centre_weights(model: Any, Z: Matrix) -> Matrix:

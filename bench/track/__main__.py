@@ -99,7 +99,7 @@ def _options() -> argparse.Namespace:
     options.days = options.days or (84 if quick else 154)
     options.learn_days, options.every_days = 56, 7
     options.newcomer_customers = 300 if quick else 3_000
-    options.lineage_customers = 300 if quick else 1_000
+    options.lineage_customers = 300 if quick else 800
     if options.lineage_worlds is None:
         options.lineage_worlds = 1 if quick else 30
     options.out = options.out or (options.cache if quick else results.RESULTS)
@@ -207,7 +207,8 @@ def _units(
     digests = {spec.label: world for spec, world in zip(specs, made, strict=True)}
     for (spec, _), row in zip(units, rows, strict=True):
         row |= {"world": spec.name, "seed": spec.seed}
-        row["world_digest"] = digests[spec.label]["digest"]
+        world = digests[spec.label]
+        row |= {"world_version": world["version"], "world_digest": world["digest"]}
         row.pop("kept", None)
     return rows + failed
 

@@ -19,8 +19,7 @@ import numpy.typing as npt
 
 from bench.harness.data import SimulatedWorld, world
 from bench.harness.splits import Cuts
-from bench.peers import inputs_of
-from bench.peers.base import Inputs, prepared
+from bench.peers import inputs_of, make
 from bench.peers.monic import named, transitions
 from bench.track.truth import Truth, known
 from bench.track.unit import cuts_of, planted_at, spec_of
@@ -28,7 +27,6 @@ from shoal.evaluation.lineage import Event, compare
 
 #: Two refits.
 TOLERANCE_DAYS = 56.0
-LEAST_K, MOST_K = 4, 12
 Labels = npt.NDArray[np.int64]
 #: (customers, labels) at every cut.
 Said = list[tuple[npt.NDArray[Any], Labels]]
@@ -96,59 +94,18 @@ def _names(customers: npt.NDArray[Any], labels: Labels, truth: dict[str, str]) -
     return dict(named(labels[there], segments))
 
 
-def _each_cut(
-    segment: Callable[[Inputs, int, int, str], Labels],
-) -> Callable[[SimulatedWorld, Cuts, int, int, str], Said]:
-    """A method that learns from `Inputs` alone, applied to every cut by itself."""
+def _each_cut(peer: str) -> Callable[[SimulatedWorld, Cuts, int, int, str], Said]:
+    """A peer fitted anew at every cut."""
 
     def said(source: SimulatedWorld, replayed: Cuts, k: int, seed: int, columns: str) -> Said:
         found = []
         for moment in replayed.moments:
             X = inputs_of(source.features(moment))
-            found.append((X.customers, segment(X, k, seed, columns)))
+            labels = make(peer, columns).fit(X, k, seed).predict(X)  # type: ignore[arg-type]
+            found.append((X.customers, labels))
         return found
 
     return said
-
-
-def _kmeans(X: Inputs, k: int, seed: int, columns: str) -> Labels:
-    from sklearn.cluster import KMeans
-
-    Z = prepared("features", columns).fit(X).transform(X)  # type: ignore[arg-type]
-    return np.asarray(KMeans(k, n_init=5, random_state=seed).fit_predict(Z), np.int64)
-
-
-def _kmeans_silhouette(X: Inputs, k: int, seed: int, columns: str) -> Labels:
-    """K-means with the k of the highest mean silhouette (Rousseeuw, 1987)."""
-    from sklearn.cluster import KMeans
-    from sklearn.metrics import silhouette_score
-
-    Z = prepared("features", columns).fit(X).transform(X)  # type: ignore[arg-type]
-    best: tuple[float, Labels] | None = None
-    for one in range(LEAST_K, MOST_K + 1):
-        labels = KMeans(one, n_init=3, random_state=seed).fit_predict(Z)
-        score = float(silhouette_score(Z, labels))
-        if best is None or score > best[0]:
-            best = (score, np.asarray(labels, np.int64))
-    assert best is not None
-    return best[1]
-
-
-def _mixture_bic(X: Inputs, k: int, seed: int, columns: str) -> Labels:
-    """A Gaussian mixture with the k of the lowest BIC (Schwarz, 1978)."""
-    from sklearn.mixture import GaussianMixture
-
-    Z = prepared("features", columns).fit(X).transform(X)  # type: ignore[arg-type]
-    best: tuple[float, Any] | None = None
-    for one in range(LEAST_K, MOST_K + 1):
-        model = GaussianMixture(one, covariance_type="diag", reg_covar=1e-3, random_state=seed).fit(
-            Z
-        )
-        score = float(model.bic(Z))
-        if best is None or score < best[0]:
-            best = (score, model)
-    assert best is not None
-    return np.asarray(best[1].predict(Z), np.int64)
 
 
 def _shoal(choose: bool) -> Callable[[SimulatedWorld, Cuts, int, int, str], Said]:
@@ -181,9 +138,9 @@ def _true(source: SimulatedWorld, replayed: Cuts, k: int, seed: int, columns: st
 
 METHODS: dict[str, Callable[[SimulatedWorld, Cuts, int, int, str], Said]] = {
     "true": _true,
-    "kmeans": _each_cut(_kmeans),
-    "kmeans-silhouette": _each_cut(_kmeans_silhouette),
-    "gmm-bic": _each_cut(_mixture_bic),
+    "kmeans": _each_cut("kmeans"),
+    "kmeans-silhouette": _each_cut("kmeans-silhouette"),
+    "gmm-bic": _each_cut("gmm-bic"),
     "shoal": _shoal(choose=False),
     "shoal-chosen": _shoal(choose=True),
 }

@@ -145,7 +145,9 @@ def prepare(spec: dict[str, Any], settings: dict[str, Any], cache: str) -> dict[
     for n, source in found.after.items():
         source.features(found.moment)
         sizes[str(n)] = len(found.truth_after(n))
-    return {"digest": found.world.digest, "customers": sizes}
+    return {
+        "digest": found.world.digest, "version": found.world.facts["version"], "customers": sizes,
+    }  # fmt: skip
 
 
 def run(

@@ -36,6 +36,7 @@ def markdown(document: Mapping[str, Any]) -> str:
         f"`{document['command']}`, seeds {', '.join(map(str, document['seeds']))}. "
         + machine_line(document["machine"])
         + _environments(document),
+        _digests(document),
         _protocol(document),
     ]
     if "worlds" in document:
@@ -60,6 +61,16 @@ def _environments(document: Mapping[str, Any]) -> str:
     return f" In an environment of its own: river {river.get('river', '?')}, numpy " + river.get(
         "numpy", "?"
     )
+
+
+def _digests(document: Mapping[str, Any]) -> str:
+    rows = [row for part in ("worlds", "newcomers", "lineage") for row in document.get(part, [])]
+    found = {
+        f"{row['world']} v{row['world_version']} `{row['world_digest'][:12]}`"
+        for row in rows
+        if "world_digest" in row
+    }
+    return f"Worlds by version and digest: {', '.join(sorted(found))}." if found else ""
 
 
 def _protocol(document: Mapping[str, Any]) -> str:
