@@ -213,16 +213,22 @@ def _units(
     return rows + failed
 
 
+#: Parts of this bench that figures depend on; how they are told does not count.
+_FIGURES = ("unit", "replay", "scores", "truth", "ceiling", "newcomers", "lineage")
+
+
 def _code(peer: str) -> str:
     """What a peer's figures depend on beside the data."""
-    paths = ["bench/track", "bench/peers/base.py", "src/shoal/evaluation"]
+    paths = [f"bench/track/{name}.py" for name in _FIGURES]
+    paths += ["bench/peers/base.py", "bench/peers/clusterers.py", "src/shoal/evaluation/matching.py",
+              "src/shoal/evaluation/tracking.py", "src/shoal/evaluation/lineage.py"]  # fmt: skip
     spec = SPECS.get(peer)
     if spec is not None:
         paths.append(spec.module.replace(".", "/") + ".py")
-        if spec.module.startswith("bench.peers.r"):
-            paths += ["bench/peers/clusterers.py", "bench/peers/river_worker.py"]
+    if spec is not None and spec.environment:
+        paths.append("bench/peers/river_worker.py")
     if spec is None or spec.needs_shop:
-        paths += ["src/shoal/segments", "src/shoal/workflows", "bench/peers"]
+        paths += ["src/shoal/segments", "src/shoal/workflows/replay.py"]
     return code_hash(*paths) + catalog_fingerprint()
 
 
