@@ -220,8 +220,8 @@ _FIGURES = ("unit", "replay", "scores", "truth", "ceiling", "newcomers", "lineag
 def _code(peer: str) -> str:
     """What a peer's figures depend on beside the data."""
     paths = [f"bench/track/{name}.py" for name in _FIGURES]
-    paths += ["bench/peers/base.py", "bench/peers/clusterers.py", "src/shoal/evaluation/matching.py",
-              "src/shoal/evaluation/tracking.py", "src/shoal/evaluation/lineage.py"]  # fmt: skip
+    paths += ["bench/peers/base.py", "bench/peers/clusterers.py"]
+    paths += [f"src/shoal/evaluation/{name}.py" for name in ("matching", "tracking", "lineage")]
     spec = SPECS.get(peer)
     if spec is not None:
         paths.append(spec.module.replace(".", "/") + ".py")

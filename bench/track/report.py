@@ -14,6 +14,7 @@ from bench.track.newcomers import EVENTS
 from bench.track.scores import HORIZON_DAYS, MOST_FLICKER
 from bench.track.unit import CEILING
 from shoal.evaluation.lineage import Counts, over_worlds
+from shoal.evaluation.tracking import dominated
 
 #: What a person wrote about the published run; it stands at the page's end.
 NOTES = Path(__file__).with_name("notes.md")
@@ -201,7 +202,8 @@ def _movement(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         "hysteresis (it switches only after the same label was proposed 1, 2 or 3 cuts more, or "
         "only for a weight that is larger by a margin of 0.1 to 0.95); the share of the box up to "
         f"{MOST_FLICKER:g} switch a customer-month and {HORIZON_DAYS:.0f} days gained that the "
-        "curve dominates. Who never switches gets 0, and so does who always does. Speed: "
+        "curve dominates. Who never switches gets 0, and so does who always does. Front: share of "
+        "the logs in which a point of the method's curve is beaten by no other method's. Speed: "
         "microseconds an event of the periods between cuts, of the method alone and of the "
         "features (a full snapshot at every cut); Shoal's own hold its features, made again."
     )
@@ -221,14 +223,35 @@ def _movement(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             told(mean_over_worlds(moving, peer, "chance_days"), 1),
             told(mean_over_worlds(moving, peer, "noticed"), 2),
             told(mean_over_worlds(moving, peer, "trade_off"), 3),
+            told(spread([front_share(moving, peer)])),
             told(mean_over_worlds(rows, peer, "us_an_event"), 0),
             told(mean_over_worlds(rows, peer, "us_an_event_features"), 0),
         ]
         for peer in order
     ]
     head = ["method", f"flicker ({', '.join(worlds)})", "flicker (other worlds)", "delay, days",
-            "by chance", "noticed", "trade-off", "µs an event", "µs, features"]  # fmt: skip
+            "by chance", "noticed", "trade-off", "front", "µs an event", "µs, features"]  # fmt: skip
     return ["## Flicker and delay", intro, table(head, lines)]
+
+
+def front_share(rows: Sequence[Mapping[str, Any]], peer: str) -> float | None:
+    """Share of logs in which the peer has a point of flicker and days gained that no other method
+    beats; the ceiling is no method, and points that gain nothing do not count."""
+    logs = [row["label"] for row in _of(rows, peer)]
+    on_front = 0
+    for label in logs:
+        points = {
+            row["peer"]: [
+                (one["flicker"], -one["gained_days"])
+                for one in row["curve"]
+                if one["gained_days"] is not None and one["gained_days"] > 0
+            ]
+            for row in rows
+            if row["label"] == label and "failed" not in row and row["peer"] != CEILING
+        }
+        others = [point for name, own in points.items() if name != peer for point in own]
+        on_front += any(not dominated(point, others) for point in points.get(peer, []))
+    return on_front / len(logs) if logs and peer != CEILING else None
 
 
 def _recovery(rows: Sequence[Mapping[str, Any]]) -> list[str]:

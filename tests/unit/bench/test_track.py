@@ -225,6 +225,7 @@ def _row(peer: str, world: str, seed: int, **figures: Any) -> dict[str, Any]:
         "flicker": 0.1, "delay_days": 30.0, "noticed": 0.5, "changes": 9, "chance_days": 50.0,
         "gained_days": 20.0,
         "trade_off": 0.2, "us_an_event": 12.0, "us_an_event_features": 300.0, "recovery": [],
+        "curve": [{"flicker": 0.1, "gained_days": 20.0}],
     }  # fmt: skip
     return {**base, **figures}
 
@@ -249,6 +250,21 @@ def test_shares_of_the_ceiling_are_taken_world_by_world() -> None:
     ]  # fmt: skip
     told = report.share_of_ceiling(rows, "kmeans", "accuracy")
     assert told is not None and told["mean"] == pytest.approx((0.5 + 1.0) / 2)
+
+
+def _curve(*points: tuple[float, float]) -> list[dict[str, float]]:
+    return [{"flicker": flicker, "gained_days": gained} for flicker, gained in points]
+
+
+def test_the_front_is_of_methods_that_gain_something() -> None:
+    rows = [
+        _row("ceiling", "drift", 1, curve=_curve((0.0, 50.0))),
+        _row("kmeans", "drift", 1, curve=_curve((0.3, 9.0), (0.1, 4.0))),
+        _row("gmm", "drift", 1, curve=_curve((0.2, 4.0), (0.4, 9.0))),
+        _row("never", "drift", 1, curve=_curve((0.0, 0.0))),
+    ]
+    shares = {row["peer"]: report.front_share(rows, row["peer"]) for row in rows}
+    assert shares == {"ceiling": None, "kmeans": 1.0, "gmm": 0.0, "never": 0.0}
 
 
 def test_the_page_tells_what_failed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
