@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bench.harness.data import TASTE
+from bench.harness.source import TASTE
 
 Matrix = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.harness import results
-from bench.harness.data import CACHE, WorldSpec, catalog_fingerprint
+from bench.harness.data import CACHE, WorldSpec
 from bench.harness.environment import EnvironmentMissingError, python_of, versions_of
 from bench.harness.run import Unit, code_hash, run, say
+from bench.harness.source import catalog_fingerprint
 from bench.peers import SPECS
 from bench.track import lineage, report
 from bench.track.unit import CEILING

@@ -229,8 +229,10 @@ def _movement(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         ]
         for peer in order
     ]
-    head = ["method", f"flicker ({', '.join(worlds)})", "flicker (other worlds)", "delay, days",
-            "by chance", "noticed", "trade-off", "front", "µs an event", "µs, features"]  # fmt: skip
+    head = [
+        "method", f"flicker ({', '.join(worlds)})", "flicker (other worlds)", "delay, days",
+        "by chance", "noticed", "trade-off", "front", "µs an event", "µs, features",
+    ]  # fmt: skip
     return ["## Flicker and delay", intro, table(head, lines)]
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from bench.harness import environment
-from bench.harness.data import MissingDataError, WorldSpec, public, smoothed_shares, world
+from bench.harness.data import MissingDataError, WorldSpec, public, world
 from bench.harness.environment import EnvironmentMissingError, python_of
 from bench.harness.results import spread, table, told
 from bench.harness.run import Unit, _turns, code_hash, run
+from bench.harness.source import smoothed_shares
 from bench.harness.splits import (
     LeakError,
     cuts,
