@@ -15,7 +15,7 @@ import pytest
 from bench.harness.data import SimulatedWorld
 from bench.harness.splits import Cuts
 from bench.track import __main__ as command
-from bench.track import lineage, report
+from bench.track import lineage, report, summing
 from bench.track.ceiling import fold_of, out_of_fold
 from bench.track.newcomers import first_events
 from bench.track.replay import Replay, orders_since
@@ -235,21 +235,21 @@ def test_a_mean_over_worlds_needs_all_of_them() -> None:
         _row("kmeans", "steady", 1, accuracy=0.4), _row("kmeans", "drift", 1, accuracy=0.6),
         _row("kmeans", "steady", 2, accuracy=0.6), _row("kmeans", "drift", 2, accuracy=0.8),
     ]  # fmt: skip
-    told = report.mean_over_worlds(rows, "kmeans", "accuracy")
+    told = summing.mean_over_worlds(rows, "kmeans", "accuracy")
     assert told is not None
     assert (told["mean"], told["min"], told["max"]) == pytest.approx((0.6, 0.5, 0.7))
     gone = {"peer": "gmm", "world": "drift", "seed": 1, "label": "drift-1", "failed": "x"}
     rows += [_row("gmm", "steady", 1), gone]
-    assert report.mean_over_worlds(rows, "gmm", "accuracy") is None
+    assert summing.mean_over_worlds(rows, "gmm", "accuracy") is None
 
 
-def test_shares_of_the_ceiling_are_taken_world_by_world() -> None:
+def test_shares_of_the_ceiling_are_ratios_of_means_over_worlds() -> None:
     rows = [
         _row("ceiling", "steady", 1, accuracy=0.8), _row("ceiling", "drift", 1, accuracy=0.5),
         _row("kmeans", "steady", 1, accuracy=0.4), _row("kmeans", "drift", 1, accuracy=0.5),
     ]  # fmt: skip
-    told = report.share_of_ceiling(rows, "kmeans", "accuracy")
-    assert told is not None and told["mean"] == pytest.approx((0.5 + 1.0) / 2)
+    told = summing.share_of_ceiling(rows, "kmeans", "accuracy")
+    assert told is not None and told["mean"] == pytest.approx((0.4 + 0.5) / (0.8 + 0.5))
 
 
 def _curve(*points: tuple[float, float]) -> list[dict[str, float]]:
@@ -263,7 +263,7 @@ def test_the_front_is_of_methods_that_gain_something() -> None:
         _row("gmm", "drift", 1, curve=_curve((0.2, 4.0), (0.4, 9.0))),
         _row("never", "drift", 1, curve=_curve((0.0, 0.0))),
     ]
-    shares = {row["peer"]: report.front_share(rows, row["peer"]) for row in rows}
+    shares = {row["peer"]: summing.front_share(rows, row["peer"]) for row in rows}
     assert shares == {"ceiling": None, "kmeans": 1.0, "gmm": 0.0, "never": 0.0}
 
 
