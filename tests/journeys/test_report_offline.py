@@ -14,7 +14,7 @@ from tests.unit.report.documents import document, hostile
 from shoal.report.pages import render
 
 ROOT = Path(__file__).parents[2]
-WIDTHS = {"phone": 360, "tablet": 820, "desktop": 1280}
+WIDTHS = {"small phone": 320, "phone": 360, "tablet": 820, "desktop": 1280}
 SHOPS = {
     "whole": document(4),
     "no money": document(3, money=False, categories=False, hours=False, value_event="review"),

@@ -19,8 +19,8 @@ from shoal.report.draw.canvas import (
 from shoal.report.draw.scale import measure, round_ticks, wrapped
 from shoal.report.names import clean
 
-#: Pixels that a label may fill: what a phone of 360 pixels leaves.
-_LABEL_ROOM: Final = 308
+#: Pixels that a label may fill: what a phone of 320 pixels leaves.
+_LABEL_ROOM: Final = 284
 #: Heights in pixels: of a label, of the first and of the other bars, between rows.
 _LABEL: Final = 17
 _BARS: Final = (14, 11)

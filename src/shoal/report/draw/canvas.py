@@ -17,7 +17,7 @@ from shoal.report.names import clean
 
 #: Height of a line of legend in pixels, and the width that legends are broken for.
 _LEGEND_LINE: Final = 20
-_LEGEND_WIDTH: Final = 300
+_LEGEND_WIDTH: Final = 280
 
 #: Widest a drawing grows in a notebook, in pixels.
 _NOTEBOOK: Final = 760

@@ -60,7 +60,7 @@ def columns(
         parts, top = legend([one.name for one in series], looks, left=left)
         top += 6
     if axis:
-        parts.append(words(f"-{round(left)}", top + 8, axis, room=300))
+        parts.append(words(f"-{round(left)}", top + 8, axis, room=280))
         top += 18
 
     def at(value: float) -> float:

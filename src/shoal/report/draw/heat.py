@@ -24,8 +24,8 @@ _ONE_WAY: Final = ("#f3f7fa", "#c6deec", "#7fb7d6", "#2f86b9", "#00527f")
 #: Vermilion below, white in the middle, blue above.
 _BOTH_WAYS: Final = ("#b34a00", "#f0a878", "#f7f7f7", "#7fb7d6", "#00609a")
 
-#: Width that a phone has for a figure, in pixels: wider ones scroll beside their row labels.
-_PHONE: Final = 320
+#: Width that a small phone has for a figure, in pixels: wider ones scroll beside their row labels.
+_PHONE: Final = 284
 #: Pixels: height of a cell, least width of one, widest column of row labels, type of the numbers.
 _CELL: Final = 32
 _NARROW: Final = 32
@@ -102,7 +102,7 @@ def heat(
 
 def _title(column_title: str, row_title: str, left: float) -> str:
     said = [f"→ {column_title}" if column_title else "", f"↓ {row_title}" if row_title else ""]
-    return words(f"-{round(left)}", 12, " · ".join(filter(None, said)), room=310)
+    return words(f"-{round(left)}", 12, " · ".join(filter(None, said)), room=280)
 
 
 def _column_labels(

@@ -104,7 +104,10 @@ def lines(
 
     for panel, scale in zip(panels, scales, strict=True):
         if panel.heading:
-            parts.append(words(f"-{round(left)}", y + 13, panel.heading, "strong", room=300))
+            # Bold type is wider than its size.
+            parts.append(
+                words(f"-{round(left)}", y + 13, panel.heading, "strong", room=280, size=13.5)
+            )
             y += 24
         else:
             y += 6
