@@ -1,4 +1,4 @@
-"""What a source's usual hours are, where it fell silent, and when its daily level jumped.
+"""What a source's usual hours are, and where it fell silent.
 
 Plain functions of counts. The rhythm is an hour of the week's share of a week, times the level of
 the weeks around; how much counts vary around it is estimated from the counts themselves, so a
@@ -18,17 +18,8 @@ from numpy.typing import NDArray
 _AROUND: Final = 14
 #: A weekday with a smaller part of an average day's events is closed.
 _OPEN: Final = 0.1
-#: The same weekdays before a day that tell what it should be like; fewer tell nothing.
-WEEKS_BEFORE: Final = 6
-#: A day with fewer expected events is too quiet to judge.
-LEAST_LEVEL: Final = 50.0
 #: Part of the days whose spread lies below the one that is used.
 _SPREAD_AT: Final = 0.9
-
-#: Part of the (log) factor that must have come about within a week.
-_SUDDEN: Final = 0.75
-#: A run goes on while its days are this part of the way to what tells it.
-_KEPT: Final = 0.5
 
 Counts = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -45,21 +36,6 @@ class Silence:
     end: int
     expected: float
     chance_log10: float
-
-
-@dataclass(frozen=True)
-class Jump:
-    """Days [start, end) on which the level differed from the weeks before, in one direction.
-
-    `factor` is the geometric mean of count / level over its days.
-    """
-
-    start: int
-    end: int
-    days: int
-    count: int
-    expected: float
-    factor: float
 
 
 def silences(hours: Counts, *, first_hour: int, last: int, false_alarms: float) -> list[Silence]:
@@ -86,7 +62,7 @@ def silences(hours: Counts, *, first_hour: int, last: int, false_alarms: float) 
     spread = rhythm.spread(grid)
     needed = spread * math.log(max(2, len(counts)) / false_alarms)
     found = []
-    for start, end in _runs(counts == 0):
+    for start, end in runs(counts == 0):
         if end - start >= 2:
             away = rhythm.expected(start + lead, end + lead)
             if away >= needed:
@@ -152,99 +128,7 @@ def _rhythm(grid: NDArray[np.int64], weekdays: Counts, alive: int) -> _Rhythm:
     return _Rhythm(factor[:, None] * share, even, weekdays, open_days, alive)
 
 
-def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Maximal stretches [start, end) on which a mask holds."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
-
-
-def levels(daily: Counts) -> Values:
-    """The median of the same weekday over the weeks before each day; NaN where there are too few.
-
-    Shape (days,).
-    """
-    table = np.full((WEEKS_BEFORE, len(daily)), np.nan)
-    for week in range(1, WEEKS_BEFORE + 1):
-        shift = min(7 * week, len(daily))
-        table[week - 1, shift:] = daily[: len(daily) - shift]
-    known = ~np.isnan(table).any(axis=0)
-    level = np.full(len(daily), np.nan)
-    level[known] = np.median(table[:, known], axis=0)
-    return level
-
-
-def jumps(
-    daily: Counts, usable: NDArray[np.bool_], *, factor: float, tests: int, false_alarms: float
-) -> list[Jump]:
-    """Runs of days whose count is `factor` times the level of the weeks before, or more, or less.
-
-    The log ratios of a run must be further from the series' usual ratio than chance explains: one
-    of them, or their sum over the square root of their number (Stouffer), beyond the normal
-    quantile of `false_alarms` / (7 x `tests`) (Bonferroni: a run of up to a week may begin on each
-    day), in robust standard deviations of the series
-    (1.4826 x median absolute deviation) or of a Poisson count, whichever is wider; and each of them
-    at least half as far. A level that drifted there bit by bit is no jump: the first days must also
-    differ from the same days a week before.
-
-    Args:
-        daily: events a day, shape (days,).
-        usable: which days are whole and not explained otherwise.
-        tests: how many days of how many series are judged together.
-    """
-    from scipy.special import ndtri
-
-    level = levels(daily)
-    judged = usable & (np.nan_to_num(level) >= LEAST_LEVEL)
-    if judged.sum() < 7:
-        return []
-    ratio = np.zeros(len(daily))
-    ratio[judged] = np.log((daily[judged] + 0.5) / (level[judged] + 0.5))
-    usual = float(np.median(ratio[judged]))
-    spread = 1.4826 * float(np.median(np.abs(ratio[judged] - usual)))
-    noise = _noise(np.where(judged, level, LEAST_LEVEL), usual)
-    least = math.log(factor)
-    limit = -float(ndtri(false_alarms / max(1, tests * 7) / 2))
-    away = (ratio - usual) / np.maximum(spread, noise)
-    found = []
-    for sign in (1, -1):
-        beyond = judged & (sign * away >= limit * _KEPT)
-        beyond &= (sign * ratio >= least) & (sign * (ratio - usual) >= least)
-        for start, end in _bridged(beyond, judged):
-            days = np.flatnonzero(beyond[start:end]) + start
-            together = sign * float(away[days].sum()) / math.sqrt(len(days))
-            if max(together, float((sign * away[days]).max())) < limit or (
-                sign * _step(daily, days) < _SUDDEN * least
-            ):
-                continue
-            found.append(
-                Jump(
-                    start, end, len(days), int(daily[days].sum()), float(level[days].sum()),
-                    math.exp(float(ratio[days].mean())),
-                )
-            )  # fmt: skip
-    return sorted(found, key=lambda one: one.start)
-
-
-def _noise(level: Values, usual: float) -> Values:
-    """Standard deviation of the log ratio of two independent Poisson counts: a day, and its level.
-
-    The median of six varies by pi / 2 / 6 of what one day does.
-    """
-    return np.sqrt(1 / (level * math.exp(min(usual, 0.0))) + math.pi / 2 / WEEKS_BEFORE / level)
-
-
-def _step(daily: Counts, days: Counts) -> float:
-    """Log ratio of the first days of a change, a week's at most, to the same days a week before."""
-    first = days[days < days[0] + 7]
-    return math.log((int(daily[first].sum()) + 0.5) / (int(daily[first - 7].sum()) + 0.5))
-
-
-def _bridged(marked: NDArray[np.bool_], judged: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Runs of marked days, joined across single days and days that were not judged."""
-    joined: list[tuple[int, int]] = []
-    for start, end in _runs(marked):
-        if joined and int(judged[joined[-1][1] : start].sum()) <= 1:
-            joined[-1] = (joined[-1][0], end)
-        else:
-            joined.append((start, end))
-    return joined

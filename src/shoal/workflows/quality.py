@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.config import Config, QualityConfig
-from shoal.domain.quality import CHECKS, SEVERITIES, Finding, Quality, SourceFacts
+from shoal.domain.quality import CHECKS, NOTE, SEVERITIES, Finding, Quality, SourceFacts
 from shoal.domain.time import Clock, Zone, iso, system_clock
 from shoal.events.noise import PACE_RULES, ROW_RULES
 from shoal.ports import StateStore, Warehouse
@@ -32,6 +32,7 @@ from shoal.workflows import quality_notes as notes
 from shoal.workflows import quality_tables as tables
 from shoal.workflows import rates, units
 from shoal.workflows.progress import NoProgress, Progress
+from shoal.workflows.quality_judging import FEW_AT_ONCE
 from shoal.workflows.quarantine import listing
 
 #: Findings for which an example is looked up, the gravest first.
@@ -108,10 +109,10 @@ class _Checked:
         found = [
             *clocks.future(days, scope.now, settings),
             *clocks.early(days),
-            *clocks.midnight(lately),
+            *self._midnight(lately.behaviour()),
             *fields.missing(days, settings),
             *fields.unknown(days, settings),
-            *self._rhythm(usual, since_day, settings),
+            *self._rhythm(usual.behaviour(), since_day, settings),
             *self._amounts(settings),
             *self._ids(days, settings),
             *self._accounts(settings),
@@ -119,10 +120,17 @@ class _Checked:
         ]
         return [one for one in found if one.check not in settings.off]
 
+    def _midnight(self, days: tables.Days) -> list[Finding]:
+        """Times at midnight; one order of many lines that was placed then is no loss of times."""
+        return [
+            one for one in clocks.midnight(days)
+            if one.severity == NOTE or tables.tellers(self._scope, one.where) >= FEW_AT_ONCE
+        ]  # fmt: skip
+
     def _rhythm(
         self, days: tables.Days, since_day: int | None, settings: QualityConfig
     ) -> list[Finding]:
-        """Gaps and changes, of days that are neither stray nor of the future."""
+        """Gaps and changes of behaviour, on days that are neither stray nor of the future."""
         scope = self._scope
         hours = tables.hours(scope)
         self._bar.advance()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from shoal.config import QualityConfig
 from shoal.domain.quality import ERROR, NOTE, WARNING, Finding
 from shoal.domain.time import from_us, to_us
+from shoal.evaluation import jumps as level_jumps
 from shoal.evaluation import rhythm
 from shoal.workflows.quality_judging import between_sql, local_date
 from shoal.workflows.quality_tables import HOUR_US, Counts, Days, Series, of_source, text_sql
@@ -117,24 +118,39 @@ def changes(
         last_day: the last local day that is not over.
         since_day: changes that were over before this day are not told.
     """
-    tests = sum(len(one.n) for one in days.series)
+    tests = sum(
+        level_jumps.judged_days(one.n, _usable(one, gone, [], last_day))
+        for source in days.sources for one in _judged(days, source)
+    )  # fmt: skip
     found: list[Finding] = []
     for source in days.sources:
-        own = days.of_source(source)
         told: list[tuple[int, int]] = []
-        for series in (days.whole(source), *own) if len(own) > 1 else own:
-            usable = _usable(series, gone, told, last_day)
-            jumps = rhythm.jumps(
-                series.n, usable, factor=settings.change_factor, tests=tests,
-                false_alarms=settings.false_alarms,
+        for series in _judged(days, source):
+            jumps = level_jumps.jumps(
+                series.n, _usable(series, gone, told, last_day), factor=settings.change_factor,
+                tests=tests, false_alarms=settings.false_alarms,
             )  # fmt: skip
-            ended = int(np.flatnonzero(usable)[-1]) + 1 if usable.any() else 0
             if not series.kind:  # what befell all kinds is not told again of each
-                told = [(one.start, one.end) for one in jumps]
+                told = [(one.start, _settled(one, series)) for one in jumps]
             if since_day is not None:
-                jumps = [one for one in jumps if series.first_day + one.end > since_day]
-            found += [_change(series, one, one.end >= ended, settings) for one in jumps]
+                jumps = [
+                    one for one in jumps if series.first_day + _settled(one, series) > since_day
+                ]
+            found += [_change(series, one, settings) for one in jumps]
     return found
+
+
+def _judged(days: Days, source: str) -> list[Series]:
+    """All kinds of a source together, then each, where there are several."""
+    own = days.of_source(source)
+    return [days.whole(source), *own] if len(own) > 1 else own
+
+
+def _settled(one: level_jumps.Jump, series: Series) -> int:
+    """The day from which a change is past, or the new level is the usual one."""
+    if not one.lasts:
+        return one.end
+    return min(len(series.n), one.start + 7 * level_jumps.WEEKS_BEFORE)
 
 
 def _usable(
@@ -149,11 +165,13 @@ def _usable(
     return usable & ~_explained(series.source, series.first_day, len(usable), gone)
 
 
-def _change(series: Series, one: rhythm.Jump, lasts: bool, settings: QualityConfig) -> Finding:
+def _change(series: Series, one: level_jumps.Jump, settings: QualityConfig) -> Finding:
+    """A run of days as a finding; what has lasted for `ended_days` is how the shop is now."""
     grave = max(one.factor, 1 / one.factor) >= settings.change_error
-    severity = NOTE if one.days < _LASTING else ERROR if grave and lasts else WARNING
+    fresh = one.lasts and len(series.n) - one.start < settings.ended_days
+    severity = NOTE if one.days < _LASTING else ERROR if grave and fresh else WARNING
     since = local_date(series.first_day + one.start)
-    until = None if lasts else local_date(series.first_day + one.end - 1)
+    until = None if one.lasts else local_date(series.first_day + one.end - 1)
     where = f"{of_source(series.source)} AND {between_sql(since, until)}"
     if series.kind:
         where += f" AND kind = {text_sql(series.kind)}"

@@ -9,10 +9,11 @@ from typing import Any, Final
 import numpy as np
 
 from shoal.config import QualityConfig
+from shoal.domain.kinds import ITEM
 from shoal.domain.quality import ERROR, NOTE, WARNING, Finding
 from shoal.domain.time import DAY_US, to_us
 from shoal.workflows.quality_judging import between_sql, judged, local_date
-from shoal.workflows.quality_tables import LENIENT_US, LOCAL, Days, Series, of_source
+from shoal.workflows.quality_tables import LENIENT_US, LOCAL, Days, Series, of_source, text_sql
 
 #: From this share on all times are taken to be dates without a time of day.
 _DATES: Final = 0.9
@@ -107,7 +108,11 @@ def early(days: Days) -> list[Finding]:
 
 
 def midnight(days: Days) -> list[Finding]:
-    """Sources whose times are dates, and sources in which some events lost their time of day."""
+    """Sources whose times are dates, and sources in which some events lost their time of day.
+
+    Args:
+        days: of behaviour: facts of items are dated to the day on purpose.
+    """
     found = []
     for source in days.sources:
         whole = days.whole(source)
@@ -115,7 +120,7 @@ def midnight(days: Days) -> list[Finding]:
         share = int(bad.sum()) / int(n.sum())
         told: dict[str, Any] = {
             "source": source,
-            "where": f"{of_source(source)} AND {LOCAL} % {DAY_US} = 0",
+            "where": f"{of_source(source)} AND kind <> {text_sql(ITEM)} AND {LOCAL} % {DAY_US} = 0",
         }
         if share >= _DATES:
             count, of = int(bad.sum()), int(n.sum())

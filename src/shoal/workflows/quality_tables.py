@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from shoal.domain.kinds import ITEM
 from shoal.domain.time import DAY_US, SECOND_US, to_us
 from shoal.ports import Engine, ParquetFiles
 
@@ -120,6 +121,12 @@ class Days:
         left = {one.source for one in kept_ones}
         return Days(kept_ones, {name: span for name, span in self.spans.items() if name in left})
 
+    def behaviour(self) -> Days:
+        """The same without facts of items, which are dated when they hold from."""
+        kept = tuple(one for one in self.series if one.kind != ITEM)
+        left = {one.source for one in kept}
+        return Days(kept, {name: span for name, span in self.spans.items() if name in left})
+
     def of_source(self, source: str) -> list[Series]:
         return [one for one in self.series if one.source == source]
 
@@ -201,10 +208,10 @@ def _series(table: pa.Table, names: Sequence[str]) -> Days:
 
 
 def hours(scope: Scope) -> dict[str, tuple[int, Counts]]:
-    """For each source the first hour (UTC, since 1970) with events, and events an hour from it."""
+    """For each source the first hour (UTC, since 1970) of behaviour, and events an hour."""
     table = scope.table(
         f"SELECT coalesce(source, '') AS source, {US} // {HOUR_US} AS hour, count(*) AS n "
-        "FROM events GROUP BY ALL ORDER BY source, hour"
+        f"FROM events WHERE kind <> {text_sql(ITEM)} GROUP BY ALL ORDER BY source, hour"
     )
     found: dict[str, tuple[int, Counts]] = {}
     sources = np.asarray(table["source"].to_pylist(), dtype=object)
@@ -286,6 +293,15 @@ def flagged_events(scope: Scope, flags: pa.Table) -> int:
     )
     found = scope.engine.run(query, {"events": scope.events, "flags": flags})
     return int(found["n"][0].as_py())
+
+
+def tellers(scope: Scope, condition: str) -> int:
+    """How many orders or visitors the events are of for which a condition holds."""
+    (row,) = scope.rows(
+        "SELECT count(DISTINCT coalesce(order_id, customer_id, anonymous_id, event_id)) AS n "
+        f"FROM events WHERE {condition} AND {scope.later}"
+    )
+    return int(row["n"])
 
 
 def examples(scope: Scope, conditions: Sequence[str]) -> list[dict[str, Any] | None]:

@@ -1,11 +1,11 @@
-"""Gaps against a source's rhythm, jumps against the weeks before; and no false alarms."""
+"""Gaps against a source's rhythm; nights and closed days are none."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from shoal.evaluation.rhythm import jumps, silences
+from shoal.evaluation.rhythm import silences
 
 WEEKS = 30
 #: An hourly profile with quiet nights, and a weekly one with a closed Sunday.
@@ -57,43 +57,3 @@ def test_a_source_that_ends_before_the_others_is_silent() -> None:
     counts = counts[: np.flatnonzero(counts)[-1] + 1]
     (gap,) = told(counts, last=len(counts) + 72)
     assert gap == (len(counts), len(counts) + 72)
-
-
-def daily(seed: int, spread: float, trend: float = 0.0) -> np.ndarray:
-    chance = np.random.default_rng(seed)
-    days = np.arange(WEEKS * 7)
-    week = np.tile([1.0, 1.1, 0.9, 1, 1.3, 1.8, 1.6], WEEKS)
-    return chance.poisson(300 * week * np.exp(chance.normal(0, spread, len(days)) + trend * days))
-
-
-def jumped(counts: np.ndarray, factor: float = 1.5) -> list[tuple[int, int, float]]:
-    usable = np.ones(len(counts), dtype=bool)
-    found = jumps(counts, usable, factor=factor, tests=len(counts) * 10, false_alarms=0.01)
-    return [(one.start, one.end, one.factor) for one in found]
-
-
-@pytest.mark.parametrize("spread", [0.0, 0.1, 0.3])
-@pytest.mark.parametrize("trend", [0.0, 0.01, -0.015])
-def test_weekends_trends_and_restless_days_are_no_jumps(spread: float, trend: float) -> None:
-    assert sum(len(jumped(daily(seed, spread, trend))) for seed in range(40)) <= 1
-
-
-@pytest.mark.parametrize("factor", [2.0, 0.4])
-def test_a_level_that_jumped_is_found_with_its_days(factor: float) -> None:
-    counts = daily(2, 0.1)
-    counts[120:124] = (counts[120:124] * factor).astype(int)
-    ((start, end, found),) = jumped(counts)
-    assert (start, end) == (120, 124)
-    assert found == pytest.approx(factor, rel=0.2)
-
-
-def test_days_that_are_not_usable_are_not_told_of() -> None:
-    counts = daily(2, 0.1)
-    counts[120:124] = 0
-    usable = np.ones(len(counts), dtype=bool)
-    usable[120:124] = False
-    assert jumps(counts, usable, factor=1.5, tests=1_000, false_alarms=0.01) == []
-
-
-def test_a_short_history_tells_nothing() -> None:
-    assert jumped(daily(1, 0.1)[:40]) == []

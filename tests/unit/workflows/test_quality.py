@@ -273,6 +273,34 @@ def test_times_that_lost_their_hour(checked: Checked, raw: pa.Table) -> None:
     assert midnight.share == pytest.approx(0.2, abs=0.02)
 
 
+def test_facts_of_items_are_no_behaviour(checked: Checked, raw: pa.Table) -> None:
+    """Neither their midnight, nor a catalogue that is sent again, nor one that is sent no more."""
+    moments = [datetime(2025, 1, 6, tzinfo=UTC)] * 3_000 + [MIDNIGHT] * 3_000
+    items = pa.table({
+        "event_id": [f"fact-{n}" for n in range(6_000)],
+        "kind": ["item"] * 6_000,
+        "event_time": pa.array(moments, raw.schema.field("event_time").type),
+        "item_id": [f"i{n % 3_000}" for n in range(6_000)],
+        "source": ["simulated"] * 3_000 + ["catalogue"] * 3_000,
+    })  # fmt: skip
+    quality = checked(raw, items)
+    assert {one.source for one in quality.sources} == {"simulated", "catalogue"}
+    assert grave(quality) == set()
+
+
+@pytest.mark.parametrize(("orders", "severity"), [(1, OK), (20, WARNING)])
+def test_one_order_placed_at_midnight_is_no_loss_of_times(
+    checked: Checked, raw: pa.Table, orders: int, severity: str
+) -> None:
+    lines = [
+        {"event_id": f"night-{n}", "kind": "purchase", "event_time": MIDNIGHT, "price": 9.5,
+         "customer_id": f"night{n % orders}", "order_id": f"night{n % orders}", "quantity": 1,
+         "item_id": f"i{n}", "currency": "EUR", "source": "simulated"}
+        for n in range(20)
+    ]  # fmt: skip
+    assert checked(raw, pa.Table.from_pylist(lines)).severity("midnight") == severity
+
+
 # -- fields ---------------------------------------------------------------------------------------
 
 
