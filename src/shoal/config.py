@@ -145,7 +145,8 @@ class QualityConfig:
     `outlier_money` is the share of a source's money that outliers may hold. `false_alarms` is how
     often a shop without fault may raise an alarm about gaps or about changes of rate; a change
     below `change_factor` is none, one beyond `change_error` that lasts is an error. A source silent
-    for `gap_error_hours` against its habit is an error; one silent for `ended_days` has ended.
+    for `gap_error_hours` against its habit is an error; one silent for `ended_days` has ended, and
+    a change that has lasted so long is an error no more.
     """
 
     off: tuple[str, ...] = ()
