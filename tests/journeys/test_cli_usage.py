@@ -24,7 +24,7 @@ def test_help_names_every_verb(shoal: Shoal) -> None:
 def test_help_imports_no_engine() -> None:
     code = (
         "import sys; from shoal.cli.main import run; run(['--help']);"
-        "heavy = {'duckdb', 'pyarrow', 'sklearn', 'ibis', 'deltalake', 'sqlalchemy', 'plotly'};"
+        "heavy = {'duckdb', 'pyarrow', 'sklearn', 'ibis', 'deltalake', 'sqlalchemy'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
