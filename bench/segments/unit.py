@@ -135,33 +135,35 @@ def _fits(opened: Opened, method: Method) -> Fit:
 
 
 def _shoal(opened: Opened) -> Fit:
-    """`shop.replay` at the cut: what `shop.segment(until=T)` gives, without a copy of the shop."""
+    """`shop.replay` at the cut: what `shop.segment(until=T)` gives, without a copy of the shop.
+
+    The log is read once; another k, seed or draw of customers learns from what the cut read, by the
+    segmenter of the cut.
+    """
     import shoal
     from shoal.segments.clustered import ClusterSegmenter
 
-    cuts: dict[int, Any] = {}
+    cuts: list[Any] = []
 
     def cut_of(k: int, seed: int) -> Any:
-        if k not in cuts:
+        if not cuts:
             with shoal.open(opened.source.shop_dir) as shop:
-                [cuts[k]] = shop.replay(opened.moment, opened.moment, k=k, seed=seed)
-            refuse_later(cuts[k].trained_until, opened.moment, SHOAL)
-        return cuts[k]
+                cuts.extend(shop.replay(opened.moment, opened.moment, k=k, seed=seed))
+            refuse_later(cuts[0].trained_until, opened.moment, SHOAL)
+        return cuts[0]
 
     def fit(k: int, seed: int, drawn: Labels | None) -> Labels:
         cut = cut_of(k, seed)
         known = pa.array(list(customers_of(opened)), pa.string())
-        if drawn is None:
-            rows = pc.index_in(known, cut.memberships["customer_id"].combine_chunks())
-            names = cut.memberships["segment_id"].take(rows).to_pylist()
-            return np.array([cut.segment_ids.index(name) for name in names], dtype=np.int64)
         rows = pc.index_in(known, cut.features["customer_id"].combine_chunks())
         table, model = cut.features.take(rows), cut.segmenter
-        again = ClusterSegmenter(
-            model.columns, k, minimum_events=model.minimum_events,
-            preparation=model.preparation, seed=seed,
-        )  # fmt: skip
-        return again.fit(table.take(pa.array(drawn))).predict(table)
+        if (k, seed) != (model.k, model.seed) or drawn is not None:
+            again = ClusterSegmenter(
+                model.columns, k, minimum_events=model.minimum_events,
+                preparation=model.preparation, seed=seed,
+            )  # fmt: skip
+            model = again.fit(cut.features if drawn is None else table.take(pa.array(drawn)))
+        return np.asarray(model.predict(table), np.int64)
 
     return fit
 
