@@ -32,6 +32,7 @@ from shoal.events.worlds.customers import DAY_S
 from shoal.events.worlds.funnel import RECORD
 from shoal.events.worlds.layers import Setting, id_prefix
 from shoal.workflows.simulate_files import TableFiles, TableWriter, write_table
+from shoal.workflows.simulate_size import check_visits
 
 if TYPE_CHECKING:
     from shoal.workflows.progress import Progress
@@ -140,7 +141,7 @@ def _check(out: Path, customers: int, days: int, seed: int) -> None:
 
 
 def _check_segments(world: World, customers: int, days: int) -> None:
-    """A world needs a customer for each of its segments, and a day between its changes."""
+    """A world needs a customer for each segment, a day between its changes, and memory."""
     if customers < len(world.segments):
         raise UsageError(
             "usage",
@@ -159,6 +160,7 @@ def _check_segments(world: World, customers: int, days: int) -> None:
             where="--days",
             hint="Give at least 60 days.",
         )
+    check_visits(world, days)
 
 
 @dataclass
@@ -307,6 +309,11 @@ def _disk_errors(out: Path) -> Iterator[None]:
                 "disk_full", "no space is left on the device while simulating a shop",
                 where=str(out),
                 hint="Free space or simulate fewer customers: an event needs about 120 bytes.",
+            ) from error  # fmt: skip
+        if error.errno in (errno.ENOTDIR, errno.ENOENT, errno.ENAMETOOLONG):
+            raise UsageError(
+                "usage", f"no directory can be made there: {error.strerror}", where=str(out),
+                hint="Name a directory; it is made if it does not exist.",
             ) from error  # fmt: skip
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise OperationError(
