@@ -2,6 +2,7 @@
 
     python -m bench.calibration --quick        one set, one seed, a minute: does it still run?
     python -m bench.calibration                four public sets, three seeds
+    python -m bench.calibration --sets cdnow   one set anew; the figures of the others are kept
 
 Needs the public data under SHOAL_DATA (default ../shared/data); a set that is not there gets a row
 that says so. Writes calibration.json and calibration.md to --out.
@@ -10,11 +11,13 @@ that says so. Writes calibration.json and calibration.md to --out.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
+from time import process_time
 from typing import Any, Final
 
 from bench.harness.data import DATA
@@ -47,10 +50,12 @@ _MOST_TOLD: Final = 6
 
 def main() -> int:
     options = _options()
-    document = header("bench.calibration/1", MODULE, options.seeds, world=options.world, sets={})
+    document = header("bench.calibration/1", MODULE, options.seeds, world=options.world)
+    document["sets"] = _kept(options)
     for name in options.sets:
-        document["sets"][name] = _set(name, options)
-    write("calibration", document, page(document), options.out)
+        document["sets"][name] = {"command": document["command"], **_set(name, options)}
+        document["sets"] = {one: document["sets"][one] for one in SETS if one in document["sets"]}
+        write("calibration", document, page(document), options.out)
     say(f"written: {options.out / 'calibration.md'}")
     return int(any("failed" in one for one in document["sets"].values()))
 
@@ -71,10 +76,18 @@ def _options() -> argparse.Namespace:
     return options
 
 
+def _kept(options: argparse.Namespace) -> dict[str, Any]:
+    """The sets of an earlier document that are not measured now."""
+    file = options.out / "calibration.json"
+    if not file.exists() or set(options.sets) == set(SETS):
+        return {}
+    found = json.loads(file.read_text(encoding="utf-8"))
+    return {name: one for name, one in found["sets"].items() if name not in options.sets}
+
+
 def _set(name: str, options: argparse.Namespace) -> dict[str, Any]:
     """One log: read once, calibrated to under every seed."""
     from shoal.domain.errors import ShoalError
-    from shoal.domain.time import stopwatch
     from shoal.events import worlds
     from shoal.shop.likeness import likeness
     from shoal.workflows.calibrate import calibrate
@@ -86,13 +99,13 @@ def _set(name: str, options: argparse.Namespace) -> dict[str, Any]:
         like = likeness(DATA / file, preset=preset)
         runs = []
         for seed in options.seeds:
-            elapsed = stopwatch()
+            begun = process_time()
             found = calibrate(like, worlds.load(options.world), seed=seed)
-            seconds = round(elapsed(), 1)
+            seconds = round(process_time() - begun, 1)
             say(f"{name}, seed {seed}: {seconds} s, distance {found.total['after']:.3f}")
             one = found.as_document()
             one["like"]["log"] = f"{file} ({preset})"
-            runs.append({"seed": seed, "seconds": seconds, **one})
+            runs.append({"seed": seed, "cpu_seconds": seconds, **one})
     except ShoalError as error:
         return {"failed": f"{error.code}: {error.message}"}
     return {"runs": runs}
@@ -108,7 +121,7 @@ def page(document: Mapping[str, Any]) -> str:
         _opening(document),
         table(
             ("log", "customers", "days", "declared", "fitted", "halves of the log",
-             "AUC declared", "AUC fitted", "AUC halves", "seconds"),
+             "AUC declared", "AUC fitted", "AUC halves", "CPU seconds"),
             [_overview(name, one) for name, one in sets.items()],
         ),
         _READING,
@@ -126,7 +139,7 @@ def _opening(document: Mapping[str, Any]) -> str:
     seeds = ", ".join(map(str, document["seeds"]))
     return f"""# Calibration: how like real logs a world can be
 
-`{document["command"]}`: the dials of world {world} are fitted to the moments of four public logs
+`python -m {MODULE}`: the dials of world {world} are fitted to the moments of four public logs
 (`shoal simulate --like`), under seeds {seeds}. Figures are means over seeds, with the least and
 the greatest; they are measured on samples under these seeds, which fitting does not see: it samples
 under others. The log's whole moments are used for fitting, since it is the world that is to be
@@ -159,7 +172,7 @@ def _overview(name: str, one: Mapping[str, Any]) -> list[str]:
         told(spread(run["two_sample"][which] and run["two_sample"][which]["auc"] for run in runs))
         for which in ("before", "after", "null")
     ]
-    seconds = f"{fmean(run['seconds'] for run in runs):.0f}"
+    seconds = f"{fmean(run['cpu_seconds'] for run in runs):.0f}"
     return [name, f"{like['customers']:,}", f"{like['days']:,}", *distances, *tests, seconds]
 
 

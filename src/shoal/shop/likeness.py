@@ -118,16 +118,19 @@ def simulate_like(
     from shoal.events import worlds
     from shoal.events.worlds.base import with_dials
     from shoal.workflows.calibrate import calibrate
-    from shoal.workflows.simulate import _check as check
-    from shoal.workflows.simulate import simulate
+    from shoal.workflows.simulate import MOST_DAYS, check, simulate
 
     chosen = with_dials(worlds.load(world), dict(dials or {}), difficulty)
     out = Path(out)
-    check(out, 1 if customers is None else customers, 1 if days is None else days, seed)
+    least = len(chosen.segments)
+    check(
+        chosen, out, least if customers is None else customers,
+        MOST_DAYS if days is None else days, seed,
+    )  # fmt: skip
     log = likeness(like, preset=preset, mapping=mapping, confirm=confirm, progress=progress)
     customers = log.log.customers if customers is None else customers
     days = log.days if days is None else days
-    check(out, customers, days, seed)
+    check(chosen, out, customers, days, seed)
     found = calibrate(log, chosen, seed=seed, fixed=set(dials or {}), progress=progress)
     written = simulate(
         out, customers=customers, days=days, world=found.world, seed=seed, progress=progress

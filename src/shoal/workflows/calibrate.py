@@ -20,6 +20,7 @@ from shoal.evaluation.log_tally import Tally, tally
 from shoal.evaluation.moments import Value, distances, moments
 from shoal.evaluation.two_sample import TwoSample, aggregates, two_sample_test
 from shoal.events.worlds.base import World, with_dials
+from shoal.events.worlds.sample import BLOCK_CUSTOMERS
 from shoal.workflows.calibration_result import Calibration, Checked, significant
 from shoal.workflows.fit_dials import DIRECT_ROUNDS, JOINT_STEPS, TURNS, fit_dials
 from shoal.workflows.progress import NoProgress
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
 
 #: Fitting samples about so many events of the compared kinds, and no more than so many days of
 #: customers' lives, of between so many customers.
-_FIT_EVENTS: Final = 120_000
+_FIT_EVENTS: Final = 45_000
 _FIT_CUSTOMER_DAYS: Final = 1_500_000
-_FIT_CUSTOMERS: Final = (1_500, 6_000)
+_FIT_CUSTOMERS: Final = (1_500, 12_000)
 #: Where only these are compared, a world without its views samples faster: they do not depend on
 #: what was looked at.
 _NOT_OF_VIEWS: Final = frozenset({kinds.PURCHASE, kinds.REFUND, kinds.REVIEW, kinds.CART_ADD})
@@ -117,7 +118,7 @@ class _Sampler:
     def fitting(self, dials: Mapping[str, Any], seed: int) -> Tally:
         """A sample for fitting."""
         fast = _NO_VIEWS if _NOT_OF_VIEWS.issuperset(self.like.contents.kinds) else {}
-        log = self._log({**fast, **dials}, self.fit_customers, seed)
+        log = self._log({**fast, **dials}, self.fit_customers, seed, fitting=True)
         return tally(log, self.like.contents)
 
     def checking(self, dials: Mapping[str, Any], seed: int) -> tuple[Tally, int]:
@@ -125,14 +126,20 @@ class _Sampler:
         log = self._log(dials, self.like.log.read, seed)
         return tally(log, self.like.contents), self.simulated
 
-    def _log(self, dials: Mapping[str, Any], visible: int, seed: int) -> pa.Table:
-        """The log of the first customers who are seen, so many if there are."""
+    def _log(
+        self, dials: Mapping[str, Any], visible: int, seed: int, *, fitting: bool = False
+    ) -> pa.Table:
+        """The log of the first customers who are seen, so many if there are.
+
+        For fitting no more customers are drawn than are wanted.
+        """
         world = with_dials(self.own, dict(dials))
         for _ in range(3):
             self.simulated = math.ceil(visible * self.per_visible)
+            block = min(BLOCK_CUSTOMERS, self.simulated) if fitting else BLOCK_CUSTOMERS
             log = simulated_log(
                 world, customers=self.simulated, days=self.like.days, seed=seed,
-                kinds=self.like.contents.kinds,
+                kinds=self.like.contents.kinds, block_customers=block,
             )  # fmt: skip
             seen = len(log["customer"].unique())
             if seen >= 0.97 * visible or self.per_visible > 20:

@@ -103,10 +103,9 @@ def simulate(
         OperationError: `disk_full`, `no_permission`.
     """
     out = Path(out)
-    _check(out, customers, days, seed)
     chosen = worlds.load(world) if isinstance(world, str) else world
     chosen = with_dials(chosen, dict(dials or {}), difficulty)
-    _check_segments(chosen, customers, days)
+    check(chosen, out, customers, days, seed)
     with _disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=".simulate-", dir=out))
@@ -118,7 +117,12 @@ def simulate(
     return result
 
 
-def _check(out: Path, customers: int, days: int, seed: int) -> None:
+def check(world: World, out: Path, customers: int, days: int, seed: int) -> None:
+    """Refuse what cannot be simulated.
+
+    Raises:
+        UsageError: `usage`.
+    """
     limits = (("customers", customers, 1, MOST_CUSTOMERS), ("days", days, 1, MOST_DAYS))
     for name, value, low, high in limits:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -138,6 +142,7 @@ def _check(out: Path, customers: int, days: int, seed: int) -> None:
             "usage", "the output is a file, not a directory", where=str(out),
             hint="Name a directory; it is made if it does not exist.",
         )  # fmt: skip
+    _check_segments(world, customers, days)
 
 
 def _check_segments(world: World, customers: int, days: int) -> None:

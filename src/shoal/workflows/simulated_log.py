@@ -16,17 +16,23 @@ from shoal.events.worlds.funnel import CODE
 
 
 def simulated_log(
-    world: World, *, customers: int, days: int, seed: int, kinds: Sequence[str]
-) -> pa.Table:
+    world: World, *, customers: int, days: int, seed: int, kinds: Sequence[str],
+    block_customers: int = sample.BLOCK_CUSTOMERS,
+) -> pa.Table:  # fmt: skip
     """The events that `simulate` writes with the same arguments, of some kinds, as `LOG_SCHEMA`.
 
     Events before a visitor was known count as the customer's, as identity joins them. The world's
     times are the shop's local times.
+
+    Args:
+        block_customers: another size than the usual one is another draw of the same world.
     """
     catalogue = sample.build_catalogue(world, seed)
     codes = np.array([CODE[kind] for kind in kinds if kind in CODE])
     parts = [LOG_SCHEMA.empty_table()]
-    for block in sample.blocks(world, catalogue, customers=customers, days=days, seed=seed):
+    for block in sample.blocks(
+        world, catalogue, customers=customers, days=days, seed=seed, block_customers=block_customers
+    ):
         rows = block.events[np.isin(block.events["kind"], codes)]
         if not len(rows):
             continue

@@ -15,6 +15,7 @@ from shoal.evaluation.log_tally import BEHAVIOUR, LOG_SCHEMA, contents_of
 from shoal.events import worlds
 from shoal.events.worlds.base import World, with_dials
 from shoal.features.behaviour_log import BehaviourLog
+from shoal.workflows import fit_dials as module
 from shoal.workflows.calibrate import calibrate, some_customers
 from shoal.workflows.calibration_result import Calibration
 from shoal.workflows.fit_dials import TURNS, Fit, Turn, fit_dials
@@ -87,6 +88,13 @@ def test_the_world_says_what_was_fitted(found: Calibration) -> None:
     assert document["notes"] == []
 
 
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fitting in few samples, where it does not matter how near it comes."""
+    monkeypatch.setattr(module, "DIRECT_ROUNDS", 2)
+    monkeypatch.setattr(module, "JOINT_STEPS", 1)
+
+
 def small_fit(seed: int) -> Fit:
     """Two dials of three that move four moments of a line and a curve, with noise of their own."""
     rng = np.random.default_rng(seed)
@@ -118,7 +126,7 @@ def test_fitting_finds_the_dials_of_a_shop_made_of_formulas() -> None:
     assert fit.distance == min(fit.rounds)
 
 
-def test_the_same_log_and_seed_give_the_same_dials() -> None:
+def test_the_same_log_and_seed_give_the_same_dials(brief: None) -> None:
     assert small_fit(3) == small_fit(3)
     log = some_customers(log_of(worlds.load("steady"), seed=502), 300)
     like = likeness(log)
@@ -130,7 +138,7 @@ def test_the_same_log_and_seed_give_the_same_dials() -> None:
     assert set(one.dials) & {turn.dial for turn in TURNS} == {"rate_scale"}
 
 
-def test_a_log_of_purchases_is_compared_on_purchases(turned: World) -> None:
+def test_a_log_of_purchases_is_compared_on_purchases(turned: World, brief: None) -> None:
     log = log_of(turned, seed=503, kinds=("purchase",))
     like = likeness(log)
     fixed = {turn.dial for turn in TURNS} - {"lines_scale"}
@@ -192,7 +200,7 @@ def test_a_turn_goes_there_and_back_and_keeps_its_limits(turn: Turn) -> None:
     assert with_dials(world, {turn.dial: turn.high})
 
 
-def test_dials_that_were_set_stay(turned: World) -> None:
+def test_dials_that_were_set_stay(turned: World, brief: None) -> None:
     log = some_customers(log_of(turned, seed=505), 400)
     fixed = {turn.dial for turn in TURNS} - {"views_scale"}
     world = with_dials(worlds.load("steady"), {"rate_scale": 0.7})

@@ -71,9 +71,18 @@ class Dials:
     units_scale: float = 1.0
     price_scale: float = 1.0
     refund_scale: float = 1.0
-    #: weights of the 24 hours and of the 7 weekdays (Monday first) for all; empty: the segments'
+    #: factors on the segments' own weights of the 24 hours and the 7 weekdays (Monday first)
     hours: tuple[float, ...] = ()
     weekdays: tuple[float, ...] = ()
+    #: weights of equal parts of the log in which newcomers come; empty: evenly
+    arrivals: tuple[float, ...] = ()
+    #: share of lasting customers who were there before the log; -1: so many that as many come as go
+    established: float = -1.0
+    #: exponent on a price over the middle price of the catalogue: 0 makes all prices alike
+    price_spread: float = 1.0
+    #: carts that are left, and odds of favourites, times what the segments say
+    cart_scale: float = 1.0
+    favourite_scale: float = 1.0
     currency: str = "EUR"
     tax_rate: float = 0.20
     shipping_fee_cents: int = 490
@@ -88,10 +97,13 @@ _BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "fading": (0, 1), "sale_every_days": (0, 1000), "sale_days": (1, 60), "sale_depth": (0, 0.9),
     "one_time_buyers": (0, 1), "items": (48, 1_000_000), "arriving_items": (0, 0.9),
     "item_concentration": (0, 3), "tax_rate": (0, 1), "shipping_fee_cents": (0, 100_000),
-    "free_shipping_from_cents": (0, 10_000_000),
+    "free_shipping_from_cents": (0, 10_000_000), "established": (-1, 1), "price_spread": (0, 5),
 }  # fmt: skip
-#: Lists of weights, and how many each holds.
-_WEIGHTS: Final = {"hours": 24, "weekdays": 7}
+#: Lists of weights, and how many each holds; 0: any number, up to `_MOST_WEIGHTS`.
+_WEIGHTS: Final = {"hours": 24, "weekdays": 7, "arrivals": 0}
+_MOST_WEIGHTS: Final = 100
+#: Dials that came later: they are no part of the definition of a world that leaves them alone.
+_LATER: Final = ("arrivals", "established", "price_spread", "cart_scale", "favourite_scale")
 #: Not to be turned: the first day and the currency are the world's own.
 _FIXED: Final = frozenset({"start", "currency"})
 
@@ -118,7 +130,12 @@ class World:
 
     def definition(self) -> dict[str, object]:
         """Everything declared about the world, as plain JSON values."""
-        dials = asdict(self.dials)
+        neutral = asdict(Dials())
+        dials = {
+            name: value
+            for name, value in asdict(self.dials).items()
+            if name not in _LATER or value != neutral[name]
+        }
         dials["start"] = self.dials.start.isoformat()
         return {
             "name": self.name,
@@ -201,10 +218,12 @@ def _weights(name: str, value: Any) -> tuple[float, ...]:
         found = tuple(float(part) for part in parts)
     except (TypeError, ValueError):
         found = ()
-    enough = len(found) in (0, wanted) and all(0 <= one < float("inf") for one in found)
+    right = len(found) <= _MOST_WEIGHTS if wanted == 0 else len(found) in (0, wanted)
+    enough = right and all(0 <= one < float("inf") for one in found)
     if not enough or (found and sum(found) <= 0) or (value and not found):
         raise UsageError(
             "bad_dial", f"dial {name} cannot be {value!r}", where="--dial",
-            hint=f"Give {wanted} numbers of at least 0, some of them above, with commas between.",
+            hint=f"Give {wanted or f'1 to {_MOST_WEIGHTS}'} numbers of at least 0, some of them "
+            "above, with commas between.",
         )  # fmt: skip
     return found

@@ -86,6 +86,7 @@ _WORDS: Final = (
 )  # fmt: skip
 _CHINESE_SHARE: Final = 0.2
 _PRICE_SIGMA: Final = 0.45
+_MIDDLE_PRICE: Final = float(np.median([price for price, _, _ in _LEAVES.values()]))
 _BRAND_STEP: Final = 0.14
 
 
@@ -192,13 +193,14 @@ def brands_per_top() -> int:
 
 
 def build(
-    items: int, rng: np.random.Generator, *, price_scale: float = 1.0, concentration: float = 0.8,
-    arriving: float = 0.0,
+    items: int, rng: np.random.Generator, *, price_scale: float = 1.0, price_spread: float = 1.0,
+    concentration: float = 0.8, arriving: float = 0.0,
 ) -> Catalogue:  # fmt: skip
     """Draw a catalogue of `items` items (at least one a leaf and brand where `items` allows).
 
     Args:
         price_scale: times the usual prices.
+        price_spread: exponent on a price over the middle of the usual ones.
         concentration: popularity falls with rank to the power of minus this.
         arriving: share of items that arrive while the log runs, evenly over it.
     """
@@ -212,6 +214,9 @@ def build(
     median = np.array([_LEAVES[name][0] for name in leaf_names])[leaf]
     dearer = np.exp(_BRAND_STEP * (rank - (per_top - 1) / 2))
     price = price_scale * median * dearer * np.exp(_PRICE_SIGMA * rng.standard_normal(items))
+    if price_spread != 1.0:
+        middle = price_scale * _MIDDLE_PRICE
+        price = middle * (price / middle) ** price_spread
     cents = np.maximum(np.round(price) * 100 - 1, 99).astype(np.int64)
     popularity = np.asarray(1.0 / (1.0 + rng.permutation(items)) ** concentration, np.float64)
     quality = np.clip(rng.normal(0.0, 0.5, items), -1.2, 1.2)

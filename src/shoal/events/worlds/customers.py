@@ -46,7 +46,8 @@ CHANCES: Final = {
 _PERSONAL: Final = (*MEANS, *CHANCES, "rating")
 _SCALES: Final = {
     "sessions_per_30_days": "rate_scale", "views": "views_scale", "conversion": "conversion_scale",
-    "units": "units_scale", "refund": "refund_scale",
+    "units": "units_scale", "refund": "refund_scale", "abandoned": "cart_scale",
+    "favourite": "favourite_scale",
 }  # fmt: skip
 
 
@@ -138,7 +139,8 @@ def draw_persons(world: World, number: Ints, span_days: int, rng: np.random.Gene
     # As many come as go: the number alive stays level (Little's law) whatever the log's length.
     lifetime = np.array([one.lifetime_days for one in world.segments]) * dials.lifetime_scale
     stays = lifetime[there]
-    established = ~one_off & (rng.random(n) < stays / (stays + span_days))
+    there_before = stays / (stays + span_days) if dials.established < 0 else dials.established
+    established = ~one_off & (rng.random(n) < there_before)
     segment = np.where(established, there, came)
     birth = np.where(established, 0.0, birth)
     life = rng.exponential(1.0, n) * lifetime[segment] * DAY_S
@@ -156,8 +158,11 @@ def draw_persons(world: World, number: Ints, span_days: int, rng: np.random.Gene
 
 
 def _births(world: World, span_days: int, quantile: Floats) -> Floats:
-    """Seconds at which newcomers come: evenly, but where a drift says how many."""
+    """Seconds at which newcomers come: evenly, but where a dial or a drift says how many."""
     weight = np.ones(span_days)
+    if world.dials.arrivals:
+        parts = np.asarray(world.dials.arrivals, np.float64)
+        weight = parts[np.arange(span_days) * len(parts) // span_days] + 1e-12
     for drift in world.drifts:
         if drift.dial == NEWCOMERS:
             weight = weight * drift.factor(np.arange(span_days), span_days)

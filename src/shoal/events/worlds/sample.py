@@ -47,6 +47,7 @@ def build_catalogue(world: World, seed: int) -> Catalogue:
     dials = world.dials
     return shelves.build(
         dials.items, _generator(seed, _CATALOGUE_STREAM, 0), price_scale=dials.price_scale,
+        price_spread=dials.price_spread,
         concentration=dials.item_concentration, arriving=dials.arriving_items,
     )  # fmt: skip
 
@@ -61,22 +62,25 @@ def plans(setting: Setting) -> list[Plan]:
 
 def blocks(
     world: World, catalogue: Catalogue, *, customers: int, days: int, seed: int,
-    layers: list[Plan] | None = None,
+    layers: list[Plan] | None = None, block_customers: int = BLOCK_CUSTOMERS,
 ) -> Iterator[Block]:  # fmt: skip
-    """Blocks of at most `BLOCK_CUSTOMERS` customers, in order of customer number.
+    """Blocks of at most `block_customers` customers, in order of customer number.
 
     Args:
         layers: plans of the world's layers, where a caller needs their tables afterwards.
+        block_customers: another size than the usual one gives other draws of the same world, as
+            good for measuring it and in less time where few customers are wanted.
     """
     setting = Setting(world, catalogue, customers, days, seed)
     if layers is None:
         layers = plans(setting)
     sessions_before = 0
-    for place, low in enumerate(range(0, customers, BLOCK_CUSTOMERS)):
-        draft, pieces = _drawn(setting, layers, place, sessions_before)
+    for place, low in enumerate(range(0, customers, block_customers)):
+        number = np.arange(low, low + block_customers)
+        draft, pieces = _drawn(setting, layers, place, number, sessions_before)
         sessions_before += len(draft.sessions.customer)
         people, events = draft.people, draft.events
-        if low + BLOCK_CUSTOMERS > customers:
+        if low + block_customers > customers:
             people = people.take(np.arange(customers - low))
             events = events[events["customer"] < customers]
             pieces = pieces.take(pieces.person < customers - low)
@@ -84,7 +88,11 @@ def blocks(
 
 
 def _drawn(
-    setting: Setting, layers: list[Plan], place: int, sessions_before: int
+    setting: Setting,
+    layers: list[Plan],
+    place: int,
+    number: npt.NDArray[np.int64],
+    sessions_before: int,
 ) -> tuple[Draft, Pieces]:
     """A whole block, layers and all: it is always drawn whole, then cut, so that customer 17 is
     the same in any size of shop."""
@@ -93,8 +101,7 @@ def _drawn(
     layer_rngs = [
         _generator(setting.seed, _LAYER_STREAM + layer, place) for layer in range(len(layers))
     ]
-    low = place * BLOCK_CUSTOMERS
-    persons = draw_persons(world, np.arange(low, low + BLOCK_CUSTOMERS), days, rng)
+    persons = draw_persons(world, number, days, rng)
     pieces = draw_pieces(world, persons.lives(days), days, rng)
     settled = settle(world, persons, pieces, days, rng)
     draft = Draft(

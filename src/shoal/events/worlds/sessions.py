@@ -67,8 +67,6 @@ class Sessions:
 
 def hour_weights(segment: Segment, dials: Dials | None = None) -> Floats:
     """Share of a segment's sessions that start in each hour of the day; sums to 1."""
-    if dials is not None and dials.hours:
-        return np.asarray(dials.hours, np.float64) / sum(dials.hours)
     hour = np.arange(24) + 0.5
     weight = np.full(24, 0.02)
     for centre, width, share in segment.hours:
@@ -76,6 +74,8 @@ def hour_weights(segment: Segment, dials: Dials | None = None) -> Floats:
         distance = np.minimum(distance, 24 - distance)
         bell = np.exp(-0.5 * (distance / width) ** 2)
         weight += share * bell / bell.sum()
+    if dials is not None and dials.hours:
+        weight *= np.maximum(dials.hours, 1e-9)
     return np.asarray(weight / weight.sum())
 
 

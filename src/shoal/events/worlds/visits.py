@@ -85,20 +85,15 @@ def _likely(
     weekday = (dials.start.weekday() + np.arange(span_days)) % 7
     month_day = _month_day(dials, span_days)
     # Weekends are `weekend` times likelier, at an unchanged mean over the week.
-    week_base = 7 / (5 + 2 * pieces.weekend)
-    week_peak = week_base * np.maximum(pieces.weekend, 1.0)
-    week = np.asarray(dials.weekdays, np.float64) * 7 / sum(dials.weekdays or (1.0,))
-    if dials.weekdays:
-        week_peak = np.full(len(week_base), week.max())
+    week = np.asarray(dials.weekdays or (1.0,) * 7, np.float64)
+    week_base = 7 / np.maximum(week[:5].sum() + week[5:].sum() * pieces.weekend, 1e-9)
+    week_peak = week_base * np.maximum(pieces.weekend * week[5:].max(), week[:5].max())
     payday = np.array([one.payday for one in world.segments])[pieces.segment]
     pay_base = 1 / (1 - _PAYDAY_SHARE + _PAYDAY_SHARE * payday)
 
     def likely(piece: Ints, day: Ints) -> Floats:
-        if dials.weekdays:
-            found = season[day] * week[weekday[day]]
-        else:
-            weekend = np.where(weekday[day] >= 5, pieces.weekend[piece], 1.0)
-            found = season[day] * week_base[piece] * weekend
+        weekend = np.where(weekday[day] >= 5, pieces.weekend[piece], 1.0)
+        found = season[day] * week[weekday[day]] * week_base[piece] * weekend
         paid = np.where(month_day[day] >= PAYDAY_FROM, payday[piece], 1.0)
         return np.asarray(found * pay_base[piece] * paid)
 
