@@ -66,8 +66,12 @@ def simulate(
         int | None, typer.Option("--customers", metavar="N", help="Default 20000.")
     ] = None,
     days: Annotated[int | None, typer.Option("--days", metavar="D", help="Default 200.")] = None,
-    world: Annotated[str, typer.Option("--world", metavar="NAME")] = "steady",
-    seed: Annotated[int, typer.Option("--seed", metavar="S")] = 0,
+    world: Annotated[
+        str, typer.Option("--world", metavar="NAME", help="What is planted; a wrong name lists all.")
+    ] = "steady",
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="S", help="The same seed gives the same bytes.")
+    ] = 0,
     difficulty: Annotated[
         float | None,
         typer.Option("--difficulty", metavar="X", help="0 (easy) to 1 (hard); 0.5 as published."),

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from shoal.events.worlds.base import World
 from shoal.events.worlds.catalogue import Catalogue
 from shoal.events.worlds.customers import CHANCES, DAY_S, MEANS, Customers
-from shoal.events.worlds.drifts import FAMILIES
+from shoal.events.worlds.drifts import FAMILIES, SEASON, Drift
 from shoal.events.worlds.encode import arrivals, item_ids, moments, numbered, texts
 from shoal.events.worlds.segments import TOPS
 from shoal.events.worlds.spells import CAUSES, STAGES, Pieces, shares_on
@@ -115,18 +115,27 @@ def truth_drifts(world: World, span_days: int) -> pa.Table:
     for one in world.drifts:
         first, last = one.days(span_days)
         alarm, refit = FAMILIES[one.family]
-        how = "by the week" if one.gradual else "for a while" if one.passing else "at once"
+        what = f"{one.dial} of {one.segment or 'all'} x {one.by:g}, {_how(world, one, last)}"
+        if one.family == SEASON:
+            dials = world.dials
+            what = f"yearly swing: visits {dials.season:g}, categories {dials.taste_season:g}"
         rows.append(
             {
                 "family": one.family,
                 "since": _day(world, first),
                 "until": _day(world, last if one.passing else span_days),
-                "what": f"{one.dial} of {one.segment or 'all'} x {one.by:g}, {how}",
+                "what": what,
                 "should_alarm": alarm,
                 "should_refit": refit,
             }
         )
     return pa.Table.from_pylist(rows, schema=DRIFTS_SCHEMA)
+
+
+def _how(world: World, one: Drift, last: int) -> str:
+    if one.gradual:
+        return f"by the week, complete on {_day(world, last):%Y-%m-%d}"
+    return "for a while" if one.passing else "at once"
 
 
 def _day(world: World, day: int) -> datetime:

@@ -101,6 +101,16 @@ def test_the_drift_table_says_what_should_be_done() -> None:
     assert {(row["should_alarm"], row["should_refit"]) for row in festival} == {(None, False)}
 
 
+def test_the_drift_table_says_in_words_what_changes_and_when_it_is_complete() -> None:
+    rows = truth.truth_drifts(worlds.load("drift"), 200).to_pylist()
+    assert [row["what"] for row in rows[:2]] == [
+        "share of night_readers x 5, at once",
+        "views of routine_restockers x 2.2, by the week, complete on 2025-06-05",  # day 150
+    ]
+    (season,) = truth.truth_drifts(worlds.load("season"), 200).to_pylist()
+    assert season["what"] == "yearly swing: visits 0.55, categories 0.45"
+
+
 def visits_a_customer_day(shop: Drawn) -> np.ndarray:
     """(days,) visits of regular customers, divided by how many of them are there and not away."""
     visits = shop.sessions()
