@@ -67,7 +67,8 @@ def simulate(
     ] = None,
     days: Annotated[int | None, typer.Option("--days", metavar="D", help="Default 200.")] = None,
     world: Annotated[
-        str, typer.Option("--world", metavar="NAME", help="What is planted; a wrong name lists all.")
+        str,
+        typer.Option("--world", metavar="NAME", help="What is planted; a wrong name lists all."),
     ] = "steady",
     seed: Annotated[
         int, typer.Option("--seed", metavar="S", help="The same seed gives the same bytes.")
