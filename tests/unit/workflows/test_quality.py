@@ -227,6 +227,9 @@ def test_a_kind_that_went_missing_is_a_change_of_that_kind(checked: Checked, raw
     change = found(checked(raw.filter(pa.array(~lost))), "change")
     assert (change.subject, change.variant, change.severity) == ("cart_add", "none", ERROR)
     assert (change.since, change.until) == (DAY, None)
+    # What has lasted for long is how the shop is now, and no error of an instrument.
+    later = found(checked(settings=QualityConfig(ended_days=10)), "change")
+    assert (later.severity, later.since, later.until) == (WARNING, DAY, None)
 
 
 def test_events_of_the_future_are_an_error(checked: Checked, raw: pa.Table) -> None:
