@@ -40,9 +40,11 @@ def _log(path: Path, customers: int = 160, *, kind: str = "purchase", days: int 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fitting with few samples: what is tested here is not how near it comes."""
+    """Few samples, few customers for the classifier: how near it comes is not tested here."""
+    from shoal.evaluation import two_sample
     from shoal.workflows import fit_dials
 
+    monkeypatch.setattr(two_sample, "MOST", 600)
     monkeypatch.setattr(fit_dials, "DIRECT_ROUNDS", 2)
     monkeypatch.setattr(fit_dials._Run, "jointly", lambda self: None)
 
@@ -210,4 +212,6 @@ def test_a_public_log_is_come_near_to(
     assert total["floor"] < total["after"] < total["before"]
     assert document["like"]["customers"] == 13_118
     assert document["two_sample"]["before"]["auc"] > 0.9
-    assert 0.45 < document["two_sample"]["null"]["auc"] < 0.55
+    null = document["two_sample"]["null"]
+    assert null["rows"] == 600
+    assert null["low"] - 0.02 < 0.5 < null["high"] + 0.02
