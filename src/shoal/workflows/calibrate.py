@@ -22,7 +22,8 @@ from shoal.evaluation.two_sample import TwoSample, aggregates, two_sample_test
 from shoal.events.worlds.base import World, with_dials
 from shoal.events.worlds.sample import BLOCK_CUSTOMERS
 from shoal.workflows.calibration_result import Calibration, Checked, significant
-from shoal.workflows.fit_dials import DIRECT_ROUNDS, JOINT_STEPS, TURNS, fit_dials
+from shoal.workflows.dial_turns import TURNS
+from shoal.workflows.fit_dials import DIRECT_ROUNDS, JOINT_STEPS, fit_dials
 from shoal.workflows.progress import NoProgress
 from shoal.workflows.simulated_log import simulated_log
 
