@@ -35,15 +35,17 @@ SETS: Final = {
 }
 #: Why what is left cannot be closed by dials; of each set's makers' own notes and of the figures.
 REASONS: Final = {
-    "online_retail": "Half of the buyers are wholesalers: orders of hundreds of units beside those "
-    "of a household, which one spread a segment does not make.",
-    "cdnow": "One cohort: all customers first bought within twelve weeks and are followed for a "
-    "year and a half, whereas the world's customers come all the time.",
-    "retailrocket": "Sessions of one event and rare items were taken out before publication, which "
-    "no behaviour does: every real visit has two events or more. Categories are 743, the world's "
-    "48.",
-    "taobao_2017": "Customers were chosen for being active, and each customer, item and kind is "
-    "there once, at one of several times.",
+    "online_retail": "Many buyers order for shops of their own: baskets of 15 lines and 156 units "
+    "in the median, whose values yet lie within a factor of 9 (90th over 10th percentile). The "
+    "world's geometric numbers of lines and units, as large on average, make more than 20.",
+    "cdnow": "One cohort: all customers first bought within twelve weeks. The world's newcomers "
+    "visit on the day they come and may buy later, so that first purchases are spread out.",
+    "retailrocket": "Sessions of one event and rare items were taken out before publication: every "
+    "real visit has two events or more, which no behaviour does. There are 743 categories, of "
+    "which the world has 48, and no dial for how unequal they are.",
+    "taobao_2017": "Customers were chosen for being active over the whole window, and a customer, "
+    "item and kind is there once at most: purchases without a cart are common, whereas in the "
+    "world every line was in the cart.",
 }
 _MOST_TOLD: Final = 6
 
@@ -185,6 +187,7 @@ def _one_set(name: str, runs: Sequence[Mapping[str, Any]]) -> str:
             untold.setdefault(one["untold"], []).append(f"`{one['name']}`")
     told_not = "; ".join(f"{', '.join(names)} ({why})" for why, names in untold.items())
     notes = " ".join(runs[0]["notes"])
+    digests = ", ".join(f"{run['seed']} `{run['world']['digest'][:16]}`" for run in runs)
     parts = [
         f"## {name}",
         notes,
@@ -193,7 +196,8 @@ def _one_set(name: str, runs: Sequence[Mapping[str, Any]]) -> str:
         f"What gives simulated customers away (AUC lost when permuted): {_telling(runs)}.",
         f"Why: {REASONS[name]}" if name in REASONS else "",
         f"Dials (seed {runs[0]['seed']}): {_dials(runs[0]['dials'])}.",
-    ]
+        f"World: declared `{runs[0]['world']['digest_before'][:16]}`; fitted, by seed: {digests}.",
+    ]  # fmt: skip
     return "\n\n".join(part for part in parts if part)
 
 

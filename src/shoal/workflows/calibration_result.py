@@ -121,7 +121,9 @@ class Calibration:
         if told.left_out:
             found.append(f"Not compared, because no simulated event is like it: "
                          f"{_listed(told.left_out)}.")  # fmt: skip
-        if not told.sessions:
+        if not told.hours:
+            found.append("A visit is a day: the log has dates without hours.")
+        elif not told.sessions:
             found.append("Visits end after 30 minutes of silence: the log has no session ids.")
         if not told.orders:
             found.append("What was bought in one visit is one order: the log has no order ids.")
