@@ -122,8 +122,9 @@ class Tally:
         contents: what the log that is compared with can tell.
         first_us, last_us: of the whole log.
         kinds: events, shape (customers, kinds of `contents`).
-        customers: `first_us`, `last_us`, `days`, `items` (different ones), `weekend` (events on
-            Saturday and Sunday), `sine` and `cosine` (sums over events of the hour's angle).
+        customers: in order of their ids: `first_us`, `last_us`, `days`, `items` (different ones),
+            `weekend` (events on Saturday and Sunday), `sine` and `cosine` (sums over events of the
+            hour's angle).
         visits: `customer` (row of `customers`), `start_us`, `events`, `views`, `bought` (0 or 1);
             ordered by customer and start.
         orders: `customer`, `start_us`, `lines`, `units`, `paid` (currency units); same order.
@@ -177,7 +178,7 @@ def tally(log: pa.Table, contents: Contents) -> Tally:
         log = log.set_column(log.column_names.index("local_us"), "local_us", pa.array(days))
     if not contents.items:
         log = _whole_orders(log)
-    who, count = _codes(log["customer"])
+    who, count = _places(log["customer"])
     time = log["local_us"].to_numpy()
     order = np.lexsort((_ints(log["sequence"], 0), time, who))
     log, who, time = log.take(pa.array(order)), who[order], time[order]
@@ -215,6 +216,14 @@ def _codes(column: pa.ChunkedArray) -> tuple[Ints, int]:
     """Texts as 0.. in order of first sight (-1: null), and how many there are."""
     encoded = column.combine_chunks().dictionary_encode()
     return _ints(encoded.indices, -1), len(encoded.dictionary)
+
+
+def _places(column: pa.ChunkedArray) -> tuple[Ints, int]:
+    """Texts as their places in alphabetical order, whatever order they come in; how many."""
+    encoded = column.combine_chunks().dictionary_encode()
+    place = np.empty(len(encoded.dictionary), np.int64)
+    place[pc.sort_indices(encoded.dictionary).to_numpy()] = np.arange(len(place))
+    return place[_ints(encoded.indices, -1)], len(place)
 
 
 def _ints(column: pa.ChunkedArray | pa.Array, null: int) -> Ints:

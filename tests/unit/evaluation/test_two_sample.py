@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from tests.unit.evaluation.small_logs import log, shoppers
 
@@ -84,6 +85,16 @@ def test_too_few_rows_give_no_figure_and_unlike_columns_are_refused() -> None:
 )
 def test_the_verdict_is_in_words(auc_: float, low: float, verdict: str) -> None:
     assert TwoSample(auc_, low, 2 * auc_ - low, 1000).verdict == verdict
+
+
+def test_the_order_of_rows_changes_no_aggregate() -> None:
+    rows = shoppers(40, orders=3)
+    table = log(*rows)
+    mixed = table.take(pa.array(np.random.default_rng(3).permutation(len(rows))))
+    contents = contents_of(table)
+    one, other = (aggregates(tally(each, contents)) for each in (table, mixed))
+    for name, values in one.items():
+        assert np.array_equal(values, other[name], equal_nan=True), name
 
 
 def test_aggregates_have_a_value_a_customer_and_leave_out_what_cannot_be_told() -> None:
