@@ -87,10 +87,31 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def write(name: str, document: Mapping[str, Any], page: str, out: Path) -> None:
     """`<name>.json` and `<name>.md` in `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / f"{name}.json").write_text(
-        json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    (out / f"{name}.json").write_text(as_lines(document), encoding="utf-8")
     (out / f"{name}.md").write_text(page.rstrip() + "\n", encoding="utf-8")
+
+
+def as_lines(document: Mapping[str, Any]) -> str:
+    """The document as JSON, a line a key and a line an item of a list of objects: hundreds of rows
+    stay readable and a change of one is a change of one line.
+
+    >>> print(as_lines({"a": 1, "rows": [{"x": 1}, {"x": 2}]}), end="")
+    {
+     "a": 1,
+     "rows": [
+      {"x": 1},
+      {"x": 2}
+     ]
+    }
+    """
+    lines = []
+    for key, value in document.items():
+        told = json.dumps(value, ensure_ascii=False)
+        if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+            items = ",\n".join(f"  {json.dumps(one, ensure_ascii=False)}" for one in value)
+            told = f"[\n{items}\n ]"
+        lines.append(f" {json.dumps(key)}: {told}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def _version(name: str) -> str:

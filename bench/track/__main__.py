@@ -211,7 +211,16 @@ def _units(
         world = digests[spec.label]
         row |= {"world_version": world["version"], "world_digest": world["digest"]}
         row.pop("kept", None)
-    return rows + failed
+    return [rounded(row) for row in rows] + failed
+
+
+def rounded(told: Any) -> Any:
+    """Figures with the four digits that may mean something."""
+    if isinstance(told, float):
+        return round(told, 4)
+    if isinstance(told, dict):
+        return {name: rounded(one) for name, one in told.items()}
+    return [rounded(one) for one in told] if isinstance(told, list) else told
 
 
 #: Parts of this bench that figures depend on; how they are told does not count.

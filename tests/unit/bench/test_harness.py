@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from bench.harness import environment
 from bench.harness.data import MissingDataError, WorldSpec, public, world
 from bench.harness.environment import EnvironmentMissingError, python_of
-from bench.harness.results import spread, table, told
+from bench.harness.results import as_lines, spread, table, told
 from bench.harness.run import Unit, _turns, code_hash, run
 from bench.harness.source import smoothed_shares
 from bench.harness.splits import (
@@ -154,3 +155,10 @@ def test_a_spread_leaves_out_what_is_missing() -> None:
     assert told(spread([1.0]), 1) == "1.0"
     assert told(spread([1.0, 2.0]), 1) == "1.5 (1.0-2.0)"
     assert table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+
+
+def test_a_document_is_json_with_a_line_a_row() -> None:
+    document = {"a": {"b": [1, 2]}, "rows": [{"x": 1.5, "y": None}, {"x": 2}], "none": []}
+    text = as_lines(document)
+    assert json.loads(text) == document
+    assert '  {"x": 2}' in text.splitlines()
