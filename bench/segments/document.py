@@ -54,6 +54,9 @@ def document(
             for name, why in {**{key: {} for key in options.data}, **CANNOT}.items()
         },
         "missing": dict(missing),
+        "unit_minutes": sum(
+            unit["seconds"] for units in found.values() for unit in units.values()
+        ) / 60,
         "logs": [_log(one, score) for one, score in zip(opened, scores, strict=True)],
         "failed": [
             {"peer": peer, "log": label, "reason": unit["failed"]}

@@ -34,6 +34,9 @@ def _head(document: Mapping[str, Any]) -> str:
 
 `{document["command"]}`, seeds {", ".join(map(str, document["seeds"]))}, k = {document["main_k"]}.
 {machine_line(document["machine"])}{river}
+{len(document["logs"])} logs; one thread for numerical libraries; learning, labelling and LightGBM
+took {document["unit_minutes"]:.0f} minutes in all, while the machine had a load of
+{document["machine"]["load"]:.0f}.
 
 At a cut T every method gives each customer with at least three events one label, by what was
 known before T (of more than {document["most_customers"]:,} customers a random sample takes part).
@@ -57,11 +60,12 @@ its strata expect. Formulas and sources: `shoal.evaluation.deviance` and
 `shoal.evaluation.foretelling`.
 
 Supervised peers and the rounds of LightGBM know features at T - H and outcomes of [T - H, T) only;
-nobody sees the period that is scored. Of a public set each seed is another cut, of a world another
-world. An outcome of which LightGBM explains less than {document["least_attained"]:.0%} is shown and
-does not count in ranks. Equal figures take the worse rank, and so does a method without a figure.
-Peers that differ over time alone (refits, never switching) are one here; `bench.track` tells them
-apart."""
+nobody sees the period that is scored. The planted segments are those of the world at T, with who
+has left for good as one more: no method can know them, and they are not ranked. Of a public set
+each seed is another cut, of a world another world. An outcome of which LightGBM explains less than
+{document["least_attained"]:.0%} is shown and does not count in ranks. Equal figures take the worse
+rank, and so does a method without a figure. Peers that differ over time alone (refits, never
+switching) are one here; `bench.track` tells them apart."""
 
 
 def _carry(document: Mapping[str, Any]) -> str:
@@ -93,7 +97,7 @@ def _ranks(document: Mapping[str, Any]) -> str:
         for name in order
     ]
     head = ["method", f"mean rank, k = {ks[0]}", "alone", "given recent activity"]
-    head += [f"k = {k}" for k in ks[1:]]
+    head += [f"k = {k} (of {len(document['ranks'][k]['all'])})" for k in ks[1:]]
     return (
         f"## Mean ranks\n\nOver {main['cells']} outcomes of all sets, alone and given recent "
         f"activity, of {len(order)} methods.\n\n{table(head, rows)}"
@@ -118,11 +122,16 @@ def _shares(document: Mapping[str, Any], mode: str) -> str:
         attained = [told(one["attained"], 3) for one in of_task]
         rows.append(["*attainable share of deviance*", *attained])
         parts.append(f"### {_TASK[task].capitalize()}\n\n{table(head, rows)}")
-    parts.append("Mean and range over seeds. \\* too little is attainable: not in ranks.")
+    parts.append(
+        "Mean and range over seeds. \\* too little is attainable: the share of deviance itself "
+        "stands there, and does not count in ranks."
+    )
     return "\n\n".join(parts)
 
 
 def _share(cell: Mapping[str, Any], name: str) -> str:
+    if not cell["counted"]:
+        return told(cell["shares"][name], 3)
     text = told(cell["of_attained"][name])
     best = max(
         (
@@ -139,12 +148,13 @@ def _share(cell: Mapping[str, Any], name: str) -> str:
 def _differences(document: Mapping[str, Any]) -> str:
     rows = [
         [
-            one["set"] + ("" if one["counted"] else " *"), _TASK[one["task"]],
+            one["set"], _TASK[one["task"]],
             "given" if one["mode"] == "given" else "alone",
             document["methods"][one["best_peer"]]["title"],
             f"{one['figure']:+.3f}", f"{one['low']:+.3f} to {one['high']:+.3f}", _verdict(one),
         ]
         for one in document["differences"]
+        if one["counted"]
     ]  # fmt: skip
     if not rows:
         return ""
