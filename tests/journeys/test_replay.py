@@ -151,8 +151,10 @@ def test_nothing_at_or_after_a_cut_changes_it(whole: Path, tmp_path: Path) -> No
 
 
 def test_refits_fall_where_so_long_has_passed(whole: Path) -> None:
+    week = timedelta(days=7)
     with package.open(whole) as shop:
-        found = list(shop.replay("2024-03-18", "2024-04-15", k=3, refit="14d"))
+        found = list(shop.replay("2024-03-18", "2024-04-15", every=week, k=3, refit=2 * week))
+    assert [cut.as_of - found[0].as_of for cut in found] == [place * week for place in range(5)]
     assert [cut.learned for cut in found] == [True, False, True, False, True]
 
 
