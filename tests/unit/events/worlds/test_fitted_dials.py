@@ -142,6 +142,8 @@ def test_impossible_values_are_refused(steady: World, dials: dict[str, Any], sai
 
 
 def test_a_start_of_one_s_own_moves_the_log(steady: World, block: sample.Block) -> None:
-    later = replace(steady, dials=replace(steady.dials, start=steady.dials.start.replace(year=2026)))
+    later = replace(
+        steady, dials=replace(steady.dials, start=steady.dials.start.replace(year=2026))
+    )
     assert later.digest() != steady.digest()
     assert len(drawn(later).events) == pytest.approx(len(block.events), rel=0.1)
