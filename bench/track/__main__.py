@@ -2,7 +2,8 @@
 
     python -m bench.track --quick                 two tiny worlds, few peers: does it still run?
     python -m bench.track                         what is published, about 25 minutes on one core
-    python -m bench.track --peers kmeans shoal --worlds drift --parts worlds
+    python -m bench.track --peers kmeans,shoal --worlds drift --parts worlds
+    python -m bench.track --page                  only the page, from the figures in track.json
 
 Worlds, snapshots and finished units are kept in --cache; a unit is made again when its world or the
 code of its peer or of the bench changes. Writes track.json and track.md to --out.
@@ -11,6 +12,7 @@ code of its peer or of the bench changes. Writes track.json and track.md to --ou
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -44,6 +46,10 @@ PLACING = (
 def main() -> int:
     """Run the bench; 1 after Ctrl-C, with everything finished kept for the next run."""
     options = _options()
+    if options.page:
+        document = json.loads((options.out / "track.json").read_text(encoding="utf-8"))
+        results.write("track", document, report.markdown(document), options.out)
+        return 0
     try:
         return _bench(options)
     except KeyboardInterrupt:
@@ -81,6 +87,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.track", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--page", action="store_true", help="write the page anew, measure nothing")
     parser.add_argument("--seeds", type=_numbers, help="such as 11,12,13")
     parser.add_argument("--worlds", type=_names(WORLDS))
     parser.add_argument("--peers", type=_names(PEERS))

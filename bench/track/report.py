@@ -15,7 +15,8 @@ from bench.track.summing import mean_over_worlds, of, peers_of, ranked, share_of
 from bench.track.unit import CEILING
 from shoal.evaluation.lineage import Counts, over_worlds
 
-#: What a person wrote about the published run; it stands at the page's end.
+#: What a person wrote about the published run; it stands at the end of that run's page.
+PUBLISHED = "python -m bench.track"
 NOTES = Path(__file__).with_name("notes.md")
 _NOISE = "noise"
 _SHARED = ("accuracy", "macro_recall", "macro_f1", "ari")
@@ -27,7 +28,8 @@ def markdown(document: Mapping[str, Any]) -> str:
         "# Track: do segments follow customers that change?",
         f"`{document['command']}`, seeds {', '.join(map(str, document['seeds']))}. "
         + machine_line(document["machine"])
-        + _environments(document),
+        + _environments(document)
+        + _load(document),
         _digests(document),
         _protocol(document),
     ]
@@ -41,7 +43,7 @@ def markdown(document: Mapping[str, Any]) -> str:
     if "lineage" in document:
         blocks += _lineage(document["lineage"])
     blocks += _failures(document)
-    if NOTES.exists():
+    if NOTES.exists() and document["command"] == PUBLISHED:
         blocks.append(NOTES.read_text(encoding="utf-8").strip())
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -50,9 +52,18 @@ def _environments(document: Mapping[str, Any]) -> str:
     river = document.get("environments", {}).get("river") or {}
     if not river:
         return ""
-    return f" In an environment of its own: river {river.get('river', '?')}, numpy " + river.get(
-        "numpy", "?"
+    return (
+        f" In an environment of its own: river {river.get('river', '?')}, numpy "
+        + river.get("numpy", "?")
+        + "."
     )
+
+
+def _load(document: Mapping[str, Any]) -> str:
+    load = document["machine"].get("load", 0)
+    if load <= 1:
+        return ""
+    return f" Other work ran beside it (load {load} at the start), so times are upper bounds."
 
 
 def _digests(document: Mapping[str, Any]) -> str:
