@@ -24,10 +24,10 @@ from bench.harness.environment import EnvironmentMissingError, python_of, versio
 from bench.harness.run import Unit, code_hash, run, say
 from bench.harness.source import catalog_fingerprint
 from bench.peers import SPECS
-from bench.track import lineage, report
+from bench.track import generator, lineage, report
 from bench.track.unit import CEILING
 
-PARTS = ("worlds", "newcomers", "lineage")
+PARTS = ("worlds", "generator", "newcomers", "lineage")
 WORLDS = ("steady", "drift", "season", "festival", "lineage", "awkward", "noise")
 SEEDS = (11, 12, 13)
 #: Seeds of the lineage worlds begin here; none of them, nor of SEEDS, was ever used for tuning.
@@ -72,6 +72,8 @@ def _bench(options: argparse.Namespace) -> int:
     _environments(options.peers)
     if "worlds" in options.parts:
         document["worlds"] = _worlds(options)
+    if "generator" in options.parts:
+        document["generator"] = generator.rows(_specs(options), document["settings"], options.cache)
     if "newcomers" in options.parts:
         document["newcomers"] = _newcomers(options)
     if "lineage" in options.parts:
@@ -143,14 +145,17 @@ def _environments(peers: tuple[str, ...]) -> None:
             say(f"  {error}")
 
 
-def _worlds(options: argparse.Namespace) -> list[dict[str, Any]]:
-    specs = [
+def _specs(options: argparse.Namespace) -> list[WorldSpec]:
+    return [
         WorldSpec(name, options.customers, options.days, seed)
         for seed in options.seeds
         for name in options.worlds
     ]
+
+
+def _worlds(options: argparse.Namespace) -> list[dict[str, Any]]:
     settings = {"learn_days": options.learn_days, "every_days": options.every_days}
-    return _units("worlds", "bench.track.unit", options.peers, specs, settings, options)
+    return _units("worlds", "bench.track.unit", options.peers, _specs(options), settings, options)
 
 
 def _newcomers(options: argparse.Namespace) -> list[dict[str, Any]]:

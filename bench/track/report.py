@@ -36,7 +36,9 @@ def markdown(document: Mapping[str, Any]) -> str:
     if "worlds" in document:
         rows = [row for row in document["worlds"] if row["world"] != _NOISE]
         noise = [row for row in document["worlds"] if row["world"] == _NOISE]
-        blocks += [*_overall(rows), *_by_world(rows), *movement(rows), *recovery(rows)]
+        blocks += [*_overall(rows), *_by_world(rows)]
+        blocks += _generator(document.get("generator", []), rows)
+        blocks += [*movement(rows), *recovery(rows)]
         blocks += _noise(noise)
     if "newcomers" in document:
         blocks += _newcomers(document["newcomers"])
@@ -114,6 +116,33 @@ def _overall(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         "and the greatest of the seeds."
     )
     return ["## Memberships against truth", intro, table(head, lines)]
+
+
+def _generator(
+    told_by: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """What the planted parameters could tell, and what the best method and the ceiling reach."""
+    if not told_by:
+        return []
+    lines = []
+    for world in dict.fromkeys(row["world"] for row in told_by):
+        most = spread(row["accuracy"] for row in told_by if row["world"] == world)
+        ceiling = spread(row["accuracy"] for row in of(rows, CEILING, world=world))
+        best = max(
+            (spread(row["accuracy"] for row in of(rows, peer, world=world))
+             for peer in peers_of(rows) if peer != CEILING),
+            key=lambda one: one["mean"] if one else 0.0,
+        )  # fmt: skip
+        lines.append([world, told(most, 3), told(ceiling, 3), told(best, 3)])
+    intro = (
+        "The oracle of the worlds applies Bayes' rule with every planted number, each personal "
+        "dial integrated out, and knows when a stay in a segment began; it is asked about the "
+        "same customers and cuts. It reads counts, hours and prices and no order of events, so in "
+        "world awkward it says what counts can tell. Elsewhere it is what no method can be "
+        "expected to pass."
+    )
+    head = ["world", "oracle: accuracy", "ceiling", "best method"]
+    return ["## What the generator could tell", intro, table(head, lines)]
 
 
 def _by_world(rows: Sequence[Mapping[str, Any]]) -> list[str]:
