@@ -117,7 +117,7 @@ def _page(document: dict[str, Any]) -> str:
     )
     how = (
         f"{said} Customers are drawn in blocks of 4,096 and their events spilled by stretches of "
-        "time, so memory does not grow with the log. *Copying alone* reads the written events and "
+        "time, so memory hardly grows with the log. *Copying alone* reads the written events and "
         "writes them again: the least that these bytes cost. Digests of the worlds stand in "
         "[the figures](worlds.json)."
     )
