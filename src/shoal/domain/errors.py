@@ -47,6 +47,7 @@ CODES: Final = MappingProxyType(
         "bad_covariates": "a table of outside data is malformed or contradicts itself",
         "unknown_item": "the shop knows no facts of an item of that id",
         "unknown_covariate": "the shop has no outside data of that name",
+        "unknown_model": "the shop has no behaviour model of that id, or none",
         "unknown_dialect": "no SQL dialect has that name",
         "unknown_channel": "the shop has no consent of that channel",
         "no_sql_form": "the segment cannot be written as SQL over canonical columns",

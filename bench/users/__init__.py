@@ -1,0 +1,1 @@
+"""Are embeddings good? What they foretell of the next window, beside features and other models."""

@@ -1,0 +1,186 @@
+"""The model's own settings and its recipes; a recipe is a function that returns all of them.
+
+Loads no library, so that the command line can name recipes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Final
+
+from shoal.domain.errors import UsageError
+
+#: What an embedding is asked to foretell: days after the moment.
+HORIZON_DAYS: Final = (7, 14, 28)
+
+BACKBONES: Final = ("recurrence", "transformer", "bidirectional", "gru", "lstm", "cnn")
+OBJECTIVES: Final = ("contrastive", "next_event", "horizon", "masked", "order")
+AUGMENTATIONS: Final = ("crop", "mask", "time_warp", "reorder", "substitute")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of a behaviour model.
+
+    Args:
+        backbone: one of `BACKBONES`.
+        d_model: width of an event's encoding and of the hidden states.
+        layers, heads: of the backbone.
+        window: events that attention (or the CNN's first kernel) looks back on, itself included.
+        kv_dim: width of keys and of values of the recurrence's attention, shared by its heads.
+        embedding_dim: width of a customer's embedding.
+        text_dim: width of a text before it is projected.
+        id_dropout: share of events in training whose item is told by content alone.
+        dropout: of hidden states in training.
+    """
+
+    backbone: str = "recurrence"
+    d_model: int = 128
+    layers: int = 2
+    heads: int = 4
+    window: int = 16
+    kv_dim: int = 32
+    embedding_dim: int = 64
+    text_dim: int = 32
+    id_dropout: float = 0.2
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.backbone not in BACKBONES:
+            raise UsageError(
+                "bad_setting",
+                f"no backbone is called {self.backbone!r}",
+                hint=f"Backbones: {', '.join(BACKBONES)}.",
+            )
+        if self.d_model % self.heads:
+            raise ValueError(f"d_model {self.d_model} is not a multiple of {self.heads} heads")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a model is trained.
+
+    Args:
+        weights: objective -> its weight in the loss; those absent are not computed.
+        augment: augmentation -> its strength; those absent are off.
+        batch_customers: customers a step; each gives `slices` slices.
+        slice_min, slice_max: events a slice.
+        minutes: budget of wall-clock time; 0: no bound but `steps`.
+        steps: optimizer steps at most; 0: no bound but `minutes` and patience.
+        learning_rate, weight_decay, warmup_share, clip: of AdamW; warm-up and cosine span the
+            budget.
+        checkpoint_minutes: a checkpoint is written that often.
+        validate_every_steps, patience: stop when so many validations in a row were not better.
+        validation_days: the last days before the cut-off, which training does not see; 0: a tenth
+            of the log, at most 28.
+        seed: of everything random.
+    """
+
+    weights: Mapping[str, float] = field(
+        default_factory=lambda: MappingProxyType(
+            {"contrastive": 1.0, "next_event": 0.5, "horizon": 0.5}
+        )
+    )
+    augment: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    batch_customers: int = 32
+    slices: int = 4
+    slice_min: int = 8
+    slice_max: int = 64
+    minutes: float = 2.0
+    steps: int = 0
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-2
+    warmup_share: float = 0.05
+    clip: float = 1.0
+    checkpoint_minutes: float = 5.0
+    validate_every_steps: int = 200
+    patience: int = 6
+    validation_days: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for known, given, what in (
+            (OBJECTIVES, self.weights, "objective"),
+            (AUGMENTATIONS, self.augment, "augmentation"),
+        ):
+            unknown = [name for name in given if name not in known]
+            if unknown:
+                raise UsageError(
+                    "bad_setting",
+                    f"no {what} is called {unknown[0]!r}",
+                    hint=f"There are: {', '.join(known)}.",
+                )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All settings of a model and its training."""
+
+    name: str
+    model: ModelConfig
+    train: TrainConfig
+
+
+def nano() -> Recipe:
+    """As small as it can be: for tests."""
+    model = ModelConfig(d_model=32, heads=2, kv_dim=16, embedding_dim=16, text_dim=8)
+    train = TrainConfig(batch_customers=16, slice_min=4, slice_max=16, minutes=0.2)
+    return Recipe("nano", model, train)
+
+
+def laptop() -> Recipe:
+    """Two layers of 128: minutes on two cores."""
+    return Recipe("laptop", ModelConfig(), TrainConfig())
+
+
+def base() -> Recipe:
+    """Six layers of 256: hours on a processor, minutes on an accelerator."""
+    model = ModelConfig(d_model=256, layers=6, heads=8, embedding_dim=128, text_dim=64)
+    train = TrainConfig(
+        batch_customers=64,
+        slice_max=128,
+        minutes=60.0,
+        learning_rate=1e-3,
+        validate_every_steps=500,
+    )
+    return Recipe("base", model, train)
+
+
+def large() -> Recipe:
+    """Twelve layers of 768: for an accelerator."""
+    model = ModelConfig(d_model=768, layers=12, heads=12, embedding_dim=256, text_dim=128)
+    train = TrainConfig(
+        batch_customers=256,
+        slice_max=256,
+        minutes=600.0,
+        learning_rate=4e-4,
+        validate_every_steps=1_000,
+    )
+    return Recipe("large", model, train)
+
+
+RECIPES: Final[Mapping[str, Callable[[], Recipe]]] = MappingProxyType(
+    {"nano": nano, "laptop": laptop, "base": base, "large": large}
+)
+
+
+def recipe(name: str) -> Recipe:
+    """The settings of a recipe.
+
+    Raises:
+        UsageError: `unknown_recipe`, naming the known ones.
+    """
+    if name not in RECIPES:
+        raise UsageError(
+            "unknown_recipe",
+            f"no recipe of a model is called {name!r}",
+            hint=f"Recipes: {', '.join(RECIPES)}.",
+        )
+    return RECIPES[name]()
+
+
+def with_backbone(of: Recipe, backbone: str) -> Recipe:
+    """The recipe with another backbone."""
+    return replace(of, model=replace(of.model, backbone=backbone))

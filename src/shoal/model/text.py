@@ -1,0 +1,44 @@
+"""Encoders of texts: rows of n-gram codes or of sentence vectors to vectors of a model's width."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+class NGramEncoder(nn.Module):
+    """The mean of the vectors of a text's n-grams, trained with the model."""
+
+    def __init__(self, buckets: int, width: int) -> None:
+        super().__init__()
+        self.grams = nn.Embedding(buckets + 1, width, padding_idx=0)
+        nn.init.normal_(self.grams.weight, std=0.3)
+        with torch.no_grad():
+            self.grams.weight[0] = 0
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """(U, width) of (U, w) codes; zeros for a text without n-grams."""
+        codes = codes.long()
+        count = (codes > 0).sum(dim=1, keepdim=True).clamp(min=1)
+        return self.grams(codes).sum(dim=1) / count.sqrt()
+
+
+class VectorEncoder(nn.Module):
+    """A projection of vectors that a sentence encoder gave."""
+
+    def __init__(self, given: int, width: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(given, width, bias=False)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(U, width) of (U, given) vectors; zeros for zeros."""
+        return self.project(vectors.float())
+
+
+def make_text_encoder(document: Mapping[str, object], width: int) -> nn.Module:
+    """The encoder of what `TextFeatures.to_document` describes."""
+    if document["name"] == "ngrams":
+        return NGramEncoder(int(str(document["buckets"])), width)
+    return VectorEncoder(int(str(document["width"])), width)
