@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.users.outcomes import ACTIVE, MIX, ORDERS, Outcome
+from bench.users.outcomes import ACTIVE, MIX, ORDERS, SPEND, Outcome
 from bench.users.settings import LIGHTGBM, MIX_ROUNDS, PATIENCE, ROUNDS, VALIDATION
 from shoal.evaluation.deviance import Values
 
@@ -37,35 +37,42 @@ def boosted(X: Values, outcome: Outcome, asked: Values, seed: int) -> Values:
     import lightgbm
 
     fitted, held = (rows[outcome.known[rows]] for rows in parts(len(X), seed))
-    there = np.arange(outcome.values.shape[1])
-    more: dict[str, Any] = {"objective": "tweedie", "tweedie_variance_power": 1.5}
-    scale = 1.0
-    if outcome.name == ACTIVE:
-        more = {"objective": "binary"}
-    elif outcome.name == MIX:
-        there = np.flatnonzero(outcome.values[fitted].sum(axis=0) > 0)
-        more = {"objective": "multiclass", "num_class": len(there)}
-    else:
-        # the objectives' regularisation knows no unit
-        scale = max(float(outcome.values[fitted].mean()), 1e-12)
-        if outcome.name == ORDERS:
-            more = {"objective": "poisson"}
-    if len(fitted) == 0 or not outcome.values[fitted].any() or len(there) < 2 and outcome.name == MIX:
+    there = _there(outcome, fitted)
+    if not len(held) or not outcome.values[fitted].any() or not len(there):
         return _constant(outcome, fitted, len(asked))
+    # the objectives' regularisation knows no unit
+    scale = float(outcome.values[fitted].mean()) if outcome.name in (ORDERS, SPEND) else 1.0
 
     def dataset(rows: Rows, of: Any = None) -> Any:
         x, y, weight = _as_rows(X[rows], outcome.values[rows][:, there] / scale, outcome.name)
         return lightgbm.Dataset(x, y, weight=weight, params={"verbose": -1}, reference=of)
 
     learn = dataset(fitted)
-    rounds = MIX_ROUNDS if outcome.name == MIX else ROUNDS
     model = lightgbm.train(
-        {**LIGHTGBM, **more, "seed": seed}, learn, rounds, valid_sets=[dataset(held, learn)],
+        {**LIGHTGBM, **_objective(outcome.name, len(there)), "seed": seed}, learn,
+        MIX_ROUNDS if outcome.name == MIX else ROUNDS, valid_sets=[dataset(held, learn)],
         callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
     )  # fmt: skip
     raw = model.predict(asked, num_iteration=model.best_iteration, num_threads=1)
     told = scale * np.asarray(raw, np.float64).reshape(len(asked), -1)
     return _spread(told, there, outcome) if outcome.name == MIX else told
+
+
+def _objective(name: str, categories: int) -> dict[str, Any]:
+    return {
+        ACTIVE: {"objective": "binary"},
+        ORDERS: {"objective": "poisson"},
+        SPEND: {"objective": "tweedie", "tweedie_variance_power": 1.5},
+        MIX: {"objective": "multiclass", "num_class": categories},
+    }[name]
+
+
+def _there(outcome: Outcome, fitted: Rows) -> Rows:
+    """Columns of the outcome to learn: of a mix the categories that somebody had, if several."""
+    if outcome.name != MIX:
+        return np.arange(1)
+    found = np.flatnonzero(outcome.values[fitted].sum(axis=0) > 0)
+    return found if len(found) > 1 else found[:0]
 
 
 def _as_rows(X: Values, y: Values, name: str) -> tuple[Values, Values, Values | None]:
@@ -102,7 +109,7 @@ def linear(X: Values, outcome: Outcome, asked: Values, seed: int) -> Values:
     else make millions of one strange embedding.
     """
     fitted, held = (rows[outcome.known[rows]] for rows in parts(len(X), seed))
-    if len(fitted) == 0 or len(held) == 0 or not outcome.values[fitted].any():
+    if not len(held) or not outcome.values[fitted].any() or not len(_there(outcome, fitted)):
         return _constant(outcome, fitted, len(asked))
     mean, deviation = X[fitted].mean(axis=0), X[fitted].std(axis=0)
     kept = deviation > 1e-9
@@ -127,7 +134,7 @@ def _glm(
         warnings.simplefilter("ignore", ConvergenceWarning)  # the validation part judges
         if outcome.name in (ACTIVE, MIX):
             y = outcome.values[fitted]
-            there = np.flatnonzero(y.sum(axis=0) > 0) if outcome.name == MIX else np.arange(1)
+            there = _there(outcome, fitted)
             x, label, weight = _as_rows(Z[fitted], y[:, there], outcome.name)
             if len(np.unique(label)) < 2:
                 return [_constant(outcome, fitted, len(one)) for one in asked]

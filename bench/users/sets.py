@@ -94,16 +94,14 @@ class Log:
             whole, days = data.public(self.set, cache), HORIZON_DAYS[self.set]
         else:
             world, dials = WORLDS[self.set]
-            customers, length = (
-                (QUICK_WORLD, QUICK_WORLD_DAYS) if self.quick else (CUSTOMERS, DAYS)
-            )
+            customers, length = (QUICK_WORLD, QUICK_WORLD_DAYS) if self.quick else (CUSTOMERS, DAYS)
             spec = data.WorldSpec(world, customers, length, self.seed, dials=dials)
             whole, days = data.world(spec, cache), WORLD_HORIZON_DAYS
         days = horizon(whole.start, whole.end, days)
         moment = whole.end - timedelta(days=(1 + self.back) * days)
         before = moment - timedelta(days=days)
         if before - whole.start < timedelta(days=days):
-            raise MissingDataError(f"{self.label}: less than {days} days lie before its two windows")
+            raise MissingDataError(f"{self.label}: less than {days} days before its windows")
         most = QUICK_CUSTOMERS if self.quick else MOST_CUSTOMERS
         source = _sampled(whole, moment, most, self.seed, cache or data.CACHE, self.set)
         return Opened(self, source, moment, days)
