@@ -97,7 +97,7 @@ class EventEncoder(nn.Module):
         """
         us, gap_s, first = moments(batch, last_us, count)
         events = self._events(batch)
-        now = (self.kind.weight[NOW]).expand(len(batch), 1, -1)
+        now = (self.kind.weight[NOW]).expand(batch.us.shape[0], 1, -1)
         at_now = torch.arange(us.shape[1], device=us.device) == batch.lengths[:, None]
         padded = torch.cat([events, torch.zeros_like(now)], dim=1)
         told = torch.where(at_now[..., None], now, padded)
