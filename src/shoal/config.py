@@ -6,6 +6,7 @@ secrets only (`SHOAL_DATA`). Unknown keys are errors.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import dataclass, field, fields
 from ipaddress import ip_network
@@ -18,6 +19,8 @@ from shoal.domain.money import CURRENCIES
 from shoal.domain.quality import CHECKS
 from shoal.domain.time import Zone
 from shoal.events.noise import RULES as NOISE_RULES
+from shoal.model.config import BACKBONES
+from shoal.model.config import RECIPES as MODEL_RECIPES
 
 FILE_NAME: Final = "shop.toml"
 CONFIG_VERSION: Final = 1
@@ -83,6 +86,33 @@ class SegmentConfig:
             )
         if self.min_events < 1:
             raise _bad("segment.min_events", self.min_events, "a whole number of at least 1")
+
+
+@dataclass(frozen=True)
+class BehaviourConfig:
+    """How the behaviour model is trained: a recipe, and what differs from it.
+
+    `text` is `ngrams`, or the name or path of a sentence encoder. `backbone` empty and `minutes` 0
+    are the recipe's.
+    """
+
+    recipe: str = "laptop"
+    backbone: str = ""
+    text: str = "ngrams"
+    minutes: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.recipe not in MODEL_RECIPES:
+            raise _bad("model.recipe", self.recipe, "one of " + ", ".join(MODEL_RECIPES))
+        if self.backbone and self.backbone not in BACKBONES:
+            raise _bad("model.backbone", self.backbone, "one of " + ", ".join(BACKBONES))
+        if not self.text:
+            raise _bad("model.text", self.text, "ngrams, or a sentence encoder's name or path")
+        if not 0 <= self.minutes < float("inf"):
+            raise _bad("model.minutes", self.minutes, "0 (the recipe's) or more")
+        if self.seed < 0:
+            raise _bad("model.seed", self.seed, "a whole number from 0 on")
 
 
 @dataclass(frozen=True)
@@ -202,6 +232,7 @@ class Config:
     shop: ShopConfig = field(default_factory=ShopConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
     segment: SegmentConfig = field(default_factory=SegmentConfig)
+    model: BehaviourConfig = field(default_factory=BehaviourConfig)
     identity: IdentityConfig = field(default_factory=IdentityConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     quality: QualityConfig = field(default_factory=QualityConfig)
@@ -330,7 +361,7 @@ def read(shop: Path) -> Config:
 
 def render(config: Config) -> str:
     """The `shop.toml` of a configuration, with a comment a setting."""
-    shop, features, segment = config.shop, config.features, config.segment
+    shop, features, segment, model = config.shop, config.features, config.segment, config.model
     identity, noise, quality = config.identity, config.noise, config.quality
     traits = _listed(features.traits)
     return f"""\
@@ -366,6 +397,15 @@ k_max = {segment.k_max}
 # Customers with fewer events are too little known to place.
 min_events = {segment.min_events}
 seed = {segment.seed}
+
+[model]
+# nano, laptop, base or large; backbone empty and minutes 0 are the recipe's.
+recipe = "{model.recipe}"
+backbone = "{model.backbone}"
+# ngrams (trained with the model), or the name or path of a sentence encoder.
+text = {_text(model.text)}
+minutes = {model.minutes}
+seed = {model.seed}
 
 [identity]
 # An anonymous id on which more customers than this signed in is shared: it belongs to nobody.
@@ -421,3 +461,8 @@ one_id_share = {quality.one_id_share}
 
 def _listed(texts: tuple[str, ...]) -> str:
     return ", ".join(f'"{text}"' for text in texts)
+
+
+def _text(value: str) -> str:
+    """A TOML string; a path may hold backslashes and quotation marks."""
+    return json.dumps(value, ensure_ascii=False)
