@@ -29,6 +29,7 @@ class ModelConfig:
         d_model: width of an event's encoding and of the hidden states.
         layers, heads: of the backbone.
         window: events that attention (or the CNN's first kernel) looks back on, itself included.
+        context: the same of each layer of the transformers; no kernel of the CNN looks further.
         kv_dim: width of keys and of values of the recurrence's attention, shared by its heads.
         embedding_dim: width of a customer's embedding.
         text_dim: width of a text before it is projected.
@@ -41,6 +42,7 @@ class ModelConfig:
     layers: int = 2
     heads: int = 4
     window: int = 16
+    context: int = 64
     kv_dim: int = 32
     embedding_dim: int = 64
     text_dim: int = 32
