@@ -17,6 +17,7 @@ HORIZON_DAYS: Final = (7, 14, 28)
 
 BACKBONES: Final = ("recurrence", "transformer", "bidirectional", "gru", "lstm", "cnn")
 OBJECTIVES: Final = ("contrastive", "next_event", "horizon", "masked", "order")
+CONTRASTS: Final = ("supcon", "margin")
 AUGMENTATIONS: Final = ("crop", "mask", "time_warp", "reorder", "substitute")
 
 
@@ -61,12 +62,47 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class ObjectiveConfig:
+    """How the objectives measure.
+
+    Args:
+        contrast: one of `CONTRASTS`: a softmax over the batch, or distances with a margin.
+        temperature: of the softmax.
+        margin, hard_negatives: distance beyond which another customer's slice is far enough, and
+            how many of the nearest ones count for each slice.
+        projection: width of a projection that the contrast is measured on; 0: the embedding itself.
+        item_samples: items that stand for the whole vocabulary in the loss of an item; shops with
+            no more items than that use all.
+        item_places: events a step, at most, whose item is told.
+        horizon_width: hidden units of the head of the horizons; 0: linear in the embedding.
+    """
+
+    contrast: str = "supcon"
+    temperature: float = 0.1
+    margin: float = 0.5
+    hard_negatives: int = 5
+    projection: int = 0
+    item_samples: int = 512
+    item_places: int = 1_024
+    horizon_width: int = 0
+
+    def __post_init__(self) -> None:
+        if self.contrast not in CONTRASTS:
+            raise UsageError(
+                "bad_setting",
+                f"no contrast is called {self.contrast!r}",
+                hint=f"There are: {', '.join(CONTRASTS)}.",
+            )
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """How a model is trained.
 
     Args:
         weights: objective -> its weight in the loss; those absent are not computed.
         augment: augmentation -> its strength; those absent are off.
+        objective: how the objectives measure; a mapping of its fields will do.
         batch_customers: customers a step; each gives `slices` slices.
         slice_min, slice_max: events a slice.
         minutes: budget of wall-clock time; 0: no bound but `steps`.
@@ -86,6 +122,7 @@ class TrainConfig:
         )
     )
     augment: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    objective: ObjectiveConfig = ObjectiveConfig()
     batch_customers: int = 32
     slices: int = 4
     slice_min: int = 8
@@ -103,6 +140,8 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if isinstance(self.objective, Mapping):  # as it stands in a document
+            object.__setattr__(self, "objective", ObjectiveConfig(**self.objective))
         for known, given, what in (
             (OBJECTIVES, self.weights, "objective"),
             (AUGMENTATIONS, self.augment, "augmentation"),
