@@ -5,6 +5,7 @@ Loads no library, so that the command line can name recipes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -103,17 +104,28 @@ class TrainConfig:
         weights: objective -> its weight in the loss; those absent are not computed.
         augment: augmentation -> its strength; those absent are off.
         objective: how the objectives measure; a mapping of its fields will do.
-        batch_customers: customers a step; each gives `slices` slices.
-        slice_min, slice_max: events a slice.
-        minutes: budget of wall-clock time; 0: no bound but `steps`.
-        steps: optimizer steps at most; 0: no bound but `minutes` and patience.
+        batch_customers, slices: a step takes `slices` slices of so many customers; more customers
+            where some have too few events for so many.
+        slice_min, slice_max: events a slice; of shorter histories from half to all of them.
+        fresh_share: share of slices asked about at the moment of their last event; the others at a
+            random moment of the customer's life, so that silence is learned too.
+        length_groups: portions, by length, that the rows of a step are computed in; 1: as one.
+        minutes: bound of wall-clock time; 0: none.
+        steps: optimizer steps exactly, whatever the time; 0: planned from the data by `passes`.
+        passes: how often each event is seen, on average, where `steps` is 0.
         learning_rate, weight_decay, warmup_share, clip: of AdamW; warm-up and cosine span the
             budget.
+        fine_tune_rate: share of the learning rate where a version before is trained on.
+        replay_share: share of such training's steps that take slices of the time before.
         checkpoint_minutes: a checkpoint is written that often.
         validate_every_steps, patience: stop when so many validations in a row were not better.
         validation_days: the last days before the cut-off, which training does not see; 0: a tenth
             of the log, at most 28.
+        validation_customers: customers that a validation looks at.
         seed: of everything random.
+
+    Raises:
+        UsageError: `bad_setting`.
     """
 
     weights: Mapping[str, float] = field(
@@ -127,16 +139,22 @@ class TrainConfig:
     slices: int = 4
     slice_min: int = 8
     slice_max: int = 64
+    fresh_share: float = 0.5
+    length_groups: int = 4
     minutes: float = 2.0
     steps: int = 0
+    passes: float = 10.0
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     warmup_share: float = 0.05
     clip: float = 1.0
+    fine_tune_rate: float = 0.3
+    replay_share: float = 0.3
     checkpoint_minutes: float = 5.0
     validate_every_steps: int = 200
     patience: int = 6
     validation_days: int = 0
+    validation_customers: int = 256
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -153,6 +171,50 @@ class TrainConfig:
                     f"no {what} is called {unknown[0]!r}",
                     hint=f"There are: {', '.join(known)}.",
                 )
+        for name, (least, most) in _BOUNDS.items():
+            value = getattr(self, name)
+            if not least <= value <= most:
+                allowed = f"{least} to {most}" if math.isfinite(most) else f"{least} or more"
+                raise UsageError(
+                    "bad_setting",
+                    f"{name} is {value}",
+                    where=name,
+                    hint=f"Allowed: {allowed}.",
+                )
+        if self.slice_max < self.slice_min:
+            raise UsageError(
+                "bad_setting",
+                f"slice_max is {self.slice_max}, below slice_min {self.slice_min}",
+                where="slice_max",
+                hint="A slice has at least slice_min events and at most slice_max.",
+            )
+
+
+#: What each number of `TrainConfig` may be.
+_BOUNDS: Final[Mapping[str, tuple[float, float]]] = MappingProxyType(
+    {
+        "batch_customers": (2, math.inf),
+        "slices": (1, math.inf),
+        "slice_min": (1, math.inf),
+        "fresh_share": (0, 1),
+        "length_groups": (1, math.inf),
+        "minutes": (0, math.inf),
+        "steps": (0, math.inf),
+        "passes": (1e-6, math.inf),
+        "learning_rate": (0, math.inf),
+        "weight_decay": (0, math.inf),
+        "warmup_share": (0, 1),
+        "clip": (1e-12, math.inf),
+        "fine_tune_rate": (0, math.inf),
+        "replay_share": (0, 1),
+        "checkpoint_minutes": (0, math.inf),
+        "validate_every_steps": (1, math.inf),
+        "patience": (1, math.inf),
+        "validation_days": (0, math.inf),
+        "validation_customers": (1, math.inf),
+        "seed": (0, 2**63 - 1),
+    }
+)
 
 
 @dataclass(frozen=True)
