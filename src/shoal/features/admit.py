@@ -26,11 +26,11 @@ from shoal.features.queries import EVENT_COLUMNS, unbound
 from shoal.features.rates import converted
 from shoal.ports import Engine, ParquetFiles, Relation
 
-#: What is read of the event table, and what admitted events hold.
-READ_SCHEMA: Final = pa.schema(
-    [TABLE_SCHEMA.field(name) for name in (*EVENT_COLUMNS, "anonymous_id", BUCKET)]
-)
-ADMITTED_SCHEMA: Final = pa.schema([TABLE_SCHEMA.field(name) for name in (*EVENT_COLUMNS, BUCKET)])
+#: What is read of the event table, and what admitted events hold: what features and sequence models
+#: read.
+_KEPT: Final = (*EVENT_COLUMNS, "title", BUCKET)
+READ_SCHEMA: Final = pa.schema([TABLE_SCHEMA.field(name) for name in (*_KEPT, "anonymous_id")])
+ADMITTED_SCHEMA: Final = pa.schema([TABLE_SCHEMA.field(name) for name in _KEPT])
 
 _OWNERS_SCHEMA: Final = PEOPLE_SCHEMA.append(pa.field("owner_bucket", pa.int32()))
 

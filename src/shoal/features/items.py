@@ -47,10 +47,7 @@ FACTS_SCHEMA: Final = pa.schema(
     ]
 )
 
-_READ: Final = (
-    "kind", "item_id", *ORDER, "source", "title", "text", "category", "brand", "price", "currency",
-    "properties",
-)  # fmt: skip
+_READ: Final = ("kind", "item_id", *ORDER, "source")
 _CLOCK: Final = pa.schema([pa.field("now_us", pa.int64())])
 _BY_ITEM: Final = ("item_id", "us", "sequence", "event_id", "source")
 
@@ -204,11 +201,14 @@ def _touched() -> ir.Table:
 
 @lru_cache(maxsize=8)
 def _history(attributes: tuple[str, ...]) -> ir.Table:
-    events = _events(*_READ)
+    # columns of what is not wanted are not read, so files that lack them will do
+    told_by = {"image": ("properties",), "currency": ("currency", "price")}
+    wanted = dict.fromkeys(one for name in attributes for one in told_by.get(name, (name,)))
+    events = _events(*_READ, *wanted)
     clock = unbound(_CLOCK, "clock")
     told = (
         events.filter(_.kind == kinds.ITEM, _.item_id.notnull())
-        .select(*_READ, us=epoch_us(_.event_time), image=_image(_.properties))
+        .select(*_READ, *wanted, us=epoch_us(_.event_time), **_images(attributes))
         .cross_join(clock)
         .filter(_.us < _.now_us)
     )
@@ -252,8 +252,10 @@ def _changes(held: ir.Table, attributes: tuple[str, ...]) -> ir.Table:
     return before.filter(before.earlier_us.isnull() | ~same)
 
 
-def _image(properties: Any) -> Any:
-    return ibis.coalesce(*(json_text(properties, name) for name in IMAGES))
+def _images(attributes: tuple[str, ...]) -> dict[str, Any]:
+    if "image" not in attributes:
+        return {}
+    return {"image": ibis.coalesce(*(json_text(_.properties, name) for name in IMAGES))}
 
 
 def _in_time() -> Any:
