@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 
 from shoal.cli import (
     data,
+    embed,
     forgetting,
     money,
     outside,
@@ -66,7 +67,8 @@ def _root(
 
 
 for _module in (
-    data, sources, people, forgetting, money, quality, outside, segments, replay, reading, upkeep,
+    data, sources, people, forgetting, money, quality, outside, embed, segments, replay, reading,
+    upkeep,
 ):  # fmt: skip
     _module.register(app)
 

@@ -54,9 +54,14 @@ class TextFeatures(Protocol):
     of n-grams (0 is padding) and `float32` for vectors.
     """
 
-    name: str
-    width: int
-    dtype: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def dtype(self) -> str: ...
 
     def encode(self, texts: Sequence[str]) -> Array:
         """(n, width) of `dtype`; the same text gives the same row."""
