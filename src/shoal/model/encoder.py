@@ -123,7 +123,7 @@ class EventEncoder(nn.Module):
         )
         known = (~values.isnan()).float()
         told = torch.cat([torch.nan_to_num(values), known], dim=-1)
-        told = torch.cat([told, torch.zeros_like(told[:, :1])], dim=1)
+        told = nn.functional.pad(told, (0, 0, 0, 1))
         return torch.where(at_now[..., None], torch.zeros_like(told), told)
 
     def _clock(self, batch: EventBatch) -> Tensor:
