@@ -49,6 +49,7 @@ CODES: Final = MappingProxyType(
         "unknown_covariate": "the shop has no outside data of that name",
         "unknown_model": "the shop has no behaviour model of that id, or none",
         "model_mismatch": "a behaviour model was made by other settings than it is used with",
+        "unknown_text_encoder": "there is no encoder of texts of that name or path",
         "nothing_to_resume": "no unfinished training is like the one to go on with",
         "no_device": "the machine has no accelerator that can be used",
         "unknown_dialect": "no SQL dialect has that name",

@@ -63,8 +63,12 @@ class TextFeatures(Protocol):
     @property
     def dtype(self) -> str: ...
 
-    def encode(self, texts: Sequence[str]) -> Array:
-        """(n, width) of `dtype`; the same text gives the same row."""
+    def encode(self, texts: Sequence[str], *, titles: bool = False) -> Array:
+        """(n, width) of `dtype`; the same text gives the same row.
+
+        `titles` tells that the texts are titles of items, which may be kept; other texts are
+        people's own words, which may not.
+        """
         ...
 
     def to_document(self) -> dict[str, Any]:

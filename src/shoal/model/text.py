@@ -9,7 +9,10 @@ from torch import Tensor, nn
 
 
 class NGramEncoder(nn.Module):
-    """The mean of the vectors of a text's n-grams, trained with the model."""
+    """The sum of the vectors of a text's words and n-grams over the root of their number.
+
+    So texts of few and of many n-grams have vectors of like length. Trained with the model.
+    """
 
     def __init__(self, buckets: int, width: int) -> None:
         super().__init__()
@@ -26,19 +29,22 @@ class NGramEncoder(nn.Module):
 
 
 class VectorEncoder(nn.Module):
-    """A projection of vectors that a sentence encoder gave."""
+    """A projection of unit vectors that a sentence encoder gave."""
 
     def __init__(self, given: int, width: int) -> None:
         super().__init__()
+        #: unit vectors have entries of about 1 / sqrt(given)
+        self.scale = given**0.5
         self.project = nn.Linear(given, width, bias=False)
 
     def forward(self, vectors: Tensor) -> Tensor:
         """(U, width) of (U, given) vectors; zeros for zeros."""
-        return self.project(vectors.float())
+        found: Tensor = self.project(vectors.float() * self.scale)
+        return found
 
 
 def make_text_encoder(document: Mapping[str, object], width: int) -> nn.Module:
-    """The encoder of what `TextFeatures.to_document` describes."""
+    """The encoder of what `TextFeatures.to_document` describes: codes of n-grams, or vectors."""
     if document["name"] == "ngrams":
         return NGramEncoder(int(str(document["buckets"])), width)
     return VectorEncoder(int(str(document["width"])), width)
