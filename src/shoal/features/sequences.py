@@ -86,8 +86,9 @@ def _definition(rules: Rules, last: int | None, some: bool) -> ir.Table:
     own = of_customers(events, rules)
     if some:
         own = own.semi_join(unbound(_IDS, "ids"), CUSTOMER)
-    us = epoch_us(own.event_time)
-    rows = own.cross_join(unbound(_CLOCK, "clock")).filter(us < _.now_us, us >= _.since_us)
+    rows = own.cross_join(unbound(_CLOCK, "clock"))
+    us = epoch_us(rows.event_time)
+    rows = rows.filter(us < rows.now_us, us >= rows.since_us)
     if last is not None:
         newest = [ibis.desc(name) for name in ORDER]
         place = ibis.row_number().over(group_by=CUSTOMER, order_by=newest)
