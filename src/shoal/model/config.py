@@ -35,6 +35,8 @@ class ModelConfig:
         kv_dim: width of keys and of values of the recurrence's attention, shared by its heads.
         embedding_dim: width of a customer's embedding.
         text_dim: width of a text before it is projected.
+        table_dim: width of the tables of categories, brands and the like; items and kinds have
+            twice, channels and devices half of it.
         id_dropout: share of events in training whose item is told by content alone.
         dropout: of hidden states in training.
     """
@@ -48,6 +50,7 @@ class ModelConfig:
     kv_dim: int = 32
     embedding_dim: int = 64
     text_dim: int = 32
+    table_dim: int = 16
     id_dropout: float = 0.2
     dropout: float = 0.0
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import torch
+import torch.nn.functional as F  # noqa: N812 (as torch names it)
 from torch import Tensor, nn
 
 from shoal.domain.sequence import NOW
@@ -21,68 +22,67 @@ from shoal.model.text import make_text_encoder
 
 #: Time constants in seconds of how a gap is told: a minute to half a year.
 GAP_SCALES_S: Final = (60.0, 3_600.0, 86_400.0, 7 * 86_400.0, 30 * 86_400.0, 180 * 86_400.0)
-_HOURS: Final = 24.0
-_WEEK: Final = 7.0
 _LOG_GAP: Final = 16.0
+#: Codes of an item's content, where events are met, and numbers that are told as they are.
+ITEM_PARTS: Final = ("category1", "category2", "category3", "brand", "price_bucket")
+TOUCH: Final = ("channel", "device")
+AMOUNTS: Final = ("quantity", "discount", "rating", "price")
+_ANGLES: Final = (
+    ("hour", 2 * math.pi / 24), ("hour", 4 * math.pi / 24), ("weekday", 2 * math.pi / 7),
+)  # fmt: skip
+_TABLE_SCALE: Final = 0.3
 
 
 class ItemEncoder(nn.Module):
-    """Vectors of items from codes and content."""
+    """Vectors of items from codes and content.
+
+    Tables are narrow and joined by one projection, so that a large vocabulary costs little memory
+    and an event few operations.
+    """
 
     def __init__(self, config: ModelConfig, sizes: Mapping[str, int], text: Mapping[str, object]):
         super().__init__()
-        d = config.d_model
+        width = config.table_dim
         self.id_dropout = config.id_dropout
-        self.item = nn.Embedding(sizes["item"], d, padding_idx=0)
-        self.parts = nn.ModuleDict(
-            {
-                name: nn.Embedding(sizes[name], d, padding_idx=0)
-                for name in ("category1", "category2", "category3", "brand", "price_bucket")
-            }
-        )
-        self.price = nn.Linear(1, d, bias=False)
+        self.item = table(sizes["item"], 2 * width)
+        self.parts = nn.ModuleDict({name: table(sizes[name], width) for name in ITEM_PARTS})
         self.text = make_text_encoder(text, config.text_dim)
-        self.text_out = nn.Linear(config.text_dim, d, bias=False)
-        for table in (self.item, *self.parts.values()):
-            nn.init.normal_(table.weight, std=0.1)
-            with torch.no_grad():
-                table.weight[0] = 0
+        given = 2 * width + len(ITEM_PARTS) * width + config.text_dim + 1
+        self.project = nn.Linear(given, config.d_model, bias=False)
 
     def forward(self, fields: Mapping[str, Tensor], texts: Tensor) -> Tensor:
-        """(..., d) vectors; `fields` are codes of any shape, `texts` the rows they name."""
-        content = self.text_out(self.text(texts))[fields["text"]]
-        for name, table in self.parts.items():
-            content = content + table(fields[name])
-        price = torch.nan_to_num(fields["price"])[..., None]
-        content = content + self.price(price)
+        """(..., d) vectors; `fields` are codes of any shape, `texts` the rows they name.
+
+        Zeros where all codes are 0 and the price is unknown.
+        """
         own = self.item(fields["item"])
         if self.training and self.id_dropout:
             kept = torch.rand(own.shape[:-1], device=own.device) >= self.id_dropout
             own = own * kept[..., None]
-        return content + own
+        content = [one(fields[name]) for name, one in self.parts.items()]
+        written = self.text(texts)[fields["text"]]
+        price = torch.nan_to_num(fields["price"])[..., None]
+        found: Tensor = self.project(torch.cat([own, *content, written, price], dim=-1))
+        return found
 
 
 class EventEncoder(nn.Module):
     """Encodings of events, with the token NOW after the last one."""
 
+    scales: Tensor
+
     def __init__(self, config: ModelConfig, sizes: Mapping[str, int], text: Mapping[str, object]):
         super().__init__()
-        d = config.d_model
+        d, width = config.d_model, config.table_dim
         self.items = ItemEncoder(config, sizes, text)
-        self.kind = nn.Embedding(sizes["kind"], d, padding_idx=0)
-        self.touch = nn.ModuleDict(
-            {name: nn.Embedding(sizes[name], d, padding_idx=0) for name in ("channel", "device")}
-        )
-        #: values and flags of quantity, discount, rating, price; hour and weekday; the gap
-        self.numbers = nn.Linear(4 * 2 + 4 + 2 + len(GAP_SCALES_S) + 2, d)
+        self.kind = table(sizes["kind"], 2 * width)
+        self.touch = nn.ModuleDict({name: table(sizes[name], width // 2) for name in TOUCH})
+        # values and flags of amounts; hour and weekday; the gap and whether there is none
+        numbers = 2 * len(AMOUNTS) + 2 * len(_ANGLES) + len(GAP_SCALES_S) + 2
+        self.project = nn.Linear(2 * width + len(TOUCH) * (width // 2) + numbers, d)
         self.mix = nn.Sequential(nn.LayerNorm(d), nn.Linear(d, d), nn.GELU(), nn.Linear(d, d))
         self.norm = nn.LayerNorm(d)
-        scales = torch.tensor(GAP_SCALES_S)
-        self.register_buffer("scales", scales, persistent=False)
-        for table in (self.kind, *self.touch.values()):
-            nn.init.normal_(table.weight, std=0.3)
-            with torch.no_grad():
-                table.weight[0] = 0
+        self.register_buffer("scales", torch.tensor(GAP_SCALES_S), persistent=False)
 
     def forward(self, batch: EventBatch, last_us: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
         """Encodings and moments of events and NOW.
@@ -96,48 +96,47 @@ class EventEncoder(nn.Module):
             place `lengths[b]`, then padding at NOW's moment.
         """
         us, gap_s, first = moments(batch, last_us, count)
-        events = self._events(batch)
-        now = (self.kind.weight[NOW]).expand(batch.us.shape[0], 1, -1)
-        at_now = torch.arange(us.shape[1], device=us.device) == batch.lengths[:, None]
-        padded = torch.cat([events, torch.zeros_like(now)], dim=1)
-        told = torch.where(at_now[..., None], now, padded)
-        times = torch.cat(
-            [self._clock(batch), torch.zeros_like(us[:, :1, None]).repeat(1, 1, 6)], 1
-        )
-        times = torch.where(at_now[..., None], torch.zeros_like(times), times)
-        numbers = torch.cat([self._amounts(batch, at_now), times, self._gaps(gap_s, first)], dim=-1)
-        x = told + self.numbers(numbers)
+        # NOW stands where padding begins: it has a kind and a gap, all else is 0 or unknown there
+        fields = {
+            name: F.pad(one, (0, 1), value=torch.nan if one.is_floating_point() else 0)
+            for name, one in batch.fields.items()
+        }
+        kind = fields["kind"].scatter(1, batch.lengths[:, None], NOW)
+        told = [
+            self.kind(kind),
+            *(one(fields[name]) for name, one in self.touch.items()),
+            _amounts(fields),
+            _clock(fields),
+            self._gaps(gap_s, first),
+        ]
+        x = self.items(fields, batch.texts) + self.project(torch.cat(told, dim=-1))
         return self.norm(x + self.mix(x)), us
-
-    def _events(self, batch: EventBatch) -> Tensor:
-        """(B, L, d) what was done with what and where."""
-        found = self.kind(batch.fields["kind"]) + self.items(batch.fields, batch.texts)
-        for name, table in self.touch.items():
-            found = found + table(batch.fields[name])
-        return found
-
-    def _amounts(self, batch: EventBatch, at_now: Tensor) -> Tensor:
-        """(B, L + 1, 8) each number and whether it is known; zeros at NOW."""
-        values = torch.stack(
-            [batch.fields[name] for name in ("quantity", "discount", "rating", "price")], dim=-1
-        )
-        known = (~values.isnan()).float()
-        told = torch.cat([torch.nan_to_num(values), known], dim=-1)
-        told = nn.functional.pad(told, (0, 0, 0, 1))
-        return torch.where(at_now[..., None], torch.zeros_like(told), told)
-
-    def _clock(self, batch: EventBatch) -> Tensor:
-        """(B, L, 6) hour of the day in two harmonics, day of the week in one."""
-        hour = torch.nan_to_num(batch.fields["hour"]) * (2 * math.pi / _HOURS)
-        week = torch.nan_to_num(batch.fields["weekday"]) * (2 * math.pi / _WEEK)
-        angles = (hour, 2 * hour, week)
-        return torch.stack([f(one) for one in angles for f in (torch.sin, torch.cos)], dim=-1)
 
     def _gaps(self, gap_s: Tensor, first: Tensor) -> Tensor:
         """(B, L + 1, scales + 2) how long after the event before; continuous in the gap."""
         decays = torch.exp(-gap_s[..., None] / self.scales)
         log = torch.log1p(gap_s)[..., None] / _LOG_GAP
         return torch.cat([decays, log, first[..., None].float()], dim=-1)
+
+
+def table(rows: int, width: int) -> nn.Embedding:
+    """A table of vectors in which code 0 is zeros and stays so."""
+    made = nn.Embedding(rows, width, padding_idx=0)
+    with torch.no_grad():
+        made.weight[1:] *= _TABLE_SCALE
+    return made
+
+
+def _amounts(fields: Mapping[str, Tensor]) -> Tensor:
+    """(B, L + 1, 2 x amounts) each number and whether it is known."""
+    values = torch.stack([fields[name] for name in AMOUNTS], dim=-1)
+    return torch.cat([torch.nan_to_num(values), (~values.isnan()).float()], dim=-1)
+
+
+def _clock(fields: Mapping[str, Tensor]) -> Tensor:
+    """(B, L + 1, 6) hour of the day in two harmonics, day of the week in one; zeros if unknown."""
+    angles = torch.stack([fields[name] * factor for name, factor in _ANGLES], dim=-1)
+    return torch.nan_to_num(torch.cat([torch.sin(angles), torch.cos(angles)], dim=-1))
 
 
 def moments(batch: EventBatch, last_us: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -17,7 +17,7 @@ import math
 from typing import Any, Final
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812 (as torch names it)
 from torch import Tensor, nn
 
 from shoal.model.backbones.base import Backbone, Carry, at, gaps_s, pushed, stepped
@@ -34,7 +34,9 @@ class Recurrence(Backbone):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        self.layers = nn.ModuleList([RecurrentLayer(config) for _ in range(config.layers)])
+        self.layers = nn.ModuleList(
+            [RecurrentLayer(config, attends=place % 2 == 0) for place in range(config.layers)]
+        )
         self.keys_values = nn.Linear(config.d_model, 2 * config.kv_dim, bias=False)
         self.norm = nn.LayerNorm(config.d_model)
 
@@ -61,9 +63,9 @@ class Recurrence(Backbone):
 
 
 class RecurrentLayer(nn.Module):
-    """One layer; residual around each of its three parts."""
+    """One layer; residual around each of its parts. Every other layer attends."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, *, attends: bool) -> None:
         super().__init__()
         d = config.d_model
         self.norm = nn.LayerNorm(d)
@@ -71,7 +73,7 @@ class RecurrentLayer(nn.Module):
         self.out = nn.Linear(d, d, bias=False)
         taus = torch.logspace(math.log10(_SHORTEST_S), math.log10(_LONGEST_S), d)
         self.log_tau = nn.Parameter((taus / math.log(2)).log())
-        self.attention = WindowAttention(config)
+        self.attention = WindowAttention(config) if attends else None
         self.feed = GatedFeedForward(d)
         with torch.no_grad():  # gates that begin nearly closed remember long histories
             self.gates.bias[:d] = -2.0
@@ -85,7 +87,8 @@ class RecurrentLayer(nn.Module):
         decay = torch.exp(-gap_s[..., None] * torch.exp(-self.log_tau))
         h = scan((1 - z) * decay, z * candidate, before)
         x = x + self.out(h * F.silu(output))
-        x = x + self.attention(x, recent)
+        if self.attention is not None:
+            x = x + self.attention(x, recent)
         return x + self.feed(x), h
 
 
@@ -95,8 +98,9 @@ class GatedFeedForward(nn.Module):
     def __init__(self, d: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(d)
-        self.up = nn.Linear(d, 4 * d, bias=False)
-        self.down = nn.Linear(2 * d, d, bias=False)
+        hidden = max(8, d * 4 // 3 // 32 * 32)  # 8/3 of a plain one's half, in whole registers
+        self.up = nn.Linear(d, 2 * hidden, bias=False)
+        self.down = nn.Linear(hidden, d, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         gate, value = self.up(self.norm(x)).chunk(2, dim=-1)
@@ -212,8 +216,17 @@ class _Scan(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         a, h, before = ctx.saved_tensors
         (grad,) = grads
-        later = torch.cat([a[:, 1:], torch.zeros_like(a[:, :1])], dim=1)
-        flipped = _scanned(later.flip(1), grad.flip(1), torch.zeros_like(before))
-        whole = flipped.flip(1)
+        whole = _backwards(a, grad)
         earlier = torch.cat([before[:, None], h[:, :-1]], dim=1)
         return whole * earlier, whole, whole[:, 0] * a[:, 0]
+
+
+def _backwards(a: Tensor, grad: Tensor) -> Tensor:
+    """(B, T, d) gradients G_t = g_t + a_(t+1) G_(t+1) of what is added at each place."""
+    if a.is_cuda:
+        later = F.pad(a[:, 1:], (0, 0, 0, 1)).flip(1)
+        return _by_doubling(later, grad.flip(1), torch.zeros_like(grad[:, 0])).flip(1)
+    found = [grad[:, -1]]
+    for place in range(a.shape[1] - 2, -1, -1):
+        found.append(torch.addcmul(grad[:, place], a[:, place + 1], found[-1]))
+    return torch.stack(found[::-1], dim=1)
