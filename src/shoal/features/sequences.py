@@ -62,6 +62,25 @@ def read_sequences(
 
     Within a group customers are sorted; a customer without an event is not there.
     """
+    for rows in read_rows(
+        events, rules, as_of=as_of, since=since, last=last, customers=customers, version=version,
+        events_at_once=events_at_once,
+    ):  # fmt: skip
+        yield tokenizer.encode(rows)
+
+
+def read_rows(
+    events: EventTable,
+    rules: Rules,
+    *,
+    as_of: datetime,
+    since: datetime | None = None,
+    last: int | None = None,
+    customers: Sequence[str] | None = None,
+    version: int | None = None,
+    events_at_once: int = EVENTS_AT_ONCE,
+) -> Iterator[pa.Table]:
+    """The events that `read_sequences` encodes, as rows of `SEQUENCE_SCHEMA`; arguments as there."""
     if events.version() < 0:
         return
     known = {int(one) for one in events.bucket_counts()}
@@ -76,7 +95,7 @@ def read_sequences(
         bound = {"events": events.events(version=version, buckets=buckets), "clock": clock}
         rows = events.engine.run(query, bound | wanted)
         if rows.num_rows:
-            yield tokenizer.encode(rows.cast(SEQUENCE_SCHEMA))
+            yield rows.cast(SEQUENCE_SCHEMA)
 
 
 @lru_cache(maxsize=32)

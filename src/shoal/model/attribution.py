@@ -26,6 +26,7 @@ from shoal.domain.sequence import EventSequences
 from shoal.model.backbones import Carry
 from shoal.model.batch import EventBatch, collate
 from shoal.model.behaviour import BehaviourModel
+from shoal.model.embedding import context_of, read
 
 Floats = npt.NDArray[np.float64]
 
@@ -93,7 +94,7 @@ def attribute(
         raise ValueError(f"customer {sequences.customers[row]} has no event")
     if model.training:
         raise ValueError("attribution needs the model in evaluation mode")
-    first = max(0, length - most)
+    first = length - min(length, most, context_of(model) or length)
     with torch.no_grad():
         history = _History(model, sequences, row, now_us, first)
         z = history.embedded(history.batch)[0]
@@ -113,7 +114,7 @@ def attribute(
 class _History:
     """One customer's last events, on top of the state that the earlier ones left.
 
-    A backbone that does not stream reads the earlier events each time anew.
+    A backbone that does not stream reads all events that it looks back on each time anew.
     """
 
     def __init__(
@@ -121,14 +122,15 @@ class _History:
     ) -> None:
         self.model = model
         rows, now = np.array([row]), np.array([now_us], np.int64)
-        start = first if model.backbone.streams else 0
+        context = context_of(model)
+        start = first if context is None else max(0, int(sequences.lengths[row]) - context)
         self.batch = collate(sequences, rows, np.array([start]), None, now)
         #: Place in the batch of the first event that is looked at.
         self.first = first - start
         self.carry: Carry | None = None
-        if start:
-            before = collate(sequences, rows, None, np.array([start]), now)
-            self.carry = model.step(before).carry
+        if start and context is None:
+            _, carry = read(model, sequences, rows, now, stops=np.array([start]))
+            self.carry = {name: one.clone() for name, one in carry.items()}  # to derive through
 
     @property
     def length(self) -> int:

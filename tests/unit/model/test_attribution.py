@@ -12,6 +12,8 @@ from shoal.domain.sequence import EventSequences
 from shoal.model.attribution import FIELDS, attribute
 from shoal.model.batch import collate
 from shoal.model.behaviour import BehaviourModel
+from shoal.model.config import BACKBONES
+from shoal.model.embedding import embed
 
 BOUGHT = 1 + KINDS.index(PURCHASE)
 
@@ -67,7 +69,7 @@ def test_hiding_what_an_event_does_not_have_is_not_asked() -> None:
     assert found.fields["time"] > 0
 
 
-@pytest.mark.parametrize("backbone", ["recurrence"])
+@pytest.mark.parametrize("backbone", BACKBONES)
 def test_leaving_out_is_what_the_shorter_history_gives(backbone: str) -> None:
     model, sequences = made.tiny_model(backbone), made.sequences(lengths=[7])
     now = moments(sequences)
@@ -115,8 +117,9 @@ def test_gradients_are_how_fast_the_embedding_moves_as_an_event_fades() -> None:
         assert found.gradient[place] == pytest.approx(float(slope), rel=2e-3, abs=1e-5)
 
 
-def test_a_long_history_is_read_whole_and_its_last_events_are_looked_at() -> None:
-    model, sequences = made.tiny_model(), made.sequences(lengths=[40])
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_long_history_is_read_whole_and_its_last_events_are_looked_at(backbone: str) -> None:
+    model, sequences = made.tiny_model(backbone), made.sequences(lengths=[40])
     now = int(moments(sequences)[0])
     whole, late = (attribute(model, sequences, 0, now, most=most) for most in (64, 5))
     assert (whole.first, late.first) == (0, 35)
@@ -124,6 +127,14 @@ def test_a_long_history_is_read_whole_and_its_last_events_are_looked_at() -> Non
     assert late.occlusion == pytest.approx(whole.occlusion[-5:], abs=1e-5)
     assert late.gradient == pytest.approx(whole.gradient[-5:], abs=1e-5)
     assert len(late.occlusion) == 5
+
+
+def test_of_a_backbone_that_looks_back_so_far_no_earlier_event_is_looked_at() -> None:
+    model, sequences = made.tiny_model("bidirectional", context=8), made.sequences(lengths=[40])
+    now = int(moments(sequences)[0])
+    found = attribute(model, sequences, 0, now)
+    assert (found.first, len(found.occlusion)) == (32, 8)
+    assert found.embedding == pytest.approx(embed(model, sequences, now)[0], abs=1e-5)
 
 
 def test_a_customer_of_one_event_rests_on_it() -> None:
