@@ -92,17 +92,21 @@ def facts_at(engine: Engine, events: Relation, as_of: datetime | None = None) ->
     return history.filter(last)
 
 
-def with_item_facts(events: ir.Table, facts: ir.Table) -> ir.Table:
+def with_item_facts(
+    events: ir.Table, facts: ir.Table, attributes: Sequence[str] = FILLED
+) -> ir.Table:
     """Events that lack a category or a brand have that of their item, as valid at their time.
 
     Nothing that an event tells itself is changed, prices never. Since a fact counts for events at
     or after its own time only, facts dated after T change no event before T.
 
     Args:
-        events: with `kind`, `item_id`, `event_time` and any of `FILLED`; columns and rows stay.
-        facts: `ITEMS_SCHEMA`, as `facts_history(..., attributes=FILLED)` gives them.
+        events: with `kind`, `item_id`, `event_time` and any of the attributes; columns and rows
+            stay.
+        facts: as `facts_history(..., attributes=attributes)` gives them (`ITEMS_SCHEMA`).
+        attributes: what is filled.
     """
-    names = [name for name in FILLED if name in events.columns]
+    names = [name for name in attributes if name in events.columns]
     us = epoch_us(events.event_time)
     theirs = facts.select(
         fact_item=facts.item_id,

@@ -3,6 +3,9 @@
 `read_sequences` yields groups of buckets (a bucket holds all events of its customers). Training
 reads sequences again and again in random order: `SequenceFile` keeps them as plain arrays that are
 mapped into memory, so that only what a batch needs is read.
+
+What an event does not tell of its item is taken from the item's facts as they were valid at the
+event's time, so that an item without a code of its own is known by its content.
 """
 
 from __future__ import annotations
@@ -23,14 +26,19 @@ from ibis import _
 from shoal.domain.sequence import DTYPES, Array, EventSequences
 from shoal.domain.time import to_us
 from shoal.events.schema import ORDER, TABLE_SCHEMA
+from shoal.features.admission import EVER_US
 from shoal.features.algebra import CUSTOMER, epoch_us
+from shoal.features.items import facts_history, facts_schema, tells_items, with_item_facts
 from shoal.features.queries import Rules, of_customers, unbound
 from shoal.features.snapshot import bucket_groups
-from shoal.features.tokens import SEQUENCE_COLUMNS, SEQUENCE_SCHEMA, Tokenizer
-from shoal.ports import EventTable
+from shoal.features.tokens import ENCODED, SEQUENCE_COLUMNS, Tokenizer
+from shoal.ports import Engine, EventTable, Relation
 
 #: Events in memory at once while reading, about 300 bytes each.
 EVENTS_AT_ONCE: Final = 1_000_000
+
+#: What events take from the facts of their item.
+FACTS: Final = ("title", "category", "brand")
 
 _RULE_COLUMNS: Final = ("noise", "source")
 _CLOCK: Final = pa.schema([pa.field("now_us", pa.int64()), pa.field("since_us", pa.int64())])
@@ -47,6 +55,7 @@ def read_sequences(
     last: int | None = None,
     customers: Sequence[str] | None = None,
     version: int | None = None,
+    buckets: Sequence[int] | None = None,
     events_at_once: int = EVENTS_AT_ONCE,
 ) -> Iterator[EventSequences]:
     """Sequences of customers' events before a moment, groups of buckets at a time.
@@ -59,47 +68,45 @@ def read_sequences(
         last: of each customer the last so many events alone; None takes all.
         customers: those alone; None takes all.
         version: of the event table; None for the latest.
+        buckets: of customers; those alone; None takes all.
+        events_at_once: events of a group at most, but where one bucket has more.
 
     Within a group customers are sorted; a customer without an event is not there.
     """
-    for rows in read_rows(
-        events, rules, as_of=as_of, since=since, last=last, customers=customers, version=version,
-        events_at_once=events_at_once,
-    ):  # fmt: skip
-        yield tokenizer.encode(rows)
-
-
-def read_rows(
-    events: EventTable,
-    rules: Rules,
-    *,
-    as_of: datetime,
-    since: datetime | None = None,
-    last: int | None = None,
-    customers: Sequence[str] | None = None,
-    version: int | None = None,
-    events_at_once: int = EVENTS_AT_ONCE,
-) -> Iterator[pa.Table]:
-    """The events that `read_sequences` encodes, as rows of `SEQUENCE_SCHEMA`; arguments as there."""
     if events.version() < 0:
         return
-    known = {int(one) for one in events.bucket_counts()}
-    query = events.engine.compile(_definition(rules, last, customers is not None))
-    clock = pa.table(
-        {"now_us": [to_us(as_of)], "since_us": [to_us(since) if since else np.iinfo(np.int64).min]},
-        schema=_CLOCK,
-    )
-    wanted = {} if customers is None else {"ids": pa.table({CUSTOMER: list(customers)}, _IDS)}
-    for buckets in bucket_groups(events.bucket_counts(), events_at_once):
-        assert known.issuperset(buckets)
-        bound = {"events": events.events(version=version, buckets=buckets), "clock": clock}
-        rows = events.engine.run(query, bound | wanted)
+    engine = events.engine
+    facts = _titles_and_more(engine, events.events(version=version), as_of)
+    query = engine.compile(_definition(rules, last, customers is not None, bool(facts.num_rows)))
+    bound: dict[str, Relation] = {"clock": _clock(as_of, since)}
+    if customers is not None:
+        bound["ids"] = pa.table({CUSTOMER: sorted(set(customers))}, _IDS)
+    if facts.num_rows:
+        bound["facts"] = facts
+    counts = events.bucket_counts()
+    if buckets is not None:
+        counts = {bucket: counts[bucket] for bucket in set(buckets).intersection(counts)}
+    for group in bucket_groups(counts, events_at_once):
+        read = events.events(version=version, buckets=group)
+        rows = engine.run(query, bound | {"events": read})
         if rows.num_rows:
-            yield rows.cast(SEQUENCE_SCHEMA)
+            yield tokenizer.encode(rows)
+
+
+def _clock(as_of: datetime, since: datetime | None) -> pa.Table:
+    since_us = EVER_US if since is None else to_us(since)
+    return pa.table({"now_us": [to_us(as_of)], "since_us": [since_us]}, schema=_CLOCK)
+
+
+def _titles_and_more(engine: Engine, events: Relation, as_of: datetime) -> pa.Table:
+    """What is told of items over time (`FACTS`), before a moment."""
+    if not tells_items(engine, events):
+        return facts_schema(FACTS).empty_table()
+    return facts_history(engine, events, as_of, attributes=FACTS)
 
 
 @lru_cache(maxsize=32)
-def _definition(rules: Rules, last: int | None, some: bool) -> ir.Table:
+def _definition(rules: Rules, last: int | None, some: bool, facts: bool) -> ir.Table:
     names = dict.fromkeys((CUSTOMER, *SEQUENCE_COLUMNS, *_RULE_COLUMNS))
     events = unbound(pa.schema([TABLE_SCHEMA.field(name) for name in names]), "events")
     own = of_customers(events, rules)
@@ -112,11 +119,17 @@ def _definition(rules: Rules, last: int | None, some: bool) -> ir.Table:
         newest = [ibis.desc(name) for name in ORDER]
         place = ibis.row_number().over(group_by=CUSTOMER, order_by=newest)
         rows = rows.mutate(place=place).filter(_.place < last)
-    return rows.select(CUSTOMER, *SEQUENCE_COLUMNS).order_by([CUSTOMER, *ORDER])
+    rows = rows.select(CUSTOMER, *SEQUENCE_COLUMNS)
+    if facts:
+        rows = with_item_facts(rows, unbound(facts_schema(FACTS), "facts"), FACTS)
+    return rows.order_by([CUSTOMER, *ORDER]).select(*ENCODED)
 
 
 class SequenceFile:
-    """Sequences on disk as arrays: one `.npy` a field, offsets, customers, texts."""
+    """Sequences on disk as arrays: `<field>.bin`, offsets, customers, texts.
+
+    Fields are mapped into memory; texts (one row a distinct text) and customers are read.
+    """
 
     def __init__(self, directory: Path, sequences: EventSequences) -> None:
         self.directory = directory

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Self
 
@@ -19,17 +19,26 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.domain.kinds import KINDS, SEARCH
-from shoal.domain.money import MICROS
+from shoal.domain.errors import OperationError, UsageError
+from shoal.domain.kinds import CUSTOM, KINDS, SEARCH
 from shoal.domain.sequence import DTYPES, KIND_CODES, Array, EventSequences, TextFeatures
 from shoal.events.schema import ORDER, TABLE_SCHEMA
 from shoal.features.algebra import CUSTOMER
-from shoal.features.vocabulary import Names, learn_counts
 from shoal.features.queries import Rules
+from shoal.features.token_columns import (
+    Coded,
+    by_level,
+    levels,
+    log_price,
+    numbers,
+    price_classes,
+    runs,
+)
+from shoal.features.vocabulary import Names, learn_counts
 from shoal.ports import Engine, Relation
 
 #: Raised whenever the codes of the same event change.
-TOKENS_VERSION: Final = 1
+TOKENS_VERSION: Final = 2
 
 #: What the tokenizer reads of events, in the total order of a customer's events.
 SEQUENCE_COLUMNS: Final = (
@@ -39,12 +48,19 @@ SEQUENCE_COLUMNS: Final = (
 SEQUENCE_SCHEMA: Final = pa.schema(
     [TABLE_SCHEMA.field(CUSTOMER), *(TABLE_SCHEMA.field(name) for name in SEQUENCE_COLUMNS)]
 )
+#: Those of them that are encoded; the others only order events.
+ENCODED: Final = (
+    CUSTOMER, *(name for name in SEQUENCE_COLUMNS if name not in ("sequence", "event_id")),
+)  # fmt: skip
 
 _DAY_S: Final = 86_400
 #: 1970-01-01 was a Thursday; Monday is 0.
 _EPOCH_WEEKDAY: Final = 3
 _MOST_RATING: Final = 5.0
-_LEVELS: Final = 3
+_SEARCH_CODE: Final = 1 + KINDS.index(SEARCH)
+_CUSTOM_CODE: Final = 1 + KINDS.index(CUSTOM)
+#: Fields that tell what an item is like.
+CONTENT: Final = ("category1", "category2", "category3", "brand")
 
 
 @dataclass(frozen=True)
@@ -68,6 +84,21 @@ class TokenSettings:
     devices: int = 32
     price_buckets: int = 16
     least: int = 3
+
+    def __post_init__(self) -> None:
+        """Refuse what leaves a name without a code.
+
+        Raises:
+            UsageError: `bad_setting`.
+        """
+        for name, value in asdict(self).items():
+            if value < 1:
+                raise UsageError(
+                    "bad_setting",
+                    f"{name} is {value}; every vocabulary needs at least one",
+                    where=name,
+                    hint="Give whole numbers from 1 on.",
+                )
 
 
 @dataclass(frozen=True)
@@ -138,32 +169,33 @@ class Tokenizer:
             "channel": Names.of(found["channel"], settings.channels, 1, 1),
             "device": Names.of(found["device"], settings.devices, 1, 1),
         }
-        for level, counts in enumerate(_by_level(found["category"]), 1):
+        for level, counts in enumerate(by_level(found["category"]), 1):
             names[f"category{level}"] = Names.of(
                 counts, settings.categories, 1, settings.category_buckets
             )
-        median, edges = _classes(found["price"], settings.price_buckets)
+        median, edges = price_classes(found["price"], settings.price_buckets)
         made = cls(names, median, edges, _no_items(text), (), text, rules.currency, settings)
         return made._with_items(found["items"], found["item_id"])
 
-    def _with_items(self, facts: pa.Table, counts: pa.Table) -> Self:
+    def _with_items(self, about: pa.Table, counts: pa.Table) -> Self:
         """The same with what is known of each item that has a code of its own."""
         known = pa.array(self.names["item"].known, pa.string())
-        facts = facts.take(pc.index_in(known, facts["item_id"].combine_chunks()))
+        about = about.take(pc.index_in(known, about["item_id"].combine_chunks()))
         counted = counts.take(pc.index_in(known, counts["name"].combine_chunks()))
-        titles = tuple(one or "" for one in facts["title"].to_pylist())
-        codes = self._content_codes(facts)
-        price = self._prices(facts["price"], None)
-        distinct, rows = np.unique(np.array(titles, dtype=object).astype(str), return_inverse=True)
-        codes["text"], texts = self._text_rows(pa.array(distinct[rows] if len(rows) else []))
+        titles = Coded.of(about["title"])
+        codes = self._content_codes(about)
+        codes["text"] = (titles.places + 1).astype(np.int32)
+        price = log_price(numbers(about["price"]), self.price_median)
         codes["price_bucket"] = self._buckets(price)
         items = ItemTable(
-            self.names["item"].known, codes, price, np.asarray(counted["n"].to_numpy()), texts
+            self.names["item"].known,
+            codes,
+            price,
+            counted["n"].to_numpy().astype(np.int64),
+            self._text_table(titles.distinct.to_pylist(), titles=True),
         )
-        return type(self)(
-            self.names, self.price_median, self.price_edges, items, titles, self.text,
-            self.currency, self.settings,
-        )  # fmt: skip
+        told = tuple(one or "" for one in about["title"].to_pylist())
+        return replace(self, items=items, titles=told)
 
     # -- encoding ----------------------------------------------------------------------------------
 
@@ -171,80 +203,110 @@ class Tokenizer:
         """Events as sequences.
 
         Args:
-            rows: `SEQUENCE_SCHEMA`, each customer's rows together and in the order of events.
+            rows: `SEQUENCE_SCHEMA` (the columns of `ENCODED` will do), each customer's rows
+                together and in the order of events.
 
-        The text of a search is its query; that of an event with an item is the event's title, else
-        the one that is known of the item.
+        What an event does not tell of its item (category, brand, price, title) is as it is known of
+        the item, where the item has a code of its own. The text of a search is its query, that of
+        any other event its title.
+
+        Raises:
+            ValueError: rows of a customer do not lie together.
         """
-        customers, offsets = _runs(rows[CUSTOMER])
-        n = rows.num_rows
-        kind = pc.index_in(rows["kind"], value_set=pa.array(KINDS)).to_numpy()
-        us = rows["event_time"].cast(pa.int64()).to_numpy()
-        local_s = us // 1_000_000 + _numbers(rows["utc_offset_s"], 0.0).astype(np.int64)
-        price = self._prices(rows["price"], rows["currency"])
-        quantity = _numbers(rows["quantity"])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            amount = _numbers(rows["price"]) * np.where(np.isnan(quantity), 1.0, quantity)
-            discount = np.clip(_numbers(rows["discount"]) / amount, 0.0, 1.0)
-        discount[~np.isfinite(discount)] = np.nan
-        day_share = (local_s % _DAY_S) / _DAY_S
-        codes = self._content_codes(rows)
-        codes["text"], texts = self._text_rows(self._texts_of(rows))
+        customers, offsets = runs(rows[CUSTOMER])
+        item = self.names["item"].codes(rows["item_id"])
+        kind = pc.index_in(rows["kind"], value_set=pa.array(KINDS))
+        kinds = numbers(kind, _CUSTOM_CODE - 1).astype(np.int16) + 1
         fields: dict[str, Array] = {
-            "us": us,
-            "kind": kind + 1,
-            "item": self.names["item"].codes(rows["item_id"]),
+            "kind": kinds,
+            "item": item,
             "channel": self.names["channel"].codes(rows["channel"]),
             "device": self.names["device"].codes(rows["device"]),
-            "price_bucket": self._buckets(price),
-            "price": price,
-            "quantity": np.log1p(np.clip(quantity, 0, None)),
-            "discount": discount,
-            "rating": _numbers(rows["rating"]) / _MOST_RATING,
-            "hour": day_share * 24,
-            "weekday": (local_s // _DAY_S + _EPOCH_WEEKDAY) % 7 + day_share,
-            **codes,
+            **self._times(rows),
+            **self._amounts(rows),
+            **self._content_codes(rows),
         }
+        fields |= self._of_items(item, fields)
+        fields["price_bucket"] = self._buckets(fields["price"])
+        fields["text"], texts = self._texts(rows, item, kinds)
         typed = {name: np.asarray(fields[name], DTYPES[name]) for name in DTYPES}
-        assert all(len(values) == n for values in typed.values())
         return EventSequences(customers, offsets, typed, texts)
 
-    def _texts_of(self, rows: pa.Table) -> pa.Array:
-        """The text of each event, null for none."""
-        place = pc.index_in(
-            rows["item_id"], value_set=pa.array(self.names["item"].known, pa.string())
-        )
-        known = pa.array(self.titles, pa.string()).take(place.combine_chunks())
-        title = pc.coalesce(rows["title"].combine_chunks(), known)
-        searched = pc.equal(rows["kind"].combine_chunks(), SEARCH)
-        return pc.if_else(searched, rows["query"].combine_chunks(), title)
+    def _times(self, rows: pa.Table) -> dict[str, Array]:
+        us = rows["event_time"].cast(pa.int64()).to_numpy()
+        local_s = us // 1_000_000 + numbers(rows["utc_offset_s"], 0.0).astype(np.int64)
+        day_share = (local_s % _DAY_S) / _DAY_S
+        weekday = (local_s // _DAY_S + _EPOCH_WEEKDAY) % 7 + day_share
+        return {"us": us, "hour": day_share * 24, "weekday": weekday}
 
-    def _text_rows(self, texts: pa.Array) -> tuple[Array, Array]:
-        """(n,) rows in a table of distinct texts, and the table; row 0 is no text."""
-        coded = pc.dictionary_encode(pc.if_else(pc.equal(texts, ""), None, texts))
-        distinct = coded.dictionary.to_pylist()
-        table = np.zeros((len(distinct) + 1, self.text.width), self.text.dtype)
-        if distinct:
-            table[1:] = self.text.encode(distinct)
-        places = pc.fill_null(coded.indices, -1).to_numpy()
-        return (places + 1).astype(np.int32), table
+    def _amounts(self, rows: pa.Table) -> dict[str, Array]:
+        """Numbers of events; a price in another currency than the shop's is unknown."""
+        price, quantity = numbers(rows["price"]), numbers(rows["quantity"])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            amount = np.abs(price * np.where(np.isnan(quantity), 1.0, quantity))
+            discount = np.clip(numbers(rows["discount"]) / amount, 0.0, 1.0)
+        discount[~(amount > 0)] = np.nan
+        if self.currency is not None:
+            other = pc.fill_null(pc.not_equal(rows["currency"], self.currency), False)
+            price[other.to_numpy(zero_copy_only=False)] = np.nan
+        return {
+            "price": log_price(price, self.price_median),
+            "quantity": np.log1p(np.abs(quantity)),
+            "discount": discount,
+            "rating": numbers(rows["rating"]) / _MOST_RATING,
+        }
 
     def _content_codes(self, rows: pa.Table) -> dict[str, Array]:
-        """Codes of category levels and brand."""
-        codes = {"brand": self.names["brand"].codes(rows["brand"])}
-        for level, paths in enumerate(_levels(rows["category"]), 1):
-            codes[f"category{level}"] = self.names[f"category{level}"].codes(paths)
-        return codes
+        """Codes of category levels and brand, as rows tell them."""
+        found = {"brand": self.names["brand"].codes(rows["brand"])}
+        for level, paths in enumerate(levels(rows["category"]), 1):
+            found[f"category{level}"] = self.names[f"category{level}"].codes(paths)
+        return found
 
-    def _prices(self, price: pa.ChunkedArray, currency: pa.ChunkedArray | None) -> Array:
-        """log1p of the price over the shop's median; NaN where unknown or of another currency."""
-        amounts = _numbers(price)
-        if self.currency is not None and currency is not None:
-            other = pc.not_equal(currency, self.currency)
-            amounts = np.where(
-                pc.fill_null(other, False).to_numpy(zero_copy_only=False), np.nan, amounts
-            )
-        return _log_price(amounts, self.price_median).astype(np.float32)
+    def _of_items(self, item: Array, told: Mapping[str, Array]) -> dict[str, Array]:
+        """Content of events, mended by what is known of their items where they tell none."""
+        known = np.flatnonzero((item > 0) & (item <= len(self.items)))
+        found = {name: told[name].copy() for name in (*CONTENT, "price")}
+        place = item[known] - 1
+        pathless = told["category1"][known] == 0  # a path is taken as a whole or not at all
+        for name in CONTENT:
+            lacking = told[name][known] == 0 if name == "brand" else pathless
+            found[name][known[lacking]] = self.items.codes[name][place[lacking]]
+        lacking = np.isnan(told["price"][known])
+        found["price"][known[lacking]] = self.items.price[place[lacking]]
+        return found
+
+    def _texts(self, rows: pa.Table, item: Array, kind: Array) -> tuple[Array, Array]:
+        """(n,) rows in a table of texts, and the table; row 0 is no text.
+
+        The table holds titles of items, then people's own words (queries, titles of pages), then
+        what is known of items that have none here.
+        """
+        searched = kind == _SEARCH_CODE
+        titles = Coded.of(rows["title"], ~searched & (item > 0))
+        own = pc.if_else(pa.array(searched), rows["query"], rows["title"])
+        words = Coded.of(own, searched | (item == 0))
+        told = [
+            self._text_table(titles.distinct.to_pylist(), titles=True)[1:],
+            self._text_table(words.distinct.to_pylist())[1:],
+        ]
+        found = np.where(titles.places >= 0, titles.places + 1, 0)
+        found[words.places >= 0] = 1 + len(told[0]) + words.places[words.places >= 0]
+        table = np.concatenate([np.zeros((1, self.text.width), self.text.dtype), *told])
+        blank = np.all(table == 0, axis=1)  # what is known of the item will do
+        found[np.asarray(blank)[found]] = 0
+        bare = np.flatnonzero((found == 0) & ~searched & (item > 0) & (item <= len(self.items)))
+        used, places = np.unique(self.items.codes["text"][item[bare] - 1], return_inverse=True)
+        rows_of = np.where(used > 0, len(table) + np.arange(len(used)), 0)
+        found[bare] = rows_of[places]
+        return found.astype(np.int32), np.concatenate([table, self.items.texts[used]])
+
+    def _text_table(self, texts: list[str], *, titles: bool = False) -> Array:
+        """(t + 1, width): zeros, then the row of each text."""
+        table = np.zeros((len(texts) + 1, self.text.width), self.text.dtype)
+        if texts:
+            table[1:] = self.text.encode(texts, titles=titles)
+        return table
 
     def _buckets(self, price: Array) -> Array:
         """1 + the class of price; 0 where unknown."""
@@ -262,9 +324,10 @@ class Tokenizer:
     @property
     def fingerprint(self) -> str:
         """16 hex digits of all that decides the codes of an event."""
-        document = self.to_document()
-        text = json.dumps({**document, "version": TOKENS_VERSION}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        found = hashlib.sha256(json.dumps(self.to_document(), sort_keys=True).encode())
+        for name, values in sorted(self.to_arrays().items()):
+            found.update(name.encode() + np.ascontiguousarray(values).tobytes())
+        return found.hexdigest()[:16]
 
     def to_document(self) -> dict[str, Any]:
         """As JSON."""
@@ -293,12 +356,42 @@ class Tokenizer:
     def from_artefact(
         cls, document: Mapping[str, Any], arrays: Mapping[str, Array], text: TextFeatures
     ) -> Self:
-        """The tokenizer that was written."""
+        """The tokenizer that was written.
+
+        Args:
+            document, arrays: of `to_document` and `to_arrays`.
+            text: as `shoal.features.text.text_of(document["text"])` makes it.
+
+        Raises:
+            UsageError: `model_mismatch`, another version wrote it or its texts are other ones.
+            OperationError: `artefact_damaged`, something is missing.
+        """
+        if document.get("version") != TOKENS_VERSION or document.get("text") != text.to_document():
+            raise UsageError(
+                "model_mismatch",
+                f"the model reads events by vocabularies of version {document.get('version')} and "
+                f"texts by {document.get('text')}; here are version {TOKENS_VERSION} and "
+                f"{text.to_document()}",
+                hint="Use the version of Shoal that made the model, or train anew: "
+                "shoal train SHOP.",
+            )
+        try:
+            return cls._from_parts(document, arrays, text)
+        except (KeyError, TypeError) as error:
+            raise OperationError(
+                "artefact_damaged",
+                f"the vocabularies of the model cannot be read: {error}",
+                hint="Train it again with shoal train SHOP, or restore it from a backup.",
+            ) from error
+
+    @classmethod
+    def _from_parts(
+        cls, document: Mapping[str, Any], arrays: Mapping[str, Array], text: TextFeatures
+    ) -> Self:
         names = {name: Names.from_document(one) for name, one in document["names"].items()}
-        own = ("category1", "category2", "category3", "brand", "price_bucket", "text")
         items = ItemTable(
             names["item"].known,
-            {name: arrays[f"items.{name}"] for name in own},
+            {name: arrays[f"items.{name}"] for name in (*CONTENT, "price_bucket", "text")},
             arrays["items.price"],
             arrays["items.counts"],
             arrays["items.texts"],
@@ -306,7 +399,7 @@ class Tokenizer:
         return cls(
             names,
             document["price_median"],
-            np.array(document["price_edges"]),
+            np.array(document["price_edges"], dtype=np.float64),
             items,
             tuple(document["titles"]),
             text,
@@ -316,67 +409,6 @@ class Tokenizer:
 
 
 def _no_items(text: TextFeatures) -> ItemTable:
-    return ItemTable(
-        (), {}, np.zeros(0, np.float32), np.zeros(0, np.int64), np.zeros((1, text.width))
-    )
-
-
-def _classes(prices: pa.Table, buckets: int) -> tuple[float, npt.NDArray[np.float64]]:
-    """The median of prices (`price` ascending, `n`), and bounds of classes of equal size."""
-    if not prices.num_rows:
-        return float(MICROS), np.zeros(0)
-    price, n = (prices[name].to_numpy() for name in ("price", "n"))
-    share = np.cumsum(n) / n.sum()
-    median = float(price[np.searchsorted(share, 0.5)])
-    bounds = price[np.searchsorted(share, np.arange(1, buckets) / buckets)]
-    return median, np.unique(_log_price(bounds, median))
-
-
-def _log_price(amounts: Array, median: float) -> Array:
-    with np.errstate(invalid="ignore"):
-        return np.log1p(np.maximum(amounts, 0.0) / max(median, 1.0))
-
-
-def _numbers(column: pa.ChunkedArray, missing: float = np.nan) -> npt.NDArray[np.float64]:
-    values: Any = pc.fill_null(column.cast(pa.float64()), missing)
-    return np.array(values.to_numpy(), dtype=np.float64)
-
-
-def _runs(customers: pa.ChunkedArray) -> tuple[Array, npt.NDArray[np.int64]]:
-    """Distinct customers in order of their first row, and where each one's rows begin and end."""
-    coded = customers.combine_chunks().dictionary_encode()
-    codes = coded.indices.to_numpy()
-    starts = np.flatnonzero(np.diff(codes, prepend=-1) != 0)
-    if len(starts) != len(coded.dictionary):
-        raise ValueError("rows of a customer do not lie together")
-    offsets = np.append(starts, len(codes)).astype(np.int64)
-    return np.array(coded.dictionary.to_pylist(), dtype=object), offsets
-
-
-def _levels(category: pa.ChunkedArray | pa.Array) -> list[pa.Array]:
-    """The path up to the first, second and third part; null where it is shorter.
-
-    >>> [one.to_pylist() for one in _levels(pa.array(["a/b", None]))]
-    [['a', None], ['a/b', None], [None, None]]
-    """
-    whole = category.combine_chunks() if isinstance(category, pa.ChunkedArray) else category
-    coded = whole.dictionary_encode()
-    levels = []
-    for level in range(1, _LEVELS + 1):
-        cut = [_upto(path, level) for path in coded.dictionary.to_pylist()]
-        levels.append(pa.array(cut, pa.string()).take(coded.indices))
-    return levels
-
-
-def _upto(path: str, level: int) -> str | None:
-    parts = path.split("/")
-    return None if len(parts) < level else "/".join(parts[:level])
-
-
-def _by_level(counts: pa.Table) -> list[pa.Table]:
-    """Counts of whole paths as counts of paths up to each level."""
-    found = []
-    for cut in _levels(counts["name"]):
-        table = pa.table({"name": cut, "n": counts["n"]}).filter(pc.is_valid(cut))
-        found.append(table.group_by("name").aggregate([("n", "sum")]).rename_columns(["name", "n"]))
-    return found
+    codes = {name: np.zeros(0, np.int32) for name in (*CONTENT, "price_bucket", "text")}
+    texts = np.zeros((1, text.width), text.dtype)
+    return ItemTable((), codes, np.zeros(0, np.float32), np.zeros(0, np.int64), texts)

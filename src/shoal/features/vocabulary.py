@@ -8,7 +8,6 @@ from datetime import datetime
 from functools import cached_property, lru_cache
 from typing import Any, Final, Self
 
-import ibis
 import ibis.expr.types as ir
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +19,11 @@ from ibis import _
 from shoal.domain import kinds
 from shoal.domain.time import to_us
 from shoal.events.schema import TABLE_SCHEMA
+from shoal.features.admission import NEVER_US
 from shoal.features.algebra import CUSTOMER, epoch_us
-from shoal.features.items import facts_at
+from shoal.features.items import facts_history
 from shoal.features.queries import Rules, of_customers, unbound
+from shoal.features.token_columns import Coded
 from shoal.ports import Engine, Relation
 
 _CLOCK: Final = pa.schema([pa.field("now_us", pa.int64())])
@@ -33,6 +34,8 @@ _READ: Final = (
 #: Columns whose names are counted.
 COUNTED: Final = ("item_id", "category", "brand", "channel", "device")
 _ABOUT: Final = ("title", "category", "brand", "price")
+#: Distinct names that are looked up one by one.
+_FEW: Final = 64
 
 
 @dataclass(frozen=True)
@@ -55,25 +58,37 @@ class Names:
         """Codes in all, 0 for none counted."""
         return 1 + len(self.known) + self.buckets
 
+    def codes(self, column: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.int32]:
+        """(n,) codes: 0 for null, a bucket by hash for a name without a code of its own."""
+        coded = Coded.of(column)
+        places = self._places(coded.distinct)
+        other = np.flatnonzero(places < 0)
+        buckets = [
+            xxhash.xxh3_64_intdigest(name.encode()) % self.buckets
+            for name in coded.distinct.take(pa.array(other)).to_pylist()
+        ]
+        places[other] = np.array(buckets, np.int64) + len(self.known)
+        return np.asarray(coded.spread(places + 1), np.int32)
+
+    def _places(self, distinct: pa.Array) -> npt.NDArray[np.int64]:
+        """The place of each name among the known ones, -1 for others.
+
+        One event after the other is looked up in a dictionary; Arrow would index all known names
+        for it anew.
+        """
+        if len(distinct) <= _FEW:
+            found = [self._index.get(name, -1) for name in distinct.to_pylist()]
+            return np.array(found, np.int64)
+        places = pc.index_in(distinct, value_set=self._value_set)
+        return np.array(pc.fill_null(places, -1).to_numpy(), np.int64)
+
     @cached_property
     def _value_set(self) -> pa.Array:
         return pa.array(self.known, pa.string())
 
-    def codes(self, column: pa.ChunkedArray | pa.Array) -> npt.NDArray[np.int32]:
-        """(n,) codes: 0 for null, a bucket by hash for a name without a code of its own."""
-        coded = pc.dictionary_encode(column)
-        if isinstance(coded, pa.ChunkedArray):
-            coded = coded.unify_dictionaries().combine_chunks()
-        if isinstance(coded, pa.ChunkedArray):  # of no chunks
-            return np.zeros(0, np.int32)
-        found = pc.index_in(coded.dictionary, value_set=self._value_set)
-        places = pc.fill_null(found, -1).to_numpy().astype(np.int64) + 1
-        for row in np.flatnonzero(places == 0):
-            name = coded.dictionary[int(row)].as_py()
-            bucket = xxhash.xxh3_64_intdigest(name.encode()) % self.buckets
-            places[row] = 1 + len(self.known) + bucket
-        taken = pa.array(places).take(coded.indices)
-        return np.asarray(pc.fill_null(taken, 0).to_numpy(), np.int32)
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.known)}
 
     def to_document(self) -> dict[str, Any]:
         """As JSON."""
@@ -92,22 +107,29 @@ def learn_counts(
 
     Returns:
         A table `name`, `n` for each of `COUNTED`; `price`: `price` (micro-units) and `n`; `items`:
-        `item_id`, `title`, `category`, `brand`, `price`, by item facts where there are any.
+        `item_id`, `title`, `category`, `brand`, `price`, by the item facts dated before the moment
+        where there are any, else as events tell them. Prices are in the currency of the rules.
     """
     clock = pa.table({"now_us": [to_us(until)]}, schema=_CLOCK)
     inputs: dict[str, Relation] = {"events": events, "clock": clock}
     found = {name: engine.run(engine.compile(_counts(name, rules)), inputs) for name in COUNTED}
     found["price"] = engine.run(engine.compile(_prices(rules)), inputs)
     told = engine.run(engine.compile(_items(rules)), inputs)
-    found["items"] = _with_facts(told, facts_at(engine, events, until))
+    facts = facts_history(engine, events, until, attributes=(*_ABOUT, "currency"))
+    now = facts.filter(pc.equal(facts["valid_to_us"], NEVER_US))
+    found["items"] = _with_facts(told, now, rules.currency)
     return found
 
 
-def _with_facts(told: pa.Table, facts: pa.Table) -> pa.Table:
+def _with_facts(told: pa.Table, facts: pa.Table, currency: str | None) -> pa.Table:
     """Items as events tell them, mended by what facts tell."""
     if not facts.num_rows:
         return told
     place = pc.index_in(told["item_id"], value_set=facts["item_id"].combine_chunks())
+    if currency is not None:
+        other = pc.fill_null(pc.not_equal(facts["currency"], currency), False)
+        price = pc.if_else(other, None, facts["price"])
+        facts = facts.set_column(facts.schema.get_field_index("price"), "price", price)
     for name in _ABOUT:
         theirs = facts[name].take(place).cast(told[name].type)
         told = told.set_column(
