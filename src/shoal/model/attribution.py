@@ -138,10 +138,10 @@ class _History:
 
     def embedded(self, batch: EventBatch) -> Tensor:
         """(B, e) embeddings of variants."""
-        found = []
-        for rows in torch.arange(len(batch)).split(_ROWS):
-            found.append(self.model.step(batch.rows(rows), self._carried(len(rows))).embedding)
-        return torch.cat(found)
+        parts = torch.arange(len(batch)).split(_ROWS)
+        return torch.cat(
+            [self.model.step(batch.rows(one), self._carried(len(one))).embedding for one in parts]
+        )
 
     def _carried(self, rows: int) -> Carry | None:
         if self.carry is None:

@@ -79,9 +79,7 @@ def test_leaving_out_is_what_the_shorter_history_gives(backbone: str) -> None:
         whole = model.step(collate(sequences, np.array([0]), now_us=now)).embedding[0]
         for place in range(7):
             fields = {k: np.delete(v, place) for k, v in sequences.fields.items()}
-            less = EventSequences(
-                sequences.customers, np.array([0, 6]), fields, sequences.texts
-            )
+            less = EventSequences(sequences.customers, np.array([0, 6]), fields, sequences.texts)
             moved = model.step(collate(less, np.array([0]), now_us=now)).embedding[0]
             expected = (moved - whole).norm() / whole.norm()
             assert found.occlusion[place] == pytest.approx(float(expected), abs=1e-5)
