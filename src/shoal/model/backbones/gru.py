@@ -10,13 +10,12 @@ Dimensions: B rows, L events, d = d_model.
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from shoal.model.backbones.base import Backbone, Carry, stepped
+from shoal.model.backbones.base import Backbone, Carry, at, stepped
 from shoal.model.config import ModelConfig
 
 #: Half-lives that channels start with before the moment asked about, evenly spread in logs.
@@ -27,17 +26,20 @@ States = tuple[Tensor, ...]
 
 
 class Recurrent(Backbone):
-    """A stack of units; `names` are the parts of its state, (B, layers, d) each in the carry."""
+    """A stack of units; `names` are the parts of their state, (B, layers, d) each in the carry."""
 
     names: tuple[str, ...]
+    unit: type[nn.GRU] | type[nn.LSTM]
 
-    def __init__(self, config: ModelConfig, unit: type[nn.GRU] | type[nn.LSTM]) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        d, layers = config.d_model, config.layers
-        dropout = config.dropout if layers > 1 else 0.0
-        self.unit = unit(d, d, layers, batch_first=True, dropout=dropout)
+        d = config.d_model
+        self.layers = nn.ModuleList(
+            [self.unit(d, d, batch_first=True) for _ in range(config.layers)]
+        )
         taus = torch.logspace(math.log10(_SHORTEST_S), math.log10(_LONGEST_S), d)
-        self.log_tau = nn.Parameter((taus / math.log(2)).log().repeat(layers, 1))
+        self.log_tau = nn.Parameter((taus / math.log(2)).log().repeat(config.layers, 1))
+        self.dropout = nn.Dropout(config.dropout)
         self.norm = nn.LayerNorm(d)
 
     def initial(self, batch: int, device: torch.device | str = "cpu") -> Carry:
@@ -46,47 +48,59 @@ class Recurrent(Backbone):
         return {**super().initial(batch, device), **states}
 
     def forward(self, x: Tensor, us: Tensor, lengths: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
-        before = tuple(carry[name] for name in self.names)
-        hidden, states = self._events(x[:, :-1], lengths, before)
         after = stepped(us, lengths, carry)
         asked_us = us.gather(1, lengths[:, None])[:, 0]
         age_s = (asked_us - after["last_us"]).clamp(min=0).float() / 1e6
-        # without an event there is nothing to fade, and no last moment
-        age_s = age_s * (after["count"] > 0)
-        fade = torch.exp(-age_s[:, None, None] * torch.exp(-self.log_tau))
+        age_s = age_s * (after["count"] > 0)  # without an event there is nothing to fade
+        fade = torch.exp(-age_s[:, None, None] * torch.exp(-self.log_tau)).unbind(1)
         place = lengths[:, None, None].expand(-1, 1, x.shape[-1])
-        now, _ = self._run(x.gather(1, place), tuple(one * fade for one in states))
-        hidden = torch.cat([hidden, torch.zeros_like(now)], dim=1).scatter(1, place, now)
-        return self.norm(hidden), after | dict(zip(self.names, states, strict=True))
+        events, now = x[:, :-1], x.gather(1, place)
+        found = []
+        for number, layer in enumerate(self.layers):
+            before = tuple(carry[name][:, number] for name in self.names)
+            events, states = self.read(layer, events, lengths, before)
+            now, _ = run(layer, now, tuple(one * fade[number] for one in states))
+            events, now = self.dropout(events), self.dropout(now)
+            found.append(states)
+        for name, parts in zip(self.names, zip(*found, strict=True), strict=True):
+            after[name] = torch.stack(parts, dim=1)
+        hidden = nn.functional.pad(events, (0, 0, 0, 1)).scatter(1, place, now)
+        return self.norm(hidden), after
 
-    def _events(self, x: Tensor, lengths: Tensor, before: States) -> tuple[Tensor, States]:
-        """Hidden states (B, L, d), zeros in padding, and the states after `lengths[b]` events."""
-        if not x.shape[1]:
-            return x, before
-        if x.shape[1] == 1:  # packing one event costs more than reading it
-            hidden, after = self._run(x, before)
-        else:
-            some = lengths.clamp(min=1).cpu()
-            packed = pack_padded_sequence(x, some, batch_first=True, enforce_sorted=False)
-            read, after = self._run(packed, before)
-            hidden, _ = pad_packed_sequence(read, batch_first=True, total_length=x.shape[1])
-        none = (lengths == 0)[:, None, None]
-        return hidden, tuple(
-            torch.where(none, old, new) for old, new in zip(before, after, strict=True)
-        )
+    def read(
+        self, layer: nn.Module, x: Tensor, lengths: Tensor, before: States
+    ) -> tuple[Tensor, States]:
+        """What a layer gives after each of the events (B, L, d), and its state after the last.
 
-    def _run(self, x: Tensor | PackedSequence, states: States) -> tuple[Any, States]:
-        """What the units give of `x`, and their states after it."""
-        given = tuple(one.transpose(0, 1).contiguous() for one in states)
-        found, after = self.unit(x, given if len(given) > 1 else given[0])
-        told = after if isinstance(after, tuple) else (after,)
-        return found, tuple(one.transpose(0, 1) for one in told)
+        Padding is read too, behind the events: faster than packing them (measured on a processor:
+        2 x 128, 128 rows of 1 to 64 events, 180 ms padded and 350 ms packed, forward and back).
+        """
+        raise NotImplementedError
 
 
 class GRU(Recurrent):
     """Gated recurrent units (Cho et al., 2014)."""
 
     names = ("state",)
+    unit = nn.GRU
 
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__(config, nn.GRU)
+    def read(
+        self, layer: nn.Module, x: Tensor, lengths: Tensor, before: States
+    ) -> tuple[Tensor, States]:
+        hidden, _ = run(layer, x, before)
+        return hidden, (last(hidden, lengths, before[0]),)
+
+
+def run(layer: nn.Module, x: Tensor, states: States) -> tuple[Tensor, States]:
+    """What a unit gives for (B, L, d) from its states (B, d), and its states after all of it."""
+    if not x.shape[1]:
+        return x, states
+    given = tuple(one[None].contiguous() for one in states)
+    hidden, after = layer(x, given if len(given) > 1 else given[0])
+    told = after if isinstance(after, tuple) else (after,)
+    return hidden, tuple(one[0] for one in told)
+
+
+def last(values: Tensor, lengths: Tensor, before: Tensor) -> Tensor:
+    """(B, d) of (B, L, d): the value after `lengths[b]` events; `before` without any."""
+    return at(values, lengths, before) if values.shape[1] else before
