@@ -139,6 +139,7 @@ class ProgressBar:
         self._console = console
         self._bar: RichProgress | None = None
         self._task: Any = None
+        self._label = ""
 
     def start(self, label: str, total: float | None, unit: str = "") -> None:
         """Begin a task of `total` units (None: unknown)."""
@@ -165,11 +166,16 @@ class ProgressBar:
             transient=True,
         )
         self._bar.start()
+        self._label = label
         self._task = self._bar.add_task(label, total=total)
 
     def advance(self, amount: float = 1) -> None:
         if self._bar is not None:
             self._bar.advance(self._task, amount)
+
+    def tell(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, description=f"{self._label}: {text}")
 
     def done(self) -> None:
         if self._bar is not None:

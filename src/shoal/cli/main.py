@@ -17,6 +17,7 @@ from shoal.cli import (
     data,
     embed,
     forgetting,
+    model,
     money,
     outside,
     people,
@@ -67,8 +68,8 @@ def _root(
 
 
 for _module in (
-    data, sources, people, forgetting, money, quality, outside, embed, segments, replay, reading,
-    upkeep,
+    data, sources, people, forgetting, money, quality, outside, model, embed, segments, replay,
+    reading, upkeep,
 ):  # fmt: skip
     _module.register(app)
 

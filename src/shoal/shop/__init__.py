@@ -10,6 +10,7 @@ from shoal import bootstrap
 from shoal.config import Config
 from shoal.shop.data import DataVerbs
 from shoal.shop.embed import EmbedVerbs
+from shoal.shop.model import ModelVerbs
 from shoal.shop.money import MoneyVerbs
 from shoal.shop.outside import OutsideVerbs
 from shoal.shop.people import PeopleVerbs
@@ -68,8 +69,8 @@ def migrate(directory: str | Path, *, progress: Progress | None = None) -> dict[
 
 
 class Shop(
-    DataVerbs, PeopleVerbs, PrivacyVerbs, MoneyVerbs, QualityVerbs, OutsideVerbs, EmbedVerbs,
-    SegmentVerbs, ReplayVerbs,
+    DataVerbs, PeopleVerbs, PrivacyVerbs, MoneyVerbs, QualityVerbs, OutsideVerbs, ModelVerbs,
+    EmbedVerbs, SegmentVerbs, ReplayVerbs,
 ):  # fmt: skip
     """One shop. Usable as a context manager; `close` releases its connections."""
 

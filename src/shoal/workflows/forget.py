@@ -202,6 +202,7 @@ class Forgetting:
             lists = self._lists(goods)
             not_reached = lists.clean(document["files"])
             admitted.sweep(self.places.work)
+            train_site.remove_all(self.places.work)
             embed_files.sweep(self.places.work)
             bar.advance()
             receipt = receipt_of(number, document, not_reached, self.clock())
