@@ -21,6 +21,7 @@ from shoal.cli import (
     money,
     outside,
     people,
+    probe,
     quality,
     reading,
     replay,
@@ -68,8 +69,8 @@ def _root(
 
 
 for _module in (
-    data, sources, people, forgetting, money, quality, outside, model, embed, segments, replay,
-    reading, upkeep,
+    data, sources, people, forgetting, money, quality, outside, model, embed, probe, segments,
+    replay, reading, upkeep,
 ):  # fmt: skip
     _module.register(app)
 

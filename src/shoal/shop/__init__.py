@@ -15,6 +15,7 @@ from shoal.shop.money import MoneyVerbs
 from shoal.shop.outside import OutsideVerbs
 from shoal.shop.people import PeopleVerbs
 from shoal.shop.privacy import PrivacyVerbs
+from shoal.shop.probe import ProbeVerbs
 from shoal.shop.quality import QualityVerbs
 from shoal.shop.replay import ReplayVerbs
 from shoal.shop.segments import SegmentVerbs
@@ -70,7 +71,7 @@ def migrate(directory: str | Path, *, progress: Progress | None = None) -> dict[
 
 class Shop(
     DataVerbs, PeopleVerbs, PrivacyVerbs, MoneyVerbs, QualityVerbs, OutsideVerbs, ModelVerbs,
-    EmbedVerbs, SegmentVerbs, ReplayVerbs,
+    EmbedVerbs, ProbeVerbs, SegmentVerbs, ReplayVerbs,
 ):  # fmt: skip
     """One shop. Usable as a context manager; `close` releases its connections."""
 
