@@ -151,11 +151,16 @@ class Tokenizer:
         rules: Rules,
         text: TextFeatures,
         settings: TokenSettings | None = None,
+        base: Tokenizer | None = None,
     ) -> Self:
         """The vocabularies of customers' events before a moment.
 
         Names are ranked by events, ties by name. Item facts (kind `item`) tell titles, categories,
         brands and prices of items beside the events themselves.
+
+        Args:
+            base: earlier vocabularies to go on from: its names keep their codes and new ones get
+                the codes after them; prices stay relative to its median, in its classes.
         """
         settings = settings or TokenSettings()
         found = learn_counts(engine, events, until, rules)
@@ -174,6 +179,9 @@ class Tokenizer:
                 counts, settings.categories, 1, settings.category_buckets
             )
         median, edges = price_classes(found["price"], settings.price_buckets)
+        if base is not None:
+            names = {name: base.names[name].extended(new) for name, new in names.items()}
+            median, edges = base.price_median, base.price_edges
         made = cls(names, median, edges, _no_items(text), (), text, rules.currency, settings)
         return made._with_items(found["items"], found["item_id"])
 
@@ -191,7 +199,7 @@ class Tokenizer:
             self.names["item"].known,
             codes,
             price,
-            counted["n"].to_numpy().astype(np.int64),
+            pc.fill_null(counted["n"], 0).to_numpy().astype(np.int64),
             self._text_table(titles.distinct.to_pylist(), titles=True),
         )
         told = tuple(one or "" for one in about["title"].to_pylist())

@@ -53,6 +53,14 @@ class Names:
         )
         return cls(tuple(ranked["name"].slice(0, most).to_pylist()), buckets)
 
+    def extended(self, new: Names) -> Self:
+        """These names with those of others after them, in buckets as the others have.
+
+        >>> Names(("a", "b"), 4).extended(Names(("c", "a"), 4)).known
+        ('a', 'b', 'c')
+        """
+        return type(self)(tuple(dict.fromkeys((*self.known, *new.known))), new.buckets)
+
     @property
     def size(self) -> int:
         """Codes in all, 0 for none counted."""

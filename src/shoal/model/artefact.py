@@ -3,6 +3,7 @@
 model.json             shapes, training, vocabularies, moments, losses, versions
 weights.safetensors    what was learned
 tokenizer.safetensors  what is known of items
+heads.safetensors      heads of the objectives, for training on from here; not always there
 card.md                the model card, for people
 """
 
@@ -36,6 +37,7 @@ MAIN: Final = "model.main"
 DOCUMENT_FILE: Final = "model.json"
 WEIGHTS_FILE: Final = "weights.safetensors"
 TOKENIZER_FILE: Final = "tokenizer.safetensors"
+HEADS_FILE: Final = "heads.safetensors"
 CARD_FILE: Final = "card.md"
 
 
@@ -65,6 +67,7 @@ def write(
     arrays: Mapping[str, Any],
     document: Mapping[str, Any],
     card: str,
+    heads: Mapping[str, Any] | None = None,
 ) -> str:
     """Publish a model; its id (`behaviour-0001`).
 
@@ -72,6 +75,7 @@ def write(
         tokenizer, arrays: `Tokenizer.to_document()` and `to_arrays()`.
         document: everything else that is told of the model; it gets schema, id and shapes.
         card: Markdown for people.
+        heads: weights of the objectives (`TrainingLog.heads`).
 
     Raises:
         OperationError: `disk_full`, `no_permission`; nothing of it is then published.
@@ -87,6 +91,8 @@ def write(
         save_file(weights, directory / WEIGHTS_FILE)
         plain = {name: np.ascontiguousarray(one) for name, one in arrays.items()}
         save_arrays(plain, directory / TOKENIZER_FILE)
+        if heads:
+            save_file(dict(heads), directory / HEADS_FILE)
         (directory / CARD_FILE).write_text(card, encoding="utf-8")
         return directory.name
 
@@ -131,6 +137,16 @@ def read(registry: Registry, model_id: str) -> ModelArtefact:
         ) from error
     model.eval()
     return ModelArtefact(model_id, document, arrays, model)
+
+
+def read_heads(registry: Registry, model_id: str) -> dict[str, Any]:
+    """Weights of a model's objectives, by name; empty where they were not kept.
+
+    Raises:
+        OperationError: `artefact_damaged`.
+    """
+    path = registry.path(KIND, model_id) / HEADS_FILE
+    return load_file(path) if path.exists() else {}
 
 
 def read_document(directory: Path) -> dict[str, Any]:
