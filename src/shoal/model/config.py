@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from shoal.domain.errors import UsageError
 
@@ -191,6 +191,16 @@ class TrainConfig:
                 where="slice_max",
                 hint="A slice has at least slice_min events and at most slice_max.",
             )
+
+    def to_document(self) -> dict[str, Any]:
+        """As JSON; `TrainConfig(**document)` reads it back."""
+        plain = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {
+            **plain,
+            "weights": dict(self.weights),
+            "augment": dict(self.augment),
+            "objective": asdict(self.objective),
+        }
 
 
 #: What each number of `TrainConfig` may be.

@@ -1,0 +1,102 @@
+"""The forward over rows of unequal length, in portions of about equal length: less padding.
+
+A batch holds short and long slices at random, since what it contrasts must not depend on length.
+Its rows are computed in portions by length; the outputs are those of one forward over all.
+Dimensions: B rows, L events, G portions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from shoal.model.batch import EventBatch
+from shoal.model.behaviour import BehaviourModel, StepOutput
+
+Ints = npt.NDArray[np.int64]
+
+
+def portions(lengths: Ints, most: int, overhead: int = 0) -> list[Ints]:
+    """Rows in at most `most` portions such that padded places are fewest.
+
+    Args:
+        lengths: (B,) events of each row.
+        overhead: places that a further portion must save.
+
+    Returns:
+        rows of each portion; together all rows, each once.
+
+    Exact, by dynamic programming over the distinct lengths.
+    """
+    order = np.argsort(lengths, kind="stable").astype(np.int64)
+    distinct, starts = np.unique(lengths[order], return_index=True)
+    ends = np.append(starts[1:], len(order))
+    # cost[i, j]: places of one portion that holds distinct lengths i to j
+    rows = ends[None, :] - starts[:, None]
+    cost = np.where(rows > 0, rows * (distinct[None, :] + 1) + overhead, np.inf)
+    best, cuts = cost[0], []
+    for _ in range(min(most, len(distinct)) - 1):
+        joined = np.concatenate([[np.inf], best[:-1]])[:, None] + cost
+        cut = joined.argmin(axis=0)
+        better = joined[cut, np.arange(len(distinct))]
+        cuts.append(np.where(better < best, cut, 0))
+        best = np.minimum(best, better)
+    bounds, stop = [len(order)], len(distinct)
+    for cut in reversed(cuts):
+        at = int(cut[stop - 1])
+        if at == 0:
+            continue
+        bounds.append(int(starts[at]))
+        stop = at
+    return [one for one in np.split(order, sorted(bounds[1:])) if len(one)]
+
+
+def step_in_portions(model: BehaviourModel, batch: EventBatch, most: int) -> StepOutput:
+    """`model.step(batch)` computed in at most `most` portions of rows.
+
+    Hidden states of padding are zeros.
+    """
+    if most <= 1 or len(batch) < 2:
+        return model.step(batch)
+    groups = portions(batch.lengths.cpu().numpy(), most)
+    if len(groups) == 1:
+        return model.step(batch)
+    order = torch.from_numpy(np.concatenate(groups)).to(batch.us.device)
+    outputs = [model.step(part(batch, rows)) for rows in groups]
+    width = batch.us.shape[1]
+    back = torch.argsort(order)
+    hidden = torch.cat(
+        [nn.functional.pad(one.hidden, (0, 0, 0, width - one.hidden.shape[1])) for one in outputs]
+    )
+    carry = {
+        name: torch.cat([one.carry[name] for one in outputs])[back] for name in outputs[0].carry
+    }
+    embedding = torch.cat([one.embedding for one in outputs])
+    return StepOutput(hidden[back], embedding[back], carry)
+
+
+def part(batch: EventBatch, rows: Ints) -> EventBatch:
+    """Some rows, as wide as the longest of them, with the texts that they name."""
+    index = torch.from_numpy(rows).to(batch.us.device)
+    width = max(int(batch.lengths[index].max()), 1)
+    cut = batch.rows(index).between(0, width)
+    texts, places = _texts(cut.fields["text"], batch.texts)
+    return replace(cut, fields={**cut.fields, "text": places}, texts=texts)
+
+
+def _texts(codes: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows of texts that codes name, row 0 first, and the codes in them."""
+    named = torch.zeros(len(texts), dtype=torch.bool, device=texts.device)
+    named[codes.reshape(-1)] = True
+    named[0] = True
+    places = torch.cumsum(named, 0) - 1
+    return texts[named], places[codes]
+
+
+def places_computed(lengths: Ints, most: int) -> int:
+    """Places (NOW counted) that `step_in_portions` computes."""
+    return sum(len(rows) * (int(lengths[rows].max()) + 1) for rows in portions(lengths, most))
