@@ -12,7 +12,7 @@ import math
 from typing import Final
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812 (as torch names it)
 from torch import Tensor, nn
 
 from shoal.model.backbones.recurrence import GatedFeedForward
@@ -127,5 +127,6 @@ class TransformerLayer(nn.Module):
     def forward(self, x: Tensor, before: Tensor, window: Window) -> tuple[Tensor, Tensor]:
         """(B, T, d) of (B, T, d) and keys and values (B, P, 2d) before; and the new ones."""
         queries, new = self.attention.read(x)
-        x = x + self.dropout(self.attention(queries, torch.cat([before, new], dim=1), window))
+        seen = torch.cat([before, new], dim=1) if before.shape[1] else new
+        x = x + self.dropout(self.attention(queries, seen, window))
         return x + self.dropout(self.feed(x)), new

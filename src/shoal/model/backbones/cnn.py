@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812 (as torch names it)
 from torch import Tensor, nn
 
 from shoal.model.backbones.base import Backbone, Carry, pushed, stepped
