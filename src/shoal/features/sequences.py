@@ -73,6 +73,26 @@ def read_sequences(
 
     Within a group customers are sorted; a customer without an event is not there.
     """
+    for rows in read_rows(
+        events, rules, as_of=as_of, since=since, last=last, customers=customers, version=version,
+        buckets=buckets, events_at_once=events_at_once,
+    ):  # fmt: skip
+        yield tokenizer.encode(rows)
+
+
+def read_rows(
+    events: EventTable,
+    rules: Rules,
+    *,
+    as_of: datetime,
+    since: datetime | None = None,
+    last: int | None = None,
+    customers: Sequence[str] | None = None,
+    version: int | None = None,
+    buckets: Sequence[int] | None = None,
+    events_at_once: int = EVENTS_AT_ONCE,
+) -> Iterator[pa.Table]:
+    """The events that `read_sequences` encodes, as tables of `ENCODED`; arguments as of it."""
     if events.version() < 0:
         return
     engine = events.engine
@@ -90,7 +110,7 @@ def read_sequences(
         read = events.events(version=version, buckets=group)
         rows = engine.run(query, bound | {"events": read})
         if rows.num_rows:
-            yield tokenizer.encode(rows)
+            yield rows
 
 
 def _clock(as_of: datetime, since: datetime | None) -> pa.Table:
