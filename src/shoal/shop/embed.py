@@ -45,6 +45,7 @@ class EmbedVerbs(Verbs):
             OperationError: `artefact_damaged`, `model_mismatch`, `missing_extra`.
         """
         from shoal.features.snapshot import latest_moment
+        from shoal.features.text import CACHE
         from shoal.workflows.embed import current, embeddings, late_warning
 
         parts = self._parts
@@ -59,6 +60,7 @@ class EmbedVerbs(Verbs):
             parts.fold.rules,
             moment,
             version=table_version,
+            text_cache=self.directory / CACHE,
             progress=progress,
         )
 
@@ -76,6 +78,7 @@ class EmbedVerbs(Verbs):
         Killed and called again, it goes on with what was embedded. Arguments and errors as of
         `embed`, and `unknown_format`.
         """
+        from shoal.features.text import CACHE
         from shoal.workflows.embed_files import write_embeddings
 
         path, parts = Path(out), self._parts
@@ -93,6 +96,7 @@ class EmbedVerbs(Verbs):
                 as_of=moment_of(as_of),
                 model=model,
                 version=table_version,
+                text_cache=self.directory / CACHE,
                 progress=progress,
             ),
             lambda written: written.path,

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
 from shoal.domain.errors import InputError, OperationError, UsageError
-from shoal.domain.sequence import TextFeatures
 from shoal.domain.time import iso, to_us
 from shoal.features.algebra import CUSTOMER
 from shoal.features.queries import Rules
 from shoal.features.sequences import EVENTS_AT_ONCE, read_sequences
 from shoal.features.snapshot import bucket_groups
+from shoal.features.text import text_of
 from shoal.features.tokens import TOKENS_VERSION, Tokenizer
 from shoal.ports import Engine, EventTable, ParquetFiles, Registry, StateStore
 from shoal.workflows.progress import NoProgress, Progress
@@ -49,12 +50,17 @@ def current(store: StateStore, registry: Registry, model: str | None = None) -> 
     return artefact.read(registry, chosen)
 
 
-def tokenizer_of(found: ModelArtefact) -> Tokenizer:
+def tokenizer_of(found: ModelArtefact, *, text_cache: Path | None = None) -> Tokenizer:
     """The vocabularies that a model was trained with.
 
+    Args:
+        text_cache: where a sentence encoder keeps vectors of titles (`features.text.CACHE` in a
+            shop's directory); None keeps none.
+
     Raises:
-        OperationError: `model_mismatch`, they give other codes than when the model was trained.
-        OperationError: `missing_extra`, its texts are read by an encoder that is not installed.
+        OperationError: `model_mismatch`, they give other codes than when the model was trained;
+            `missing_extra`, its texts are read by an encoder that is not installed.
+        UsageError: `model_mismatch`, `unknown_text_encoder`, as of `features.text.text_of`.
     """
     document = found.document["tokenizer"]
     if document["version"] != TOKENS_VERSION:
@@ -65,17 +71,8 @@ def tokenizer_of(found: ModelArtefact) -> Tokenizer:
             where=found.model_id,
             hint="Train a model anew with: shoal train SHOP",
         )
-    return Tokenizer.from_artefact(document, found.arrays, _text_of(document["text"]))
-
-
-def _text_of(document: Mapping[str, object]) -> TextFeatures:
-    from shoal.features import ngrams
-
-    if document["name"] == ngrams.NAME:
-        return ngrams.NGrams.from_document(document)
-    from shoal.features.sentences import SentenceVectors
-
-    return SentenceVectors.from_document(document)
+    text = text_of(document["text"], cache=text_cache)
+    return Tokenizer.from_artefact(document, found.arrays, text)
 
 
 def embeddings(
@@ -86,6 +83,7 @@ def embeddings(
     *,
     version: int | None = None,
     customers: Sequence[str] | None = None,
+    text_cache: Path | None = None,
     progress: Progress | None = None,
 ) -> pa.Table:
     """`customer_id`, `e0` to `eD` (float32) of customers with an event before a moment, sorted.
@@ -95,6 +93,7 @@ def embeddings(
         rules: which events are customers' own (`Fold.rules`).
         version: of the event table; None for the latest.
         customers: those alone; None takes all.
+        text_cache: as of `tokenizer_of`.
 
     The schema's metadata tell moment, model, when it was trained, and its vocabularies.
 
@@ -102,7 +101,8 @@ def embeddings(
         InputError: `too_little_data`, no customer has an event before the moment.
         OperationError: `model_mismatch`, `missing_extra`, as of `tokenizer_of`.
     """
-    embedder = Embedder(found, rules, moment, progress or NoProgress())
+    tokenizer = tokenizer_of(found, text_cache=text_cache)
+    embedder = Embedder(found, tokenizer, rules, moment, progress or NoProgress())
     groups = bucket_groups(counted.bucket_counts(), EVENTS_AT_ONCE) if known(counted) else []
     tables: list[pa.Table] = []
     embedder.start(counted, groups)
@@ -146,13 +146,18 @@ class Embedder:
     """A model and a moment, ready to embed the customers of one group of buckets after another."""
 
     def __init__(
-        self, found: ModelArtefact, rules: Rules, moment: datetime, progress: Progress
+        self,
+        found: ModelArtefact,
+        tokenizer: Tokenizer,
+        rules: Rules,
+        moment: datetime,
+        progress: Progress,
     ) -> None:
         self.found = found
+        self.tokenizer = tokenizer
         self.rules = rules
         self.moment = moment
         self.progress = progress
-        self.tokenizer = tokenizer_of(found)
         dimensions = range(found.model.config.embedding_dim)
         told = {
             AS_OF_KEY: iso(moment),

@@ -31,7 +31,14 @@ from shoal.features.sequences import EVENTS_AT_ONCE
 from shoal.features.snapshot import bucket_groups, latest_moment
 from shoal.ports import Engine, EventTable, ParquetFiles, Registry, StateStore, Warehouse
 from shoal.workflows.admission import Admission
-from shoal.workflows.embed import Embedder, current, known, late_warning, nothing_before
+from shoal.workflows.embed import (
+    Embedder,
+    current,
+    known,
+    late_warning,
+    nothing_before,
+    tokenizer_of,
+)
 from shoal.workflows.forget_lists import cleanings
 from shoal.workflows.forgotten import hidden
 from shoal.workflows.progress import NoProgress, Progress
@@ -87,6 +94,7 @@ def write_embeddings(
     as_of: datetime | None = None,
     model: str | None = None,
     version: int | None = None,
+    text_cache: Path | None = None,
     progress: Progress | None = None,
     events_at_once: int = EVENTS_AT_ONCE,
 ) -> WrittenEmbeddings:
@@ -97,6 +105,7 @@ def write_embeddings(
         as_of: T, aware; None for just after the latest event.
         model: its id; None for the current one.
         version: of the event table; None for the latest.
+        text_cache: as of `embed.tokenizer_of`.
         events_at_once: events that are in memory at once, or those of one bucket.
 
     Raises:
@@ -110,7 +119,8 @@ def write_embeddings(
     at_version = warehouse.version() if version is None else version
     moment = as_of or latest_moment(warehouse, version=version)
     counted = admission.at(moment, version=version)
-    embedder = Embedder(found, rules, moment, progress or NoProgress())
+    tokenizer = tokenizer_of(found, text_cache=text_cache)
+    embedder = Embedder(found, tokenizer, rules, moment, progress or NoProgress())
     key = _key(found, embedder, at_version, admission, store)
     parts = _Parts(work_dir / f"{_PREFIX}{key}", counted, embedder, events_at_once, at_version)
     sweep(work_dir, parts.directory)
