@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -114,7 +113,7 @@ def fingerprint(
     return found.hexdigest()[:16]
 
 
-# -- weights and moments ---------------------------------------------------------------------------
+# -- tensors by name ------------------------------------------------------------------------------
 
 
 def named(prefix: str, module: nn.Module) -> dict[str, Tensor]:
@@ -126,25 +125,6 @@ def within(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors under a prefix, by their names in it."""
     start = f"{prefix}."
     return {n.removeprefix(start): one for n, one in tensors.items() if n.startswith(start)}
-
-
-def moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The state of an optimizer by place of the parameter and name."""
-    state = optimizer.state_dict()["state"]
-    return {
-        f"adam.{place}.{name}": torch.as_tensor(value)
-        for place, values in state.items()
-        for name, value in values.items()
-    }
-
-
-def restore_moments(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put back what `moments` gave."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in within("adam", tensors).items():
-        place, _, name = key.partition(".")
-        state.setdefault(int(place), {})[name] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
 # -- failures --------------------------------------------------------------------------------------

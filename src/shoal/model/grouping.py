@@ -8,6 +8,7 @@ Dimensions: B rows, L events, G portions.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +20,22 @@ from shoal.model.behaviour import BehaviourModel, StepOutput
 
 Ints = npt.NDArray[np.int64]
 
+#: What a further portion costs, in places of a model of width 1: on a processor as measured (580
+#: places of width 32, 230 of width 128); on an accelerator estimated, where launches cost more.
+_PORTION_COST: Final = {"cpu": 24_000, "cuda": 24_000_000}
 
-def portions(lengths: Ints, most: int, overhead: int = 0) -> list[Ints]:
+
+def portion_cost(d_model: int, device: str) -> int:
+    """Places that a further portion must save."""
+    return _PORTION_COST.get(device, _PORTION_COST["cuda"]) // d_model
+
+
+def portions(lengths: Ints, most: int, cost: int = 0) -> list[Ints]:
     """Rows in at most `most` portions such that padded places are fewest.
 
     Args:
         lengths: (B,) events of each row.
-        overhead: places that a further portion must save.
+        cost: places that a further portion must save.
 
     Returns:
         rows of each portion; together all rows, each once.
@@ -35,12 +45,12 @@ def portions(lengths: Ints, most: int, overhead: int = 0) -> list[Ints]:
     order = np.argsort(lengths, kind="stable").astype(np.int64)
     distinct, starts = np.unique(lengths[order], return_index=True)
     ends = np.append(starts[1:], len(order))
-    # cost[i, j]: places of one portion that holds distinct lengths i to j
+    # places[i, j]: of one portion that holds the distinct lengths i to j
     rows = ends[None, :] - starts[:, None]
-    cost = np.where(rows > 0, rows * (distinct[None, :] + 1) + overhead, np.inf)
-    best, cuts = cost[0], []
+    places = np.where(rows > 0, rows * (distinct[None, :] + 1) + cost, np.inf)
+    best, cuts = places[0], []
     for _ in range(min(most, len(distinct)) - 1):
-        joined = np.concatenate([[np.inf], best[:-1]])[:, None] + cost
+        joined = np.concatenate([[np.inf], best[:-1]])[:, None] + places
         cut = joined.argmin(axis=0)
         better = joined[cut, np.arange(len(distinct))]
         cuts.append(np.where(better < best, cut, 0))
@@ -62,7 +72,8 @@ def step_in_portions(model: BehaviourModel, batch: EventBatch, most: int) -> Ste
     """
     if most <= 1 or len(batch) < 2:
         return model.step(batch)
-    groups = portions(batch.lengths.cpu().numpy(), most)
+    cost = portion_cost(model.config.d_model, batch.us.device.type)
+    groups = portions(batch.lengths.cpu().numpy(), most, cost)
     if len(groups) == 1:
         return model.step(batch)
     order = torch.from_numpy(np.concatenate(groups)).to(batch.us.device)
@@ -97,6 +108,6 @@ def _texts(codes: Tensor, texts: Tensor) -> tuple[Tensor, Tensor]:
     return texts[named], places[codes]
 
 
-def places_computed(lengths: Ints, most: int) -> int:
-    """Places (NOW counted) that `step_in_portions` computes."""
-    return sum(len(rows) * (int(lengths[rows].max()) + 1) for rows in portions(lengths, most))
+def places_computed(lengths: Ints, most: int, cost: int = 0) -> int:
+    """Places (NOW counted) that `portions` has."""
+    return sum(len(rows) * (int(lengths[rows].max()) + 1) for rows in portions(lengths, most, cost))

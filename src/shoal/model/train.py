@@ -20,9 +20,10 @@ from shoal.domain.errors import OperationError
 from shoal.domain.sequence import Array, EventSequences
 from shoal.domain.time import stopwatch
 from shoal.model import checkpoint
+from shoal.model.adamw import AdamW
 from shoal.model.behaviour import BehaviourModel
 from shoal.model.config import TrainConfig
-from shoal.model.grouping import places_computed, step_in_portions
+from shoal.model.grouping import places_computed, portion_cost, step_in_portions
 from shoal.model.interrupts import undisturbed
 from shoal.model.objectives import TrainingBatch, make, total
 from shoal.model.sampler import enough
@@ -108,24 +109,6 @@ def fit(
         return log
 
 
-def optimizer_of(
-    model: nn.Module, objectives: nn.Module, config: TrainConfig
-) -> torch.optim.Optimizer:
-    """AdamW; norms, biases and embedding tables are not drawn to zero."""
-    decayed: list[nn.Parameter] = []
-    kept: list[nn.Parameter] = []
-    for root in (model, objectives):
-        for module in root.modules():
-            for name, one in module.named_parameters(recurse=False):
-                plain = isinstance(module, nn.Embedding) or one.dim() < 2 or name == "bias"
-                (kept if plain else decayed).append(one)
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": kept, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
-
-
 class _Training:
     """A training under way: weights, moments, step, and what was best."""
 
@@ -140,7 +123,8 @@ class _Training:
         self.model, self.objectives, self.data = model, objectives, data
         self.config, self.directory = config, directory
         self.device = next(model.parameters()).device
-        self.optimizer = optimizer_of(model, objectives, config)
+        parts = {"model": model, "objectives": objectives}
+        self.optimizer = AdamW(parts, config.weight_decay)
         self.highest_rate = config.learning_rate
         self.heads_known = False
         self.budget = Budget.of(config, data.train.events, data.train.events_a_step)
@@ -208,7 +192,8 @@ class _Training:
         lengths = batch.events.lengths.numpy()
         self.events += int(lengths.sum())
         self.padding[0] += len(lengths) + int(lengths.sum())
-        self.padding[1] += places_computed(lengths, self.config.length_groups)
+        cost = portion_cost(self.model.config.d_model, self.device.type)
+        self.padding[1] += places_computed(lengths, self.config.length_groups, cost)
         after = self.budget.done(self.step, self.elapsed)
         due = self.elapsed - self.saved_at >= self.config.checkpoint_minutes * 60.0
         if validates(before, after, self.step, self.config.validate_every_steps):
@@ -219,18 +204,15 @@ class _Training:
 
     def _learn(self, batch: TrainingBatch, done: float) -> None:
         torch.manual_seed(_seed(self.config.seed, self.step))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.highest_rate * rate(done, self.config.warmup_share)
         self.model.train()
         self.objectives.train()
         loss, figures = self._losses(batch, self.objectives)
         self._check(figures)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.forget_gradients()
         loss.backward()
-        trained = [one for group in self.optimizer.param_groups for one in group["params"]]
-        norm = nn.utils.clip_grad_norm_(trained, self.config.clip)
+        norm = nn.utils.clip_grad_norm_(self.optimizer.parameters, self.config.clip)
         self._check({"gradient": float(norm)})
-        self.optimizer.step()
+        self.optimizer.step(self.highest_rate * rate(done, self.config.warmup_share))
         for name, value in figures.items():
             mean = self.means.get(name, value)
             self.means[name] = mean + _NEW_SHARE * (value - mean)
@@ -335,7 +317,8 @@ class _Training:
 
     def _save(self) -> None:
         begun = self.elapsed
-        tensors = self._weights() | checkpoint.moments(self.optimizer)
+        tensors = self._weights()
+        tensors |= {f"adam.{name}": one for name, one in self.optimizer.state_dict().items()}
         tensors |= {f"best.{name}": one for name, one in self.best.items()}
         document = {
             "fingerprint": self.fingerprint,
@@ -356,7 +339,7 @@ class _Training:
         """Go on where the checkpoint was written."""
         tensors, document = checkpoint.read(self.directory, self.fingerprint)
         self._load(tensors)
-        checkpoint.restore_moments(self.optimizer, tensors)
+        self.optimizer.load_state_dict(checkpoint.within("adam", tensors))
         self.best = {
             name: one.to(self.device) for name, one in checkpoint.within("best", tensors).items()
         }
