@@ -229,7 +229,7 @@ def test_another_version_of_the_encoder_is_refused(minilm: str, tmp_path: Path) 
     assert text_of(document).encode(["lamp"]).any()
     config = copy / "config.json"
     config.write_text(config.read_text() + "\n")
-    with pytest.raises(UsageError, match="made with the text encoder .* of digest") as caught:
+    with pytest.raises(UsageError, match=r"made with the text encoder .* of digest") as caught:
         text_of(document)
     assert caught.value.code == "model_mismatch"
     shutil.rmtree(copy)
