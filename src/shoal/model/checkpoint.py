@@ -33,7 +33,7 @@ _ASIDE: Final = "checkpoint.safetensors.part"
 #: Raised whenever the content changes.
 _SCHEMA: Final = "shoal.checkpoint/1"
 _DOCUMENT: Final = "document"
-_OS_CODE: Final = re.compile(r"code: (\d+)")
+_OS_CODE: Final = re.compile(r"os error (\d+)")
 #: Moments of events that a fingerprint looks at, at most.
 _LOOKED_AT: Final = 1_000_000
 
