@@ -38,7 +38,8 @@ _PARTS: Final = {
 }
 #: Scores are bounded: a rate is told as exp(-8) to exp(8) times the usual one.
 _FAR: Final = 8.0
-#: Cells whose usual loss is below this count for less: what hardly ever happens tells little.
+#: Cells whose usual loss is below this share of one and the usual amount count for less: what hardly
+#: ever happens, or is almost the same for everyone, tells little.
 _LITTLE: Final = 0.05
 #: Cells that a part's loss is divided by at least, as if so many were of full weight.
 _SCANT: Final = 0.1
@@ -81,7 +82,11 @@ class Horizon(Objective):
         usual = self.usual(amounts, known)
         loses = self.loses(lost(torch.zeros_like(amounts), amounts, usual), known)
         losses = lost(scores.view_as(amounts), amounts, usual)
-        shares = {name: share(losses, loses, known, place) for name, place in _PARTS.items()}
+        weight = known / (loses + _LITTLE * (1 + usual))
+        shares = {
+            name: share((weight * losses)[..., place], (weight * loses)[..., place], known.sum())
+            for name, place in _PARTS.items()
+        }
         parts = {name: (one, known.sum()) for name, one in shares.items()}
         told = batch.future["categories"][..., 1:]
         nats, count = mixed(categories, told, batch.known)
@@ -111,18 +116,13 @@ def lost(scores: Tensor, amounts: Tensor, usual: Tensor) -> Tensor:
     return torch.cat([deviance, active, spend], dim=-1)
 
 
-def share(losses: Tensor, loses: Tensor, known: Tensor, place: slice) -> Tensor:
-    """Losses of a part over what the usual loses there; sums of cells of about equal weight.
+def share(losses: Tensor, usual: Tensor, count: Tensor) -> Tensor:
+    """Losses of a part over what the usual loses there, both (B, H, s) and of about equal weight.
 
     Args:
-        losses: (B, H, S); loses: (H, S) what the usual loses a slice.
-        known: (B, H, 1) bool.
-        place: the part's cells among the S.
+        count: horizons that are known.
     """
-    weight = known / (loses + _LITTLE)
-    found = (weight * losses)[..., place].sum()
-    usual = (weight * loses)[..., place].sum()
-    return found / torch.maximum(usual, _SCANT * known.sum()).clamp(min=_RARE)
+    return losses.sum() / torch.maximum(usual.sum(), _SCANT * count).clamp(min=_RARE)
 
 
 def mixed(scores: Tensor, counts: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:

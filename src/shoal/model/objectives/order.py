@@ -47,13 +47,13 @@ class Order(Objective):
 def ordered_pairs(batch: TrainingBatch) -> tuple[Tensor, Tensor]:
     """(P,) and (P,) rows of earlier and later slices of the same customers.
 
-    The earlier ends before the later begins, or as it begins; pairs of which that holds both ways
-    (all at one moment) and slices without events are left out.
+    The earlier ends before the moment at which the later begins; slices without events are left
+    out.
     """
     events = batch.events
     first, last = events.us[:, 0], events.us[:, -1]  # padding repeats the last moment
     alike = batch.customer[:, None] == batch.customer
-    before = last[:, None] <= first
+    before = last[:, None] < first
     told = (events.lengths > 0)[:, None] & (events.lengths > 0)
-    earlier, later = (alike & before & ~before.T & told).nonzero(as_tuple=True)
+    earlier, later = (alike & before & told).nonzero(as_tuple=True)
     return earlier, later

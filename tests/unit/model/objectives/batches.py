@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
 import torch
+from tests.unit.model import made
 from torch import Tensor
 
-from shoal.domain.sequence import KIND_CODES, EventSequences
+from shoal.domain.sequence import DTYPES, KIND_CODES, NUMBERS, EventSequences
 from shoal.model.batch import collate
+from shoal.model.behaviour import BehaviourModel
 from shoal.model.config import HORIZON_DAYS
-from shoal.model.objectives.base import TrainingBatch
+from shoal.model.objectives.base import Objective, TrainingBatch
 
 OWN: Final = ("kind", "item", "category1", "price_bucket")
 
@@ -86,3 +89,60 @@ def padded(batch: TrainingBatch, more: int) -> TrainingBatch:
         masked=longer(batch.masked),
         own={name: longer(one) for name, one in batch.own.items()},
     )
+
+
+def told(lengths: Sequence[int], **fields: np.ndarray) -> EventSequences:
+    """Customers with these numbers of events, of which only these fields are told."""
+    n = int(np.sum(lengths))
+    whole = {
+        name: np.full(n, np.nan if name in NUMBERS else 0, dtype) for name, dtype in DTYPES.items()
+    }
+    whole["kind"][:] = 1
+    for name, values in fields.items():
+        whole[name][:] = values
+    names = np.array([f"c{row:05d}" for row in range(len(lengths))])
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return EventSequences(names, offsets, whole, made.texts())
+
+
+def halves(sequences: EventSequences) -> TrainingBatch:
+    """Two slices of each customer: the first half of the events and the second."""
+    rows = np.repeat(np.arange(len(sequences)), 2)
+    whole = sequences.lengths[rows]
+    second = np.arange(len(rows)) % 2 == 1
+    starts, stops = np.where(second, whole // 2, 0), np.where(second, whole, whole // 2)
+    return training_batch(sequences, rows, starts, stops)
+
+
+def learn(
+    objective: Objective,
+    model: BehaviourModel,
+    batch_of: Callable[[int], TrainingBatch],
+    *,
+    steps: int,
+    rate: float = 1e-2,
+) -> None:
+    """Train a model and an objective's heads, on another batch each step."""
+    model.train()
+    objective.train()
+    both = [*model.parameters(), *objective.parameters()]
+    optimizer = torch.optim.AdamW(both, lr=rate, weight_decay=0.0)
+    for step in range(steps):
+        torch.manual_seed(step)
+        batch = batch_of(step)
+        loss, _ = objective(model, batch, model.step(batch.events))
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(both, 1.0)
+        optimizer.step()
+    model.eval()
+    objective.eval()
+
+
+def figures(objective: Objective, model: BehaviourModel, batch: TrainingBatch) -> dict[str, float]:
+    """What the objective reports of a batch in evaluation, with its loss as `loss`."""
+    model.eval()
+    objective.eval()
+    with torch.no_grad():
+        loss, found = objective(model, batch, model.step(batch.events))
+    return {"loss": float(loss), **found}
