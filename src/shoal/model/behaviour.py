@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from shoal.domain.sequence import Array
 from shoal.model.backbones import Carry, make
+from shoal.model.backbones.base import picked
 from shoal.model.batch import EventBatch
 from shoal.model.config import ModelConfig
 from shoal.model.encoder import EventEncoder
@@ -84,9 +85,12 @@ class BehaviourModel(nn.Module):
         """Read events on top of a state (None: of customers without one)."""
         before = self.initial(len(batch)) if carry is None else carry
         x, us = self.encoder(batch, before["last_us"], before["count"])
-        hidden, after = self.backbone(x, us, batch.lengths, before)
-        now = batch.lengths[:, None, None].expand(-1, 1, hidden.shape[-1])
-        embedding = self.readout(hidden.gather(1, now)[:, 0])
+        return self.step_encoded(x, us, batch.lengths, before)
+
+    def step_encoded(self, x: Tensor, us: Tensor, lengths: Tensor, carry: Carry) -> StepOutput:
+        """The same from what the encoder gives: encodings (B, L + 1, d) and moments with NOW."""
+        hidden, after = self.backbone(x, us, lengths, carry)
+        embedding = self.readout(picked(hidden, lengths))
         return StepOutput(hidden[:, :-1], embedding, after)
 
     def forward(self, batch: EventBatch, carry: Carry | None = None) -> StepOutput:

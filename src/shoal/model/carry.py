@@ -134,14 +134,15 @@ def tails_of(events: EventSequences, about: About) -> list[Tail]:
     for name in DTYPES:
         records[name] = events.fields[name]
     texts = [b""] * len(events)
-    given = events.texts[records["text"]]
+    given = events.texts[events.fields["text"]]
     item = np.where(records["item"] < len(about.item_texts), records["item"], 0)
     title = (given == about.texts[about.item_texts[item]]).all(axis=1)
-    told = records["text"] > 0
+    told = events.fields["text"] > 0
     records["text"][told & title] = _TITLE
     offsets = events.offsets.tolist()
-    if (told & ~title).any():
-        for n in np.unique(np.searchsorted(events.offsets, np.flatnonzero(told & ~title), "right")):
+    own = np.flatnonzero(told & ~title)
+    if len(own):
+        for n in np.unique(np.searchsorted(events.offsets, own, "right")).tolist():
             part = slice(offsets[n - 1], offsets[n])
             texts[n - 1] = _own_texts(records["text"][part], given[part])
     whole, size = records.tobytes(), EVENT.itemsize

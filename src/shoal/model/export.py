@@ -2,8 +2,9 @@
 
 Inputs are those of `shoal.model.runtime.INPUTS`, with any number of customers B:
 
-    us (B,), lengths (B,) 0 or 1, now_us (B,) int64; codes (B, c) int64; numbers (B, m) float32;
-    texts (B, w) the row that the event's text stands for; floats (B, F) and ints (B, I): the state
+    us and codes (B, 2) int64, numbers (B, 2) float32: of the event and NOW, or of NOW and padding
+    where there is no event; lengths (B,) int64, 1 or 0 events; texts (B, w), the row that the
+    event's text stands for; floats (B, F) and ints (B, I), the state
 
 Outputs are the embedding (B, e) and the state after the event. Moments are subtracted as whole
 numbers before anything is told as a float.
@@ -24,12 +25,13 @@ from torch import Tensor, nn
 
 from shoal.domain.errors import OperationError, UsageError
 from shoal.domain.sequence import NUMBERS
-from shoal.model.batch import EventBatch
+from shoal.model.backbones.base import gaps_s
 from shoal.model.behaviour import BehaviourModel
 from shoal.model.runtime import (
     ARRAYS_FILE,
     DOCUMENT_FILE,
     INPUTS,
+    ONE_FILE,
     OUTPUTS,
     PLAIN_CODES,
     SCHEMA,
@@ -45,8 +47,11 @@ _MANY: Final = 1_000_000
 _ROWS: Final = 3
 
 
-def step_onnx(model: BehaviourModel) -> bytes:
+def step_onnx(model: BehaviourModel, *, one: bool = False) -> bytes:
     """The step of a model as an ONNX file.
+
+    Args:
+        one: for one customer alone: as the number is known, a third of the operations go.
 
     Raises:
         UsageError: `bad_setting`, the backbone has no state to step.
@@ -68,11 +73,11 @@ def step_onnx(model: BehaviourModel) -> bytes:
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 step,
-                step.example(_ROWS),
+                step.example(1 if one else _ROWS),
                 exported,  # type: ignore[arg-type]
                 input_names=list(INPUTS),
                 output_names=list(OUTPUTS),
-                dynamic_axes={name: {0: "B"} for name in (*INPUTS, *OUTPUTS)},
+                dynamic_axes=None if one else {name: {0: "B"} for name in (*INPUTS, *OUTPUTS)},
                 opset_version=_OPSET,
                 dynamo=False,
             )
@@ -94,7 +99,8 @@ def stepper(eager: EagerStepper) -> OnnxStepper:
         OperationError: `missing_extra`.
         UsageError: `bad_setting`, as of `step_onnx`.
     """
-    return OnnxStepper(step_onnx(eager.model), eager.about, eager.initial(1), whole=eager)
+    many, one = (step_onnx(eager.model, one=one) for one in (False, True))
+    return OnnxStepper(many, one, eager.about, eager.initial(1), whole=eager)
 
 
 def write(directory: Path, eager: EagerStepper) -> None:
@@ -105,9 +111,10 @@ def write(directory: Path, eager: EagerStepper) -> None:
         UsageError: `bad_setting`, as of `step_onnx`.
         OSError: of the disk.
     """
-    exported, about, first = step_onnx(eager.model), eager.about, eager.initial(1)
+    about, first = eager.about, eager.initial(1)
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / STEP_FILE).write_bytes(exported)
+    (directory / STEP_FILE).write_bytes(step_onnx(eager.model))
+    (directory / ONE_FILE).write_bytes(step_onnx(eager.model, one=True))
     arrays = {
         "item_texts": about.item_texts, "texts": about.texts,
         "floats": first.floats, "ints": first.ints,
@@ -132,22 +139,24 @@ class _Step(nn.Module):
         self.model = model
         self.layout = Layout.of(model.initial(1))
 
-    def forward(
-        self, us: Tensor, lengths: Tensor, now_us: Tensor, codes: Tensor, numbers: Tensor,
-        texts: Tensor, floats: Tensor, ints: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        fields = dict(zip(INPUTS, inputs, strict=True))
+        us, lengths, texts, floats, ints = (
+            fields.pop(name) for name in ("us", "lengths", "texts", "floats", "ints")
+        )
         layout = self.layout
         carry = {
             name: values[:, place].reshape(-1, *shape)
             for kind, values in ((True, floats), (False, ints))
             for name, shape, place in layout.places(kind)
         }
-        fields = {name: codes[:, n : n + 1] for n, name in enumerate(PLAIN_CODES)}
-        fields |= {name: numbers[:, n : n + 1] for n, name in enumerate(NUMBERS)}
-        fields["text"] = torch.arange(1, us.shape[0] + 1, device=us.device)[:, None]
+        # row 0 of the texts is none; the event's text, where there is an event, is its own row
+        own = torch.arange(1, us.shape[0] + 1, device=us.device) * lengths
+        fields["text"] = torch.stack([own, torch.zeros_like(own)], dim=1)
         texts = torch.cat([torch.zeros_like(texts[:1]), texts])
-        batch = EventBatch(us[:, None], lengths, now_us, fields, texts)
-        output = self.model.step(batch, carry)
+        first = torch.stack([carry["count"] == 0, carry["count"] < 0], dim=1)
+        x = self.model.encoder.encodings(fields, texts, gaps_s(us, carry), first)
+        output = self.model.step_encoded(x, us, lengths, carry)
         floats_after, ints_after = (
             torch.cat(
                 [
@@ -166,10 +175,10 @@ class _Step(nn.Module):
         ints = torch.zeros(rows, self.layout.width(False), dtype=torch.int64)
         ints[:, self.layout.column("count")] = _MANY
         whole = torch.zeros(rows, dtype=torch.int64)
+        places = whole[:, None].repeat(1, 2)
         return (
-            whole, torch.ones_like(whole), whole.clone(),
-            torch.ones(rows, len(PLAIN_CODES), dtype=torch.int64),
-            torch.zeros(rows, len(NUMBERS)),
-            known[:1].repeat(rows, 1),
-            torch.zeros(rows, self.layout.width(True)), ints,
+            places, torch.ones_like(whole),
+            *(torch.ones_like(places) for _ in PLAIN_CODES),
+            *(torch.zeros(rows, 2) for _ in NUMBERS),
+            known[:1].repeat(rows, 1), torch.zeros(rows, self.layout.width(True)), ints,
         )  # fmt: skip

@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shoal.domain.errors import OperationError
-from shoal.domain.sequence import CODES, NUMBERS, TIME, Array, EventSequences
+from shoal.domain.sequence import CODES, NOW, NUMBERS, TIME, Array, EventSequences
 
 if TYPE_CHECKING:
     from shoal.model.artefact import ModelArtefact
@@ -29,16 +30,18 @@ if TYPE_CHECKING:
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
-#: Inputs and outputs of an exported step, in their order (`shoal.model.export`).
-INPUTS: Final = ("us", "lengths", "now_us", "codes", "numbers", "texts", "floats", "ints")
-OUTPUTS: Final = ("embedding", "floats_after", "ints_after")
 #: Files of an export.
 SCHEMA: Final = "shoal.step/1"
 DOCUMENT_FILE: Final = "step.json"
 STEP_FILE: Final = "step.onnx"
+ONE_FILE: Final = "step-one.onnx"
 ARRAYS_FILE: Final = "step.safetensors"
 #: Codes of an event that are given as they are; its text is given as the row it stands for.
 PLAIN_CODES: Final = tuple(name for name in CODES if name != "text")
+#: Inputs and outputs of an exported step, in their order (`shoal.model.export`).
+INPUTS: Final = ("us", "lengths", *PLAIN_CODES, *NUMBERS, "texts", "floats", "ints")
+OUTPUTS: Final = ("embedding", "floats_after", "ints_after")
+_KIND: Final = PLAIN_CODES.index("kind")
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,16 @@ class Layout:
 
     def width(self, floating: bool) -> int:
         """F, or I."""
-        return max((place.stop for _, _, place in self.places(floating)), default=0)
+        return self._widths[floating]
 
-    @property
+    @cached_property
+    def _widths(self) -> tuple[int, int]:
+        """I and F."""
+        sizes = [math.prod(shape) for shape in self.shapes]
+        floats = sum(size for size, kind in zip(sizes, self.floating, strict=True) if kind)
+        return sum(sizes) - floats, floats
+
+    @cached_property
     def nbytes(self) -> int:
         """Bytes of one state."""
         return 4 * self.width(True) + 8 * self.width(False)
@@ -228,7 +238,8 @@ class OnnxStepper:
     Several events of a customer are read one after the other, or by `whole` where it is given.
 
     Args:
-        exported: what `shoal.model.export.step_onnx` made.
+        many, one: what `shoal.model.export.step_onnx` made, for any number of customers and for
+            one.
         about: whose steps these are.
         first: the state of one customer without an event.
         whole: reads what is more than one event a customer.
@@ -238,9 +249,15 @@ class OnnxStepper:
     """
 
     def __init__(
-        self, exported: bytes, about: About, first: States, *, whole: Stepper | None = None
+        self,
+        many: bytes,
+        one: bytes,
+        about: About,
+        first: States,
+        *,
+        whole: Stepper | None = None,
     ) -> None:
-        self._session = _session(exported)
+        self._many, self._one = _session(many), _session(one)
         self.about = about
         self._first = first
         self._whole = whole
@@ -266,10 +283,10 @@ class OnnxStepper:
                 arrays["item_texts"], arrays["texts"],
             )  # fmt: skip
             first = States(arrays["floats"], arrays["ints"])
-            exported = (directory / STEP_FILE).read_bytes()
+            many, one = ((directory / name).read_bytes() for name in (STEP_FILE, ONE_FILE))
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise _no_export(error, str(directory)) from error
-        return cls(exported, about, first)
+        return cls(many, one, about, first)
 
     def initial(self, n: int) -> States:
         return States(np.tile(self._first.floats, (n, 1)), np.tile(self._first.ints, (n, 1)))
@@ -279,44 +296,40 @@ class OnnxStepper:
         most = int(lengths.max(initial=0))
         if most > 1 and self._whole is not None:
             return self._whole.read(events, states, now_us)
+        session = self._one if len(events) == 1 else self._many
         for place in range(max(most, 1)):
             told = (lengths > place).astype(np.int64)
-            found = self._session.run(OUTPUTS, self._inputs(events, place, told, states, now_us))
-            embeddings, states = found[0], States(found[1], found[2])
+            inputs = self._inputs(events, place, told, states, now_us)
+            embeddings, floats, ints = session.run(OUTPUTS, inputs)
+            states = States(floats, ints)
         return embeddings, states
 
     def _inputs(
         self, events: EventSequences, place: int, told: Ints, states: States, now_us: Ints
     ) -> dict[str, Array]:
-        """Of every customer the event at a place; where there is none, whatever lies there."""
-        fields = events.fields
-        if not events.events:
-            return self._silence(told, states, now_us)
-        if place == 0 and len(told) == events.events == told.sum():
-            rows: Any = slice(None)
-        else:
-            rows = np.minimum(events.offsets[:-1] + place, max(events.events - 1, 0))
-        codes = np.empty((len(told), len(PLAIN_CODES)), np.int64)
-        for column, name in enumerate(PLAIN_CODES):
-            codes[:, column] = fields[name][rows]
-        numbers = np.empty((len(told), len(NUMBERS)), np.float32)
-        for column, name in enumerate(NUMBERS):
-            numbers[:, column] = fields[name][rows]
+        """Of every customer the event at a place and NOW; NOW alone where there is no event."""
+        n, fields = len(told), events.fields
+        us = np.empty((n, 2), np.int64)
+        codes = np.zeros((len(PLAIN_CODES), n, 2), np.int64)
+        numbers = np.full((len(NUMBERS), n, 2), np.nan, np.float32)
+        texts = np.zeros((n, self.about.texts.shape[1]), self.about.texts.dtype)
+        us[:] = now_us[:, None]
+        codes[_KIND, :, 1] = NOW
+        if events.events:
+            every = place == 0 and n == events.events == told.sum()
+            who: Any = slice(None) if every else np.flatnonzero(told)
+            rows: Any = slice(None) if every else events.offsets[who] + place
+            us[who, 0] = fields[TIME][rows]
+            for column, name in enumerate(PLAIN_CODES):
+                codes[column, who, 0] = fields[name][rows]
+            for column, name in enumerate(NUMBERS):
+                numbers[column, who, 0] = fields[name][rows]
+            texts[who] = events.texts[fields["text"][rows]]
+        codes[_KIND, told == 0, 0] = NOW
         return {
-            "us": fields[TIME][rows], "lengths": told, "now_us": now_us, "codes": codes,
-            "numbers": numbers, "texts": events.texts[fields["text"][rows]],
-            "floats": states.floats, "ints": states.ints,
-        }  # fmt: skip
-
-    def _silence(self, told: Ints, states: States, now_us: Ints) -> dict[str, Array]:
-        """Inputs without an event."""
-        n = len(told)
-        return {
-            "us": np.zeros(n, np.int64), "lengths": told, "now_us": now_us,
-            "codes": np.zeros((n, len(PLAIN_CODES)), np.int64),
-            "numbers": np.zeros((n, len(NUMBERS)), np.float32),
-            "texts": np.repeat(self.about.texts[:1], n, axis=0),
-            "floats": states.floats, "ints": states.ints,
+            "us": us, "lengths": told, "texts": texts, "floats": states.floats,
+            "ints": states.ints, **dict(zip(PLAIN_CODES, codes, strict=True)),
+            **dict(zip(NUMBERS, numbers, strict=True)),
         }  # fmt: skip
 
 

@@ -91,8 +91,7 @@ def advance(
         if carry is not None:
             carry.check(about)
     moments = _moments(now_us, len(events))
-    empty = layout.rows(stepper.initial(1))[0]
-    known = [carry or _carry(about, empty, b"", Tail()) for carry in carries]
+    known = _known(stepper, carries)
     events, lost = _in_time(events), 0
     heads = layout.states([carry.head for carry in known])
     late = _late(events, heads, about)
@@ -106,6 +105,18 @@ def advance(
     again = late if about.context is None else np.ones_like(late)
     embeddings, found = _mixed(stepper, known, heads, events, moments, kept, again)
     return Advanced(found, embeddings, lost)
+
+
+def _known(stepper: Stepper, carries: Sequence[CustomerCarry | None]) -> list[CustomerCarry]:
+    """The carries, with that of a customer without an event for one who is new."""
+    if None not in carries:
+        return [carry for carry in carries if carry is not None]
+    new = _carry(stepper.about, _empty(stepper), b"", Tail())
+    return [carry or new for carry in carries]
+
+
+def _empty(stepper: Stepper) -> bytes:
+    return stepper.about.layout.rows(stepper.initial(1))[0]
 
 
 def _mixed(
@@ -176,9 +187,8 @@ def _folded(stepper: Stepper, carries: list[CustomerCarry], kept: int) -> list[C
 
 def _bases(stepper: Stepper, carries: list[CustomerCarry]) -> States:
     """States before the tails."""
-    layout = stepper.about.layout
-    empty = layout.rows(stepper.initial(1))[0]
-    return layout.states([carry.base or empty for carry in carries])
+    empty = _empty(stepper)
+    return stepper.about.layout.states([carry.base or empty for carry in carries])
 
 
 def _late(events: EventSequences, heads: States, about: About) -> Array:

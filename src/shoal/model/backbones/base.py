@@ -60,19 +60,22 @@ def stepped(us: Tensor, lengths: Tensor, carry: Carry) -> Carry:
 
 def at(values: Tensor, lengths: Tensor, before: Tensor) -> Tensor:
     """(B, ...) of (B, L + 1, ...): the value after `lengths[b]` events; `before` without any."""
-    shape = (-1, 1) + (1,) * (values.dim() - 2)
-    index = (lengths - 1).clamp(min=0).view(shape).expand(-1, 1, *values.shape[2:])
-    found = values.gather(1, index)[:, 0]
+    found = picked(values, (lengths - 1).clamp(min=0))
     return torch.where((lengths > 0).view(-1, *(1,) * (before.dim() - 1)), found, before)
 
 
 def pushed(ring: Tensor, new: Tensor, lengths: Tensor) -> Tensor:
     """A ring (B, W, ...) of the last entries, oldest first, after `lengths[b]` of `new` (B, L, ...)."""
-    size = ring.shape[1]
     whole = torch.cat([ring, new], dim=1)
-    index = lengths[:, None] + torch.arange(size, device=ring.device)
-    index = index.view(*index.shape, *(1,) * (ring.dim() - 2)).expand(-1, -1, *ring.shape[2:])
-    return whole.gather(1, index)
+    return picked(whole, lengths[:, None] + torch.arange(ring.shape[1], device=ring.device))
+
+
+def picked(values: Tensor, places: Tensor) -> Tensor:
+    """Of each row of (B, T, ...) what stands at its places, (B,) or (B, n): (B, ...), (B, n, ...)."""
+    rows = torch.arange(values.shape[0], device=values.device) * values.shape[1]
+    rows = rows.view(-1, *(1,) * (places.dim() - 1)) + places
+    found = values.flatten(0, 1).index_select(0, rows.flatten())
+    return found.view(*places.shape, *values.shape[2:])
 
 
 def gaps_s(us: Tensor, carry: Carry) -> Tensor:
