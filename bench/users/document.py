@@ -175,7 +175,7 @@ def _small(mains: Sequence[Scored], units: Sequence[str]) -> list[dict[str, Any]
 
 
 def _training(unit: Mapping[str, Any]) -> dict[str, Any]:
-    more = {key: unit[key] for key in ("steps", "loss", "epochs") if key in unit}
+    more = {key: unit[key] for key in ("steps", "loss", "epochs", "stopped") if key in unit}
     return {
         "unit": unit["peer"], "log": unit["label"], "seconds": unit["seconds"],
         "train_seconds": unit["train_seconds"], "rows": of_unit(unit["peer"]), **more,

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence
 
 #: Units of the state, width of an embedding at most. Found on seeds 1 and 2 (see the notes of the
 #: bench): the authors' 800 to 1024 units are for a GPU and hours.
 UNITS, WIDEST = 128, 16
+#: Sequences that are padded together, those of like length.
+_GROUP = 32
 
 
 class EventGru(nn.Module):
@@ -34,11 +35,24 @@ class EventGru(nn.Module):
     def forward(
         self, codes: torch.Tensor, numbers: torch.Tensor, lengths: torch.Tensor
     ) -> torch.Tensor:
-        """(B, units) of codes (B, L, c), numbers (B, L, m) and lengths (B,), each at least 1."""
-        there = torch.arange(codes.shape[1])[None] < lengths[:, None]
-        scaled = torch.zeros_like(numbers)
-        scaled[there] = self.scale(numbers[there])
-        told = [one(codes[..., place]) for place, one in enumerate(self.embeddings)]
-        joined = torch.cat([*told, scaled], dim=-1)
-        packed = pack_padded_sequence(joined, lengths, batch_first=True, enforce_sorted=False)
-        return self.gru(packed)[1][0]
+        """(B, units) of B sequences end to end: codes (N, c), numbers (N, m), lengths (B,) >= 1."""
+        told = [one(codes[:, place]) for place, one in enumerate(self.embeddings)]
+        joined = torch.cat([*told, self.scale(numbers)], dim=1)
+        starts = torch.cumsum(lengths, 0) - lengths
+        order = torch.argsort(lengths, stable=True)
+        states = [
+            self._states(joined, starts[some], lengths[some])
+            for some in order.tensor_split(max(1, len(order) // _GROUP))
+        ]
+        return torch.cat(states)[torch.argsort(order)]
+
+    def _states(
+        self, joined: torch.Tensor, starts: torch.Tensor, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        """Of some sequences about as long, padded by whatever follows: no state reads ahead."""
+        # Packed sequences are slow here: each step's gradient fills an array of all steps.
+        longest = int(lengths.max())
+        place = (starts[:, None] + torch.arange(longest)[None]).clamp_max(len(joined) - 1)
+        padded = joined.index_select(0, place.flatten()).view(len(starts), longest, -1)
+        last = (lengths - 1)[:, None, None].expand(-1, 1, self.units)
+        return self.gru(padded)[0].gather(1, last)[:, 0]

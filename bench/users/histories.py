@@ -64,16 +64,17 @@ class Histories:
     def slices(
         self, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Rows [start, end) as padded tensors: codes (B, L, c), numbers (B, L, m), lengths (B,)."""
+        """Rows [start, end) end to end: codes (N, c), numbers (N, m), lengths (B,)."""
         import torch
 
         lengths = ends - starts
-        place = starts[:, None] + np.arange(lengths.max())[None]
-        there = place < ends[:, None]
-        place = np.where(there, place, 0)
-        codes = np.where(there[..., None], self.codes[place], 0)
-        numbers = np.where(there[..., None], self.numbers[place], np.float32(0))
-        return torch.from_numpy(codes), torch.from_numpy(numbers), torch.from_numpy(lengths)
+        first = np.cumsum(lengths) - lengths
+        place = np.repeat(starts - first, lengths) + np.arange(lengths.sum())
+        return (
+            torch.from_numpy(self.codes[place]),
+            torch.from_numpy(self.numbers[place]),
+            torch.from_numpy(lengths),
+        )
 
 
 def histories(opened: Opened) -> Histories:

@@ -184,7 +184,7 @@ def _controls(document: Mapping[str, Any]) -> str:
     head = ["set", "outcome", "what", "gain", "95 % interval", ""]
     return (
         "## What the sequence adds\n\nShoal's figure less that of Shoal trained and asked with "
-        "each customer's events shuffled over that customer's moments (*order*), or with all events a "
+        "each customer's events shuffled over their moments (*order*), or with all events a "
         "day apart and the last one a day ago (*time*), so that neither the gaps nor the silence "
         "are known. LightGBM on the embedding, or on embedding and features; features know the "
         f"times in any case. First seed.\n\n{said}\n\n{table(head, rows)}"
@@ -246,9 +246,8 @@ def _training(document: Mapping[str, Any]) -> str:
         return ""
     head = ["unit", "logs", "seconds to train", "steps", "seconds in all"]
     return (
-        "## Training\n\nMean and range over logs. Training of the supervised GRU is that of all "
-        "outcomes, each stopped early or at the budget; that of Shoal holds its embeddings and, "
-        "for controls, storing the altered log."
+        "## Training\n\nMean and range over logs. That of the supervised GRU is of all outcomes, "
+        "each stopped early or at the budget. Seconds in all hold reading, embedding and the heads."
         f"\n\n{table(head, rows)}"
     )
 

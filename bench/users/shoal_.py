@@ -71,7 +71,9 @@ def embedded(
             trained = face.train(
                 recipe=recipe, until=opened.before, minutes=budget_s / 60, seed=seed
             )  # fmt: skip
-            refuse_later(trained.trained_until, opened.before, "Shoal's model")
+            told = dict(trained.document)
+            until = datetime.fromisoformat(str(told["trained_until"]))
+            refuse_later(until, opened.before, "Shoal's model")
             before = face.embed(as_of=opened.before)
             if control:
                 file = folder / "later.parquet"
@@ -83,7 +85,10 @@ def embedded(
         return Embedded(
             _matrix(before, opened.customers(opened.before)),
             _matrix(at, [prefix + name for name in opened.customers(opened.moment)]),
-            {"model": str(getattr(trained, "model_id", ""))},
+            {
+                "train_seconds": told["fit"]["seconds"], "steps": told["fit"]["steps"],
+                "loss": told["fit"]["losses"].get("total"), "stopped": told["fit"]["stopped"],
+            },
         )  # fmt: skip
     finally:
         shutil.rmtree(folder, ignore_errors=True)

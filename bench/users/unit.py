@@ -170,9 +170,7 @@ def _shoal(control: str = "") -> Callable[[Split, float], dict[str, Any]]:
     def unit(split: Split, budget_s: float) -> dict[str, Any]:
         from bench.users.shoal_ import embedded
 
-        began = time.perf_counter()
         found = embedded(split.opened, budget_s=budget_s, seed=split.seed, control=control)
-        seconds = time.perf_counter() - began
         pair = (found.before, found.at)
         both = joined(pair, split.table("features"))
         rows: dict[str, tuple[Head, Pair]] = {
@@ -182,7 +180,7 @@ def _shoal(control: str = "") -> Callable[[Split, float], dict[str, Any]]:
         if not control:
             rows["shoal-linear"] = (linear, pair)
         told = split.told(rows, small=not control)
-        return {**told, "train_seconds": seconds, **found.facts}
+        return {**told, **found.facts}
 
     return unit
 
