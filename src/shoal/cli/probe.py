@@ -14,10 +14,11 @@ from shoal.cli.options import AsOf, Debug, Json, ShopDir, TableVersion
 _SHOWN: Final = 12
 _TITLES: Final = {
     "auroc": "AUROC",
-    "deviance_share": "deviance explained",
+    "deviance_share": "explained",
     "spearman": "Spearman",
     "accuracy": "accuracy",
 }
+_SHORT: Final = {"features + embedding": "both"}
 
 
 def register(app: typer.Typer) -> None:
@@ -83,29 +84,49 @@ def _show_foretelling(console: Console, found: Mapping[str, Any]) -> None:
     console.heading(f"What {found['model_id']} foretells")
     console.say(
         f"{told['from']} to {told['to']} ({told['horizon_days']:g} days): learned from "
-        f"{told['learned']:,} customers, asked of {told['asked']:,} others{seen}"
+        f"{told['learned']:,} customers, asked of {told['asked']:,} others{seen}. "
+        f"Probes: {', '.join(_heads(told))}; explained is the share of the deviance."
     )
-    rows = [
-        [task["task"], one["head"], one["inputs"], *_figures(one), _gain(one)]
-        for task in told["tasks"]
-        for one in task["results"]
-    ]
-    columns = ["task", "probe", "from", "", "", "more than features"]
-    console.table(columns, rows, right=["more than features"])
+    for task in told["tasks"]:
+        first, second = (name for name in _TITLES if name in task["results"][0])
+        if first != task["compared_by"]:
+            first, second = second, first
+        columns = ["probe", "from", _TITLES[first], "95 %", _TITLES[second], "against features"]
+        rows = [
+            [
+                one["head"].split(" (")[0],
+                _SHORT.get(one["inputs"], one["inputs"]),
+                _number(one[first]["figure"]),
+                _range(one[first]),
+                _number(one[second]["figure"]),
+                _gain(one["gain"]),
+            ]
+            for one in task["results"]
+        ]
+        console.table(columns, rows, title=_asked(task), right=columns[2:])
 
 
-def _figures(one: Mapping[str, Any]) -> list[str]:
-    return [f"{title} {_between(one[name])}" for name, title in _TITLES.items() if name in one]
+def _heads(told: Mapping[str, Any]) -> list[str]:
+    every = (one["head"] for task in told["tasks"] for one in task["results"])
+    return list(dict.fromkeys(every))
 
 
-def _gain(one: Mapping[str, Any]) -> str:
-    return "" if one["gain"] is None else _between(one["gain"], sign="+")
+def _gain(one: Mapping[str, float | None] | None) -> str:
+    return "" if one is None else f"{_number(one['figure'], '+')} ({_range(one, '+')})"
 
 
-def _between(one: Mapping[str, float | None], sign: str = "") -> str:
-    if one["figure"] is None or one["low"] is None:
-        return "not defined"
-    return f"{one['figure']:{sign}.3f} ({one['low']:{sign}.3f} to {one['high']:{sign}.3f})"
+def _asked(task: Mapping[str, Any]) -> str:
+    about = {"chance": "of {:.0%} of", "amount": "{:.2f} a customer, of", "count": "{:.2f} each of"}
+    known = about[task["kind"]].format(task["mean"]) if task["kind"] in about else "of"
+    return f"{task['task']}: {known} {task['customers']:,} customers"
+
+
+def _number(value: float | None, sign: str = "") -> str:
+    return "–" if value is None else f"{value:{sign}.3f}"
+
+
+def _range(one: Mapping[str, float | None], sign: str = "") -> str:
+    return f"{_number(one['low'], sign)}…{_number(one['high'], sign)}"
 
 
 def _show_shape(console: Console, found: Mapping[str, Any]) -> None:

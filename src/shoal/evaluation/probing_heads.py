@@ -27,8 +27,8 @@ _RARE: Final = 1e-6
 _CLASS_ROUNDS: Final = 60
 
 LINEAR: Final = "linear"
-LIGHTGBM: Final = "boosted trees (LightGBM)"
-HISTOGRAM: Final = "boosted trees (scikit-learn)"
+LIGHTGBM: Final = "trees (LightGBM)"
+HISTOGRAM: Final = "trees (scikit-learn)"
 
 
 def heads() -> list[Head]:

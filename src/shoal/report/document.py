@@ -13,6 +13,7 @@ from datetime import date, datetime
 from typing import Any
 
 from shoal.domain.quality import Quality
+from shoal.report.document_model import ModelSeen
 from shoal.report.document_story import Story
 
 
@@ -249,6 +250,7 @@ class ReportDocument:
     other_currencies: tuple[str, ...] = ()
     money: ShopMoney | None = None
     quality: Quality | None = None
+    model: ModelSeen | None = None
     warnings: tuple[str, ...] = ()
     story: Story = field(default_factory=Story)
 

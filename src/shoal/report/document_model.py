@@ -32,13 +32,15 @@ class RestsOn:
     """What the embedding of one customer rests on.
 
     `total` counts the customer's events, of which the last, `events`, are looked at, oldest first.
-    `fields` are distances moved when a field of all these events is hidden.
+    `fields` are distances moved when a field of all these events is hidden, `embedding` is where
+    the customer lies.
     """
 
     customer_id: str
     total: int
     events: tuple[RestsOnEvent, ...]
     fields: Mapping[str, float] = field(default_factory=dict)
+    embedding: tuple[float, ...] = ()
 
     def foremost(self, most: int) -> list[RestsOnEvent]:
         """The events that the embedding moves most without, the later one first of equals."""
@@ -55,13 +57,25 @@ class RestsOn:
 class ModelSeen:
     """The report's section on the behaviour model: one customer a segment, by segment id.
 
-    `foreknown` says that the model was trained on events after the report's moment.
+    `foreknown` says that the model was trained on events after the report's moment, `readable` that
+    it could be used.
     """
 
     model_id: str
     trained_until: datetime
-    foreknown: bool
+    foreknown: bool = False
     examples: Mapping[str, RestsOn] = field(default_factory=dict)
+    readable: bool = True
+
+    @property
+    def apart(self) -> float | None:
+        """The mean distance between two examples, 0 to 2; None of fewer than two."""
+        known = np.array([one.embedding for one in self.examples.values() if one.embedding])
+        if len(known) < 2:
+            return None
+        unit = known / np.maximum(np.linalg.norm(known, axis=1, keepdims=True), 1e-12)
+        between = np.linalg.norm(unit[:, None] - unit[None], axis=2)
+        return float(between.sum() / (len(unit) * (len(unit) - 1)))
 
     @property
     def fields(self) -> dict[str, float]:

@@ -10,6 +10,7 @@ from shoal.report import (
     section_heat,
     section_look,
     section_made,
+    section_model,
     section_money,
     section_moves,
     section_pair,
@@ -71,6 +72,7 @@ def _sections(wording: Wording) -> Iterator[Section]:
         profiles = [section_segments.profile(wording, one) for one in document.segments]
         entries = [(one.anchor, one.name) for one in profiles]
         yield Section("profiles", texts("profile.title"), "profiles", profiles, entries)
+    yield from _if(wording, "model", section_model.model(teller, document.model))
     yield Section("data", texts("data.title"), "data", section_made.data(wording))
     if document.quality:
         quality = section_quality.quality(wording, document.quality)

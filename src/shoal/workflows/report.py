@@ -20,6 +20,7 @@ from shoal.workflows import units
 from shoal.workflows.memberships import check_ending
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.report_gather import Gathered
+from shoal.workflows.report_model import model_seen
 from shoal.workflows.report_rows import row_account
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ def document(
         warehouse, fold, registry, zone, admission, main, grid, currency, lang, since
     )
     found = gathered.document(shop_name, row_account(units.all_units(store)), clock())
-    return replace(found, quality=quality, money=gathered.money(store))
+    seen = model_seen(store, registry, admission, fold.rules, main, found)
+    return replace(found, quality=quality, money=gathered.money(store), model=seen)
 
 
 def _current(

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
 
 from shoal.domain.kinds import SEARCH
@@ -20,7 +19,6 @@ from shoal.report.document_model import RestsOn, RestsOnEvent
 from shoal.workflows.embed import tokenizer_of
 
 if TYPE_CHECKING:
-    from shoal.domain.sequence import EventSequences
     from shoal.model.artefact import ModelArtefact
 
 
@@ -31,6 +29,7 @@ def rests_on(
     moment: datetime,
     customers: Sequence[str],
     *,
+    most: int | None = None,
     version: int | None = None,
 ) -> dict[str, RestsOn]:
     """What the embeddings of customers at a moment rest on, by customer.
@@ -40,6 +39,7 @@ def rests_on(
     Args:
         counted: the events as they count at the moment.
         rules: which events are customers' own.
+        most: of each customer's last events are looked at; None: as many as `attribute` takes.
 
     Raises:
         OperationError: `model_mismatch`, `missing_extra`, as of `tokenizer_of`.
@@ -47,18 +47,18 @@ def rests_on(
     tokenizer = tokenizer_of(found)
     told: dict[str, RestsOn] = {}
     for rows in read_rows(counted, rules, as_of=moment, customers=customers, version=version):
-        told.update(_of_rows(found, tokenizer, rows, moment))
+        told.update(_of_rows(found, tokenizer, rows, moment, most))
     return {name: told[name] for name in dict.fromkeys(customers) if name in told}
 
 
 def _of_rows(
-    found: ModelArtefact, tokenizer: Tokenizer, rows: pa.Table, moment: datetime
+    found: ModelArtefact, tokenizer: Tokenizer, rows: pa.Table, moment: datetime, most: int | None
 ) -> Iterator[tuple[str, RestsOn]]:
-    from shoal.model.attribution import attribute
+    from shoal.model.attribution import MOST_EVENTS, attribute
 
     sequences = tokenizer.encode(rows)
     for row, customer in enumerate(sequences.customers.tolist()):
-        seen = attribute(found.model, sequences, row, to_us(moment))
+        seen = attribute(found.model, sequences, row, to_us(moment), most=most or MOST_EVENTS)
         start = int(sequences.offsets[row]) + seen.first
         stop = int(sequences.offsets[row + 1])
         events = rows.slice(start, stop - start)
@@ -70,11 +70,9 @@ def _of_rows(
                 events.to_pylist(), item, seen.occlusion, seen.gradient, strict=True
             )
         )
-        yield customer, RestsOn(customer, _length(sequences, row), told, dict(seen.fields))
-
-
-def _length(sequences: EventSequences, row: int) -> int:
-    return int(np.diff(sequences.offsets)[row])
+        total = int(sequences.lengths[row])
+        place = tuple(float(one) for one in seen.embedding)
+        yield customer, RestsOn(customer, total, told, dict(seen.fields), place)
 
 
 def _event(

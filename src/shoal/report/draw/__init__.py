@@ -19,6 +19,7 @@ heat map of many columns) has a least `width` and is to be put where it can scro
 | `sparkline` | a line without axes, for a cell of a table |
 | `heat` | numbers printed on a colour each: grids, features by segment, cohorts (ragged rows) |
 | `strip` | values on one line, two of them marked, for a cell of a table |
+| `timeline` | what happened one after the other, in lanes, each as high as it weighs |
 | `flows` | a Sankey diagram between two or more columns |
 """
 
@@ -31,12 +32,14 @@ from shoal.report.draw.heat import heat
 from shoal.report.draw.lines import Band, Panel, lines, sparkline
 from shoal.report.draw.scale import date_ticks, round_ticks
 from shoal.report.draw.strip import strip
+from shoal.report.draw.timeline import Happened, timeline
 
 __all__ = [
     "Band",
     "Dot",
     "Drawing",
     "Flow",
+    "Happened",
     "Node",
     "Panel",
     "Series",
@@ -52,4 +55,5 @@ __all__ = [
     "round_ticks",
     "sparkline",
     "strip",
+    "timeline",
 ]

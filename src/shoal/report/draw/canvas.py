@@ -67,6 +67,7 @@ STYLE: Final = """
 .draw .flow:hover { fill-opacity: .75; }
 .draw .node { fill: #1f2933; }
 .draw .cell { stroke: #fff; stroke-width: 2; }
+.draw .stem { stroke: #0072b2; stroke-width: 3; }
 .draw .tick { stroke: #75808c; stroke-width: 1.5; }
 .draw .first { fill: #0072b2; stroke: #fff; stroke-width: 1; }
 .draw .second { fill: #fff; stroke: #b34a00; stroke-width: 2.5; }

@@ -8,6 +8,7 @@ from typing import Final
 
 from shoal.domain.errors import UsageError
 from shoal.report.texts.en import EN
+from shoal.report.texts.model import MODEL_EN, MODEL_ZH
 from shoal.report.texts.money import MONEY_EN, MONEY_ZH
 from shoal.report.texts.pair import PAIR_EN, PAIR_ZH
 from shoal.report.texts.quality_en import QUALITY_EN
@@ -18,8 +19,8 @@ from shoal.report.texts.zh import ZH
 
 CATALOGUE: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
-        "en": {**EN, **MONEY_EN, **PAIR_EN, **QUALITY_EN, **STORY_EN},
-        "zh": {**ZH, **MONEY_ZH, **PAIR_ZH, **QUALITY_ZH, **STORY_ZH},
+        "en": {**EN, **MODEL_EN, **MONEY_EN, **PAIR_EN, **QUALITY_EN, **STORY_EN},
+        "zh": {**ZH, **MODEL_ZH, **MONEY_ZH, **PAIR_ZH, **QUALITY_ZH, **STORY_ZH},
     }
 )
 
