@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -49,8 +49,11 @@ class Coded:
 
 def numbers(column: Column, missing: float = np.nan) -> npt.NDArray[np.float64]:
     """(n,) a column's numbers."""
-    values: Any = pc.fill_null(column.cast(pa.float64()), missing)
-    return np.array(values.to_numpy(zero_copy_only=False), dtype=np.float64)
+    chunked = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
+    values = np.array(chunked.cast(pa.float64()).to_numpy(), dtype=np.float64)  # null is NaN
+    if not np.isnan(missing):
+        values[np.isnan(values)] = missing
+    return values
 
 
 def runs(customers: Column) -> tuple[Array, npt.NDArray[np.int64]]:

@@ -34,8 +34,19 @@ from shoal.features.token_columns import (
     price_classes,
     runs,
 )
+from shoal.features.token_tables import CONTENT, ItemTable, TokenSettings, no_items
 from shoal.features.vocabulary import Names, learn_counts
 from shoal.ports import Engine, Relation
+
+__all__ = [
+    "ENCODED",
+    "SEQUENCE_COLUMNS",
+    "SEQUENCE_SCHEMA",
+    "TOKENS_VERSION",
+    "ItemTable",
+    "TokenSettings",
+    "Tokenizer",
+]
 
 #: Raised whenever the codes of the same event change.
 TOKENS_VERSION: Final = 2
@@ -59,64 +70,6 @@ _EPOCH_WEEKDAY: Final = 3
 _MOST_RATING: Final = 5.0
 _SEARCH_CODE: Final = 1 + KINDS.index(SEARCH)
 _CUSTOM_CODE: Final = 1 + KINDS.index(CUSTOM)
-#: Fields that tell what an item is like.
-CONTENT: Final = ("category1", "category2", "category3", "brand")
-
-
-@dataclass(frozen=True)
-class TokenSettings:
-    """How large the vocabularies are.
-
-    Args:
-        items, categories, brands, channels, devices: names with a code of their own at most, the
-            commonest; `least` events a name needs for it (items and brands).
-        item_buckets, category_buckets, brand_buckets: codes that the rest shares by hash.
-        price_buckets: classes of price of about equal numbers of events.
-    """
-
-    items: int = 100_000
-    item_buckets: int = 1_024
-    categories: int = 4_096
-    category_buckets: int = 64
-    brands: int = 10_000
-    brand_buckets: int = 64
-    channels: int = 32
-    devices: int = 32
-    price_buckets: int = 16
-    least: int = 3
-
-    def __post_init__(self) -> None:
-        """Refuse what leaves a name without a code.
-
-        Raises:
-            UsageError: `bad_setting`.
-        """
-        for name, value in asdict(self).items():
-            if value < 1:
-                raise UsageError(
-                    "bad_setting",
-                    f"{name} is {value}; every vocabulary needs at least one",
-                    where=name,
-                    hint="Give whole numbers from 1 on.",
-                )
-
-
-@dataclass(frozen=True)
-class ItemTable:
-    """The items with a code of their own, as they were known last; row `i` is code `i + 1`.
-
-    `codes` has category1..3, brand, price_bucket and text (a row of `texts`); `price` is as in
-    `shoal.domain.sequence.NUMBERS`; `counts` are events with the item.
-    """
-
-    item_ids: tuple[str, ...]
-    codes: Mapping[str, Array]
-    price: Array
-    counts: Array
-    texts: Array
-
-    def __len__(self) -> int:
-        return len(self.item_ids)
 
 
 @dataclass(frozen=True)
@@ -182,7 +135,7 @@ class Tokenizer:
         if base is not None:
             names = {name: base.names[name].extended(new) for name, new in names.items()}
             median, edges = base.price_median, base.price_edges
-        made = cls(names, median, edges, _no_items(text), (), text, rules.currency, settings)
+        made = cls(names, median, edges, no_items(text), (), text, rules.currency, settings)
         return made._with_items(found["items"], found["item_id"])
 
     def _with_items(self, about: pa.Table, counts: pa.Table) -> Self:
@@ -414,9 +367,3 @@ class Tokenizer:
             document["currency"],
             TokenSettings(**document["settings"]),
         )
-
-
-def _no_items(text: TextFeatures) -> ItemTable:
-    codes = {name: np.zeros(0, np.int32) for name in (*CONTENT, "price_bucket", "text")}
-    texts = np.zeros((1, text.width), text.dtype)
-    return ItemTable((), codes, np.zeros(0, np.float32), np.zeros(0, np.int64), texts)

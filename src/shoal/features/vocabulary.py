@@ -71,11 +71,11 @@ class Names:
         coded = Coded.of(column)
         places = self._places(coded.distinct)
         other = np.flatnonzero(places < 0)
-        buckets = [
-            xxhash.xxh3_64_intdigest(name.encode()) % self.buckets
-            for name in coded.distinct.take(pa.array(other)).to_pylist()
-        ]
-        places[other] = np.array(buckets, np.int64) + len(self.known)
+        if len(other):
+            rest = coded.distinct.take(pa.array(other)).to_pylist()
+            hashes = (xxhash.xxh3_64_intdigest(name.encode()) for name in rest)
+            buckets = np.fromiter((one % self.buckets for one in hashes), np.int64, len(rest))
+            places[other] = buckets + len(self.known)
         return np.asarray(coded.spread(places + 1), np.int32)
 
     def _places(self, distinct: pa.Array) -> npt.NDArray[np.int64]:
