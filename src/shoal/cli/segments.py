@@ -31,6 +31,14 @@ def segment(
     method: Annotated[
         str, typer.Option("--method", metavar="M", help="kmeans (with rfm beside it) or rfm.")
     ] = "kmeans",
+    on: Annotated[
+        str | None,
+        typer.Option(
+            "--on",
+            metavar="embedding|features|both",
+            help="What k-means is made on; default: the embedding where there is a model.",
+        ),
+    ] = None,
     k: Annotated[
         int | None, typer.Option("--k", metavar="K", help="Number of segments; default: chosen.")
     ] = None,
@@ -52,6 +60,7 @@ def segment(
     with shops.open(shop) as opened:
         result = opened.segment(
             method=method,
+            on=on,
             k=k,
             until=until,
             seed=seed,

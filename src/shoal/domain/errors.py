@@ -52,6 +52,7 @@ CODES: Final = MappingProxyType(
         "unknown_text_encoder": "there is no encoder of texts of that name or path",
         "nothing_to_resume": "no unfinished training is like the one to go on with",
         "no_device": "the machine has no accelerator that can be used",
+        "unknown_input": "segments cannot be made on that",
         "unknown_dialect": "no SQL dialect has that name",
         "unknown_channel": "the shop has no consent of that channel",
         "no_sql_form": "the segment cannot be written as SQL over canonical columns",

@@ -1,8 +1,9 @@
-"""What the learned segments are made from: catalog features and tastes, by theme, with weights.
+"""What the learned segments are made from: features and tastes by theme, and the embedding.
 
 Each theme has the same say whatever its number of columns (`GroupBalance`), except for the weights
-below. Tuned on seeds 0 to 2 of the simulated world `steady`: tastes in categories count double;
-how much somebody buys counts half, because RFM beside it tells that already.
+below; an embedding is a theme of its own. Tuned on seeds 0 to 2 of the simulated world `steady`:
+tastes in categories count double; how much somebody buys counts half, because RFM beside it tells
+that already.
 """
 
 from __future__ import annotations
@@ -11,11 +12,19 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shoal.features.algebra import Feature
 from shoal.features.matrix import Column, numeric_columns
 from shoal.features.prepare import MEDIAN
 from shoal.features.tastes import Vocabulary
+
+#: What learned segments are made on: the catalog's features and tastes, the embedding of a
+#: behaviour model, or both.
+FEATURES: Final = "features"
+EMBEDDING: Final = "embedding"
+BOTH: Final = "both"
+ON: Final = (FEATURES, EMBEDDING, BOTH)
 
 #: Everything about how much, how often and how recently.
 VOLUME: Final = "volume"
@@ -50,8 +59,23 @@ _LEFT_OUT: Final = frozenset({"profile"})
 _OUTSIDE: Final = "outside"
 
 
-def inputs(features: pa.Table, catalog: Iterable[Feature], vocabulary: Vocabulary) -> list[Column]:
-    """The columns to cluster on that a features table has, each in its theme."""
+def inputs(
+    features: pa.Table, catalog: Iterable[Feature], vocabulary: Vocabulary, on: str = FEATURES
+) -> list[Column]:
+    """The columns to cluster on that a features table has, each in its theme.
+
+    Args:
+        features: with the columns of tastes (`with_tastes`) and of the embedding where it is asked
+            for (`with_embedding`).
+        on: one of `ON`.
+    """
+    embedded = [
+        Column(name, EMBEDDING, MEDIAN)
+        for name in features.column_names
+        if on != FEATURES and is_embedding(name)
+    ]
+    if on == EMBEDDING:
+        return embedded
     known = tuple(catalog)
     now = {one.name for one in known if one.window == "now"}
     found = [
@@ -67,7 +91,16 @@ def inputs(features: pa.Table, catalog: Iterable[Feature], vocabulary: Vocabular
         # Brands are too many and too thin to cluster on; they are kept for the profiles.
         if facet != "brand":
             found.append(Column(column, f"tastes:{facet}", MEDIAN))
-    return found
+    return found + embedded
+
+
+def is_embedding(column: str) -> bool:
+    """Whether a column is one of an embedding: e0, e1, ...
+
+    >>> is_embedding("e12"), is_embedding("events")
+    (True, False)
+    """
+    return column[:1] == "e" and column[1:].isdigit()
 
 
 def with_tastes(features: pa.Table, counts: pa.Table, vocabulary: Vocabulary) -> pa.Table:
@@ -75,4 +108,19 @@ def with_tastes(features: pa.Table, counts: pa.Table, vocabulary: Vocabulary) ->
     shares = vocabulary.shares(features["customer_id"], counts)
     for name, values in zip(vocabulary.columns, shares.T, strict=True):
         features = features.append_column(name, pa.array(values))
+    return features
+
+
+def with_embedding(features: pa.Table, embeddings: pa.Table | None) -> pa.Table:
+    """The features with the columns of each customer's embedding; as they are for None.
+
+    A customer without an embedding has nulls.
+    """
+    if embeddings is None:
+        return features
+    rows = pc.index_in(features["customer_id"], embeddings["customer_id"].combine_chunks())
+    for name in embeddings.column_names:
+        if is_embedding(name):
+            values = embeddings[name].take(rows).cast(pa.float64())
+            features = features.append_column(name, values)
     return features

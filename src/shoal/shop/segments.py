@@ -33,6 +33,7 @@ class SegmentVerbs(Verbs):
         self,
         *,
         method: str = "kmeans",
+        on: str | None = None,
         k: int | None = None,
         until: Moment | None = None,
         seed: int | None = None,
@@ -41,8 +42,12 @@ class SegmentVerbs(Verbs):
     ) -> SegmentResult:
         """Form segments: `kmeans` (with the RFM rules beside it) or `rfm` alone.
 
+        Args:
+            on: what k-means is made on: `features`, `embedding` of the current behaviour model, or
+                `both`. None: the embedding where the shop has a model, else features.
+
         Raises:
-            UsageError: `unknown_method`.
+            UsageError: `unknown_method`, `unknown_input`, `unknown_model`.
             InputError: `too_little_data`.
         """
         from shoal.workflows.segment import segment
@@ -54,6 +59,7 @@ class SegmentVerbs(Verbs):
             settings=self.config.segment,
             until=moment_of(until),
             methods=("kmeans", "rfm") if method == "kmeans" else (method,),
+            on=on,
             k=k,
             seed=seed,
             table_version=table_version,

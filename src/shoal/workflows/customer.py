@@ -21,11 +21,12 @@ from shoal.ports import EventTable, Registry, StateStore, Warehouse
 from shoal.segments import artefact
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.base import CUSTOMER, column
-from shoal.segments.inputs import with_tastes
+from shoal.segments.inputs import with_embedding, with_tastes
 from shoal.segments.wording import amount, describe
 from shoal.workflows import reference
 from shoal.workflows.admission import Admission
 from shoal.workflows.catch_up import states_are_of
+from shoal.workflows.embedded import of_segmentation
 from shoal.workflows.memberships import fold_warning, late_warning
 
 SCHEMA: Final = "shoal.customer/1"
@@ -77,7 +78,17 @@ def customer(
         )
         if one is not None
     ]
-    placed = [_membership(one, features, tastes, store, moment) for one in found]
+    tables = []
+    for one in found:
+        model = of_segmentation(one.document, registry, fold)
+        table = with_tastes(features, tastes, one.vocabulary)
+        if model is not None:
+            own = model.embeddings(admission.at(moment), moment, customers=[customer_id])
+            table = with_embedding(table, own)
+        tables.append(table)
+    placed = [
+        _membership(one, table, store, moment) for one, table in zip(found, tables, strict=True)
+    ]
     values = features.to_pylist()[0]
     warnings = [text for one in found for text in late_warning(one, moment)]
     warnings += [text for one in found for text in fold_warning(one.document, fold)]
@@ -86,7 +97,7 @@ def customer(
         "customer_id": customer_id,
         "as_of": iso(moment),
         "memberships": placed,
-        "reasons": _reasons(found[0], placed[0], features, tastes, fold) if found else [],
+        "reasons": _reasons(found[0], placed[0], tables[0], fold) if found else [],
         "tastes": _tastes(tastes),
         "features": {
             one.name: {
@@ -133,18 +144,14 @@ def _from_events(
 
 
 def _membership(
-    found: SegmentationArtefact,
-    features: pa.Table,
-    tastes: pa.Table,
-    store: StateStore,
-    moment: datetime,
+    found: SegmentationArtefact, table: pa.Table, store: StateStore, moment: datetime
 ) -> dict[str, Any]:
-    weights = found.segmenter.transform(with_tastes(features, tastes, found.vocabulary))[0]
+    weights = found.segmenter.transform(table)[0]
     ids = found.segmenter.segment_ids
     segment_id = ids[int(weights.argmax())]
     names = {one["segment_id"]: one["name"] for one in found.document["segments"]}
     recorded = store.get_memberships(
-        found.segmentation_id, customers=features[CUSTOMER].to_pylist()
+        found.segmentation_id, customers=table[CUSTOMER].to_pylist()
     ).to_pylist()
     same = [row for row in recorded if row["segment_id"] == segment_id and row["since"] <= moment]
     return {
@@ -163,8 +170,7 @@ def _membership(
 def _reasons(
     found: SegmentationArtefact,
     placed: Mapping[str, Any],
-    features: pa.Table,
-    tastes: pa.Table,
+    table: pa.Table,
     fold: Fold,
 ) -> list[dict[str, Any]]:
     """What sets the segment apart and holds for this customer: nearer to it than to the rest."""
@@ -173,7 +179,6 @@ def _reasons(
         return []
     if placed["segment_id"] == TIER_NEW:
         return [{"feature": "events", "sentence": known[0]["summary"]}]
-    table = with_tastes(features, tastes, found.vocabulary)
     described = describe(fold.catalog, found.vocabulary)
     reasons = []
     for effect in known[0]["effects"]:

@@ -23,9 +23,10 @@ from shoal.ports import EventTable, Registry, StateStore, Warehouse
 from shoal.segments import artefact
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.base import CUSTOMER, Weights
-from shoal.segments.inputs import with_tastes
+from shoal.segments.inputs import with_embedding, with_tastes
 from shoal.workflows import reference
 from shoal.workflows.admission import Admission
+from shoal.workflows.embedded import of_segmentation
 
 SCHEMA: Final = pa.schema(
     [
@@ -200,7 +201,11 @@ def applied(
         version=version,
     )
     counts = counts_at(fold, counted.events(version=version), moment)
-    return features, found.segmenter.transform(with_tastes(features, counts, found.vocabulary))
+    table = with_tastes(features, counts, found.vocabulary)
+    model = of_segmentation(found.document, registry, fold)
+    if model is not None:
+        table = with_embedding(table, model.embeddings(counted, moment, version=version))
+    return features, found.segmenter.transform(table)
 
 
 def late_warning(found: SegmentationArtefact, moment: datetime) -> tuple[str, ...]:

@@ -27,7 +27,6 @@ from shoal.features.span import customer_events, log_span
 from shoal.features.tastes import Vocabulary
 from shoal.ports import EventTable, Warehouse
 from shoal.segments.base import CUSTOMER, Segmenter
-from shoal.segments.inputs import with_tastes
 from shoal.workflows.admission import Admission
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.segment_learn import HORIZON_DAYS, Known, Learner, check_methods
@@ -275,7 +274,7 @@ class Replay:
         else:
             known = learner.known(moment, events, self._model.items)
         model = self._model
-        table = with_tastes(known.features, known.counts, model.vocabulary)
+        table = known.table(model.vocabulary)
         weights = model.segmenter.transform(table)
         members = members_of(known.features[CUSTOMER], model.segmenter.segment_ids, weights)
         since = self.moments[place - 1] if place else self._begins

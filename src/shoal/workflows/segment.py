@@ -15,6 +15,7 @@ from shoal.features.snapshot import latest_moment
 from shoal.ports import Registry, StateStore, Warehouse
 from shoal.workflows import reference
 from shoal.workflows.admission import Admission
+from shoal.workflows.embedded import ModelInUse, in_use
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.segment_learn import METHODS, Learner, check_methods
 from shoal.workflows.segment_publish import Publisher
@@ -48,7 +49,7 @@ class SegmentResult:
         """The JSON document `shoal.segment/1`."""
         shown = (
             "segmentation_id", "method", "as_of", "trained_until", "seed", "k", "choice",
-            "customers", "minimum_events", "warnings", "segments",
+            "customers", "minimum_events", "warnings", "segments", "on", "model_id",
         )  # fmt: skip
         return {
             "schema": SCHEMA,
@@ -69,13 +70,14 @@ def segment(
     settings: SegmentConfig | None = None,
     until: datetime | None = None,
     methods: Sequence[str] = METHODS,
+    on: str | None = None,
     k: int | None = None,
     seed: int | None = None,
     table_version: int | None = None,
     clock_now: Clock = system_clock,
     progress: Progress | None = None,
 ) -> SegmentResult:
-    """Learn segments from all customers' features and make them the current ones.
+    """Learn segments from what is known of all customers and make them the current ones.
 
     K-means becomes `segmentation.main` (RFM where k-means was not asked for) and RFM becomes
     `segmentation.rfm`. All customers with an event before the moment get a membership in each.
@@ -84,15 +86,18 @@ def segment(
         settings: k, its bounds, minimum events and seed; `k` and `seed` given here win.
         until: T; nothing at or after it is used. None: just after the latest event.
         methods: some of `METHODS`.
+        on: what k-means is made on: `features`, `embedding` of the current behaviour model, or
+            `both`; None: the embedding where the shop has a model, else features.
         table_version: of the event table; None for the latest.
 
     Raises:
-        UsageError: `unknown_method`.
+        UsageError: `unknown_method`, `unknown_input`, `unknown_model`.
         InputError: `too_little_data`: what there is, what is needed, what is possible with less.
         OperationError: `shop_locked`, `disk_full`, `no_permission`.
     """
     check_methods(methods)
     settings = settings or SegmentConfig()
+    on, model = in_use(store, registry, fold, on if "kmeans" in methods else "features")
     job = _Job(
         warehouse=warehouse,
         store=store,
@@ -105,6 +110,8 @@ def segment(
         seed=settings.seed if seed is None else seed,
         table_version=table_version,
         now=clock_now(),
+        on=on,
+        model=model,
         progress=progress or NoProgress(),
     )
     with store.lease():
@@ -126,6 +133,8 @@ class _Job:
     seed: int
     table_version: int | None
     now: datetime
+    on: str
+    model: ModelInUse | None
     progress: Progress
     warnings: list[Text] = field(default_factory=list)
 
@@ -149,11 +158,7 @@ class _Job:
         publisher = self._publisher()
         documents = []
         for segmenter, choice in made:
-            documents.append(
-                publisher.publish(
-                    segmenter, choice, as_of, known.features, known.counts, vocabulary, reference_id
-                )
-            )
+            documents.append(publisher.publish(segmenter, choice, known, vocabulary, reference_id))
             self.progress.advance()
         self.progress.done()
         self.store.set_pointer(reference.POINTER, reference_id, self.now)
@@ -170,6 +175,8 @@ class _Job:
             self.table_version,
             self.progress,
             self.warnings,
+            on=self.on,
+            model=self.model,
         )
 
     def _publisher(self) -> Publisher:
@@ -184,4 +191,6 @@ class _Job:
             version,
             self.now,
             self.warnings,
+            self.on,
+            self.model,
         )

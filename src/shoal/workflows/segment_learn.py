@@ -22,9 +22,18 @@ from shoal.ports import EventTable
 from shoal.segments.base import CUSTOMER, EVENTS, NET_REVENUE, ORDERS, Segmenter, column
 from shoal.segments.choose import Choice, Future, choose, told
 from shoal.segments.clustered import ClusterSegmenter, Preparation
-from shoal.segments.inputs import TASTE_PRIOR_EVENTS, WEIGHTS, inputs, with_tastes
+from shoal.segments.inputs import (
+    EMBEDDING,
+    FEATURES,
+    TASTE_PRIOR_EVENTS,
+    WEIGHTS,
+    inputs,
+    with_embedding,
+    with_tastes,
+)
 from shoal.segments.rules import Rfm
 from shoal.workflows.admission import Admission
+from shoal.workflows.embedded import ModelInUse
 from shoal.workflows.progress import NoProgress, Progress
 
 METHODS: Final = ("kmeans", "rfm")
@@ -36,6 +45,9 @@ SHORTEST_HORIZON_DAYS: Final = 7
 _HORIZON_SHARE: Final = 4
 #: Customers a segment that k-means chooses k among; below, k has to be told.
 CUSTOMERS_A_SEGMENT: Final = 10
+
+#: Dimensions of an embedding have no long tails and are no facts counted twice.
+EMBEDDED: Final = Preparation(skew="none", correlation_limit=1.0)
 
 #: A segmenter and, where its number of segments was chosen or told, how.
 Learned = tuple[Segmenter, Choice | None]
@@ -58,11 +70,22 @@ def check_methods(methods: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known at a moment: `features` of a snapshot, `counts` by name (`COUNTS_SCHEMA`)."""
+    """What is known at a moment.
+
+    Args:
+        features: of a snapshot.
+        counts: by name (`COUNTS_SCHEMA`).
+        embeddings: `customer_id`, `e0`, ... by the model in use; None where none is.
+    """
 
     as_of: datetime
     features: pa.Table
     counts: pa.Table
+    embeddings: pa.Table | None = None
+
+    def table(self, vocabulary: Vocabulary) -> pa.Table:
+        """Features, tastes and embedding, one row a customer: what segmenters read."""
+        return with_embedding(with_tastes(self.features, self.counts, vocabulary), self.embeddings)
 
 
 @dataclass
@@ -75,6 +98,8 @@ class Learner:
         table_version: of the event table; None for the latest.
         warnings: what a person should know of what was learned; filled while learning.
         past: what is known already of earlier moments, to be read once only.
+        on: what k-means is made on, one of `shoal.segments.inputs.ON`.
+        model: whose embeddings it is made on; None only where `on` is features.
     """
 
     fold: Fold
@@ -87,6 +112,8 @@ class Learner:
     progress: Progress = field(default_factory=NoProgress)
     warnings: list[Text] = field(default_factory=list)
     past: dict[datetime, Known] = field(default_factory=dict)
+    on: str = FEATURES
+    model: ModelInUse | None = None
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -118,7 +145,10 @@ class Learner:
                 hint="Give a later --until, or ingest earlier events.",
             )
         counts = counts_at(self.fold, events.events(version=self.table_version), as_of)
-        return Known(as_of, features, counts)
+        embedded = None
+        if self.model is not None:
+            embedded = self.model.embeddings(events, as_of, version=self.table_version)
+        return Known(as_of, features, counts, embedded)
 
     def vocabulary(self, known: Known) -> Vocabulary:
         """The names of tastes that become columns."""
@@ -147,7 +177,7 @@ class Learner:
         return made
 
     def _kmeans(self, known: Known, vocabulary: Vocabulary) -> Learned:
-        table = with_tastes(known.features, known.counts, vocabulary)
+        table = known.table(vocabulary)
         segmenter = self._segmenter(table, vocabulary, self.k or self.settings.k_min)
         Z = segmenter.prepare(table)
         if self.k:
@@ -176,10 +206,10 @@ class Learner:
 
     def _segmenter(self, table: pa.Table, vocabulary: Vocabulary, k: int) -> ClusterSegmenter:
         return ClusterSegmenter(
-            inputs(table, self.fold.catalog, vocabulary),
+            inputs(table, self.fold.catalog, vocabulary, self.on),
             k,
             minimum_events=self.settings.min_events,
-            preparation=Preparation(group_weights=WEIGHTS),
+            preparation=EMBEDDED if self.on == EMBEDDING else Preparation(group_weights=WEIGHTS),
             seed=self.seed,
         )
 
@@ -203,7 +233,7 @@ class Learner:
         if horizon < SHORTEST_HORIZON_DAYS:
             return None
         then = self._then(known.as_of - timedelta(days=horizon))
-        before = with_tastes(then.features, then.counts, vocabulary)
+        before = then.table(vocabulary)
         segmenter = self._segmenter(before, vocabulary, self.settings.k_min)
         enough = segmenter.known(before)
         if enough.sum() < CUSTOMERS_A_SEGMENT * self.settings.k_min:

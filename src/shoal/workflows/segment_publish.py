@@ -23,13 +23,15 @@ from shoal.segments import artefact
 from shoal.segments.base import CUSTOMER, NET_REVENUE, ORDERS, Segmenter, Weights, column
 from shoal.segments.choose import Choice
 from shoal.segments.clustered import ClusterSegmenter
-from shoal.segments.inputs import with_tastes
+from shoal.segments.inputs import FEATURES
 from shoal.segments.naming import name_all, summary
 from shoal.segments.picture import grid_document, map_document
 from shoal.segments.profile import Placed, profiles
 from shoal.segments.rules import NAMES, Rfm, rule_in_words
 from shoal.segments.rules_sql import segment_sql
 from shoal.segments.wording import describe
+from shoal.workflows.embedded import ModelInUse
+from shoal.workflows.segment_learn import Known
 
 TITLES: Final[Mapping[str, Text]] = {
     "kmeans": Text("Segments by behaviour (k-means)", "行为分群（k-means）"),
@@ -46,6 +48,7 @@ class Publisher:
         table_version: of the event table that was learned from.
         now: when this is done; pointers carry it.
         warnings: what a person should know, written into the artefact.
+        on, model: what k-means was made on, and the model it took.
     """
 
     store: StateStore
@@ -57,14 +60,14 @@ class Publisher:
     table_version: int
     now: datetime
     warnings: Sequence[Text]
+    on: str = FEATURES
+    model: ModelInUse | None = None
 
     def publish(
         self,
         segmenter: Segmenter,
         choice: Choice | None,
-        as_of: datetime,
-        features: pa.Table,
-        counts: pa.Table,
+        known: Known,
         vocabulary: Vocabulary,
         reference_id: str,
     ) -> Mapping[str, Any]:
@@ -72,7 +75,8 @@ class Publisher:
 
         Returns its document, with its id and method.
         """
-        table = with_tastes(features, counts, vocabulary)
+        as_of, features, counts = known.as_of, known.features, known.counts
+        table = known.table(vocabulary)
         weights = segmenter.transform(table)
         placed = Placed(
             features,
@@ -146,6 +150,8 @@ class Publisher:
             "fold_fingerprint": self.fold.fingerprint,
             "value_event": self.fold.rules.value_event,
             "reference_id": reference_id,
+            "on": self.on if clustered else FEATURES,
+            "model_id": self.model.model_id if clustered and self.model else None,
             "shoal_version": __version__,
             "currency": self.fold.rules.currency,
             "minimum_events": self.settings.min_events if clustered else 1,

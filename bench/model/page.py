@@ -1,0 +1,69 @@
+"""The page of the bench, computed from its document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.harness.results import machine_line, spread, told
+
+_FIGURES = {
+    "ari": "ARI", "accuracy": "accuracy", "segment_probe": "probe: segment",
+    "orders_auroc": "orders, AUROC", "active_auroc": "active, AUROC",
+}  # fmt: skip
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """The page."""
+    seeds = ", ".join(str(one) for one in document["seeds"])
+    customers, days = document["size"]
+    lines = [
+        "# What each choice of the behaviour model is worth",
+        "",
+        f"`{document['command']}`, seeds {seeds}.",
+        machine_line(document["machine"]),
+        "",
+        f"Worlds {', '.join(document['worlds'])} of {customers:,} customers and {days} days, of",
+        "the seeds for choosing: no bench reports on them. Each variant is trained from nothing",
+        f"for {document['budget_s']:g} processor seconds on one thread, on what lies 28 days",
+        "before the end, and differs from the default in what its name says.",
+        "",
+        "- **ARI**, **accuracy**: k-means on the embedding, told the planted k, against the",
+        "  planted segments of customers with three events or more (adjusted Rand index; share",
+        "  right after the best matching).",
+        "- **probe: segment**: accuracy of a logistic regression given the planted segments, three",
+        "  folds of customers.",
+        "- **orders**, **active**: AUROC of a logistic regression on the embedding for at least",
+        "  one order, or event, in the 28 days that follow, three folds of customers.",
+        "- **rank**: exponential of the entropy of the singular values.",
+        "",
+        "Means, with least and greatest over worlds.",
+    ]
+    for group in dict.fromkeys(one["group"] for one in document["variants"]):
+        own = [one for one in document["variants"] if one["group"] == group]
+        lines += ["", f"## {group}", "", *_table(own)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(variants: Sequence[Mapping[str, Any]]) -> list[str]:
+    heads = ["variant", *_FIGURES.values(), "rank", "parameters", "steps", "events/s"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    for one in variants:
+        units = [unit for unit in one["units"] if "figures" in unit]
+        cells = [
+            told(spread(unit["figures"][name] for unit in units), 3 if "auroc" in name else 2)
+            for name in _FIGURES
+        ]
+        cells.append(told(spread(unit["figures"]["rank"] for unit in units), 1))
+        for name in ("parameters", "steps"):
+            found = spread(unit[name] for unit in units)
+            cells.append("–" if found is None else f"{found['mean']:,.0f}")
+        speed = spread(unit["events"] / unit["seconds_trained"] for unit in units)
+        cells.append("–" if speed is None else f"{speed['mean']:,.0f}")
+        lines.append("| " + " | ".join([one["title"], *cells]) + " |")
+        lines += [
+            f"| {one['title']}: failed: {unit['failed'][:80]} |"
+            for unit in one["units"]
+            if "failed" in unit
+        ]
+    return lines
