@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -127,7 +128,7 @@ def models(
                 one["model_id"],
                 one["recipe"],
                 one["backbone"],
-                one["trained_until"][:16],
+                one["trained_until"][:10],
                 _count(one["events"]),
                 _number(one["losses"].get("total")),
                 _notes(one),
@@ -159,38 +160,40 @@ def _show(console: Console, result: TrainResult) -> None:
         f"{fit['steps']:,} steps in {fit['seconds']:,.0f} s on {told['device']} "
         f"({fit['events_per_s']:,.0f} events/s); stopped: {fit['stopped']}."
     )
-    console.table(
-        ["objective", "loss on days not trained on"],
-        [[name, _number(value)] for name, value in fit["losses"].items()],
-        right=("loss on days not trained on",),
-    )
+    where = "loss on later days" if fit["validations"] else "loss in training"
+    rows = [[name, _number(value)] for name, value in result.losses.items()]
+    console.table(["objective", where], rows, right=(where,))
     if told["tuning"] is not None:
         _show_tuning(console, told["tuning"])
-    if fit.get("forgetting"):
-        _show_forgetting(console, fit["forgetting"])
+    _show_forgetting(console, told)
 
 
 def _show_tuning(console: Console, tuning: dict[str, Any]) -> None:
     names = list(tuning["trials"][0]["parameters"])
     console.table(
-        ["trial", "score", *names, "chosen"],
+        ["trial", "score", *names, ""],
         [
             [
                 one["trial"],
                 "failed" if one["score"] is None else _number(one["score"]),
-                *(f"{one['parameters'][name]:g}" for name in names),
-                "yes" if one["trial"] == tuning["chosen"] else "",
+                *(f"{one['parameters'][name]:.2g}" for name in names),
+                "chosen" if one["trial"] == tuning["chosen"] else "",
             ]
             for one in tuning["trials"]
         ],
-        title=f"Settings tried ({tuning['search']}); score: {tuning['measure']}",
+        title=f"Settings tried ({tuning['search']})",
         right=("trial", "score", *names),
     )
+    console.say(f"The score is {tuning['measure']}: {tuning['days']} days from {tuning['moment']}.")
 
 
-def _show_forgetting(console: Console, forgetting: dict[str, Any]) -> None:
-    rows = [[name, _number(value)] for name, value in forgetting.items()]
-    console.table(["on the earlier period", "loss"], rows, right=("loss",))
+def _show_forgetting(console: Console, told: Mapping[str, Any]) -> None:
+    from shoal.workflows.train_result import forgotten
+
+    rows = [[name, _number(then), _number(now)] for name, then, now in forgotten(told)]
+    if rows:
+        columns = ("model before", "this model")
+        console.table(["loss on the time before", *columns], rows, right=columns)
 
 
 def _count(value: int | None) -> str:

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from shoal.domain.errors import UsageError
 from shoal.domain.sequence import Array
+from shoal.model.config import ModelConfig, TrainConfig
+from shoal.model.objectives import make
 
 #: What reads texts as the text features give them.
 TEXT: Final = "encoder.items.text."
@@ -59,3 +61,22 @@ def moved(
             )
         found[name] = had.clone()
     return found
+
+
+def fitting(
+    heads: Mapping[str, Tensor],
+    model: ModelConfig,
+    train: TrainConfig,
+    sizes: Mapping[str, int],
+    item_counts: Array,
+) -> Mapping[str, Tensor] | None:
+    """Weights of objectives where they fit those of a training as they are; else None.
+
+    The heads foretell kinds, categories and classes of price: with another number of them, or other
+    objectives, they are learned anew.
+    """
+    made = make(train.weights, model, sizes, item_counts, train.objective).state_dict()
+    same = made.keys() == heads.keys() and all(
+        made[name].shape == heads[name].shape for name in made
+    )
+    return heads if same else None

@@ -21,7 +21,7 @@ from shoal.domain.time import Clock, iso, parse_moment, system_clock, to_us
 from shoal.events.tombstones import fingerprint
 from shoal.features.admission import EVER_US
 from shoal.ports import Registry, StateStore, Warehouse
-from shoal.workflows import admitted, catch_up, embed_files, recovery, units
+from shoal.workflows import admitted, catch_up, embed_files, recovery, train_site, units
 from shoal.workflows.admission import Admission
 from shoal.workflows.forget_artefacts import in_artefacts, out_of_artefacts
 from shoal.workflows.forget_links import trimmed

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from shoal.workflows.train_result import forgotten, losses_of
+
 _OBJECTIVES: Final[Mapping[str, str]] = {
     "contrastive": "tell stretches of one customer's history from those of others",
     "next_event": "foretell the next event: what kind, which item, at what price, after how long",
@@ -13,9 +15,8 @@ _OBJECTIVES: Final[Mapping[str, str]] = {
     "order": "tell which of two stretches of a history came first",
 }
 _STOPPED: Final[Mapping[str, str]] = {
-    "steps": "all planned steps were made",
     "planned": "all planned steps were made",
-    "minutes": "the time was used up",
+    "time": "the time was used up",
     "patience": "it no longer got better on days that it had not seen",
 }
 
@@ -23,7 +24,7 @@ _STOPPED: Final[Mapping[str, str]] = {
 def card(document: Mapping[str, Any]) -> str:
     """Markdown of a model's document; it names no customer."""
     parts = [
-        _what(document), _data(document), _training(document), _losses(document["fit"]),
+        _what(document), _data(document), _training(document), _losses(document),
         _tuning(document["tuning"]), _forgetting(document), _USE, _versions(document),
     ]  # fmt: skip
     return "\n".join(part for part in parts if part)
@@ -69,9 +70,7 @@ def _training(told: Mapping[str, Any]) -> str:
         for name, weight in weights.items()
         if weight
     )
-    stopped = _STOPPED.get(str(fit.get("stopped")), str(fit.get("stopped")))
-    speed = fit.get("events_per_s")
-    told_speed = f", {speed:,.0f} events a second" if speed else ""
+    stopped = _STOPPED.get(fit["stopped"], fit["stopped"])
     return f"""\
 ## How
 
@@ -79,17 +78,29 @@ It learned to
 
 {learned}
 
-in {fit["steps"]:,} steps and {_duration(fit["seconds"])} on `{told["device"]}`{told_speed}; it
-ended because {stopped}. The weights are those of step {fit.get("best_step", fit["steps"]):,}, the
-best on the last days before the moment, which it did not train on. Seed {told["seed"]}.
+in {fit["steps"]:,} steps and {_duration(fit["seconds"])} on `{told["device"]}`
+({fit["events_per_s"]:,.0f} events a second); it ended because {stopped}. The weights are those of
+step {fit["best_step"]:,}, the best on the last days before the moment, which it did not train on.
+Seed {told["seed"]}{_repeatable(fit)}.
 """
 
 
-def _losses(fit: Mapping[str, Any]) -> str:
-    rows = [[name, f"{value:.4f}"] for name, value in fit["losses"].items() if _is_number(value)]
+def _repeatable(fit: Mapping[str, Any]) -> str:
+    if fit["timed"]:
+        return "; the time had a say in how it learned, so another run gives other weights"
+    return "; the same seed and events give the same weights on the same machine"
+
+
+def _losses(told: Mapping[str, Any]) -> str:
+    rows = [[name, f"{value:.4f}"] for name, value in losses_of(told).items()]
     if not rows:
         return ""
-    return _LOSSES + _table(["objective", "loss"], rows)
+    where = (
+        "on the last days, which it did not train on"
+        if told["fit"]["validations"]
+        else "in training"
+    )
+    return f"## Losses {where}\n\n{_LOSSES}" + _table(["objective", "loss"], rows)
 
 
 def _tuning(tuning: Mapping[str, Any] | None) -> str:
@@ -108,16 +119,13 @@ def _tuning(tuning: Mapping[str, Any] | None) -> str:
 
 
 def _forgetting(told: Mapping[str, Any]) -> str:
-    found = told["fit"].get("forgetting")
-    if not found:
+    rows = [[name, f"{then:.4f}", f"{now:.4f}"] for name, then, now in forgotten(told)]
+    if not rows:
         return ""
-    rows = [[name, f"{value:.4f}"] for name, value in found.items() if _is_number(value)]
-    return _FORGOT + _table(["figure", "value"], rows)
+    return _FORGOT + _table(["objective", "model before", "this model"], rows)
 
 
 _LOSSES: Final = """\
-## Losses on days not trained on
-
 Less is better; they compare models of one shop and one set of objectives only.
 
 """
@@ -125,7 +133,8 @@ Less is better; they compare models of one shop and one set of objectives only.
 _FORGOT: Final = """\
 ## What it forgot
 
-Losses on the earlier period, of the model it goes on from and of this one.
+Losses on a fixed sample of the time before, of the model it goes on from and of this one. Where
+this one's are greater, it knows that time less well.
 
 """
 
@@ -158,10 +167,6 @@ every file stand in `manifest.json` and are verified whenever the model is read.
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _score(value: float | None) -> str:

@@ -10,6 +10,7 @@ from shoal.domain.errors import UsageError
 from shoal.domain.time import parse_moment
 from shoal.ports import Registry, StateStore
 from shoal.workflows.train_call import rules_document
+from shoal.workflows.train_result import losses_of
 
 if TYPE_CHECKING:
     from shoal.features.queries import Rules
@@ -46,7 +47,7 @@ def models(*, store: StateStore, registry: Registry) -> dict[str, Any]:
         found.append(
             {name: told.get(name) for name in _SHOWN}
             | {
-                "losses": told.get("fit", {}).get("losses", {}),
+                "losses": dict(losses_of(told)),
                 "current": model_id == current,
                 "reproducible": not any(moment >= made for moment in erased),
             }

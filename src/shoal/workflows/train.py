@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shoal.config import BehaviourConfig
-from shoal.domain.errors import InputError, OperationError
+from shoal.domain.errors import InputError, OperationError, UsageError
 from shoal.domain.time import Clock, iso, parse_moment, system_clock
 from shoal.domain.version import __version__
 from shoal.features.fold import Fold
@@ -24,17 +24,17 @@ from shoal.model.config import Recipe, TrainConfig
 from shoal.ports import Registry, StateStore, Warehouse
 from shoal.workflows import train_site
 from shoal.workflows.admission import Admission
+from shoal.workflows.embed import tokenizer_of
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.train_call import (
     CURRENT,
     Asked,
-    plain,
     recipe_of,
     rules_document,
     settings_of,
 )
 from shoal.workflows.train_data import TrainData, prepared
-from shoal.workflows.train_fit import fitted, new_model
+from shoal.workflows.train_fit import Start, fitted, new_model
 from shoal.workflows.train_result import TrainResult
 from shoal.workflows.train_site import Site
 
@@ -220,8 +220,8 @@ class _Job:
     def run(self, site: Site, resume: bool) -> TrainResult:
         try:
             with site.watched():
-                document, data, model = self._trained(site, resume)
-            model_id = self._publish(site, data, model, document)
+                document, data, model, heads = self._trained(site, resume)
+            model_id = self._publish(site, data, model, document, heads)
         except (InputError, UsageError):  # the same call will never succeed
             site.remove()
             raise
@@ -230,7 +230,7 @@ class _Job:
 
     def _trained(
         self, site: Site, resume: bool
-    ) -> tuple[dict[str, Any], TrainData, BehaviourModel]:
+    ) -> tuple[dict[str, Any], TrainData, BehaviourModel, Mapping[str, Any]]:
         from shoal.model.device import seeded
 
         with seeded(site.call["seed"]):
@@ -241,11 +241,12 @@ class _Job:
             recipe, tuning = self._tuned(site, recipe, data, text)
             model, log = self._fit(site, data, recipe, resume)
         document = self._document(site, data, recipe, model, log)
-        return {**document, "tuning": tuning}, data, model
+        return {**document, "tuning": tuning}, data, model, log.heads
 
     def _data(self, site: Site, text: TextFeatures) -> TrainData:
         until = parse_moment(site.call["until"])
         version = site.settings["version of the event table"]
+        earlier = self._earlier(site.call["warm_start"])
         return prepared(
             site.data,
             self.admission.at(until, version=version),
@@ -254,6 +255,7 @@ class _Job:
             version=version,
             text=text,
             settings=self.tokens,
+            base=None if earlier is None else tokenizer_of(earlier),
             progress=self.progress,
         )
 
@@ -265,10 +267,10 @@ class _Job:
             return
         raise InputError(
             "too_little_data",
-            f"the shop holds too little before {site.call['until']} to train a behaviour model: "
-            f"{reason}",
-            hint="What works with less: features (shoal features SHOP) and segments by features "
-            "or by RFM rules (shoal segment SHOP --on features, --method rfm).",
+            f"too little before {site.call['until']}: {reason}",
+            hint="Ingest more events or give a later --until. What works with less: --recipe nano, "
+            "features (shoal features SHOP), and segments by them or by RFM rules (shoal segment "
+            "SHOP --on features, --method rfm).",
         )
 
     def _tuned(
@@ -289,7 +291,7 @@ class _Job:
         self, site: Site, data: TrainData, recipe: Recipe, resume: bool
     ) -> tuple[BehaviourModel, TrainingLog]:
         model = new_model(data, recipe.model, site.call["seed"])
-        start = self._start(site, data, model)
+        start = self._start(site, data, recipe, model)
         log = fitted(
             model, data, recipe.train, until=parse_moment(site.call["until"]),
             value_event=self.fold.rules.value_event, directory=site.fit, resume=resume,
@@ -298,18 +300,23 @@ class _Job:
         return model, log
 
     def _start(
-        self, site: Site, data: TrainData, fresh: BehaviourModel
-    ) -> Mapping[str, Any] | None:
-        """Weights to go on from."""
+        self, site: Site, data: TrainData, recipe: Recipe, fresh: BehaviourModel
+    ) -> Start | None:
+        """What the model goes on from."""
         earlier = self._earlier(site.call["warm_start"])
         if earlier is None:
             return None
-        from shoal.workflows.embed import tokenizer_of
+        from shoal.model.artefact import read_heads
+        from shoal.model.transfer import fitting
         from shoal.workflows.train_transfer import transfer
 
         weights = transfer(tokenizer_of(earlier), data.tokenizer, earlier.model.state_dict(), fresh)
-        fresh.load_state_dict(weights)
-        return weights
+        counts = data.tokenizer.items.counts
+        heads = fitting(
+            read_heads(self.registry, earlier.model_id), recipe.model, recipe.train,
+            data.tokenizer.sizes, counts,
+        )  # fmt: skip
+        return Start(weights, heads, earlier.trained_until)
 
     # -- published ---------------------------------------------------------------------------------
 
@@ -336,7 +343,7 @@ class _Job:
             "value_event": self.fold.rules.value_event,
             "seed": site.call["seed"],
             "device": self.device,
-            "train": plain(recipe.train),
+            "train": recipe.train.to_document(),
             "customers": len(data.sequences),
             "events": data.sequences.events,
             "items": len(data.tokenizer.items),
@@ -349,7 +356,12 @@ class _Job:
         }
 
     def _publish(
-        self, site: Site, data: TrainData, model: BehaviourModel, document: Mapping[str, Any]
+        self,
+        site: Site,
+        data: TrainData,
+        model: BehaviourModel,
+        document: Mapping[str, Any],
+        heads: Mapping[str, Any],
     ) -> str:
         from shoal.model.artefact import MAIN, write
         from shoal.workflows.model_card import card
@@ -360,7 +372,7 @@ class _Job:
                 tokenizer = data.tokenizer
                 model_id = write(
                     self.registry, model, tokenizer.to_document(), tokenizer.to_arrays(),
-                    document, card(document),
+                    document, card(document), heads,
                 )  # fmt: skip
                 self.store.set_pointer(MAIN, model_id, self.clock())
         except OperationError as error:

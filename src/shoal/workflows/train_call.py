@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal.config import BehaviourConfig
 from shoal.domain.errors import UsageError
 from shoal.domain.sequence import TextFeatures
 from shoal.features.tokens import TOKENS_VERSION, TokenSettings
-from shoal.model.config import ModelConfig, Recipe, TrainConfig, recipe, with_backbone
+from shoal.model.config import ModelConfig, Recipe, recipe, with_backbone
 
 if TYPE_CHECKING:
     from shoal.features.queries import Rules
@@ -56,6 +56,12 @@ class Asked:
             value = getattr(self, name)
             if value is not None and not 0 <= value < 2**63:
                 raise UsageError("usage", f"{name} is {value}", hint="Allowed: 0 or more.")
+        if self.tune and self.warm_start is not None:
+            raise UsageError(
+                "usage",
+                "settings are tried from the beginning, a warm start keeps those of its model",
+                hint="Give --tune or --warm-start, not both.",
+            )
         if self.search is not None and self.search not in SEARCHES:
             raise UsageError(
                 "usage",
@@ -134,8 +140,8 @@ def settings_of(
         "identity, noise, rates and facts of items": counted,
         "vocabularies": {"version": TOKENS_VERSION, **asdict(tokens)},
         "text features": text.to_document(),
-        "shape of the model": plain(found.model),
-        "training": plain(found.train),
+        "shape of the model": asdict(found.model),
+        "training": found.train.to_document(),
         "warm start": call["warm_start"],
         "search": [call["tune"], call["search"]] if call["tune"] else None,
     }
@@ -149,14 +155,3 @@ def rules_document(rules: Rules) -> dict[str, Any]:
         "noise": list(rules.noise),
         "order_sources": list(rules.order_sources),
     }
-
-
-def plain(config: ModelConfig | TrainConfig) -> dict[str, Any]:
-    """A configuration as JSON."""
-    return {one.name: _value(getattr(config, one.name)) for one in fields(config)}
-
-
-def _value(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value

@@ -49,6 +49,7 @@ def prepared(
     version: int | None,
     text: TextFeatures,
     settings: TokenSettings,
+    base: Tokenizer | None = None,
     progress: Progress | None = None,
 ) -> TrainData:
     """The data in a directory, made where it is not there yet; whole or not at all.
@@ -57,6 +58,7 @@ def prepared(
         events: as they count at `until` (`Admission.at`).
         until: T; nothing at or after it is read.
         version: of the event table.
+        base: vocabularies to go on from.
 
     Raises:
         OSError: of the disk; the directory is then as it was.
@@ -64,7 +66,9 @@ def prepared(
     if not directory.exists():
         aside = directory.with_name(f".{directory.name}")
         shutil.rmtree(aside, ignore_errors=True)
-        _read(aside, events, rules, until, version, text, settings, progress or NoProgress())
+        _read(
+            aside, events, rules, until, version, text, settings, base, progress or NoProgress()
+        )  # fmt: skip
         aside.rename(directory)
     document = json.loads((directory / _NAMES).read_text(encoding="utf-8"))
     tokenizer = Tokenizer.from_artefact(document, load_file(directory / _ITEMS), text)
@@ -79,6 +83,7 @@ def _read(
     version: int | None,
     text: TextFeatures,
     settings: TokenSettings,
+    base: Tokenizer | None,
     progress: Progress,
 ) -> None:
     directory.mkdir(parents=True)
@@ -90,6 +95,7 @@ def _read(
         rules=rules,
         text=text,
         settings=settings,
+        base=base,
     )
     progress.done()
     arrays = {name: np.ascontiguousarray(one) for name, one in tokenizer.to_arrays().items()}

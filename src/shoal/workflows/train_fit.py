@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,15 @@ from shoal.workflows.train_data import TrainData
 if TYPE_CHECKING:
     from shoal.model.behaviour import BehaviourModel
     from shoal.model.train import TrainingLog
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a training goes on from: weights, heads that fit, and from when on events are new."""
+
+    weights: Mapping[str, Any]
+    heads: Mapping[str, Any] | None
+    since: datetime
 
 
 def new_model(data: TrainData, config: ModelConfig, seed: int) -> BehaviourModel:
@@ -40,7 +50,7 @@ def fitted(
     device: str,
     progress: Progress,
     check: Callable[[], None],
-    start: Mapping[str, Any] | None = None,
+    start: Start | None = None,
     label: str = "training",
 ) -> TrainingLog:
     """Train a model in place and show how far it is.
@@ -70,24 +80,41 @@ def fitted(
             resume=resume,
             device=device,
             report=report,
-            start=start,
+            start=None if start is None else start.weights,
+            start_heads=None if start is None else start.heads,
+            from_us=None if start is None else to_us(start.since),
         )
     finally:
         progress.done()
 
 
 class _Shown:
-    """Steps of a training as a bar with its losses and speed."""
+    """How far a training is, by steps or by time, as a bar with its losses and speed."""
 
     def __init__(self, progress: Progress, label: str) -> None:
         self._progress = progress
         self._label = label
-        self._step: int | None = None
+        self._done: float | None = None
 
     def __call__(self, step: int, planned: int, figures: Mapping[str, float]) -> None:
-        if self._step is None:
-            self._progress.start(self._label, planned or None, "steps")
-            self._step = 0
-        self._progress.advance(max(step - self._step, 0))
-        self._step = step
-        self._progress.tell(", ".join(f"{name} {value:,.4g}" for name, value in figures.items()))
+        if self._done is None:
+            self._progress.start(self._label, 100.0, "%")
+            self._done = 0.0
+        done = 100.0 * figures["done"]
+        self._progress.advance(max(done - self._done, 0.0))
+        self._done = done
+        told = [f"step {step:,} of {planned:,}", f"loss {figures['loss']:.3f}"]
+        if "validation" in figures:
+            told.append(f"on later days {figures['validation']:.3f}")
+        told.append(f"{figures['events_s']:,.0f} events/s, {_clock(figures['eta_s'])} left")
+        self._progress.tell(", ".join(told))
+
+
+def _clock(seconds: float) -> str:
+    """
+    >>> _clock(3725)
+    '1:02:05'
+    """
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

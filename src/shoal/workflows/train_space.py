@@ -17,6 +17,9 @@ from shoal.model.config import Recipe
 #: Trials that Optuna draws at random before it learns from them.
 _AT_RANDOM: Final = 5
 
+#: The score that counts for settings that could not be trained, so that they are kept away from.
+FAILED: Final = -1.0
+
 Parameters = dict[str, float]
 
 
@@ -131,16 +134,14 @@ def of_optuna(
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_AT_RANDOM)
     study = optuna.create_study(sampler=sampler, direction="maximize")
     for one in done:
-        failed = one["score"] is None
+        if not _within(one["parameters"], dials):
+            continue
         study.add_trial(
             optuna.trial.create_trial(
                 params=dict(one["parameters"]),
                 distributions=distributions,
-                value=None if failed else one["score"],
-                state=optuna.trial.TrialState.FAIL if failed else None,
+                value=FAILED if one["score"] is None else one["score"],
             )
-            if _within(one["parameters"], dials)
-            else optuna.trial.create_trial(value=None, state=optuna.trial.TrialState.FAIL)
         )
     asked: Parameters = study.ask(distributions).params
     return asked
