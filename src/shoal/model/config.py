@@ -97,6 +97,17 @@ class ObjectiveConfig:
                 f"no contrast is called {self.contrast!r}",
                 hint=f"There are: {', '.join(CONTRASTS)}.",
             )
+        least = {
+            "temperature": 1e-3, "margin": 0.0, "hard_negatives": 1, "projection": 0,
+            "item_samples": 2, "item_places": 1, "horizon_width": 0,
+        }  # fmt: skip
+        for name, bound in least.items():
+            if not getattr(self, name) >= bound:
+                raise UsageError(
+                    "bad_setting",
+                    f"{name} of the objectives is {getattr(self, name)}",
+                    hint=f"It is at least {bound:g}.",
+                )
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,8 @@ class Contrastive(Objective):
         unit = F.normalize(self.project(output.embedding).float(), dim=-1)
         alike = batch.customer[:, None] == batch.customer
         others = ~torch.eye(len(unit), dtype=torch.bool, device=unit.device)
-        cosine = unit @ unit.T
+        with torch.autocast(unit.device.type, enabled=False):  # a tenth of it decides
+            cosine = unit @ unit.T
         if self.settings.contrast == "supcon":
             loss = softmax_contrast(cosine, alike & others, others, self.settings.temperature)
         else:

@@ -38,7 +38,7 @@ _PARTS: Final = {
 }
 #: Scores are bounded: a rate is told as exp(-8) to exp(8) times the usual one.
 _FAR: Final = 8.0
-#: Cells whose usual loss is below this share of one and the usual amount count for less: what hardly
+#: Cells whose usual loss is below this share of (1 + the usual amount) count for less: what hardly
 #: ever happens, or is almost the same for everyone, tells little.
 _LITTLE: Final = 0.05
 #: Cells that a part's loss is divided by at least, as if so many were of full weight.

@@ -8,6 +8,7 @@ import torch
 from tests.unit.model import made
 from tests.unit.model.objectives.batches import halves
 
+from shoal.domain.errors import UsageError
 from shoal.model import objectives
 from shoal.model.augment import augment
 from shoal.model.config import OBJECTIVES, ObjectiveConfig, TrainConfig
@@ -82,6 +83,32 @@ def test_one_seed_one_result() -> None:
         return [float(p.grad.sum()) for p in model.parameters() if p.grad is not None]
 
     assert once() == once()
+
+
+def test_mixed_precision_gives_about_the_same_losses() -> None:
+    model, told = made.tiny_model(), batch()
+    together = make(WEIGHTS).eval()
+    with torch.no_grad():
+        _, exact = objectives.total(together, WEIGHTS, model, told, model.step(told.events))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss, mixed = objectives.total(together, WEIGHTS, model, told, model.step(told.events))
+    assert loss.dtype == torch.float32
+    for name in OBJECTIVES:
+        assert mixed[name] == pytest.approx(exact[name], rel=0.05, abs=0.02), name
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"contrast": "triplet"}, "no contrast is called 'triplet'"),
+        ({"temperature": 0.0}, "temperature of the objectives is 0.0"),
+        ({"temperature": float("nan")}, "temperature of the objectives is nan"),
+        ({"item_samples": 0}, "item_samples of the objectives is 0"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(setting: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        ObjectiveConfig(**setting)  # type: ignore[arg-type]
 
 
 def test_heads_and_running_means_are_kept_with_the_weights() -> None:
