@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self
@@ -91,7 +92,8 @@ class SentenceVectors:
         import sentence_transformers
 
         try:
-            return sentence_transformers.SentenceTransformer(str(self.directory), device="cpu")
+            with _no_bars():
+                return sentence_transformers.SentenceTransformer(str(self.directory), device="cpu")
         except Exception as error:  # whatever a damaged or foreign directory makes the library say
             raise UsageError(
                 "unknown_text_encoder",
@@ -153,6 +155,20 @@ class SentenceVectors:
             digest=document["digest"],
             width=int(document["width"]),
         )
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """The library draws no progress bars of its own into what Shoal prints."""
+    from transformers.utils import logging
+
+    drawn = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if drawn:
+            logging.enable_progress_bar()
 
 
 def directory_of(encoder: str) -> Path:

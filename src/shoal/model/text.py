@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import torch
 from torch import Tensor, nn
+
+#: Standard deviation of the entries of a text's vector at the start, as of other tables.
+_SCALE: Final = 0.3
 
 
 class NGramEncoder(nn.Module):
@@ -17,7 +21,7 @@ class NGramEncoder(nn.Module):
     def __init__(self, buckets: int, width: int) -> None:
         super().__init__()
         self.grams = nn.Embedding(buckets + 1, width, padding_idx=0)
-        nn.init.normal_(self.grams.weight, std=0.3)
+        nn.init.normal_(self.grams.weight, std=_SCALE)
         with torch.no_grad():
             self.grams.weight[0] = 0
 
@@ -36,6 +40,7 @@ class VectorEncoder(nn.Module):
         #: unit vectors have entries of about 1 / sqrt(given)
         self.scale = given**0.5
         self.project = nn.Linear(given, width, bias=False)
+        nn.init.normal_(self.project.weight, std=_SCALE / self.scale)
 
     def forward(self, vectors: Tensor) -> Tensor:
         """(U, width) of (U, given) vectors; zeros for zeros."""
