@@ -68,6 +68,8 @@ class Window:
 
     def _cut(self, values: Tensor) -> Tensor:
         """(..., N, K) of (..., P + T)."""
+        if self.blocks == 1:
+            return values.unsqueeze(-2)
         width = self.back + self.size + self.ahead
         return F.pad(values, self.spare).unfold(-1, width, self.size)
 
@@ -105,7 +107,7 @@ class TimedAttention(nn.Module):
         H = self.heads
         q = window.queries(queries).unflatten(-1, (H, d // H)).transpose(2, 3)
         k, v = window.keys(keys_values).unflatten(-1, (2, H, d // H)).transpose(2, 4).unbind(3)
-        bias = self.by_time(window.apart).movedim(-1, 2)  # (B, N, H, S, K)
+        bias = self.by_time(window.apart).permute(0, 1, 4, 2, 3)  # (B, N, H, S, K)
         bias = bias + self.by_distance[:, window.distance]
         bias = bias.masked_fill(~window.allowed[:, :, None], -math.inf)
         q, k, v, bias = (one.flatten(0, 1) for one in (q, k, v, bias))
