@@ -51,7 +51,6 @@ class Recurrent(Backbone):
         after = stepped(us, lengths, carry)
         asked_us = us.gather(1, lengths[:, None])[:, 0]
         age_s = (asked_us - after["last_us"]).clamp(min=0).float() / 1e6
-        age_s = age_s * (after["count"] > 0)  # without an event there is nothing to fade
         fade = torch.exp(-age_s[:, None, None] * torch.exp(-self.log_tau)).unbind(1)
         place = lengths[:, None, None].expand(-1, 1, x.shape[-1])
         events, now = x[:, :-1], x.gather(1, place)

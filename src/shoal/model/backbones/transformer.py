@@ -34,8 +34,8 @@ class Transformer(Backbone):
         size = self.config.context - 1
         past = _filled(carry["count"], size)
         slots = torch.arange(past + us.shape[1], device=us.device)
+        # padding is nowhere told apart: no event and no NOW stands behind it
         told = slots >= past - carry["count"][:, None].clamp(max=past)
-        told = told & (slots <= past + lengths[:, None])
         times = torch.cat([carry["ring_us"][:, size - past :], us], dim=1)
         window = Window(times, told, past, self.config.context, both=False)
         rings = []
