@@ -12,7 +12,6 @@ from tests.unit.model import made
 from tests.unit.model.objectives.batches import figures, learn, no_future, told, training_batch
 
 from shoal.domain.kinds import KINDS, PURCHASE, VIEW
-from shoal.domain.sequence import KIND_CODES
 from shoal.model.config import HORIZON_DAYS, ObjectiveConfig
 from shoal.model.objectives.base import TrainingBatch
 from shoal.model.objectives.horizon import Horizon, happened, lost, mixed
@@ -150,4 +149,3 @@ def test_rates_of_customers_are_learned(width: int) -> None:
         assert after[name] < 0.4, name
     assert after["active"] < 0.8
     assert after["categories"] < 0.3
-    assert KIND_CODES - 3 == K

@@ -19,6 +19,7 @@ from tests.unit.model.objectives.batches import (
 
 from shoal.domain.kinds import KINDS, PURCHASE, VIEW
 from shoal.model.config import ObjectiveConfig
+from shoal.model.objectives import events
 from shoal.model.objectives.base import TrainingBatch
 from shoal.model.objectives.next_event import NextEvent
 
@@ -97,6 +98,24 @@ def test_a_backbone_that_looks_both_ways_tells_only_what_follows_the_slice() -> 
     only = {name: values * last for name, values in batch.next.items()}
     model.backbone.streams = True
     assert figures(objective, model, replace(batch, next=only)) == found
+
+
+def test_very_many_categories_are_told_of_fewer_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = made.tiny_model()
+    objective = objective_of(model)
+    batch = training_batch(made.sequences(customers=8, length=20))
+    whole = figures(objective, model, batch)
+    classes = objective.heads.scores.out_features
+    seen: list[int] = []
+    objective.heads.scores.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
+    monkeypatch.setattr(events, "_MOST_SCORES", 10 * classes)
+    some = figures(objective, model, batch)
+    assert seen == [10]
+    assert some["kind"] != whole["kind"]
+    assert some["kind"] == pytest.approx(whole["kind"], rel=0.3)
+    monkeypatch.setattr(events, "_MOST_SCORES", 1)
+    assert math.isfinite(figures(objective, model, batch)["loss"])
+    assert seen == [10, 1]
 
 
 def patterned(seed: int) -> TrainingBatch:
