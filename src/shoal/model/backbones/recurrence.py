@@ -75,6 +75,7 @@ class RecurrentLayer(nn.Module):
         self.log_tau = nn.Parameter((taus / math.log(2)).log())
         self.attention = WindowAttention(config) if attends else None
         self.feed = GatedFeedForward(d)
+        self.dropout = nn.Dropout(config.dropout)
         with torch.no_grad():  # gates that begin nearly closed remember long histories
             self.gates.bias[:d] = -2.0
 
@@ -86,10 +87,10 @@ class RecurrentLayer(nn.Module):
         z = torch.sigmoid(gate)
         decay = torch.exp(-gap_s[..., None] * torch.exp(-self.log_tau))
         h = scan((1 - z) * decay, z * candidate, before)
-        x = x + self.out(h * F.silu(output))
+        x = x + self.dropout(self.out(h * F.silu(output)))
         if self.attention is not None:
-            x = x + self.attention(x, recent)
-        return x + self.feed(x), h
+            x = x + self.dropout(self.attention(x, recent))
+        return x + self.dropout(self.feed(x)), h
 
 
 class GatedFeedForward(nn.Module):
