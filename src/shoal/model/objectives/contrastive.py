@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shoal.model.behaviour import BehaviourModel, StepOutput
@@ -40,7 +39,7 @@ class Contrastive(Objective):
         """The loss, and `nearest`: the share of slices whose nearest other is their customer's."""
         if len(output.embedding) < 2:
             return output.embedding[:0].sum().float(), numbers({"nearest": torch.zeros(())})
-        unit = F.normalize(self.project(output.embedding).float(), dim=-1)
+        unit = nn.functional.normalize(self.project(output.embedding).float(), dim=-1)
         alike = batch.customer[:, None] == batch.customer
         others = ~torch.eye(len(unit), dtype=torch.bool, device=unit.device)
         with torch.autocast(unit.device.type, enabled=False):  # a tenth of it decides

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shoal.domain.kinds import KINDS
@@ -109,5 +108,5 @@ def _guess(classes: int) -> float:
 def _surprise(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy over known targets (0 without any), and how many they are."""
     count = (target >= 0).sum()
-    whole = F.cross_entropy(logits, target, ignore_index=-1, reduction="sum")
+    whole = nn.functional.cross_entropy(logits, target, ignore_index=-1, reduction="sum")
     return whole / count.clamp(min=1), count

@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from typing import Final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shoal.domain.kinds import KINDS
@@ -111,7 +110,9 @@ def lost(scores: Tensor, amounts: Tensor, usual: Tensor) -> Tensor:
     counts = amounts[..., _COUNTS]
     deviance = torch.xlogy(counts, counts) - torch.xlogy(counts, rate) - counts + rate
     odds = torch.logit(usual[..., _ACTIVE], eps=_RARE) + scores[..., _ACTIVE]
-    active = F.binary_cross_entropy_with_logits(odds, amounts[..., _ACTIVE], reduction="none")
+    active = nn.functional.binary_cross_entropy_with_logits(
+        odds, amounts[..., _ACTIVE], reduction="none"
+    )
     spend = (usual[..., _SPEND] + scores[..., _SPEND] - amounts[..., _SPEND]) ** 2
     return torch.cat([deviance, active, spend], dim=-1)
 
@@ -135,6 +136,6 @@ def mixed(scores: Tensor, counts: Tensor, known: Tensor) -> tuple[Tensor, Tensor
     whole = counts.sum(dim=-1)
     told = known & (whole > 0)
     shares = counts / whole.clamp(min=1)[..., None]
-    nats = -(shares * F.log_softmax(scores, dim=-1)[:, None]).sum(dim=-1)
+    nats = -(shares * nn.functional.log_softmax(scores, dim=-1)[:, None]).sum(dim=-1)
     count = told.sum()
     return torch.where(told, nats, 0.0).sum() / count.clamp(min=1), count

@@ -16,7 +16,6 @@ Dimensions: M events, n known items, C candidates, O customers, d = d_model.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shoal.domain.sequence import Array
@@ -68,7 +67,9 @@ class ItemSoftmax(nn.Module):
         query, codes, customer = self.query(hidden[told]), codes[told], customer[told]
         if self.known <= self.samples:
             logits = query @ model.item_vectors().T
-            return F.cross_entropy(logits.float(), codes - 1), codes.new_tensor(len(codes))
+            return nn.functional.cross_entropy(logits.float(), codes - 1), codes.new_tensor(
+                len(codes)
+            )
         return self._sampled(model, query, codes, customer), codes.new_tensor(len(codes))
 
     def _sampled(
@@ -82,7 +83,7 @@ class ItemSoftmax(nn.Module):
         scores = (query @ model.item_vectors(candidates).T).float()
         true = scores.gather(1, own[:, None])
         logits = (scores + weights[owner]).scatter(1, own[:, None], true)
-        return F.cross_entropy(logits, own)
+        return nn.functional.cross_entropy(logits, own)
 
     def draw(self, device: torch.device) -> Tensor:
         """(S,) item codes: half of them drawn evenly, half by how common they are."""

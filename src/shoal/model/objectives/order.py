@@ -7,7 +7,6 @@ overlap. Dimensions: B slices, P pairs, e = embedding_dim.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from shoal.model.behaviour import BehaviourModel, StepOutput
@@ -33,7 +32,7 @@ class Order(Objective):
         earlier, later = ordered_pairs(batch)
         score = self.score(output.embedding[earlier], output.embedding[later])
         count = max(len(score), 1)
-        loss = F.softplus(-score).sum() / count
+        loss = nn.functional.softplus(-score).sum() / count
         return loss, numbers({"accuracy": (score > 0).sum() / count})
 
     def score(self, a: Tensor, b: Tensor) -> Tensor:
