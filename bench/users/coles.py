@@ -84,7 +84,7 @@ def train(
         loss.backward()
         optimiser.step()
         steps += 1
-    return Coles(encoder, steps, float(loss))
+    return Coles(encoder, steps, float(loss.detach()))
 
 
 def sliced(
