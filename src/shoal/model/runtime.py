@@ -102,7 +102,11 @@ class Layout:
 
     def column(self, name: str) -> int:
         """Where a single whole number lies in `ints`."""
-        return next(place.start for one, _, place in self.places(False) if one == name)
+        return self._columns[name]
+
+    @cached_property
+    def _columns(self) -> dict[str, int]:
+        return {name: place.start for name, _, place in self.places(False)}
 
     def rows(self, states: States) -> list[bytes]:
         """Each state as bytes."""

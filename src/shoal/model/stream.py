@@ -249,7 +249,9 @@ def _carry(about: About, head: bytes, base: bytes, tail: Tail) -> CustomerCarry:
 
 
 def _moments(now_us: int | Ints, n: int) -> Ints:
-    return np.array(np.broadcast_to(np.asarray(now_us, np.int64), (n,)))
+    moments = np.empty(n, np.int64)
+    moments[:] = now_us
+    return moments
 
 
 def _kept(about: About, tail_events: int) -> int:
