@@ -15,7 +15,13 @@ from tests.unit.model import made
 
 from shoal.domain.sequence import NUMBERS
 from shoal.model.backbones import ALL
-from shoal.model.backbones.recurrence import _by_doubling, _by_steps, scan
+from shoal.model.backbones.recurrence import (
+    _back_by_doubling,
+    _back_by_steps,
+    _by_doubling,
+    _by_steps,
+    scan,
+)
 from shoal.model.batch import collate
 
 STREAMING = [name for name, backbone in ALL.items() if backbone.streams]
@@ -322,3 +328,11 @@ def test_the_gradient_of_the_scan_is_that_of_the_loop(length):
     for other in gradients[1:]:
         for one, two in zip(gradients[0], other, strict=True):
             near(one, two, 1e-12)
+
+
+@given(seed=st.integers(0, 999), length=st.integers(1, 33))
+@few
+def test_backwards_doubling_equals_steps(seed, length):
+    chance = torch.Generator().manual_seed(seed)
+    a, grad = (torch.rand(2, length, 3, generator=chance, dtype=torch.float64) for _ in range(2))
+    near(_back_by_doubling(a, grad), _back_by_steps(a, grad), 1e-12)

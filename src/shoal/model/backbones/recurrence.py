@@ -224,10 +224,16 @@ class _Scan(torch.autograd.Function):
 
 def _backwards(a: Tensor, grad: Tensor) -> Tensor:
     """(B, T, d) gradients G_t = g_t + a_(t+1) G_(t+1) of what is added at each place."""
-    if a.is_cuda:
-        later = F.pad(a[:, 1:], (0, 0, 0, 1)).flip(1)
-        return _by_doubling(later, grad.flip(1), torch.zeros_like(grad[:, 0])).flip(1)
+    return _back_by_doubling(a, grad) if a.is_cuda else _back_by_steps(a, grad)
+
+
+def _back_by_steps(a: Tensor, grad: Tensor) -> Tensor:
     found = [grad[:, -1]]
     for place in range(a.shape[1] - 2, -1, -1):
         found.append(torch.addcmul(grad[:, place], a[:, place + 1], found[-1]))
     return torch.stack(found[::-1], dim=1)
+
+
+def _back_by_doubling(a: Tensor, grad: Tensor) -> Tensor:
+    later = F.pad(a[:, 1:], (0, 0, 0, 1)).flip(1)
+    return _by_doubling(later, grad.flip(1), torch.zeros_like(grad[:, 0])).flip(1)
