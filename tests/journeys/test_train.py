@@ -8,9 +8,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,9 @@ from tests.journeys.conftest import Shoal
 
 import shoal as package
 from shoal.config import BehaviourConfig, Config, ShopConfig
+from shoal.domain.errors import OperationError
+from shoal.workflows import train_tune
+from shoal.workflows.progress import NoProgress
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 KINDS = ("view", "view", "cart_add", "purchase")
@@ -121,16 +125,16 @@ def test_nothing_at_or_after_until_is_used(shop: Path, shoal: Shoal, tmp_path: P
     assert same(weights(shop), weights(shop, "behaviour-0002"))
 
 
-def test_people_are_shown_models_and_may_go_back(shop: Path, shoal: Shoal) -> None:
-    assert "No model yet" in shoal("models", shop).out
-    first = shoal("train", shop, *QUICK)
+def test_people_are_shown_models_and_may_go_back(left: Path, shoal: Shoal) -> None:
+    assert "No model yet" in shoal("models", left).out
+    first = shoal("train", left, *QUICK)
     assert "Behaviour model behaviour-0001" in first.out and "720 events" in first.out
-    shoal("train", shop, *QUICK, "--seed", 4)
-    assert shoal("models", shop, "--json").document["current"] == "behaviour-0002"
-    back = shoal("models", shop, "--use", "behaviour-0001", "--json").document
+    shoal("train", left, *QUICK, "--seed", 4)
+    assert shoal("models", left, "--json").document["current"] == "behaviour-0002"
+    back = shoal("models", left, "--use", "behaviour-0001", "--json").document
     assert back["current"] == "behaviour-0001"
     assert [one["current"] for one in back["models"]] == [True, False]
-    error = shoal("models", shop, "--use", "behaviour-0009", "--json").error
+    error = shoal("models", left, "--use", "behaviour-0009", "--json").error
     assert error["code"] == "unknown_model" and "behaviour-0002" in error["hint"]
 
 
@@ -161,7 +165,7 @@ run(sys.argv[2:])
 """
 
 
-def killed(shop: Path, point: str) -> None:
+def killed(left: Path, point: str) -> None:
     arguments = [str(one) for one in ("train", shop, *QUICK)]
     done = subprocess.run(
         [sys.executable, "-c", _KILLED, point, *arguments],
@@ -172,49 +176,118 @@ def killed(shop: Path, point: str) -> None:
     assert len(list((shop / "work").glob("train-*"))) == 1
 
 
-@pytest.mark.parametrize("point", ["after a checkpoint", "while reading events"])
+@pytest.fixture(scope="module")
+def killed_once(stocked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    shop = Path(shutil.copytree(stocked, tmp_path_factory.mktemp("killed") / "shop"))
+    return shop
+
+
+@pytest.fixture
+def left(killed_once: Path, tmp_path: Path) -> Path:
+    """The shop with a training that was killed after a checkpoint."""
+    return Path(shutil.copytree(killed_once, tmp_path / "left"))
+
+
 def test_a_killed_training_goes_on_to_the_same_weights(
-    point: str, shop: Path, shoal: Shoal, tmp_path: Path
+    shop: Path, left: Path, shoal: Shoal
 ) -> None:
-    smooth = Path(shutil.copytree(shop, tmp_path / "smooth"))
-    assert shoal("train", smooth, *QUICK).code == 0
-    killed(shop, point)
-    answer = shoal("train", shop, "--resume", "--json")
-    assert answer.code == 0
-    resumed = answer.document["fit"]["resumed_from"]
-    assert (resumed is not None) == (point == "after a checkpoint")
-    assert same(weights(shop), weights(smooth))
-    assert not list((shop / "work").glob("train-*"))
+    unread = shop.with_name("unread")
+    shutil.copytree(shop, unread)
+    killed(unread, "while reading events")
+    assert shoal("train", shop, *QUICK).code == 0
+    for other, resumed in ((left, True), (unread, False)):
+        answer = shoal("train", other, "--resume", "--json")
+        assert answer.code == 0
+        assert (answer.document["fit"]["resumed_from"] is not None) == resumed
+        assert same(weights(other), weights(shop))
+        assert not list((other / "work").glob("train-*"))
 
 
-def test_a_training_that_differs_is_not_gone_on_with(shop: Path, shoal: Shoal) -> None:
-    killed(shop, "after a checkpoint")
-    error = shoal("train", shop, "--resume", "--seed", 5, "--json").error
+def test_a_training_that_differs_is_not_gone_on_with(left: Path, shoal: Shoal) -> None:
+    error = shoal("train", left, "--resume", "--seed", 5, "--json").error
     assert error["code"] == "nothing_to_resume"
     assert error["message"] == "the unfinished training is another one: seed is 3, received 5"
-    text = (shop / "shop.toml").read_text().replace('value_event = ""', 'value_event = "view"')
-    (shop / "shop.toml").write_text(text)
-    error = shoal("train", shop, "--resume", "--json").error
+    text = (left / "shop.toml").read_text().replace('value_event = ""', 'value_event = "view"')
+    (left / "shop.toml").write_text(text)
+    error = shoal("train", left, "--resume", "--json").error
     assert error["message"].endswith("has changed since: rules of the shop")
 
 
-def test_a_training_begun_anew_says_so(shop: Path, shoal: Shoal) -> None:
-    killed(shop, "after a checkpoint")
-    answer = shoal("train", shop, *QUICK)
+def test_a_training_begun_anew_says_so(left: Path, shoal: Shoal) -> None:
+    answer = shoal("train", left, *QUICK)
     assert answer.code == 0
     assert "A training of the same settings had been interrupted" in answer.err
+
+
+def test_a_trained_model_waits_for_who_writes_to_the_shop(shop: Path) -> None:
+    with package.open(shop) as one, package.open(shop) as other:
+        with (
+            other._parts.store.lease(),
+            pytest.raises(OperationError, match="trained and not published yet") as told,
+        ):
+            one.train(steps=3)
+        assert told.value.code == "shop_locked" and "--resume" in told.value.hint
+        assert one.models()["models"] == []
+        assert one.train(resume=True).document["fit"]["steps"] == 3
+        assert one.models()["current"] == "behaviour-0001"
+
+
+def test_events_that_came_meanwhile_are_told_of(left: Path, shoal: Shoal, tmp_path: Path) -> None:
+    pq.write_table(events(60, days=5, first=70), tmp_path / "later.parquet")
+    shoal("ingest", left, tmp_path / "later.parquet", "--preset", "shoal")
+    answer = shoal("train", left, "--resume")
+    assert answer.code == 0
+    assert "Events came in since the training was begun" in answer.err
+    assert "720 events of 60 customers before 2024-02-29" in answer.out.replace("\n", " ")
+
+
+def test_an_interrupt_keeps_what_was_learned(shop: Path) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with package.open(shop) as opened:
+        with pytest.raises(OperationError, match="interrupted after step 1 of 6") as told:
+            opened.train(steps=6, progress=Meanwhile(interrupt))
+        assert told.value.code == "interrupted" and "--resume" in told.value.hint
+        assert opened.train(resume=True).document["fit"]["resumed_from"] == 1
 
 
 # --- Forgotten ------------------------------------------------------------------------------------
 
 
-def test_who_is_forgotten_is_in_no_unfinished_training(shop: Path, shoal: Shoal) -> None:
-    killed(shop, "after a checkpoint")
+def test_who_is_forgotten_is_in_no_unfinished_training(left: Path, shoal: Shoal) -> None:
     name = b"customer-007"
-    assert any(name in path.read_bytes() for path in (shop / "work").rglob("*") if path.is_file())
-    assert shoal("forget", shop, "customer-007", "--yes").code == 0
-    assert not any((shop / "work").rglob("*"))
-    assert shoal("train", shop, "--resume", "--json").error["code"] == "nothing_to_resume"
+    assert any(name in path.read_bytes() for path in (left / "work").rglob("*") if path.is_file())
+    assert shoal("forget", left, "customer-007", "--yes").code == 0
+    assert not any((left / "work").rglob("*"))
+    assert shoal("train", left, "--resume", "--json").error["code"] == "nothing_to_resume"
+
+
+class Meanwhile(NoProgress):
+    """Does something once when a training has begun."""
+
+    def __init__(self, then: Callable[[], object]) -> None:
+        self._then = then
+        self._label = ""
+
+    def start(self, label: str, total: float | None, unit: str = "") -> None:
+        self._label = label
+
+    def advance(self, amount: float = 1) -> None:
+        if self._label == "training":
+            self._label = ""
+            self._then()
+
+
+def test_a_training_stops_when_somebody_is_forgotten(shop: Path) -> None:
+    with package.open(shop) as one, package.open(shop) as other:
+        meanwhile = Meanwhile(lambda: other.forget(["customer-007"]))
+        with pytest.raises(OperationError, match="somebody was forgotten while") as told:
+            one.train(steps=6, progress=meanwhile)
+        assert told.value.code == "interrupted"
+        assert one.models()["models"] == []
+        assert not any((shop / "work").rglob("*"))
+        assert one.train(steps=2).document["customers"] == 59
 
 
 def test_a_model_of_somebody_forgotten_says_so(shop: Path, shoal: Shoal) -> None:
@@ -251,11 +324,9 @@ def test_a_model_is_trained_on_with_what_came_since(
     assert "It goes on from behaviour-0001" in card and "What it forgot" in card
 
 
-@pytest.mark.parametrize("search", ["optuna", "random", "grid"])
-def test_settings_are_tried_before(search: str, shop: Path, shoal: Shoal) -> None:
-    if search == "optuna":
-        pytest.importorskip("optuna")
-    answer = shoal("train", shop, *QUICK, "--tune", 3, "--search", search, "--json")
+def test_settings_are_tried_before(shop: Path, shoal: Shoal) -> None:
+    pytest.importorskip("optuna")
+    answer = shoal("train", shop, *QUICK, "--tune", 3, "--json")
     assert answer.code == 0
     tuning = answer.document["tuning"]
     assert [one["trial"] for one in tuning["trials"]] == [0, 1, 2]
@@ -266,6 +337,33 @@ def test_settings_are_tried_before(search: str, shop: Path, shoal: Shoal) -> Non
     assert stored["train"]["learning_rate"] == chosen["learning_rate"]
     assert stored["config"]["embedding_dim"] == chosen["embedding_dim"]
     assert "Settings tried" in (shop / "artefacts/model/behaviour-0001/card.md").read_text()
+
+
+def test_a_search_that_was_interrupted_goes_on_to_the_same_result(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = {"steps": 6, "tune": 4, "search": "random"}
+    smooth = Path(shutil.copytree(shop, tmp_path / "smooth"))
+    with package.open(smooth) as opened:
+        expected = opened.train(**call).document["tuning"]
+    judged = train_tune.score
+    calls = iter(range(10))
+
+    def stopping(*values: Any) -> dict[str, float]:
+        if next(calls) == 2:
+            raise RuntimeError("stopped")
+        return judged(*values)
+
+    with package.open(shop) as opened:
+        monkeypatch.setattr(train_tune, "score", stopping)
+        with pytest.raises(RuntimeError, match="stopped"):
+            opened.train(**call)
+        monkeypatch.setattr(train_tune, "score", judged)
+        found = opened.train(resume=True).document["tuning"]
+    for one in (*expected["trials"], *found["trials"]):
+        one.pop("seconds")
+    assert found == expected
+    assert same(weights(shop), weights(smooth))
 
 
 # --- Bad input ------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any, Final
 from shoal.ports import StateStore
 from shoal.workflows import units
 
-POINTERS: Final = ("segmentation.main", "segmentation.rfm", "reference")
+POINTERS: Final = ("segmentation.main", "segmentation.rfm", "reference", "model.main")
 
 
 def status(*, store: StateStore) -> dict[str, Any]:

@@ -13,6 +13,7 @@ process that is at one notices (`Site.check`) and stops.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -77,26 +78,35 @@ class Site:
         Raises:
             OperationError: `interrupted`.
         """
-        if not (self.directory / _DOCUMENT).exists():
-            raise OperationError(
-                "interrupted",
-                "somebody was forgotten while the model was trained on their events: nothing of "
-                "this training is kept",
-                hint="Start it again: shoal train SHOP",
-            )
+        if (self.directory / _DOCUMENT).exists():
+            return
+        self.remove()  # what was written since
+        raise OperationError(
+            "interrupted",
+            "somebody was forgotten while the model was trained on their events: nothing of this "
+            "training is kept",
+            hint="Start it again: shoal train SHOP",
+        )
 
     @contextmanager
     def watched(self) -> Iterator[None]:
         """A block that works in the directory; if it fails because that is gone, `check` says so.
 
         Raises:
-            OperationError: `interrupted`.
+            OperationError: `interrupted`, `disk_full`.
         """
         try:
             yield
-        except OSError:
+        except OSError as error:
             self.check()
-            raise
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise OperationError(
+                "disk_full",
+                "no space is left on the device",
+                where=str(error.filename or self.directory),
+                hint="Free some space, then go on with: shoal train SHOP --resume",
+            ) from error
         self.check()
 
     def remove(self) -> None:
