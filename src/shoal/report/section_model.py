@@ -22,10 +22,10 @@ _FOREMOST: Final = 3
 
 @dataclass(frozen=True)
 class Example:
-    """One customer: a heading, sentences, the strip of events."""
+    """One customer: a heading, a line of words, the strip of events."""
 
     title: str
-    sentences: Sequence[str]
+    line: str
     plot: Plot
 
 
@@ -107,7 +107,7 @@ def _example(teller: Teller, place: int, segment_id: str, one: RestsOn) -> Examp
     title = texts(
         "model.example", customer=clean(one.customer_id, 40), name=teller.quoted(segment_id)
     )
-    return Example(title, said, _strip(teller, place, one))
+    return Example(title, texts("punct.between").join(said), _strip(teller, place, one))
 
 
 def _strip(teller: Teller, place: int, one: RestsOn) -> Plot:

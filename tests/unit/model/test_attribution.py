@@ -33,11 +33,16 @@ def with_one_purchase(of: EventSequences, place: int) -> EventSequences:
 def of_kinds_alone() -> BehaviourModel:
     """A model to which an event is its kind, and only a purchase is anything."""
     model = made.tiny_model()
+    drawn = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, weights in model.encoder.named_parameters():
             if not name.startswith("norm"):
                 weights.zero_()
-        model.encoder.kind.weight[BOUGHT] = torch.randn(16, generator=torch.manual_seed(0)) * 3
+        kinds = model.encoder.kind.weight
+        kinds[BOUGHT] = torch.randn(kinds.shape[1], generator=drawn)
+        # the encoder reads the kind before all else
+        project = model.encoder.project.weight
+        project[:, : kinds.shape[1]] = torch.randn(len(project), kinds.shape[1], generator=drawn)
     return model
 
 

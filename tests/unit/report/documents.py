@@ -26,6 +26,7 @@ from shoal.report.document import (
     Segment,
     ShopMoney,
 )
+from shoal.report.document_model import ModelSeen, RestsOn, RestsOnEvent
 from shoal.report.document_story import MainFeature
 
 NAMES = (
@@ -139,6 +140,7 @@ def document(
         weekdays=tuple([1 / 7] * 7),
         quality=quality(),
         money=shop_money(currency) if money else None,
+        model=model_seen(parts),
         story=replace(
             story(parts, unknown if tier else None, money=money), features=_features(parts)
         ),
@@ -158,6 +160,32 @@ def _features(parts: tuple[Segment, ...]) -> tuple[MainFeature, ...]:
         )
         for order, one in enumerate(first)
     )  # fmt: skip
+
+
+def model_seen(parts: tuple[Segment, ...], text: str = "") -> ModelSeen:
+    """A customer of each of the first eight segments, with 4 to 11 events; `text` names things."""
+    kinds = ("view", "search", "view", "cart_add", "purchase")
+    start = datetime(2024, 6, 1, 9, 30, tzinfo=UTC)
+    examples = {}
+    for place, part in enumerate(parts[:8]):
+        events = tuple(
+            RestsOnEvent(
+                start + timedelta(days=number // 3, minutes=7 * number),
+                kinds[number % len(kinds)],
+                text or f"i{number}",
+                text or ("茶杯" if number % 2 else "Walnut lamp"),
+                text or "Home/Kitchen",
+                occlusion=0.3 * (number * 7 % 5) / (1 + place),
+                gradient=0.2 * (number % 3),
+            )
+            for number in range(4 + place)
+        )
+        fields = {"kind": 0.4, "item": 0.1 * place, "time": 0.25, "text": 0.0}
+        place_of = tuple(float(place == one) for one in range(8))
+        examples[part.segment_id] = RestsOn(
+            text or f"c{10_000 + place * 10}", 40, events, fields, place_of
+        )
+    return ModelSeen(text or "behaviour-0001", start, foreknown=True, examples=examples)
 
 
 def shop_money(currency: str = "GBP", why: str = "test_order") -> ShopMoney:
@@ -294,6 +322,7 @@ def hostile() -> ReportDocument:
         choice=replace(plain.choice, reason=bad),
         quality=quality(bad),
         money=shop_money(bad, why=bad),
+        model=model_seen((first, second), bad),
         warnings=(bad,),
         story=replace(
             story((first, second, plain.segments[2]), plain.tier, who=bad),

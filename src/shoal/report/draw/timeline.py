@@ -23,9 +23,11 @@ from shoal.report.names import clean
 _LANE: Final = 36
 _HIGH: Final = 28
 _LOW: Final = 2
-#: Pixels that the names of lanes may take, and that a plot has on a phone.
+#: Pixels that the names of lanes may take, and the name of the end.
 _NAMES: Final = 96
-_PHONE: Final = 190
+_END: Final = 56
+#: Pixels that a plot has at least, in a narrow window and in a wide one.
+_ROOM: Final = {"narrow": 190.0, "wide": 560.0}
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def timeline(lanes: Sequence[str], marks: Sequence[Happened], alt: str, *, end: 
     """
     if not marks or any(not 0 <= one.lane < len(lanes) for one in marks):
         raise ValueError("a timeline needs marks, each in one of its lanes")
-    left = 10 + min(_NAMES, max(measure(clean(name), 12) for name in lanes))
+    room = min(_NAMES, max(measure(clean(name), 12) for name in lanes))
     whole = max(one.weight for one in marks) or 1.0
     slots = len(marks) + 1
     foot = float(_LANE * len(lanes))
@@ -62,7 +64,7 @@ def timeline(lanes: Sequence[str], marks: Sequence[Happened], alt: str, *, end: 
     for lane, name in enumerate(lanes):
         base = _LANE * (lane + 1)
         parts.append(rule(base))
-        parts.append(words("0", base - 4, fit(clean(name), left - 10, 12), "end ink", dx=-8))
+        parts.append(words("0", base - 4, fit(clean(name), room, 12), "end ink", dx=-8))
     parts += _days(marks, slots, foot)
     for place, one in enumerate(marks):
         base = _LANE * (one.lane + 1)
@@ -72,25 +74,25 @@ def timeline(lanes: Sequence[str], marks: Sequence[Happened], alt: str, *, end: 
     parts.append(upright(at_end, 0, foot + 4, "zero"))
     parts.append(words("100%", foot + 17, end, "end strong"))
     parts += _pointed(marks, slots, foot)
-    return drawing(parts, height=foot + 24, alt=alt, left=left, right=6)
+    return drawing(parts, height=foot + 24, alt=alt, left=10 + room, right=6)
 
 
 def _days(marks: Sequence[Happened], slots: int, foot: float) -> list[str]:
-    """A line before the first mark of each day, and the names of days that have room on a phone.
-
-    The end has its name at the right, so that days before it leave room.
-    """
-    parts, free = [], -1e9
-    for place, one in enumerate(marks):
-        if place and marks[place - 1].day == one.day:
-            continue
-        at = place / slots
-        if place:
-            parts.append(upright(percent(at), 0, foot, "rule"))
-        wide = measure(one.day, 12)
-        if at * _PHONE >= free and at * _PHONE + wide < _PHONE - 56:
-            parts.append(words(percent(at), foot + 17, one.day))
-            free = at * _PHONE + wide + 10
+    """A line before the first mark of each day, and the names of days where they have room."""
+    begins = [
+        (place / slots, one.day)
+        for place, one in enumerate(marks)
+        if not place or marks[place - 1].day != one.day
+    ]
+    parts = [upright(percent(at), 0, foot, "rule") for at, _ in begins[1:]]
+    for look, room in _ROOM.items():
+        free = 0.0
+        for at, day in begins:
+            wide = measure(day, 12)
+            # the first day is named in any case; the end has its name at the right
+            if not at or free <= at * room < room - _END - wide:
+                parts.append(words(percent(at), foot + 17, day, look))
+                free = at * room + wide + 10
     return parts
 
 
