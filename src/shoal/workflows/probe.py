@@ -22,6 +22,7 @@ from shoal.ports import EventTable, Registry, StateStore, Warehouse
 from shoal.report.document_model import RestsOn
 from shoal.workflows.admission import Admission
 from shoal.workflows.embed import current, embeddings, late_warning, tokenizer_of
+from shoal.workflows.models import check
 from shoal.workflows.probe_foretell import MOST_CUSTOMERS, Foreteller, numbers, window
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.rests_on import rests_on
@@ -71,11 +72,13 @@ def probe(
         version: of the event table; None for the latest.
 
     Raises:
-        UsageError: `unknown_model`, `unknown_customer`, `unknown_item`, `bad_period`.
+        UsageError: `unknown_model`, `unknown_customer`, `unknown_item`, `bad_period`;
+            `model_mismatch`, the shop's rules are others than when it was trained.
         InputError: `too_little_data`: the log is too short, or has too few customers.
         OperationError: `artefact_damaged`, `model_mismatch`, `missing_extra`.
     """
     found = current(store, registry, model)
+    check(found, fold.rules)
     moment = as_of or latest_moment(warehouse, version=version)
     job = _Probe(
         warehouse, fold, zone, admission, found, tokenizer_of(found), moment, seed, version,

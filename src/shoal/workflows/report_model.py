@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shoal.domain.errors import OperationError
+from shoal.domain.errors import OperationError, UsageError
 from shoal.domain.time import parse_moment
 from shoal.features.queries import Rules
 from shoal.ports import Registry, StateStore
@@ -13,6 +13,7 @@ from shoal.report.document_model import ModelSeen
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.workflows.admission import Admission
 from shoal.workflows.embed import current
+from shoal.workflows.embedded import has_model
 from shoal.workflows.rests_on import rests_on
 
 #: Segments of which a customer is shown at most, and events of each: a page is read, not searched.
@@ -28,24 +29,26 @@ def model_seen(
     main: SegmentationArtefact,
     document: ReportDocument,
 ) -> ModelSeen | None:
-    """What the shop's current model sees of the customers nearest the middle of the segments.
+    """What a model sees of the customers nearest the middle of the segments.
 
-    At the moment that the segmentation speaks of, in the order of the document's segments. None
-    for a shop without a model; a model that cannot be used spoils no report.
+    It is the model that the segments were made on, else the shop's current one; at the moment that
+    the segmentation speaks of, in the order of the document's segments. None for a shop without a
+    model; a model that cannot be used spoils no report.
     """
-    from shoal.model import artefact
-
-    model_id = store.get_pointer(artefact.MAIN)
-    if model_id is None:
+    made_on = main.document.get("model_id")
+    if made_on is None and not has_model(store):
         return None
+    from shoal.model import artefact  # loads torch
+
+    model_id = made_on or str(store.get_pointer(artefact.MAIN))
     moment = parse_moment(main.document["as_of"])
     try:
-        found = current(store, registry)
+        found = current(store, registry, model_id)
         names = _examples(main, document)
         told = rests_on(
             admission.at(moment), found, rules, moment, list(names.values()), most=MOST_EVENTS
         )
-    except OperationError:
+    except (OperationError, UsageError):
         return ModelSeen(model_id, moment, readable=False)
     return ModelSeen(
         found.model_id,
