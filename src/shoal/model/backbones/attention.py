@@ -1,7 +1,7 @@
 """Attention within a sliding window of events, biased by real time: what the transformers share.
 
-Queries come in blocks of at most `context` places, and the keys of a block are those of its own
-places and of those in reach of them, so the cost of a place does not grow with the history.
+More than two windows of places are cut into blocks of at most `context` queries; the keys of a
+block are its own places and those in reach of them, so a place costs the same in any history.
 Dimensions: B rows, T = L + 1 places, P places before them, N blocks of S queries and K keys,
 H heads, C = context.
 """
@@ -27,7 +27,7 @@ class Window:
     """Which places attend to which, and how far those are apart, for all layers at once.
 
     A place attends to itself and to those fewer than `context` events away: before it, and after
-    it too if `both`. Nobody attends to padding but padding itself, nor to what is not `told`.
+    it too if `both`. What is not `told` is seen by nobody but itself.
 
     Args:
         us: (B, P + T) moments of the places before and of the batch's own.
