@@ -7,11 +7,14 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shoal.cli.console import Console
-from shoal.domain.errors import EXIT_DONE, ShoalError, UsageError
+from shoal.domain.errors import EXIT_DONE, InputError, ShoalError, UsageError
 from shoal.domain.time import stopwatch
+
+if TYPE_CHECKING:
+    from shoal.shop import Shop
 
 #: Marks a directory as the demo's own, so that only such a one is ever replaced.
 MARK = ".shoal-demo"
@@ -49,6 +52,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--data", help="a file or folder of your own events")
     parser.add_argument("--preset", help="its layout; guessed if not given")
+    parser.add_argument("--recipe", default="laptop", help="of the behaviour model")
+    parser.add_argument("--minutes", type=float, help="of training; default: the recipe's")
     return parser.parse_args(arguments)
 
 
@@ -82,23 +87,30 @@ def _simulated(console: Console, options: argparse.Namespace) -> Path:
     )
     console.say(f"   {result.events:,} events of {result.customers:,} customers in {source}")
     shop = out / "shop"
-    overview = _shop(console, shop, [str(source / "events.parquet")], "shoal", confirm=False)
-    console.heading("4. What was found, against what was planted")
-    _against_truth(console, shop, source / "_truth", overview)
+    files = [str(source / "events.parquet")]
+    overview, others = _shop(console, shop, files, "shoal", options, confirm=False)
+    console.heading("5. What was found, against what was planted")
+    _against_truth(console, shop, source / "_truth", overview, others)
     return shop
 
 
 def _real(console: Console, options: argparse.Namespace) -> Path:
     console.heading(f"1. Your data: {options.data}")
     shop: Path = options.out / "shop"
-    _shop(console, shop, [options.data], options.preset, confirm=True)
+    _shop(console, shop, [options.data], options.preset, options, confirm=True)
     return shop
 
 
 def _shop(
-    console: Console, shop: Path, files: list[str], preset: str | None, *, confirm: bool
-) -> dict[str, Any]:
-    """Init, ingest, segment, report; returns the overview of segments."""
+    console: Console,
+    shop: Path,
+    files: list[str],
+    preset: str | None,
+    options: argparse.Namespace,
+    *,
+    confirm: bool,
+) -> tuple[dict[str, Any], dict[str, str | None]]:
+    """Init, ingest, train, segment, report; the overview of segments, and other segmentations."""
     from shoal import shop as shops
     from shoal.cli.views import show_segments
 
@@ -107,6 +119,7 @@ def _shop(
         return confirm
 
     console.heading("2. Ingest: validate, deduplicate, store, keep every customer's state")
+    others: dict[str, str | None] = {}
     with shops.init(shop) as opened:
         account = opened.ingest(
             files, preset=preset, confirm=accept, progress=console.progress()
@@ -114,17 +127,52 @@ def _shop(
         console.say("   " + ", ".join(f"{n:,} {name}" for name, n in account["rows"].items() if n))
         for code, count in account["quarantine"].items():
             console.say(f"   quarantined: {count:,} {code}")
-        console.heading("3. Segment: features, number of segments, names, reasons")
+        console.heading("3. Train the behaviour model on these events")
+        trained = _trained(console, opened, options)
+        console.heading("4. Segment: number of segments, names, reasons")
+        if trained:  # made first, so that those on the embedding are the shop's main ones
+            made = opened.segment(on="features", progress=console.progress())
+            others["k-means on features"] = made.ids[0]
         formed = opened.segment(progress=console.progress())
+        others["RFM"] = opened.current("rfm")
         for warning in formed.warnings:
             console.warn(warning)
         overview = opened.segments()
         show_segments(console, overview)
         opened.report()
-    return overview
+    return overview, others
 
 
-def _against_truth(console: Console, shop: Path, truth: Path, overview: dict[str, Any]) -> None:
+def _trained(console: Console, shop: Shop, options: argparse.Namespace) -> bool:
+    """Train the model; False, and why, where the shop is too small for one."""
+    try:
+        found = shop.train(
+            recipe=options.recipe, minutes=options.minutes, seed=0, progress=console.progress()
+        )
+    except InputError as error:
+        if error.code != "too_little_data":
+            raise
+        console.say(f"   {error.message}.")
+        console.say("   Segments are made on features instead.")
+        return False
+    told = found.as_document()
+    fit = told["fit"]
+    console.say(
+        f"   {found.model_id}: {told['parameters']:,} numbers learned in {fit['seconds']:.0f} s, "
+        f"{fit['steps']:,} steps, {fit['events_per_s']:,.0f} events/s"
+    )
+    for warning in found.warnings:
+        console.warn(warning)
+    return True
+
+
+def _against_truth(
+    console: Console,
+    shop: Path,
+    truth: Path,
+    overview: dict[str, Any],
+    others: dict[str, str | None],
+) -> None:
     import pyarrow.parquet as pq
 
     from shoal import shop as shops
@@ -135,15 +183,16 @@ def _against_truth(console: Console, shop: Path, truth: Path, overview: dict[str
         zip(planted["customer_id"].to_pylist(), planted["segment"].to_pylist(), strict=True)
     )
     with shops.open(shop) as opened:
+        main = "k-means on embedding" if "k-means on features" in others else "k-means"
         found = {
             name: opened.memberships(segmentation=segmentation)
-            for name, segmentation in (("k-means", None), ("RFM", opened.current("rfm")))
+            for name, segmentation in {main: None, **others}.items()
         }
     placed = {
         customer
         for customer, segment in zip(
-            found["k-means"]["customer_id"].to_pylist(),
-            found["k-means"]["segment_id"].to_pylist(),
+            found[main]["customer_id"].to_pylist(),
+            found[main]["segment_id"].to_pylist(),
             strict=True,
         )
         if segment != "new"
@@ -161,7 +210,7 @@ def _against_truth(console: Console, shop: Path, truth: Path, overview: dict[str
         lines.append(
             [name, f"{len({b for _, b in pairs})}", f"{score.ari:.2f}", f"{score.purity:.0%}"]
         )
-        if name == "k-means":
+        if name == main:
             names = {entry["segment_id"]: entry["name"]["en"] for entry in overview["segments"]}
             rows = crosstab(pairs)
             console.table(

@@ -176,6 +176,8 @@ class Publisher:
         if isinstance(segmenter, ClusterSegmenter):
             learned, _ = segmenter.to_artefact()
             return {
+                "on": self.on,
+                "model": self.model.model_id if self.model else None,
                 "k": self.k or "chosen",
                 "k_min": self.settings.k_min,
                 "k_max": self.settings.k_max,
