@@ -65,14 +65,12 @@ def portions(lengths: Ints, most: int, cost: int = 0) -> list[Ints]:
     return [one for one in np.split(order, sorted(bounds[1:])) if len(one)]
 
 
-def step_in_portions(model: BehaviourModel, batch: EventBatch, most: int) -> StepOutput:
-    """`model.step(batch)` computed in at most `most` portions of rows.
-
-    Hidden states of padding are zeros.
-    """
+def step_in_portions(
+    model: BehaviourModel, batch: EventBatch, most: int, cost: int = 0
+) -> StepOutput:
+    """`model.step(batch)` computed in `portions` of rows; hidden states of padding may be zeros."""
     if most <= 1 or len(batch) < 2:
         return model.step(batch)
-    cost = portion_cost(model.config.d_model, batch.us.device.type)
     groups = portions(batch.lengths.cpu().numpy(), most, cost)
     if len(groups) == 1:
         return model.step(batch)

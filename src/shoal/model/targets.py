@@ -133,14 +133,15 @@ def coming(
 
     some = fields["category1"] > 0
     units = np.where(np.isnan(fields["quantity"]), 1.0, np.expm1(fields["quantity"]))
-    value = np.nan_to_num(np.expm1(fields["price"])) * units * (fields["kind"] == value_kind)
+    bought = fields["kind"] == value_kind
+    value = np.nan_to_num(np.expm1(fields["price"][bought])) * units[bought]
     days, first = np.unique(row * (HORIZON_DAYS[-1] + 1) + day, return_index=True)
     assert len(days) == len(first)
     future = {
         "kinds": within(cell * KIND_CODES + fields["kind"], KIND_CODES),
         "categories": within(cell[some] * categories + fields["category1"][some], categories),
         "days": within(cell[first], 1)[..., 0],
-        "spend": np.log1p(within(cell, 1, value)[..., 0]),
+        "spend": np.log1p(within(cell[bought], 1, value)[..., 0]),
     }
     tensors = {name: torch.from_numpy(one.astype(np.float32)) for name, one in future.items()}
     return tensors, torch.from_numpy(known)

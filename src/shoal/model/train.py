@@ -6,6 +6,7 @@ one. So a training that was killed and goes on from its checkpoint ends with the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -125,6 +126,10 @@ class _Training:
         self.device = next(model.parameters()).device
         parts = {"model": model, "objectives": objectives}
         self.optimizer = AdamW(parts, config.weight_decay)
+        #: Portions of rows at most, and what a further one must save.
+        self.portions = (
+            config.length_groups, portion_cost(model.config.d_model, self.device.type),
+        )  # fmt: skip
         self.highest_rate = config.learning_rate
         self.heads_known = False
         self.budget = Budget.of(config, data.train.events, data.train.events_a_step)
@@ -192,8 +197,7 @@ class _Training:
         lengths = batch.events.lengths.numpy()
         self.events += int(lengths.sum())
         self.padding[0] += len(lengths) + int(lengths.sum())
-        cost = portion_cost(self.model.config.d_model, self.device.type)
-        self.padding[1] += places_computed(lengths, self.config.length_groups, cost)
+        self.padding[1] += places_computed(lengths, *self.portions)
         after = self.budget.done(self.step, self.elapsed)
         due = self.elapsed - self.saved_at >= self.config.checkpoint_minutes * 60.0
         if validates(before, after, self.step, self.config.validate_every_steps):
@@ -222,7 +226,7 @@ class _Training:
     ) -> tuple[Tensor, dict[str, float]]:
         batch = batch.to(self.device)
         with _precision(self.device):
-            output = step_in_portions(self.model, batch.events, self.config.length_groups)
+            output = step_in_portions(self.model, batch.events, *self.portions)
             return total(objectives, self.config.weights, self.model, batch, output)
 
     # -- a version before --------------------------------------------------------------------------
@@ -251,20 +255,23 @@ class _Training:
 
     def _check(self, figures: Mapping[str, float]) -> None:
         """Stop at a loss that is no number, before it gets into the weights."""
-        bad = [name for name, value in figures.items() if not np.isfinite(value)]
-        if not bad:
+        if all(map(math.isfinite, figures.values())):
             return
         names = self.data.train.names(self.step)
         told = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
-        parts = [one for one in bad if one != "loss"] or bad
-        kept = checkpoint.exists(self.directory)
-        raise OperationError(
+        raise self._diverged(
+            f"step {self.step + 1:,} gave {_not_finite(figures)} on a batch of "
+            f"{len(names):,} customers: {told}"
+        )
+
+    def _diverged(self, what: str) -> OperationError:
+        kept = " The last good checkpoint was kept." if checkpoint.exists(self.directory) else ""
+        return OperationError(
             "training_diverged",
-            f"step {self.step + 1:,} gave {parts[0]} = {figures[parts[0]]} on a batch of "
-            f"{len(names):,} customers: {told}",
+            what,
             where=str(self.directory),
-            hint="Train with a lower learning rate or another seed, and look at these customers' "
-            "events for absurd amounts." + (" The last good checkpoint was kept." if kept else ""),
+            hint="Train with a lower learning rate or another seed, and look for absurd amounts "
+            f"among these customers' events.{kept}",
         )
 
     # -- validation --------------------------------------------------------------------------------
@@ -284,6 +291,10 @@ class _Training:
         if not self.data.valid:
             return
         losses = self.losses_on(self.data.valid, self.objectives)
+        if not all(map(math.isfinite, losses.values())):
+            raise self._diverged(
+                f"the validation after step {self.step:,} gave {_not_finite(losses)}"
+            )
         if not self.validations or losses["loss"] < self._best_loss():
             self.best_step = self.step
             self.best = {name: one.detach().clone() for name, one in self._weights().items()}
@@ -377,6 +388,13 @@ class _Training:
 
 def _seed(seed: int, step: int) -> int:
     return int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0])
+
+
+def _not_finite(figures: Mapping[str, float]) -> str:
+    """The objective, or the figure, that is no number."""
+    bad = [name for name, value in figures.items() if not math.isfinite(value)]
+    name = next((one for one in bad if one != "loss"), bad[0])
+    return f"{name} = {figures[name]}"
 
 
 def _precision(device: torch.device) -> AbstractContextManager[Any]:

@@ -43,8 +43,8 @@ class TrainingData:
         valid = validation_batches(
             sequences, config, sizes, from_us=valid_from, until_us=until_us, **base
         )
-        if not valid:
-            valid_from = until_us
+        if not valid or valid_from >= until_us:
+            valid, valid_from = [], until_us
         sampling = {
             **base,
             "similar": _similar(model) if config.augment.get("substitute") else None,
