@@ -125,16 +125,16 @@ def test_nothing_at_or_after_until_is_used(shop: Path, shoal: Shoal, tmp_path: P
     assert same(weights(shop), weights(shop, "behaviour-0002"))
 
 
-def test_people_are_shown_models_and_may_go_back(left: Path, shoal: Shoal) -> None:
-    assert "No model yet" in shoal("models", left).out
-    first = shoal("train", left, *QUICK)
+def test_people_are_shown_models_and_may_go_back(shop: Path, shoal: Shoal) -> None:
+    assert "No model yet" in shoal("models", shop).out
+    first = shoal("train", shop, *QUICK)
     assert "Behaviour model behaviour-0001" in first.out and "720 events" in first.out
-    shoal("train", left, *QUICK, "--seed", 4)
-    assert shoal("models", left, "--json").document["current"] == "behaviour-0002"
-    back = shoal("models", left, "--use", "behaviour-0001", "--json").document
+    shoal("train", shop, *QUICK, "--seed", 4)
+    assert shoal("models", shop, "--json").document["current"] == "behaviour-0002"
+    back = shoal("models", shop, "--use", "behaviour-0001", "--json").document
     assert back["current"] == "behaviour-0001"
     assert [one["current"] for one in back["models"]] == [True, False]
-    error = shoal("models", left, "--use", "behaviour-0009", "--json").error
+    error = shoal("models", shop, "--use", "behaviour-0009", "--json").error
     assert error["code"] == "unknown_model" and "behaviour-0002" in error["hint"]
 
 
@@ -165,7 +165,7 @@ run(sys.argv[2:])
 """
 
 
-def killed(left: Path, point: str) -> None:
+def killed(shop: Path, point: str) -> None:
     arguments = [str(one) for one in ("train", shop, *QUICK)]
     done = subprocess.run(
         [sys.executable, "-c", _KILLED, point, *arguments],
@@ -179,6 +179,7 @@ def killed(left: Path, point: str) -> None:
 @pytest.fixture(scope="module")
 def killed_once(stocked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shop = Path(shutil.copytree(stocked, tmp_path_factory.mktemp("killed") / "shop"))
+    killed(shop, "after a checkpoint")
     return shop
 
 
