@@ -66,6 +66,10 @@ _OBJECTIVES = {
             "con-next", "contrastive, next event", {"contrastive": 1.0, "next_event": 0.3},
         ),
         (
+            "heavy-next", "contrastive, 3 x next event, horizons",
+            {"contrastive": 1.0, "next_event": 3.0, "horizon": 1.0},
+        ),
+        (
             "all", "all five",
             {"contrastive": 1.0, "next_event": 0.3, "horizon": 0.3, "masked": 0.3, "order": 0.1},
         ),

@@ -65,13 +65,13 @@ def at(values: Tensor, lengths: Tensor, before: Tensor) -> Tensor:
 
 
 def pushed(ring: Tensor, new: Tensor, lengths: Tensor) -> Tensor:
-    """A ring (B, W, ...) of the last entries, oldest first, after `lengths[b]` of `new` (B, L, ...)."""
+    """A ring (B, W, ...) of last entries, oldest first, after `lengths[b]` of `new` (B, L, ...)."""
     whole = torch.cat([ring, new], dim=1)
     return picked(whole, lengths[:, None] + torch.arange(ring.shape[1], device=ring.device))
 
 
 def picked(values: Tensor, places: Tensor) -> Tensor:
-    """Of each row of (B, T, ...) what stands at its places, (B,) or (B, n): (B, ...), (B, n, ...)."""
+    """Of each row of (B, T, ...) what stands at places (B,) or (B, n): (B, ...) or (B, n, ...)."""
     rows = torch.arange(values.shape[0], device=values.device) * values.shape[1]
     rows = rows.view(-1, *(1,) * (places.dim() - 1)) + places
     found = values.flatten(0, 1).index_select(0, rows.flatten())
