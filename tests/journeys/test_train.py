@@ -138,6 +138,15 @@ def test_people_are_shown_models_and_may_go_back(shop: Path, shoal: Shoal) -> No
     assert error["code"] == "unknown_model" and "behaviour-0002" in error["hint"]
 
 
+def test_a_model_of_other_rules_is_not_used(shop: Path, shoal: Shoal, tmp_path: Path) -> None:
+    shoal("train", shop, *QUICK)
+    settings = shop / "shop.toml"
+    settings.write_text(settings.read_text().replace('currency = ""', 'currency = "GBP"'))
+    answer = shoal("embed", shop, "--out", tmp_path / "e.parquet", "--json")
+    assert (answer.code, answer.error["code"]) == (2, "model_mismatch")
+    assert answer.error["message"].endswith("the currency was EUR and is GBP now")
+
+
 # --- Killed ---------------------------------------------------------------------------------------
 
 _KILLED = """

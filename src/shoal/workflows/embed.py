@@ -18,6 +18,7 @@ from shoal.features.snapshot import bucket_groups
 from shoal.features.text import text_of
 from shoal.features.tokens import TOKENS_VERSION, Tokenizer
 from shoal.ports import Engine, EventTable, ParquetFiles, Registry, StateStore
+from shoal.workflows.models import check
 from shoal.workflows.progress import NoProgress, Progress
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def embeddings(
     The schema's metadata tell moment, model, when it was trained, and its vocabularies.
 
     Raises:
+        UsageError: `model_mismatch`, the shop reads events by other rules than the model.
         InputError: `too_little_data`, no customer has an event before the moment.
         OperationError: `model_mismatch`, `missing_extra`, as of `tokenizer_of`.
     """
@@ -153,6 +155,7 @@ class Embedder:
         moment: datetime,
         progress: Progress,
     ) -> None:
+        check(found, rules)
         self.found = found
         self.tokenizer = tokenizer
         self.rules = rules
