@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shoal.config import BehaviourConfig
-from shoal.domain.errors import InputError, OperationError, UsageError
+from shoal.domain.errors import InputError, UsageError
 from shoal.domain.time import Clock, iso, parse_moment, system_clock
-from shoal.domain.version import __version__
 from shoal.features.fold import Fold
 from shoal.features.snapshot import latest_moment
 from shoal.features.tokens import TokenSettings
@@ -28,13 +27,14 @@ from shoal.workflows.embed import tokenizer_of
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.train_call import (
     CURRENT,
+    VERSION,
     Asked,
     recipe_of,
-    rules_document,
     settings_of,
 )
 from shoal.workflows.train_data import TrainData, prepared
 from shoal.workflows.train_fit import Start, fitted, new_model
+from shoal.workflows.train_publish import document_of, publish
 from shoal.workflows.train_result import TrainResult
 from shoal.workflows.train_site import Site
 
@@ -128,7 +128,7 @@ class _Job:
             asked["warm_start"] = self._named(asked["warm_start"])
         if resume:
             found = train_site.matching(self.work_dir, asked)
-            version = found.settings["version of the event table"]
+            version = found.settings[VERSION]
             train_site.refuse_changed(found, self._settings(found.call, version))
             self._say_what_came(version)
             with train_site.gone_on_with(found) as site:
@@ -221,7 +221,9 @@ class _Job:
         try:
             with site.watched():
                 document, data, model, heads = self._trained(site, resume)
-            model_id = self._publish(site, data, model, document, heads)
+            model_id = publish(
+                self.store, self.registry, site, data.tokenizer, model, document, heads, self.clock
+            )
         except (InputError, UsageError):  # the same call will never succeed
             site.remove()
             raise
@@ -240,12 +242,14 @@ class _Job:
             self._enough(site, data, recipe.train)
             recipe, tuning = self._tuned(site, recipe, data, text)
             model, log = self._fit(site, data, recipe, resume)
-        document = self._document(site, data, recipe, model, log)
-        return {**document, "tuning": tuning}, data, model, log.heads
+        document = document_of(
+            site.call, site.settings, self.fold, data, recipe, model, log, tuning, self.device
+        )
+        return document, data, model, log.heads
 
     def _data(self, site: Site, text: TextFeatures) -> TrainData:
         until = parse_moment(site.call["until"])
-        version = site.settings["version of the event table"]
+        version = site.settings[VERSION]
         earlier = self._earlier(site.call["warm_start"])
         return prepared(
             site.data,
@@ -317,71 +321,3 @@ class _Job:
             data.tokenizer.sizes, counts,
         )  # fmt: skip
         return Start(weights, heads, earlier.trained_until)
-
-    # -- published ---------------------------------------------------------------------------------
-
-    def _document(
-        self,
-        site: Site,
-        data: TrainData,
-        recipe: Recipe,
-        model: BehaviourModel,
-        log: TrainingLog,
-    ) -> dict[str, Any]:
-        from shoal.model.device import torch_version
-
-        return {
-            "recipe": recipe.name,
-            "backbone": recipe.model.backbone,
-            "text": site.call["text"],
-            "until": site.call["until"],
-            "trained_until": site.call["until"],
-            "table_version": site.settings["version of the event table"],
-            "fold_fingerprint": self.fold.fingerprint,
-            "tokenizer_fingerprint": data.tokenizer.fingerprint,
-            "rules": rules_document(self.fold.rules),
-            "value_event": self.fold.rules.value_event,
-            "seed": site.call["seed"],
-            "device": self.device,
-            "train": recipe.train.to_document(),
-            "customers": len(data.sequences),
-            "events": data.sequences.events,
-            "items": len(data.tokenizer.items),
-            "parameters": model.parameters_count,
-            "fit": log.as_document(),
-            "warm_start": site.call["warm_start"],
-            "code_version": __version__,
-            "torch_version": torch_version(),
-            "created_at": iso(self.clock()),
-        }
-
-    def _publish(
-        self,
-        site: Site,
-        data: TrainData,
-        model: BehaviourModel,
-        document: Mapping[str, Any],
-        heads: Mapping[str, Any],
-    ) -> str:
-        from shoal.model.artefact import MAIN, write
-        from shoal.workflows.model_card import card
-
-        try:
-            with self.store.lease():
-                site.check()
-                tokenizer = data.tokenizer
-                model_id = write(
-                    self.registry, model, tokenizer.to_document(), tokenizer.to_arrays(),
-                    document, card(document), heads,
-                )  # fmt: skip
-                self.store.set_pointer(MAIN, model_id, self.clock())
-        except OperationError as error:
-            if error.code == "interrupted":
-                raise
-            raise OperationError(
-                error.code,
-                f"the model is trained and not published yet: {error.message}",
-                where=error.where,
-                hint=f"{error.hint} Then: shoal train SHOP --resume, which publishes it.".strip(),
-            ) from error
-        return model_id

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from shoal.features.queries import Rules
 
 SEARCHES: Final = ("optuna", "grid", "random")
+#: The setting that says what the event table held.
+VERSION: Final = "version of the event table"
 #: Calls the shop's current model, where one is to be named.
 CURRENT: Final = "current"
 
@@ -135,7 +137,7 @@ def settings_of(
     """Everything that decides the result, by names that a person can read; JSON."""
     return {
         "moment": call["until"],
-        "version of the event table": table_version,
+        VERSION: table_version,
         "rules of the shop": rules_document(rules),
         "identity, noise, rates and facts of items": counted,
         "vocabularies": {"version": TOKENS_VERSION, **asdict(tokens)},

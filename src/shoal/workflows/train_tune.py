@@ -31,6 +31,7 @@ from shoal.features.tokens import TokenSettings
 from shoal.model.config import Recipe
 from shoal.workflows.admission import Admission
 from shoal.workflows.progress import Progress
+from shoal.workflows.train_call import VERSION
 from shoal.workflows.train_data import TrainData, prepared
 from shoal.workflows.train_fit import fitted, new_model
 from shoal.workflows.train_score import MEASURE, outcomes, score
@@ -145,7 +146,7 @@ class Search:
 
     def _data(self, moment: datetime) -> tuple[TrainData, EventSequences]:
         """What trials learn from, and the events of the days after."""
-        version = self.site.settings["version of the event table"]
+        version = self.site.settings[VERSION]
         counted = self.admission.at(moment, version=version)
         data = prepared(
             self.site.tune / "data", counted, self.rules, moment, version=version, text=self.text,
