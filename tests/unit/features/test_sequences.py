@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.shops import Shop, write_csv
 from tests.unit.features.token_logs import (
     END,
     START,
@@ -23,6 +24,7 @@ from shoal.domain.sequence import DTYPES, EventSequences
 from shoal.domain.time import to_us
 from shoal.features.queries import Rules
 from shoal.features.sequences import SequenceFile, read_sequences
+from shoal.features.tokens import Tokenizer
 
 WHO = ("ann", "bob", "cyd", "dan", "eve", "客")
 LOG = [
@@ -155,6 +157,33 @@ def test_items_are_told_by_facts_valid_at_the_time() -> None:
     # facts of a later day change nothing
     early = [one for one in events if one.event_id != "e6"]
     assert read(warehouse(early), tokenizer, as_of=START + timedelta(days=7))["ann"] == whole
+
+
+def test_a_visitors_events_are_read_with_titles_as_they_count(tmp_path: Path) -> None:
+    """Of a shop with identities and item facts, where events are admitted before they are read."""
+    blank = {"customer_id": "", "anonymous_id": "", "item_id": "", "title": "", "brand": ""}
+    rows = [
+        {"kind": "item", "item_id": "lamp", "title": "Red lamp", "brand": "acme"},
+        {"kind": "view", "item_id": "lamp", "anonymous_id": "phone"},
+        {"kind": "view", "item_id": "tin", "title": "Tin", "anonymous_id": "phone"},
+        {"kind": "login", "customer_id": "ann", "anonymous_id": "phone"},
+    ]
+    moments = [(START + timedelta(minutes=n)).isoformat() for n in range(len(rows))]
+    made = [
+        {"event_id": f"e{n}", "event_time": moment, **blank, **row}
+        for n, (row, moment) in enumerate(zip(rows, moments, strict=True))
+    ]
+    shop = Shop(tmp_path / "shop")
+    shop.ingest(write_csv(tmp_path / "events.csv", made, columns=tuple(made[0])))
+    counted = shop.admission.at(END)
+    assert not isinstance(counted, type(shop.warehouse))
+    tokenizer = Tokenizer.learn(shop.engine, counted.events(), until=END, rules=Rules(), text=TEXT)
+    lamp, tin, login = read(counted, tokenizer)["ann"]
+    assert lamp["text"] == tuple(TEXT.encode(["Red lamp"])[0])
+    assert lamp["brand"] > 0
+    assert tin["text"] == tuple(TEXT.encode(["Tin"])[0])
+    assert login["text"] == (0,) * TEXT.width
+    shop.close()
 
 
 # -- on disk -------------------------------------------------------------------------------------
