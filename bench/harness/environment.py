@@ -18,6 +18,13 @@ from bench.harness.data import CACHE
 #: Exact packages of every environment.
 PINS: dict[str, tuple[str, ...]] = {
     "river": ("river==0.26.0", "numpy>=2.2,<3"),
+    "sasrec": (
+        "rectools[torch]==0.19.0",
+        "torch==2.13.0",
+        "pytorch-lightning==2.5.2",
+        "numpy>=1.26,<2",
+        "pandas>=2.2,<3",
+    ),  # fmt: skip
 }
 
 
