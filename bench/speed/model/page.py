@@ -21,17 +21,19 @@ _MILLION: Final = 1_000_000
 
 def markdown(document: Mapping[str, Any]) -> str:
     """The page: goals first, then one section a part."""
-    units = document["units"]
+    units, machine = document["units"], document["machine"]
+    measured = (
+        f"`{document['command']}`, seed {document['seeds'][0]}, {document['repeats']} runs of "
+        f"each, load {machine['load']} at the end. {machine_line(machine)}"
+    )
+    reading = (
+        "Recipe `laptop` (2 x 128), untrained: what it costs does not depend on what it learned. "
+        "One thread, a process for each figure; means of the runs, least and greatest in brackets."
+    )
     blocks = [
         "# What the behaviour model costs",
-        (
-            f"`{document['command']}`, seed {document['seeds'][0]}, {document['repeats']} runs of "
-            f"each, load {document['machine']['load']} at the end. {machine_line(document['machine'])}"
-        ),
-        (
-            "Recipe `laptop` (2 x 128), untrained: what it costs does not depend on what it learned. "
-            "One thread, a process for each figure; means of the runs, least and greatest in brackets."
-        ),
+        measured,
+        reading,
         _goals(units),
         _updates(units),
         _histories(units),
@@ -119,17 +121,17 @@ def _updates(units: Sequence[Row]) -> str:
             ]
         )  # fmt: skip
     head = [
-        "backbone", "runtime", "1: CPU ms", "1: p50 ms", "p99", "32: p50 ms", "p99", "256: p50 ms", "p99",
-        "events/s at 256", "state KiB", "all KiB",
+        "backbone", "runtime", "1: CPU ms", "1: p50 ms", "p99", "32: p50 ms", "p99",
+        "256: p50 ms", "p99", "events/s at 256", "state KiB", "all KiB",
     ]  # fmt: skip
     text = (
         "## One event\n\nBytes of the states in, one event in order a customer, embeddings and "
         "bytes of the states out, for 1, 32 and 256 customers at once; reading the event into "
         "codes is not in it. Every 33rd event of a customer folds the older half of a full tail "
-        "into the base, which is what p99 shows. `CPU ms` is the median time that the thread ran: it is "
-        "less than p50 where other work was on the machine. `state` is what a step needs, `all` is stored of "
-        "a customer: two states (after and before the tail) and the tail's events. `bidirectional` "
-        "has no state and reads its last events again."
+        "into the base, which is what p99 shows. `CPU ms` is the median time that the thread ran: "
+        "p50 is more where other work was on the machine. `state` is what a step needs, `all` is "
+        "stored of a customer: two states (after and before the tail) and the tail's events. "
+        "`bidirectional` has no state and reads its last events again."
     )
     return f"{text}\n\n{table(head, rows)}"
 
