@@ -151,9 +151,9 @@ class _History:
     def without_each(self) -> EventBatch:
         """A row an event that is looked at, without it."""
         length = self.length
-        kept = torch.arange(max(length - 1, 1)).repeat(length - self.first, 1)
+        kept = torch.arange(length - 1).repeat(length - self.first, 1)
         left_out = torch.arange(self.first, length)[:, None]
-        index = (kept + (kept >= left_out)).clamp(max=length - 1)
+        index = kept + (kept >= left_out)
         return replace(
             self.batch,
             us=self.batch.us[0][index],
