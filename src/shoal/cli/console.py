@@ -155,12 +155,13 @@ class ProgressBar:
         )
 
         self.done()
+        count = "" if unit == "%" else "{task.completed:,.0f} " + unit
         self._bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn("{task.completed:,.0f} " + unit, markup=False),
+            TextColumn(count, markup=False),
             TimeRemainingColumn(),
             console=self._console.err,
             transient=True,

@@ -106,15 +106,5 @@ class _Shown:
         told = [f"step {step:,} of {planned:,}", f"loss {figures['loss']:.3f}"]
         if "validation" in figures:
             told.append(f"on later days {figures['validation']:.3f}")
-        told.append(f"{figures['events_s']:,.0f} events/s, {_clock(figures['eta_s'])} left")
+        told.append(f"{figures['events_s']:,.0f} events/s")
         self._progress.tell(", ".join(told))
-
-
-def _clock(seconds: float) -> str:
-    """
-    >>> _clock(3725)
-    '1:02:05'
-    """
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
