@@ -154,7 +154,7 @@ class TrainConfig:
     slice_min: int = 8
     slice_max: int = 64
     fresh_share: float = 0.5
-    length_groups: int = 4
+    length_groups: int = 6
     minutes: float = 2.0
     steps: int = 0
     passes: float = 10.0

@@ -92,8 +92,8 @@ class Sampler:
 
     @property
     def events(self) -> int:
-        """Events that may be seen."""
-        return int((self._limit - self._first).sum())
+        """Events that a slice may end with: all in the period."""
+        return int((self._limit - self._first - self._old).sum())
 
     @property
     def events_a_step(self) -> float:
@@ -211,7 +211,7 @@ class Alternating:
 
     @property
     def events(self) -> int:
-        """Events of the new period's customers that may be seen."""
+        """Events of the new period."""
         return self._new.events
 
     @property

@@ -138,7 +138,7 @@ class _Training:
         self.padding = [0, 0]  # places with an event or NOW, and all that were computed
         self.seconds_before = 0.0
         self.watch: Callable[[], float] = lambda: 0.0
-        self.saved_at, self.saving_s = 0.0, 0.0
+        self.saved_at, self.saving_s, self.saved_step = 0.0, 0.0, -1
         self.timed = False
         self.resumed_from: int | None = None
         self.means: dict[str, float] = {}
@@ -164,10 +164,10 @@ class _Training:
                 if report:
                     report(self.step, self.budget.steps, self._figures())
             with undisturbed():
-                self._save()
+                self._save_once()
         except KeyboardInterrupt:
             with undisturbed():
-                self._save()
+                self._save_once()
             raise OperationError(
                 "interrupted",
                 f"training was interrupted after step {self.step:,} of {self.budget.steps:,}",
@@ -326,6 +326,10 @@ class _Training:
         self.model.load_state_dict(checkpoint.within("model", tensors))
         self.objectives.load_state_dict(checkpoint.within("objectives", tensors))
 
+    def _save_once(self) -> None:
+        if self.saved_step != self.step:
+            self._save()
+
     def _save(self) -> None:
         begun = self.elapsed
         tensors = self._weights()
@@ -343,6 +347,7 @@ class _Training:
             "validations": [[one.step, dict(one.losses)] for one in self.validations],
         }
         checkpoint.write(self.directory, tensors, document)
+        self.saved_step = self.step
         self.saved_at = self.elapsed
         self.saving_s = self.saved_at - begun
 
@@ -354,7 +359,7 @@ class _Training:
         self.best = {
             name: one.to(self.device) for name, one in checkpoint.within("best", tensors).items()
         }
-        self.step = self.resumed_from = document["step"]
+        self.step = self.resumed_from = self.saved_step = document["step"]
         self.seconds_before = document["seconds"]
         self.timed, self.events = document["timed"], document["events"]
         self.padding, self.means = document["padding"], document["means"]
@@ -398,7 +403,7 @@ def _not_finite(figures: Mapping[str, float]) -> str:
 
 
 def _precision(device: torch.device) -> AbstractContextManager[Any]:
-    """bfloat16 for what may be, on an accelerator; on a processor it gains nothing (measured)."""
+    """bfloat16 for what may be, on an accelerator; on a processor it was slower (measured)."""
     return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from shoal.model import checkpoint
 from shoal.model.adamw import AdamW
 from shoal.model.behaviour import BehaviourModel
 from shoal.model.config import TrainConfig
+from shoal.model.interrupts import undisturbed
 from shoal.model.schedule import Budget, rate, validates
 from shoal.model.train import fit
 
@@ -333,6 +335,15 @@ def test_the_rate_of_learning_falls_by_time_when_time_is_short():
 def test_validations_come_every_so_many_steps_at_each_tenth_and_at_the_end():
     due = [step for step in range(1, 101) if validates((step - 1) / 100, step / 100, step, 25)]
     assert due == sorted({*range(10, 101, 10), 25, 50, 75, 100})
+
+
+def test_an_interrupt_waits_until_what_must_be_whole_is():
+    done = []
+    with pytest.raises(KeyboardInterrupt), undisturbed():
+        signal.raise_signal(signal.SIGINT)
+        done.append("all of it")
+    assert done == ["all of it"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_adamw_follows_its_formula():
