@@ -6,7 +6,8 @@
 
 Data is made into the cache of the benches (SHOAL_BENCH_CACHE) and public sets are read from
 SHOAL_DATA; finished units are kept there and reused while code and data are the same, so an
-interrupted run goes on where it was. Writes users.json and users.md to --out.
+interrupted run goes on where it was, and runs of some sets or seeds add up to one of all (two at a
+time on two cores). Writes users.json and users.md to --out.
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--quick", action="store_true", help="one small world, seconds of training")
     parser.add_argument("--seeds", type=int, nargs="+", metavar="SEED",
-                        help="the first also has the controls and sentences")  # fmt: skip
+                        choices=(*settings.REPORTED, *settings.TUNING),
+                        help="11, 12, 13 are reported (11 has the controls too); 1, 2 for tuning",
+                        )  # fmt: skip
     parser.add_argument("--sets", nargs="+", choices=SETS, metavar="SET", help=", ".join(SETS))
     parser.add_argument("--units", nargs="+", choices=UNITS, metavar="UNIT", help=", ".join(UNITS))
     parser.add_argument("--budget", type=float, metavar="SECONDS",

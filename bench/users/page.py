@@ -48,8 +48,9 @@ Three kinds of learning, held apart in time:
 
 Every embedding has the same head, LightGBM of the same settings, alone and beside all features of
 the catalog; the linear probe is a logistic, Poisson or Tweedie regression with a ridge penalty.
-CoLES, the supervised GRU (for each outcome) and Shoal may train **{document["budget_s"]:g} s** each
-on one thread. Of a public set each seed is another cut, of a world another world.
+CoLES, the supervised GRU (one for all outcomes of a set) and Shoal may train
+**{document["budget_s"]:g} s** each on one thread. Of a public set each seed is another cut, of a
+world another world.
 
 | outcome | of whom | measure |
 | --- | --- | --- |
@@ -246,8 +247,7 @@ def _training(document: Mapping[str, Any]) -> str:
         return ""
     head = ["unit", "logs", "seconds to train", "steps", "seconds in all"]
     return (
-        "## Training\n\nMean and range over logs. That of the supervised GRU is of all outcomes, "
-        "each stopped early or at the budget. Seconds in all hold reading, embedding and the heads."
+        "## Training\n\nMean and range over logs. Seconds in all hold reading, embedding and heads."
         f"\n\n{table(head, rows)}"
     )
 

@@ -35,7 +35,7 @@ from bench.segments.sets import (
 )
 from bench.segments.sets import QUICK_CUSTOMERS as QUICK_WORLD
 from bench.segments.sets import QUICK_DAYS as QUICK_WORLD_DAYS
-from bench.users.settings import MOST_CUSTOMERS, QUICK_CUSTOMERS, REPORTED
+from bench.users.settings import MOST_CUSTOMERS, QUICK_CUSTOMERS, REPORTED, TUNING
 
 #: Simulated worlds: name -> world and dials. In `one_visit` four of five customers were there on a
 #: single day before T.
@@ -149,19 +149,21 @@ class Opened:
 
 
 def logs(sets: Sequence[str], seeds: Sequence[int], quick: bool = False) -> list[Log]:
-    """Every set with every seed; the first seed is the main one.
+    """Every set with every seed; the first reported seed and the first for tuning are main ones.
 
     Of a public set the first reported seed has the latest cut, the next one a horizon earlier;
-    seeds for tuning have cuts before all of these.
+    seeds for tuning have cuts before all of these. What a seed is does not depend on which others
+    are asked for.
     """
-    found = []
-    for name in sets:
-        for place, seed in enumerate(seeds):
-            back = place + (0 if seed in REPORTED else len(REPORTED))
-            found.append(
-                Log(name, seed, back if name in data.PUBLIC else 0, place == 0, quick)
-            )  # fmt: skip
-    return found
+    order = (*REPORTED, *TUNING)
+    return [
+        Log(
+            name, seed, order.index(seed) if name in data.PUBLIC else 0,
+            seed in (REPORTED[0], TUNING[0]), quick,
+        )
+        for name in sets
+        for seed in seeds
+    ]  # fmt: skip
 
 
 # --- The sample -----------------------------------------------------------------------------------

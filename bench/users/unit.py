@@ -153,13 +153,12 @@ def _supervised(split: Split, budget_s: float) -> dict[str, Any]:
     opened = split.opened
     known = histories(opened)
     learners, asked = known.rows(split.learners), known.rows(split.asked)
-    began, told, epochs = time.perf_counter(), {}, {}
-    for task, outcome in split.outcomes.items():
-        found, epochs[task] = forecast(
-            known, learners, outcome, opened.before, asked, opened.moment, seed=split.seed,
-            budget_s=budget_s,
-        )  # fmt: skip
-        told[task] = packed(found.astype(np.float32))
+    began = time.perf_counter()
+    found, epochs = forecast(
+        known, learners, split.outcomes, opened.before, asked, opened.moment, seed=split.seed,
+        budget_s=budget_s,
+    )  # fmt: skip
+    told = {task: packed(one.astype(np.float32)) for task, one in found.items()}
     seconds = time.perf_counter() - began
     return {
         "forecasts": {"supervised": told}, "small": {}, "train_seconds": seconds, "epochs": epochs,

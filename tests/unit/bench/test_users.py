@@ -90,6 +90,7 @@ def test_seeds_for_tuning_see_no_reported_cut() -> None:
     assert not reported & tuned
     assert not set(REPORTED) & set(TUNING)
     assert [one.main for one in logs(["cdnow"], REPORTED)] == [True, False, False]
+    assert logs(["cdnow"], REPORTED[1:]) == logs(["cdnow"], REPORTED)[1:]
 
 
 # --- Outcomes and figures -------------------------------------------------------------------------
@@ -299,12 +300,22 @@ def test_the_supervised_gru_learns_the_kind(monkeypatch: pytest.MonkeyPatch) -> 
     known = _two_kinds()
     rows = np.arange(60)
     outcome = Outcome(ACTIVE, (rows % 2)[:, None].astype(float), np.ones(60, dtype=bool))
+    orders = Outcome(ORDERS, 5.0 * outcome.values, outcome.known)
     told, epochs = supervised.forecast(
-        known, rows[:40], outcome.rows(rows[:40]), LATER, rows[40:], LATER, seed=1, budget_s=60,
+        known,
+        rows[:40],
+        {ACTIVE: outcome.rows(rows[:40]), ORDERS: orders.rows(rows[:40])},
+        LATER,
+        rows[40:],
+        LATER,
+        seed=1,
+        budget_s=60,
         units=8,
-    )  # fmt: skip
-    assert epochs > 1
-    assert auroc(outcome.values[40:, 0], told[:, 0])[0] > 0.9
+    )
+    assert min(epochs.values()) > 1
+    for name in (ACTIVE, ORDERS):
+        assert auroc(outcome.values[40:, 0], told[name][:, 0])[0] > 0.9
+    assert told[ORDERS][outcome.values[40:, 0] == 1].mean() > 2
 
 
 # --- Controls -------------------------------------------------------------------------------------
