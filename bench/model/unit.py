@@ -47,7 +47,7 @@ def train(variant: str, world: dict[str, Any], seed: int, budget_s: float) -> di
     )  # fmt: skip
     embeddings, log, parameters = lab.trained(replace(told, train=train), VARIANTS[variant].events)
     return {
-        "figures": lab.scores(embeddings),
+        "figures": lab.scores(embeddings, told.model.traits_dim),
         "parameters": parameters,
         "steps": log["steps"],
         "events": log["events"],
@@ -122,15 +122,21 @@ class Lab:
 
         return embed(model, self.known, self.moment_us)
 
-    def scores(self, Z: Array) -> dict[str, float]:
-        """Agreement with the planted segments, and linear probes of them and of what came."""
+    def scores(self, Z: Array, traits: int) -> dict[str, float]:
+        """Agreement with the planted segments, and linear probes of them and of what came.
+
+        Args:
+            Z: (n, e) embeddings.
+            traits: dimensions that tell traits; segments are made on them.
+        """
         planted = Truth(self.source).at(self.moment)
         names = np.array([planted.get(name, "") for name in self.known.customers])
         rows = (self.known.lengths >= FEWEST_EVENTS) & (names != "")
         spread = np.linalg.svd(Z - Z.mean(axis=0), compute_uv=False)
         share = spread[spread > 0] / spread.sum()
         return {
-            **_clustered(Z[rows], names[rows]),
+            **_clustered(Z[rows, :traits], names[rows]),
+            "ari_whole": _clustered(Z[rows], names[rows])["ari"],
             "segment_probe": _accuracy(Z[rows], names[rows]),
             "active_auroc": _auroc(Z, self.active),
             "orders_auroc": _auroc(Z, self.ordered),

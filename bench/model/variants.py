@@ -97,6 +97,16 @@ _SLICES = {
         "Slices", "2 a customer, of 64", train={"slices": 2, "batch_customers": 64}
     ),
 }
+_READOUTS = {
+    "readout-split": Variant(
+        "Readout", "48 for traits, 16 for the outlook", model={"outlook_dim": 16}
+    ),
+    "readout-half": Variant(
+        "Readout", "32 for traits, 32 for the outlook", model={"outlook_dim": 32}
+    ),
+    "readout-wide": Variant("Readout", "128 for both", model={"embedding_dim": 128}),
+    "readout-narrow": Variant("Readout", "32 for both", model={"embedding_dim": 32}),
+}
 _SIZES = {
     "size-nano": Variant("Size", "nano (2 x 32)", recipe="nano"),
     "size-base": Variant("Size", "base (6 x 256)", recipe="base"),
@@ -109,7 +119,8 @@ _EVENTS = {
 VARIANTS: Final[Mapping[str, Variant]] = MappingProxyType(
     {
         DEFAULT: Variant("Default", "laptop (2 x 128), recurrence"),
-        **_BACKBONES, **_OBJECTIVES, **_CONTRASTS, **_AUGMENTS, **_SLICES, **_SIZES, **_EVENTS,
+        **_BACKBONES, **_OBJECTIVES, **_CONTRASTS, **_READOUTS, **_AUGMENTS,
+        **_SLICES, **_SIZES, **_EVENTS,
     }
 )  # fmt: skip
 QUICK: Final = (DEFAULT, "objective-contrastive")

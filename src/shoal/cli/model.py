@@ -11,7 +11,7 @@ from shoal.cli.console import Console
 from shoal.cli.options import Debug, Json, ShopDir
 
 if TYPE_CHECKING:
-    from shoal.workflows.train import TrainResult
+    from shoal.workflows.train_result import TrainResult
 
 
 def register(app: typer.Typer) -> None:

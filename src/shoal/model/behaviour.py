@@ -48,6 +48,9 @@ class BehaviourModel(nn.Module):
         text: what describes the text features (`TextFeatures.to_document`).
     """
 
+    known_price: Tensor
+    known_texts: Tensor
+
     def __init__(
         self,
         config: ModelConfig,
@@ -104,24 +107,29 @@ class BehaviourModel(nn.Module):
         """
         rows = slice(None) if codes is None else codes - 1
         fields = {name: getattr(self, f"known_{name}")[rows] for name in self._codes}
-        fields["price"] = self.known_price[rows]  # type: ignore[operator,index]
+        fields["price"] = self.known_price[rows]
         distinct, places = torch.unique(
             torch.cat([fields["text"], fields["text"].new_zeros(1)]), return_inverse=True
         )
         fields["text"] = places[:-1]
-        found: Tensor = self.encoder.items(fields, self.known_texts[distinct])  # type: ignore[index]
+        found: Tensor = self.encoder.items(fields, self.known_texts[distinct])
         return found
 
 
 class Readout(nn.Module):
-    """From the hidden state at the moment asked about to the embedding, of length sqrt(e)."""
+    """From the hidden state at the moment asked about to the embedding.
+
+    Its parts, traits and outlook (`ModelConfig.outlook_dim`), are each as long as the root of their
+    width, so that a dimension has unit scale.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.project = nn.Linear(config.d_model, config.embedding_dim)
+        self.widths = [one for one in (config.traits_dim, config.outlook_dim) if one]
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(B, e) of (B, d)."""
-        z = self.project(hidden)
-        unit: Tensor = nn.functional.normalize(z, dim=-1)
-        return unit * float(z.shape[-1]) ** 0.5
+        parts = self.project(hidden).split(self.widths, dim=-1)
+        units = [nn.functional.normalize(one, dim=-1) * one.shape[-1] ** 0.5 for one in parts]
+        return torch.cat(units, dim=-1)

@@ -34,6 +34,8 @@ class ModelConfig:
         context: the same of each layer of the transformers; no kernel of the CNN looks further.
         kv_dim: width of keys and of values of the recurrence's attention, shared by its heads.
         embedding_dim: width of a customer's embedding.
+        outlook_dim: how much of it, at its end, is left to what comes next alone; the contrast of
+            customers is measured on the rest, the traits. 0: all of it serves both.
         text_dim: width of a text before it is projected.
         table_dim: width of the tables of categories, brands and the like; items and kinds have
             twice, channels and devices half of it.
@@ -49,6 +51,7 @@ class ModelConfig:
     context: int = 64
     kv_dim: int = 32
     embedding_dim: int = 64
+    outlook_dim: int = 0
     text_dim: int = 32
     table_dim: int = 16
     id_dropout: float = 0.2
@@ -61,8 +64,15 @@ class ModelConfig:
                 f"no backbone is called {self.backbone!r}",
                 hint=f"Backbones: {', '.join(BACKBONES)}.",
             )
+        if not 0 <= self.outlook_dim < self.embedding_dim:
+            raise ValueError(f"outlook_dim {self.outlook_dim} leaves no traits")
         if self.d_model % self.heads:
             raise ValueError(f"d_model {self.d_model} is not a multiple of {self.heads} heads")
+
+    @property
+    def traits_dim(self) -> int:
+        """How much of the embedding, at its beginning, tells lasting traits."""
+        return self.embedding_dim - self.outlook_dim
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from shoal.shop.base import Verbs, moment_of
 if TYPE_CHECKING:
     from shoal.shop.base import Moment
     from shoal.workflows.progress import Progress
-    from shoal.workflows.train import TrainResult
+    from shoal.workflows.train_result import TrainResult
 
 
 class ModelVerbs(Verbs):

@@ -21,14 +21,14 @@ _NEAR: Final = 1e-3
 
 
 class Contrastive(Objective):
-    """Tells a slice's own customer from the others in the batch."""
+    """Tells a slice's own customer from the others in the batch, by the embedding's traits."""
 
     name = "contrastive"
 
     def __init__(self, config: ModelConfig, settings: ObjectiveConfig) -> None:
         super().__init__()
-        e, width = config.embedding_dim, settings.projection
-        self.settings = settings
+        e, width = config.traits_dim, settings.projection
+        self.settings, self.traits = settings, e
         self.project: nn.Module = nn.Identity()
         if width:
             self.project = nn.Sequential(nn.Linear(e, e), nn.GELU(), nn.Linear(e, width))
@@ -39,7 +39,8 @@ class Contrastive(Objective):
         """The loss, and `nearest`: the share of slices whose nearest other is their customer's."""
         if len(output.embedding) < 2:
             return output.embedding[:0].sum().float(), numbers({"nearest": torch.zeros(())})
-        unit = nn.functional.normalize(self.project(output.embedding).float(), dim=-1)
+        traits = output.embedding[:, : self.traits]
+        unit = nn.functional.normalize(self.project(traits).float(), dim=-1)
         alike = batch.customer[:, None] == batch.customer
         others = ~torch.eye(len(unit), dtype=torch.bool, device=unit.device)
         with torch.autocast(unit.device.type, enabled=False):  # a tenth of it decides
