@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 Values = NDArray[np.floating[Any]]
 Rows = NDArray[np.int64]
 
-_AT_ONCE: Final = 256
+#: Rows whose cosines to all others are in memory at once.
+_AT_ONCE: Final = 64
 
 
 def unit(vectors: Values) -> Values:

@@ -147,18 +147,18 @@ class _Probe:
         )  # fmt: skip
         return {
             "foretelling": foreteller.document(),
-            "shape": self._shape(),
+            "shape": self._shape(foreteller.customers),
             "items": self._items(),
         }
 
-    def _shape(self) -> dict[str, Any]:
-        counted = self._counted()
+    def _shape(self, customers: pa.Array) -> dict[str, Any]:
+        drawn = np.random.default_rng(self.seed).permutation(len(customers))[:MOST_CUSTOMERS]
         table = embeddings(
-            counted, self.found, self.fold.rules, self.moment, version=self.version,
+            self._counted(), self.found, self.fold.rules, self.moment, version=self.version,
+            customers=customers.take(pa.array(np.sort(drawn))).to_pylist(),
             progress=self.progress,
         )  # fmt: skip
-        drawn = np.random.default_rng(self.seed).permutation(table.num_rows)[:MOST_CUSTOMERS]
-        return shape_of(numbers(table.take(pa.array(np.sort(drawn))))).as_document()
+        return shape_of(numbers(table)).as_document()
 
     def _items(self) -> dict[str, Any] | None:
         """Whether items of a category lie together; None of a model that knows no item."""

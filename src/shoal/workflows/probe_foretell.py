@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -21,7 +22,7 @@ from shoal.domain.money import MICROS
 from shoal.domain.time import Zone, iso
 from shoal.evaluation.foretelling import halves
 from shoal.evaluation.probing import FIGURES, Description, Probed, Prober, Task
-from shoal.evaluation.probing_heads import LINEAR, heads
+from shoal.evaluation.probing_heads import heads
 from shoal.features.activity import totals
 from shoal.features.algebra import CUSTOMER
 from shoal.features.fold import Fold
@@ -53,7 +54,7 @@ _MOST_CATEGORIES: Final = 20
 #: The name of that class.
 OTHERS: Final = "(others)"
 
-FEATURES, EMBEDDING, BOTH = NAMES = ("features", "embedding", "features + embedding")
+FEATURES, EMBEDDING, BOTH = ("features", "embedding", "features + embedding")
 
 
 @dataclass(frozen=True)
@@ -116,15 +117,41 @@ class Foreteller:
     progress: Progress
     skipped: list[dict[str, str]] = field(default_factory=list)
 
+    @cached_property
+    def customers(self) -> pa.Array:
+        """All customers with an event before the end of the window, sorted."""
+        return self._told[CUSTOMER].combine_chunks()
+
+    @cached_property
+    def _told(self) -> pa.Table:
+        """What every customer did in the window."""
+        events = self.admission.at(self.window.until, version=self.version)
+        return outcomes(
+            self.fold.engine, events.events(version=self.version), self.fold.rules,
+            self.window.since, self.window.until,
+        )  # fmt: skip
+
+    @cached_property
+    def _then(self) -> EventTable:
+        """The events as they counted when the window began."""
+        return self.admission.at(self.window.since, version=self.version)
+
+    @cached_property
+    def _features(self) -> pa.Table:
+        """What was known when the window began."""
+        return snapshot_table(
+            self._then, self.fold, zone=self.zone, as_of=self.window.since, version=self.version
+        )
+
     def document(self) -> dict[str, Any]:
         """What was foretold, as JSON.
 
         Raises:
             InputError: `too_little_data`, too few customers.
         """
-        customers, told = self._customers()
+        customers = self._drawn()
         descriptions, learned = self._descriptions(customers)
-        tasks = self._tasks(customers, told, learned)
+        tasks = self._tasks(customers, learned)
         asked = self._asked(tasks, descriptions, learned)
         return {
             "from": iso(self.window.since),
@@ -139,22 +166,12 @@ class Foreteller:
             "skipped": self.skipped,
         }
 
-    # -- what is known, and what came --------------------------------------------------------------
+    # -- inputs ------------------------------------------------------------------------------------
 
-    def _customers(self) -> tuple[pa.Array, pa.Table]:
-        """Customers known at the start of the window who still are at its end, and outcomes."""
-        events = self.admission.at(self.window.until, version=self.version)
-        told = outcomes(
-            self.fold.engine, events.events(version=self.version), self.fold.rules,
-            self.window.since, self.window.until,
-        )  # fmt: skip
-        self._then = self.admission.at(self.window.since, version=self.version)
-        features = snapshot_table(
-            self._then, self.fold, zone=self.zone, as_of=self.window.since, version=self.version
-        )
-        self._features = features
-        ids = features[CUSTOMER].combine_chunks()
-        ids = ids.filter(pc.is_in(ids, told[CUSTOMER].combine_chunks()))
+    def _drawn(self) -> pa.Array:
+        """Customers known when the window began who still are at its end, as many as are asked."""
+        ids = self._features[CUSTOMER].combine_chunks()
+        ids = ids.filter(pc.is_in(ids, self.customers))
         if len(ids) < LEAST_CUSTOMERS:
             raise InputError(
                 "too_little_data",
@@ -164,8 +181,7 @@ class Foreteller:
                 "smaller --horizon-days.",
             )
         drawn = np.random.default_rng(self.seed).permutation(len(ids))[:MOST_CUSTOMERS]
-        ids = ids.take(pa.array(np.sort(drawn)))
-        return ids, told.take(pc.index_in(ids, told[CUSTOMER].combine_chunks()))
+        return ids.take(pa.array(np.sort(drawn)))
 
     def _descriptions(self, customers: pa.Array) -> tuple[list[Description], npt.NDArray[np.bool_]]:
         learned = next(halves(len(customers), 1, self.seed))
@@ -195,9 +211,8 @@ class Foreteller:
 
     # -- tasks -------------------------------------------------------------------------------------
 
-    def _tasks(
-        self, customers: pa.Array, told: pa.Table, learned: npt.NDArray[np.bool_]
-    ) -> list[Task]:
+    def _tasks(self, customers: pa.Array, learned: npt.NDArray[np.bool_]) -> list[Task]:
+        told = self._told.take(pc.index_in(customers, self.customers))
         orders, net = (np.asarray(told[name].to_numpy(), np.float64) for name in ("orders", "net"))
         found = [
             Task("purchase", "chance", (orders > 0).astype(np.float64)),
@@ -221,7 +236,7 @@ class Foreteller:
             self.window.since, self.window.until,
         )  # fmt: skip
         own = table["category"].take(pc.index_in(customers, table[CUSTOMER].combine_chunks()))
-        names = np.array([one if one is not None else None for one in own.to_pylist()], object)
+        names = np.array(own.to_pylist(), object)
         have = np.array([one is not None for one in names])
         known, counts = np.unique(names[have & learned].astype(str), return_counts=True)
         classes = known[np.argsort(-counts, kind="stable")[:_MOST_CATEGORIES]].tolist()
@@ -275,6 +290,3 @@ def numbers(table: pa.Table) -> Floats:
     """(n, d) of a table of embeddings."""
     columns = [name for name in table.column_names if name != CUSTOMER]
     return np.column_stack([table[name].to_numpy() for name in columns]).astype(np.float64)
-
-
-__all__ = ["BOTH", "EMBEDDING", "FEATURES", "LINEAR", "NAMES", "Foreteller", "Window", "window"]
