@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal.config import BehaviourConfig
@@ -73,7 +74,8 @@ class Asked:
 
     def given(self) -> dict[str, Any]:
         """What was asked for in so many words."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        found = {name: value for name, value in asdict(self).items() if value is not None}
+        return found if self.text is None else {**found, "text": _encoder(self.text)}
 
     def call(self, settings: BehaviourConfig, earlier: Mapping[str, Any] | None) -> dict[str, Any]:
         """The same with every default filled in.
@@ -89,7 +91,7 @@ class Asked:
             "steps": 0,
             "seed": settings.seed,
             "backbone": settings.backbone,
-            "text": settings.text,
+            "text": _encoder(settings.text),
             "warm_start": None,
             "tune": 0,
             "search": "optuna",
@@ -101,6 +103,11 @@ class Asked:
                 "text": earlier["text"],
             }
         return defaults | self.given()
+
+
+def _encoder(name: str) -> str:
+    """A text encoder's name; the path of one whole, so that it is found from anywhere."""
+    return str(Path(name).resolve()) if Path(name).is_dir() else name
 
 
 def recipe_of(call: Mapping[str, Any], earlier: Mapping[str, Any] | None = None) -> Recipe:
