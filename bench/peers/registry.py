@@ -8,6 +8,7 @@ from typing import Any
 from bench.peers.base import Columns, Spec
 
 _KMEANS = "bench.peers.clusterers"
+_EMBEDDED = "bench.peers.shoal_embedded"
 
 SPECS: dict[str, Spec] = {
     spec.name: spec
@@ -53,10 +54,24 @@ SPECS: dict[str, Spec] = {
              distances=False),
         Spec("shoal-refit", "Shoal, segmented anew each month", "bench.peers.shoal_",
              "ShoalRefit", needs_shop=True, moves=True, distances=False),
+        Spec("shoal-embedding", "Shoal on the embedding, frozen", _EMBEDDED, "ShoalEmbedded",
+             needs_shop=True, distances=False),
+        Spec("shoal-embedding-chosen", "Shoal on the embedding, k chosen by Shoal, frozen",
+             _EMBEDDED, "ShoalEmbedded", (("choose", True),), needs_shop=True, distances=False),
+        Spec("shoal-embedding-refit", "Shoal on the embedding, segmented anew each month",
+             _EMBEDDED, "ShoalEmbedded", (("refit", "28d"),), needs_shop=True, moves=True,
+             distances=False),
+        Spec("shoal-both", "Shoal on embedding and features, frozen", _EMBEDDED, "ShoalEmbedded",
+             (("on", "both"),), needs_shop=True, distances=False),
+        Spec("shoal-both-chosen", "Shoal on embedding and features, k chosen by Shoal, frozen",
+             _EMBEDDED, "ShoalEmbedded", (("on", "both"), ("choose", True)), needs_shop=True,
+             distances=False),
     )
 }  # fmt: skip
 
 NAMES = tuple(SPECS)
+#: Those that need a behaviour model.
+EMBEDDED = tuple(name for name, spec in SPECS.items() if spec.module == _EMBEDDED)
 
 
 def make(name: str, columns: Columns = "all") -> Any:

@@ -2,6 +2,8 @@
 
     python -m bench.segments --quick          one small world, four methods, under a minute
     python -m bench.segments                  all sets and methods, seeds 11, 12 and 13
+    python -m bench.segments --merge --ks 8 --peers shoal-embedding shoal-both
+                                              these methods into the figures of a run before
 
 Data is made into the cache of the benches (SHOAL_BENCH_CACHE) and public sets are read from
 SHOAL_DATA; finished units are kept there and reused while code and data are the same. Writes
@@ -16,10 +18,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.harness import results
+from bench.harness import merging, results
 from bench.harness.data import CACHE, MissingDataError
 from bench.harness.run import Unit, code_hash, run, say
-from bench.segments import document, page
+from bench.peers.shoal_embedded import ENTRY_CODE, TIMEOUT_S
+from bench.segments import document, merge, page
+from bench.segments.embedded import ON
 from bench.segments.peers import METHODS, PLANTED, QUICK
 from bench.segments.scores import Scored, scored
 from bench.segments.sets import REPORTED, SETS, TUNING, Log, Opened, logs
@@ -32,6 +36,8 @@ _LABELLED = (
     "bench/segments/sets.py", "bench/segments/settings.py", "bench/peers", "src/shoal/segments",
     "src/shoal/features", "src/shoal/workflows/replay.py", "src/shoal/workflows/segment_learn.py",
 )  # fmt: skip
+#: And where it stands on a model.
+_MODELLED = (*_LABELLED, *ENTRY_CODE, "bench/segments/embedded.py")
 _ATTAINED = (
     "bench/segments/attain.py", "bench/segments/settings.py", "bench/segments/outcomes.py",
     "bench/segments/sets.py", "src/shoal/features", "src/shoal/evaluation/deviance.py",
@@ -41,10 +47,21 @@ _ATTAINED = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the bench; 1 where nothing could be scored."""
     options = _options(arguments)
+    try:
+        return _bench(options)
+    except merging.MergeError as error:
+        say(str(error))
+        return 1
+
+
+def _bench(options: argparse.Namespace) -> int:
+    before = merging.published(options.out, "segments") if options.merge else None
     opened, missing = _prepared(logs(options.data, options.seeds, options.quick))
     found = _units(opened, options)
     by_k = {k: [_scored(one, found, k, options.splits) for one in opened] for k in options.ks}
     told = document.document(by_k, found, opened, missing, options)
+    if before is not None:
+        told = merge.merged(before, told, options.peers)
     results.write("segments", told, page.markdown(told), options.out)
     print(page.markdown(told))
     return int(not opened)
@@ -54,6 +71,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.segments", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--quick", action="store_true", help="one small world, four methods")
+    parser.add_argument("--merge", action="store_true", help="add --peers to the figures in --out")
     parser.add_argument("--seeds", type=int, nargs="+", metavar="SEED")
     parser.add_argument("--data", nargs="+", choices=SETS, metavar="SET", help=", ".join(SETS))
     parser.add_argument("--peers", nargs="+", choices=METHODS, metavar="PEER")
@@ -97,7 +115,10 @@ def _units(opened: Sequence[Opened], options: argparse.Namespace) -> dict[str, A
             peer, one.log.label, 0,
             {"peer": peer, "log": one.log.arguments, "ks": options.ks, "main_k": options.ks[0],
              "bootstraps": drawn},
-            {"data": one.source.digest, "code": code_hash(*_LABELLED)},
+            {
+                "data": one.source.digest,
+                "code": code_hash(*(_MODELLED if peer in ON else _LABELLED)),
+            },
         )
         for peer in options.peers
         for one in opened
@@ -114,7 +135,10 @@ def _units(opened: Sequence[Opened], options: argparse.Namespace) -> dict[str, A
     say("what LightGBM attains")
     found = run("bench.segments.unit:attain", attain, kept=kept)
     say("labels")
-    found += run("bench.segments.unit:label", label, kept=kept)
+    models = [unit for unit in label if unit.peer in ON]
+    others = [unit for unit in label if unit.peer not in ON]
+    found += run("bench.segments.unit:label", others, kept=kept)
+    found += run("bench.segments.unit:label", models, kept=kept, timeout_s=TIMEOUT_S)
     told: dict[str, Any] = {}
     for one in found:
         told.setdefault(one["peer"], {})[one["label"]] = one

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.harness import results
 from bench.harness.environment import versions_of
-from bench.segments.peers import METHODS, SHOAL
+from bench.segments.peers import METHODS, OWN
 from bench.segments.scores import (
     ATTAINED,
     DRAWS,
@@ -99,7 +99,21 @@ def _method(units: Mapping[str, Any], name: str) -> dict[str, Any]:
             next(iter(unit["k_found"].values()), None) for unit in there
         ),
         "seconds": results.spread(unit["seconds_a_k"] for unit in there),
+        **_model([unit["model"] for unit in there if "model" in unit]),
     }  # fmt: skip
+
+
+def _model(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of methods that stand on a behaviour model: how it was trained."""
+    if not models:
+        return {}
+    numbers = ("steps", "best_step", "seconds", "parameters")
+    return {
+        "model": {
+            "recipe": models[0]["recipe"],
+            **{name: results.spread(one[name] for one in models) for name in numbers},
+        }
+    }
 
 
 def _cell(scores: Sequence[Scored], cell: Cell, methods: Sequence[str]) -> dict[str, Any]:
@@ -125,20 +139,22 @@ def _ranks(scores: Sequence[Scored], methods: Sequence[str]) -> dict[str, Any]:
 
 
 def _differences(scores: Sequence[Scored], methods: Sequence[str]) -> list[dict[str, Any]]:
-    """Shoal beside the peer that is best in each cell, and beside each."""
-    peers = [name for name in methods if name != SHOAL]
-    if SHOAL not in methods or not peers:
+    """Each of Shoal's entries beside the peer that is best in each cell, and beside each."""
+    peers = [name for name in methods if name not in OWN]
+    if not peers:
         return []
     rows = []
-    for cell, found in differences(scores, SHOAL, peers, _DRAW_SEED).items():
-        best = min(found, key=lambda peer: found[peer].figure, default=None)
-        if best is None:
-            continue
-        rows.append(
-            {
-                "set": cell[0], "task": cell[1], "mode": cell[2], "counted": counted(scores, cell),
-                "best_peer": best, **found[best].as_document(),
-                "to_each": {peer: one.as_document() for peer, one in found.items()},
-            }
-        )  # fmt: skip
+    for own in (name for name in OWN if name in methods):
+        for cell, found in differences(scores, own, peers, _DRAW_SEED).items():
+            best = min(found, key=lambda peer: found[peer].figure, default=None)
+            if best is None:
+                continue
+            rows.append(
+                {
+                    "method": own, "set": cell[0], "task": cell[1], "mode": cell[2],
+                    "counted": counted(scores, cell),
+                    "best_peer": best, **found[best].as_document(),
+                    "to_each": {peer: one.as_document() for peer, one in found.items()},
+                }
+            )  # fmt: skip
     return rows

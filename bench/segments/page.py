@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.harness.merging import ADDED, note
 from bench.harness.results import machine_line, table, told
-from bench.segments.peers import SHOAL
+from bench.segments.peers import OWN, SHOAL
 
 _NOTES = Path(__file__).with_name("notes.md")
 _TASK = {
@@ -19,7 +20,7 @@ _MODE = {"alone": "Membership alone", "given": "Membership given recent activity
 def markdown(document: Mapping[str, Any]) -> str:
     """The page of `docs/results/segments.md`."""
     parts = [
-        _head(document), _carry(document), _ranks(document),
+        _head(document), _added(document), _models(document), _carry(document), _ranks(document),
         *(_shares(document, mode) for mode in _MODE), _differences(document),
         _stability(document), _logs(document), _failed(document),
     ]  # fmt: skip
@@ -66,6 +67,34 @@ each seed is another cut, of a world another world. An outcome of which LightGBM
 {document["least_attained"]:.0%} is shown and does not count in ranks. Equal figures take the worse
 rank, and so does a method without a figure. Peers that differ over time alone (refits, never
 switching) are one here; `bench.track` tells them apart."""
+
+
+def _added(document: Mapping[str, Any]) -> str:
+    text = note(document, {name: one["title"] for name, one in document["methods"].items()})
+    if not document.get(ADDED):
+        return ""
+    return (
+        f"{text} Mean ranks at k = {document['main_k']} are over all methods. Where a table has no "
+        "figure of an added method (ranks at another k, the best peer beside it), it stands as it "
+        "was before."
+    )
+
+
+def _models(document: Mapping[str, Any]) -> str:
+    """How the behaviour models were trained that methods stand on."""
+    models = [one["model"] for one in document["methods"].values() if "model" in one]
+    if not models:
+        return ""
+    first = models[0]
+    return (
+        f"Shoal on the embedding: a behaviour model (recipe {first['recipe']}, "
+        f"{told(first['parameters'], 0)} parameters) is trained once a log on what lies before T, "
+        f"from nothing and without outcomes: {told(first['steps'], 0)} steps, "
+        f"{told(first['seconds'], 0)} seconds on one thread; kept are the weights that were best "
+        f"on the last tenth of that time, of step {told(first['best_step'], 0)}. k-means is "
+        "learned on its embedding as of T, or on embedding and features. Their stability is that "
+        "of the segments on a given embedding, and seconds are without training."
+    )
 
 
 def _carry(document: Mapping[str, Any]) -> str:
@@ -146,24 +175,30 @@ def _share(cell: Mapping[str, Any], name: str) -> str:
 
 
 def _differences(document: Mapping[str, Any]) -> str:
-    rows = [
-        [
-            one["set"], _TASK[one["task"]],
-            "given" if one["mode"] == "given" else "alone",
-            document["methods"][one["best_peer"]]["title"],
-            f"{one['figure']:+.3f}", f"{one['low']:+.3f} to {one['high']:+.3f}", _verdict(one),
-        ]
-        for one in document["differences"]
-        if one["counted"]
-    ]  # fmt: skip
-    if not rows:
+    parts = []
+    for own in OWN:
+        rows = [
+            [
+                one["set"], _TASK[one["task"]],
+                "given" if one["mode"] == "given" else "alone",
+                document["methods"][one["best_peer"]]["title"],
+                f"{one['figure']:+.3f}", f"{one['low']:+.3f} to {one['high']:+.3f}",
+                _verdict(one),
+            ]
+            for one in document["differences"]
+            if one["counted"] and one.get("method", SHOAL) == own
+        ]  # fmt: skip
+        if rows:
+            head = ["set", "outcome", "", "best peer there", "Shoal - peer", "95 % interval", ""]
+            title = document["methods"][own]["title"]
+            parts.append(f"### {title}\n\n{table(head, rows)}")
+    if not parts:
         return ""
-    head = ["set", "outcome", "", "best peer there", "Shoal - peer", "95 % interval", ""]
     return (
         "## Shoal beside the best peer\n\nDifference in the share of what is attainable; customers "
         f"drawn again {document['draws']:,} times, the same for both. The best peer is chosen "
-        "after the fact in each row, which counts against Shoal.\n\n" + table(head, rows)
-    )  # fmt: skip
+        "after the fact in each row, which counts against Shoal.\n\n" + "\n\n".join(parts)
+    )
 
 
 def _verdict(one: Mapping[str, Any]) -> str:
@@ -214,4 +249,4 @@ def _failed(document: Mapping[str, Any]) -> str:
 
 def _named(document: Mapping[str, Any], name: str) -> str:
     title: str = document["methods"][name]["title"]
-    return f"**{title}**" if name == SHOAL else title
+    return f"**{title}**" if name in OWN else title

@@ -158,6 +158,8 @@ METHODS: dict[str, Method] = {
     one.name: one
     for one in (
         Method(SHOAL, "Shoal, first segmentation"),
+        Method("shoal-embedding", "Shoal on the embedding"),
+        Method("shoal-both", "Shoal on embedding and features"),
         Method("rfm-grid", "RFM grid, bands of the summed score", _of("rfm-grid"), "rfm"),
         Method("rfm-cells", "RFM grid, cells", RfmCells, "rfm"),
         Method("kmeans-rfm", "k-means on RFM", _of("kmeans-rfm"), "rfm"),
@@ -183,6 +185,8 @@ METHODS: dict[str, Method] = {
     )
 }  # fmt: skip
 
+#: Shoal's own entries.
+OWN = (SHOAL, "shoal-embedding", "shoal-both")
 QUICK = (SHOAL, "rfm-cells", "kmeans", "lightgbm-orders")
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from bench.harness.splits import refuse_later
 from bench.peers.base import Inputs, Labels, inputs_of
+from bench.peers.shoal_embedded import relearned
 from bench.segments.attain import attained
+from bench.segments.embedded import ON, Fits
 from bench.segments.outcomes import outcomes
 from bench.segments.peers import METHODS, PLANTED, SHOAL, Method, outcome_matrix
 from bench.segments.sets import MOST_CUSTOMERS, Log, Opened
@@ -46,6 +46,8 @@ def label(
         "k_found": {str(k): len(np.unique(found)) for k, found in labels.items()},
         "seconds_a_k": round(seconds, 3),
     }
+    if isinstance(fit, Fits):
+        result["model"] = fit.model
     drawn = min(bootstraps, method.bootstraps)
     if drawn:
         result["ari"] = _stability(fit, labels[main_k], main_k, n, opened.log.seed, drawn)
@@ -104,6 +106,8 @@ Fit = Callable[[int, int, Labels | None], Labels]
 def _fits(opened: Opened, method: Method) -> Fit:
     if method.name == SHOAL:
         return _shoal(opened)
+    if method.name in ON:
+        return Fits(opened, ON[method.name], customers_of(opened))
     if method.name == PLANTED:
         return _planted(opened)
     X = inputs(opened, method.inputs)
@@ -141,7 +145,6 @@ def _shoal(opened: Opened) -> Fit:
     segmenter of the cut.
     """
     import shoal
-    from shoal.segments.clustered import ClusterSegmenter
 
     cuts: list[Any] = []
 
@@ -153,17 +156,8 @@ def _shoal(opened: Opened) -> Fit:
         return cuts[0]
 
     def fit(k: int, seed: int, drawn: Labels | None) -> Labels:
-        cut = cut_of(k, seed)
-        known = pa.array(list(customers_of(opened)), pa.string())
-        rows = pc.index_in(known, cut.features["customer_id"].combine_chunks())
-        table, model = cut.features.take(rows), cut.segmenter
-        if (k, seed) != (model.k, model.seed) or drawn is not None:
-            again = ClusterSegmenter(
-                model.columns, k, minimum_events=model.minimum_events,
-                preparation=model.preparation, seed=seed,
-            )  # fmt: skip
-            model = again.fit(cut.features if drawn is None else table.take(pa.array(drawn)))
-        return np.asarray(model.predict(table), np.int64)
+        cut, customers = cut_of(k, seed), customers_of(opened)
+        return relearned(cut.segmenter, cut.features, customers, drawn, k=k, seed=seed)
 
     return fit
 

@@ -4,6 +4,8 @@
     python -m bench.track                         what is published, about 25 minutes on one core
     python -m bench.track --peers kmeans,shoal --worlds drift --parts worlds
     python -m bench.track --page                  only the page, from the figures in track.json
+    python -m bench.track --merge --parts worlds,newcomers --peers shoal-embedding,shoal-both
+                                                  these rows into the figures of a run before
 
 Worlds, snapshots and finished units are kept in --cache; a unit is made again when its world or the
 code of its peer or of the bench changes. Writes track.json and track.md to --out.
@@ -18,12 +20,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.harness import results
+from bench.harness import merging, results
 from bench.harness.data import CACHE, WorldSpec
 from bench.harness.environment import EnvironmentMissingError, python_of, versions_of
 from bench.harness.run import Unit, code_hash, run, say
 from bench.harness.source import catalog_fingerprint
 from bench.peers import SPECS
+from bench.peers.registry import EMBEDDED
+from bench.peers.shoal_embedded import ENTRY_CODE, TIMEOUT_S
 from bench.track import generator, lineage, report
 from bench.track.unit import CEILING
 
@@ -39,7 +43,7 @@ PEERS = (CEILING, *SPECS, *ALL_COLUMNS)
 PLACING = (
     CEILING, "rfm-grid", "kmeans-rfm", "kmeans", "kmeans:all", "minibatch", "gmm", "birch",
     "lightgbm-bins", "cart-leaves", "river-kmeans", "river-streamkmeans", "river-denstream",
-    "shoal",
+    "shoal", "shoal-embedding", "shoal-both",
 )  # fmt: skip
 
 
@@ -52,6 +56,9 @@ def main() -> int:
         return 0
     try:
         return _bench(options)
+    except merging.MergeError as error:
+        say(str(error))
+        return 1
     except KeyboardInterrupt:
         say("interrupted: finished units are kept, the same command goes on from here")
         return 1
@@ -59,6 +66,7 @@ def main() -> int:
 
 def _bench(options: argparse.Namespace) -> int:
     say(f"cache {options.cache}")
+    before = merging.published(options.out, "track") if options.merge else None
     document = results.header(
         "bench.track/1", "bench.track", options.seeds,
         settings={
@@ -79,10 +87,39 @@ def _bench(options: argparse.Namespace) -> int:
     if "lineage" in options.parts:
         document["lineage"] = _lineage(options)
     document["environments"] = {"river": versions_of("river")}
+    if before is not None:
+        document = merged(before, document, options.peers)
     page = report.markdown(document)
     results.write("track", document, page, options.out)
     print(page)
     return 0
+
+
+#: Parts whose rows are of peers.
+_OF_PEERS = ("worlds", "newcomers")
+#: What both runs have to agree about; the worlds' own rows tell what they were made of.
+_PROTOCOL = ("customers", "days", "learn_days", "every_days", "newcomer_customers")
+
+
+def merged(old: dict[str, Any], new: dict[str, Any], peers: tuple[str, ...]) -> dict[str, Any]:
+    """Published figures with the rows of these peers.
+
+    Raises:
+        MergeError: the runs differ in protocol or data, or in worlds and seeds, which would leave
+            means of other worlds beside one another.
+    """
+    merging.same(old["settings"], new["settings"], _PROTOCOL)
+    found = {**old, merging.ADDED: merging.noted(old, new, peers)}
+    for part in _OF_PEERS:
+        if part not in new:
+            continue
+        logs = [{row["label"] for row in one.get(part, [])} for one in (old, new)]
+        if logs[0] - logs[1] and new[part]:
+            raise merging.MergeError(
+                f"{part}: this run lacks {', '.join(sorted(logs[0] - logs[1]))}"
+            )
+        found[part] = merging.rows(old.get(part, []), new[part], "world_digest")
+    return found
 
 
 def _options() -> argparse.Namespace:
@@ -90,6 +127,8 @@ def _options() -> argparse.Namespace:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--page", action="store_true", help="write the page anew, measure nothing")
+    parser.add_argument("--merge", action="store_true",
+                        help="add the rows of --peers to the figures in --out")  # fmt: skip
     parser.add_argument("--seeds", type=_numbers, help="such as 11,12,13")
     parser.add_argument("--worlds", type=_names(WORLDS))
     parser.add_argument("--peers", type=_names(PEERS))
@@ -104,6 +143,8 @@ def _options() -> argparse.Namespace:
     options.seeds = options.seeds or ((1,) if quick else SEEDS)
     options.worlds = options.worlds or (("steady", "lineage") if quick else WORLDS)
     options.peers = options.peers or ((CEILING, "kmeans", "never", "shoal") if quick else PEERS)
+    if options.merge and set(options.parts or PARTS) - set(_OF_PEERS):
+        parser.error(f"--merge adds rows of peers: give --parts {','.join(_OF_PEERS)}")
     options.parts = options.parts or PARTS
     options.customers = options.customers or (250 if quick else 1_500)
     options.days = options.days or (84 if quick else 154)
@@ -155,7 +196,14 @@ def _specs(options: argparse.Namespace) -> list[WorldSpec]:
 
 def _worlds(options: argparse.Namespace) -> list[dict[str, Any]]:
     settings = {"learn_days": options.learn_days, "every_days": options.every_days}
-    return _units("worlds", "bench.track.unit", options.peers, _specs(options), settings, options)
+    others = tuple(one for one in options.peers if one not in EMBEDDED)
+    models = tuple(one for one in options.peers if one in EMBEDDED)
+    specs, found = _specs(options), list[dict[str, Any]]()
+    if others:
+        found += _units("worlds", "bench.track.unit", others, specs, settings, options)
+    if models:
+        found += _units("worlds", "bench.track.embedded", models, specs, settings, options)
+    return found
 
 
 def _newcomers(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -197,7 +245,7 @@ def _units(
         ],
         kept=options.cache / "units", keep=False,
     )  # fmt: skip
-    units, failed = [], []
+    units, failed, named = [], [], list[str]()
     for spec, world in zip(specs, made, strict=True):
         for peer in peers:
             name, _, columns = peer.partition(":")
@@ -212,14 +260,18 @@ def _units(
             # Processes of a lineage world cost more to start than to run: a few seeds share one.
             turn = spec.seed // 10 if what == "lineage" else spec.seed
             stamp = {"world": world["digest"], "code": _code(name)}
-            units.append((spec, Unit(peer, spec.label, turn, arguments, stamp)))
+            # Entries of one model share what a process read of a world.
+            turns = _SHARED if name in EMBEDDED else peer
+            units.append((spec, Unit(turns, spec.label, turn, arguments, stamp)))
+            named.append(peer)
+    embedded = any(name in EMBEDDED for name in named)
     rows = run(
         f"{module}:run", [unit for _, unit in units], kept=options.cache / "units",
-        timeout_s=300.0,
+        timeout_s=TIMEOUT_S if embedded else 300.0,
     )  # fmt: skip
     digests = {spec.label: world for spec, world in zip(specs, made, strict=True)}
-    for (spec, _), row in zip(units, rows, strict=True):
-        row |= {"world": spec.name, "seed": spec.seed}
+    for (spec, _), peer, row in zip(units, named, rows, strict=True):
+        row |= {"peer": peer, "world": spec.name, "seed": spec.seed}
         world = digests[spec.label]
         row |= {"world_version": world["version"], "world_digest": world["digest"]}
         row.pop("kept", None)
@@ -235,6 +287,8 @@ def rounded(told: Any) -> Any:
     return [rounded(one) for one in told] if isinstance(told, list) else told
 
 
+#: Whose turn it is where several entries share a process.
+_SHARED = "shoal-embedded"
 #: Parts of this bench that figures depend on; how they are told does not count.
 _FIGURES = ("unit", "replay", "scores", "truth", "ceiling", "newcomers", "lineage")
 
@@ -247,6 +301,8 @@ def _code(peer: str) -> str:
     spec = SPECS.get(peer)
     if spec is not None:
         paths.append(spec.module.replace(".", "/") + ".py")
+    if peer in EMBEDDED:
+        paths += [*ENTRY_CODE, "bench/track/embedded.py"]
     if spec is not None and spec.environment:
         paths.append("bench/peers/river_worker.py")
     if spec is None or spec.needs_shop:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.harness.merging import note
 from bench.harness.results import machine_line, spread, table, told
 from bench.track import lineage
 from bench.track.lineage import TOLERANCE_DAYS
@@ -30,8 +31,10 @@ def markdown(document: Mapping[str, Any]) -> str:
         + machine_line(document["machine"])
         + _environments(document)
         + _load(document),
+        note(document, _titles(document)),
         _digests(document),
         _protocol(document),
+        _models(document),
     ]
     if "worlds" in document:
         rows = [row for row in document["worlds"] if row["world"] != _NOISE]
@@ -66,6 +69,32 @@ def _load(document: Mapping[str, Any]) -> str:
     if load <= 1:
         return ""
     return f" Other work ran beside it (load {load} at the start), so times are upper bounds."
+
+
+def _titles(document: Mapping[str, Any]) -> dict[str, str]:
+    rows = [row for part in ("worlds", "newcomers") for row in document.get(part, [])]
+    return {peer: title(peer) for peer in peers_of(rows)}
+
+
+def _models(document: Mapping[str, Any]) -> str:
+    """How the behaviour models were trained that entries stand on."""
+    rows = [row for row in document.get("worlds", []) if "model" in row]
+    if not rows:
+        return ""
+    models = {row["label"]: row["model"] for row in rows}.values()
+    cells = {
+        name: told(spread(one[name] for one in models), 0)
+        for name in ("steps", "best_step", "seconds", "parameters")
+    }
+    return (
+        f"Shoal on the embedding: a behaviour model (recipe {next(iter(models))['recipe']}, "
+        f"{cells['parameters']} parameters) is trained once a world, on what lies before the first "
+        "cut, from nothing and without labels, and stays as it is; k-means is learned on its "
+        f"embedding, or on embedding and features. Training took {cells['steps']} steps and "
+        f"{cells['seconds']} seconds on one thread of a shared machine; kept are the weights that "
+        f"were best on the last tenth of the time, of step {cells['best_step']}. Times an event "
+        "hold a snapshot and an embedding of everybody's whole history at every cut."
+    )
 
 
 def _digests(document: Mapping[str, Any]) -> str:
