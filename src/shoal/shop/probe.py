@@ -40,16 +40,20 @@ class ProbeVerbs(Verbs):
 
         Raises:
             UsageError: `unknown_model`, `unknown_customer`, `unknown_item`, `bad_period`.
-            InputError: `too_little_data`.
+            InputError: `too_little_data`; `mixed_currencies` or `rates_missing`, where spend of all
+                customers is asked about.
             OperationError: `artefact_damaged`, `model_mismatch`, `missing_extra`.
         """
         from shoal.workflows.probe import probe
 
         self._finish_erasures(reading=True)
+        moment = moment_of(as_of)
+        if customer is None and item is None:
+            self._one_currency(moment, table_version)
         return probe(
             **self._applied(),
             model=model,
-            as_of=moment_of(as_of),
+            as_of=moment,
             horizon_days=horizon_days,
             customer=customer,
             item=item,
