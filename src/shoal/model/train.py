@@ -295,13 +295,26 @@ class _Training:
             raise self._diverged(
                 f"the validation after step {self.step:,} gave {_not_finite(losses)}"
             )
-        if not self.validations or losses["loss"] < self._best_loss():
+        score = self._score(losses)
+        if not self.validations or score < min(one.score for one in self.validations):
             self.best_step = self.step
             self.best = {name: one.detach().clone() for name, one in self._weights().items()}
-        self.validations.append(Validation(self.step, losses))
+        self.validations.append(Validation(self.step, losses, score))
 
-    def _best_loss(self) -> float:
-        return next(one.losses["loss"] for one in self.validations if one.step == self.best_step)
+    def _score(self, losses: Mapping[str, float]) -> float:
+        """Weighted mean of each objective's loss as a share of what it was first.
+
+        In the plain sum the largest and noisiest loss would decide alone: contrast, whose
+        validation has few pairs, hides that the others still get better.
+        """
+        first = self.validations[0].losses if self.validations else losses
+        weights = {
+            name: weight
+            for name, weight in self.config.weights.items()
+            if weight and first[name] > 0.0
+        }
+        shares = [weight * losses[name] / first[name] for name, weight in weights.items()]
+        return sum(shares) / max(sum(weights.values()), 1e-9)
 
     def _figures(self) -> dict[str, float]:
         done = self.budget.done(self.step, self.elapsed)
@@ -344,7 +357,7 @@ class _Training:
             "padding": self.padding,
             "means": self.means,
             "best_step": self.best_step,
-            "validations": [[one.step, dict(one.losses)] for one in self.validations],
+            "validations": [[one.step, dict(one.losses), one.score] for one in self.validations],
         }
         checkpoint.write(self.directory, tensors, document)
         self.saved_step = self.step
@@ -364,7 +377,7 @@ class _Training:
         self.timed, self.events = document["timed"], document["events"]
         self.padding, self.means = document["padding"], document["means"]
         self.best_step = document["best_step"]
-        self.validations = [Validation(step, losses) for step, losses in document["validations"]]
+        self.validations = [Validation(*one) for one in document["validations"]]
 
     def finish(self, stopped: str) -> TrainingLog:
         """The best weights in the model, and the log."""

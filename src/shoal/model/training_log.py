@@ -15,10 +15,15 @@ Report = Callable[[int, int, Mapping[str, float]], None]
 
 @dataclass(frozen=True)
 class Validation:
-    """The losses on the validation window after a step; `loss` is their weighted sum."""
+    """The losses on the validation window after a step.
+
+    `loss` among them is their weighted sum; `score`, which decides what is best, is the weighted
+    mean of each loss as a share of what it was at the first validation.
+    """
 
     step: int
     losses: Mapping[str, float]
+    score: float
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,10 @@ class TrainingLog:
             "events_per_s": self.events_s,
             "losses": _told(self.best or self.losses),
             "training_losses": _told(self.losses),
-            "validations": [{"step": one.step, **_told(one.losses)} for one in self.validations],
+            "validations": [
+                {"step": one.step, "score": one.score, **_told(one.losses)}
+                for one in self.validations
+            ],
             "forgetting": forgetting,
         }
 

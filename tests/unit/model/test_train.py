@@ -78,15 +78,20 @@ def test_a_training_learns_and_keeps_the_best_weights(sequences, tmp_path):
         report=lambda step, planned, figures: told.append((step, planned, figures)),
     )
     assert (log.steps, log.planned, log.stopped, log.timed) == (24, 24, "planned", False)
-    first, best = log.validations[0].losses["loss"], log.best["loss"]
-    assert best < first and best == min(one.losses["loss"] for one in log.validations)
+    first, best = log.validations[0], log.best
+    scores = [one.score for one in log.validations]
+    assert first.score == 1.0 and min(scores) < 0.95
+    told_of = {name: one for name, one in CONFIG.weights.items() if first.losses[name]}
+    shares = [one * best[name] / first.losses[name] for name, one in told_of.items()]
+    assert len(shares) > 1
+    assert min(scores) == pytest.approx(sum(shares) / sum(told_of.values()))
     kept = checkpoint.within("best.model", checkpoint.read(tmp_path, _fingerprint(tmp_path))[0])
     assert same(weights(model), kept) and not model.training
     assert [step for step, _, _ in told] == list(range(1, 25))
     assert {"done", "eta_s", "events_s", "loss", "contrastive", "validation"} <= told[-1][2].keys()
     assert told[-1][2]["eta_s"] == 0.0 and told[11][2]["done"] == 0.5
     document = log.as_document()
-    assert document["losses"]["total"] == best and document["forgetting"] is None
+    assert document["losses"]["total"] == best["loss"] and document["forgetting"] is None
     assert log.events == sum(_events(sequences, config)) and 0 <= log.padded_share < 0.5
 
 
