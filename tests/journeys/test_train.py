@@ -419,6 +419,16 @@ def test_what_cannot_be_asked_for(
     assert not list((shop / "work").glob("train-*"))
 
 
+def test_a_search_without_its_library(
+    shop: Path, shoal: Shoal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    answer = shoal("train", shop, *QUICK, "--tune", 2, "--json")
+    assert (answer.code, answer.error["code"]) == (1, "missing_extra")
+    assert "pip install 'shoal[tune]'" in answer.error["hint"]
+    assert not list((shop / "work").glob("train-*"))
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has an accelerator")
 def test_an_accelerator_that_is_not_there(shop: Path, shoal: Shoal) -> None:
     answer = shoal("train", shop, *QUICK[:-1], "cuda", "--json")

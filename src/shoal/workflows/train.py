@@ -37,6 +37,7 @@ from shoal.workflows.train_fit import Start, fitted, new_model
 from shoal.workflows.train_publish import document_of, publish
 from shoal.workflows.train_result import TrainResult
 from shoal.workflows.train_site import Site
+from shoal.workflows.train_space import optuna_library
 
 if TYPE_CHECKING:
     from shoal.domain.sequence import TextFeatures
@@ -124,6 +125,8 @@ class _Job:
         """The directory of this training: a new one, or that of the one to go on with."""
         erased = self._erasures()
         asked = self.asked.given()
+        if self.asked.tune and self.asked.search in (None, "optuna"):
+            optuna_library()  # before anything is read
         if "warm_start" in asked:
             asked["warm_start"] = self._named(asked["warm_start"])
         if resume:

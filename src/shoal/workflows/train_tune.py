@@ -41,7 +41,6 @@ from shoal.workflows.train_space import (
     applied,
     of_grid,
     of_optuna,
-    optuna_library,
     own,
     space,
 )
@@ -88,8 +87,6 @@ class Search:
             OperationError: `missing_extra`, for the search `optuna`; `training_diverged`, no trial
                 could be trained.
         """
-        if self.method == "optuna":
-            optuna_library()
         days = self._days()
         moment = parse_moment(self.site.call["until"]) - timedelta(days=days)
         data, after = self._data(moment)
