@@ -285,7 +285,8 @@ class _Training:
         torch.manual_seed(_seed(self.config.seed, _LOOKING))
         with torch.no_grad():
             found = [self._losses(batch, objectives)[1] for batch in batches]
-        return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
+        names = dict.fromkeys(name for one in found for name in one)
+        return {name: float(np.mean([one[name] for one in found if name in one])) for name in names}
 
     def _validate(self) -> None:
         if not self.data.valid:
