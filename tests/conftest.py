@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+
+# Before any library reads it: workers share the cores, and sums come in one order.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from pathlib import Path
 
 import pytest
