@@ -19,9 +19,11 @@ _GROUP = 32
 
 
 class EventGru(nn.Module):
-    """Events -> the state after the last of them."""
+    """Events -> the state after the last of them; `dropout` of the events' encodings."""
 
-    def __init__(self, sizes: Sequence[int], numbers: int, units: int = UNITS) -> None:
+    def __init__(
+        self, sizes: Sequence[int], numbers: int, units: int = UNITS, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         widths = [min(WIDEST, (size + 1) // 2) for size in sizes]
         self.embeddings = nn.ModuleList(
@@ -29,6 +31,7 @@ class EventGru(nn.Module):
             for size, width in zip(sizes, widths, strict=True)
         )
         self.scale = nn.BatchNorm1d(numbers)
+        self.dropout = nn.Dropout(dropout)
         self.gru = nn.GRU(sum(widths) + numbers, units, batch_first=True)
         self.units = units
 
@@ -37,7 +40,7 @@ class EventGru(nn.Module):
     ) -> torch.Tensor:
         """(B, units) of B sequences end to end: codes (N, c), numbers (N, m), lengths (B,) >= 1."""
         told = [one(codes[:, place]) for place, one in enumerate(self.embeddings)]
-        joined = torch.cat([*told, self.scale(numbers)], dim=1)
+        joined = self.dropout(torch.cat([*told, self.scale(numbers)], dim=1))
         starts = torch.cumsum(lengths, 0) - lengths
         order = torch.argsort(lengths, stable=True)
         states = [

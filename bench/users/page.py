@@ -41,13 +41,14 @@ customers known at T, drawn at random, make a log: nobody, Shoal included, learn
 Three kinds of learning, held apart in time:
 
 1. **Embeddings** (CoLES, Shoal) are trained without labels on events before T - H.
-2. **Heads** and the supervised GRU learn the outcomes of [T - H, T) from inputs as of T - H. One
+2. **Heads** and the supervised GRU learn the outcomes of [T - H, T) from inputs as of T - H. A
    random fifth of those customers, the same for all, says when to stop and how much to penalise.
 3. **What is scored** are the outcomes of [T, T + H), foretold from inputs as of T; they are looked
    at once.
 
 Every embedding has the same head, LightGBM of the same settings, alone and beside all features of
-the catalog; the linear probe is a logistic, Poisson or Tweedie regression with a ridge penalty.
+the catalog: five models, each with another fifth held out, and their mean. The linear probe is a
+logistic, Poisson or Tweedie regression with a ridge penalty.
 CoLES, the supervised GRU (one for all outcomes of a set) and Shoal may train
 **{document["budget_s"]:g} s** each on one thread. Of a public set each seed is another cut, of a
 world another world.

@@ -18,8 +18,8 @@ BUDGET_S, QUICK_BUDGET_S = 30.0, 5.0
 #: Customers of the small sample whose histories are also written out as sentences.
 TEXT_CUSTOMERS, QUICK_TEXT_CUSTOMERS = 400, 40
 
-#: Share of the learning customers that decide when to stop and how much to penalise.
-VALIDATION = 0.2
+#: Parts of the learning customers, one of which decides when to stop and how much to penalise.
+FOLDS = 5
 #: Trees at most, and how many without gain on the validation customers end it. A round of the
 #: category mix grows a tree for every category.
 ROUNDS, MIX_ROUNDS, PATIENCE = 1_000, 240, 50

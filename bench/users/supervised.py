@@ -29,7 +29,9 @@ Rows = npt.NDArray[np.int64]
 #: (n, m) linear predictors, losses or outcomes, by outcome.
 Predictors = dict[str, torch.Tensor]
 
-CUSTOMERS, RATE, LONGEST, PATIENCE = 64, 2e-3, 256, 5
+CUSTOMERS, RATE, DROPOUT, LONGEST, PATIENCE = 64, 2e-3, 0.0, 256, 5
+#: Batches whose customers are sorted by length together.
+_HEAP = 10
 
 
 class Forecaster(nn.Module):
@@ -41,7 +43,7 @@ class Forecaster(nn.Module):
 
     def __init__(self, known: Histories, outputs: Mapping[str, int], units: int = UNITS) -> None:
         super().__init__()
-        self.encoder = EventGru(known.sizes, len(NUMBERS), units)
+        self.encoder = EventGru(known.sizes, len(NUMBERS), units, DROPOUT)
         self.out = nn.ModuleDict({name: nn.Linear(units + 1, m) for name, m in outputs.items()})
 
     def forward(self, known: Histories, rows: Rows, moment: datetime) -> Predictors:
@@ -93,10 +95,11 @@ def forecast(
     optimiser = torch.optim.Adam(model.parameters(), lr=RATE)
     random, began, epoch = np.random.default_rng(seed), time.perf_counter(), 0
     best = {name: _Best(copy.deepcopy(model.state_dict())) for name in outcomes}
+    lengths = (known.ends(before) - known.offsets[:-1])[learners]
     over = False
     while not over and epoch - max(one.epoch for one in best.values()) < PATIENCE:
         epoch += 1
-        for some in _batches(random.permutation(fitted)):
+        for some in _batches(fitted, lengths, random):
             model.train()
             losses = _losses(outcomes, model(known, learners[some], before), y, some)
             optimiser.zero_grad()
@@ -119,15 +122,30 @@ def forecast(
     return found, {name: one.epoch for name, one in best.items()}
 
 
-def _batches(rows: Rows) -> list[Rows]:
-    return np.array_split(rows, max(1, len(rows) // CUSTOMERS))
+def _batches(rows: Rows, lengths: Rows, random: np.random.Generator | None = None) -> list[Rows]:
+    """Customers of like length together, which saves padding; in random order for training: sorted
+    within random heaps of `_HEAP` batches."""
+    heaps = 1
+    if random is not None:
+        rows = random.permutation(rows)
+        heaps = max(1, len(rows) // (_HEAP * CUSTOMERS))
+    found = []
+    for heap in np.array_split(rows, heaps):
+        alike = heap[np.argsort(lengths[heap], kind="stable")]
+        found += np.array_split(alike, max(1, len(alike) // CUSTOMERS))
+    if random is not None:
+        random.shuffle(found)
+    return found
 
 
 @torch.no_grad()
 def _asked(model: Forecaster, known: Histories, rows: Rows, moment: datetime) -> Predictors:
     model.eval()
-    found = [model(known, some, moment) for some in _batches(rows)]
-    return {name: torch.cat([one[name] for one in found]) for name in model.out}
+    ends = known.ends(moment)
+    some = _batches(np.arange(len(rows)), (ends - known.offsets[:-1])[rows])
+    found = [model(known, rows[batch], moment) for batch in some]
+    back = torch.from_numpy(np.argsort(np.concatenate(some)))
+    return {name: torch.cat([one[name] for one in found])[back] for name in model.out}
 
 
 def _losses(

@@ -202,9 +202,11 @@ def test_a_linear_predictor_stays_within_what_was_seen() -> None:
 
 
 def test_who_decides_when_to_stop_is_not_learned_from() -> None:
-    fitted, held = parts(100, 4)
-    assert len(held) == 20
-    assert sorted([*fitted, *held]) == list(range(100))
+    folds = [parts(100, 4, fold) for fold in range(5)]
+    for fitted, held in folds:
+        assert len(held) == 20
+        assert sorted([*fitted, *held]) == list(range(100))
+    assert sorted(place for _, held in folds for place in held) == list(range(100))
 
 
 # --- Histories and neural peers -------------------------------------------------------------------
