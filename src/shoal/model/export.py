@@ -171,7 +171,7 @@ class _Step(nn.Module):
 
     def example(self, rows: int) -> tuple[Tensor, ...]:
         """Inputs of customers with long histories."""
-        known: Tensor = self.model.known_texts  # type: ignore[assignment]
+        known: Tensor = self.model.known_texts
         ints = torch.zeros(rows, self.layout.width(False), dtype=torch.int64)
         ints[:, self.layout.column("count")] = _MANY
         whole = torch.zeros(rows, dtype=torch.int64)

@@ -162,7 +162,7 @@ class About:
         return cls(
             model_id, fingerprint, Layout.of(model.initial(1)), context_of(model),
             np.concatenate([[0], own]).astype(np.int64),
-            model.known_texts.cpu().numpy(),  # type: ignore[operator]
+            model.known_texts.cpu().numpy(),
         )  # fmt: skip
 
 
