@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "results"
 _PACKAGES = (
     "shoal", "numpy", "scikit-learn", "scipy", "lightgbm", "pyarrow", "duckdb", "ibis-framework",
-    "deltalake",
+    "deltalake", "torch",
 )  # fmt: skip
 
 

@@ -84,11 +84,12 @@ def _models(document: Mapping[str, Any]) -> str:
     models = {row["label"]: row["model"] for row in rows}.values()
     cells = {
         name: told(spread(one[name] for one in models), 0)
-        for name in ("steps", "best_step", "seconds", "parameters")
+        for name in ("steps", "best_step", "seconds")
     }
+    parameters = sum(one["parameters"] for one in models) / len(models)
     return (
         f"Shoal on the embedding: a behaviour model (recipe {next(iter(models))['recipe']}, "
-        f"{cells['parameters']} parameters) is trained once a world, on what lies before the first "
+        f"about {parameters:,.0f} parameters) is trained once a world, on what lies before the first "
         "cut, from nothing and without labels, and stays as it is; k-means is learned on its "
         f"embedding, or on embedding and features. Training took {cells['steps']} steps and "
         f"{cells['seconds']} seconds on one thread of a shared machine; kept are the weights that "
