@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -58,7 +57,6 @@ def document(
     }  # fmt: skip
     return {
         **results.header("bench.users/1", "bench.users", options.seeds),
-        "torch": version("torch"),
         "budget_s": options.budget, "most_customers": settings.MOST_CUSTOMERS,
         "draws": settings.DRAWS, "tolerance": settings.TOLERANCE,
         "least": {"auroc": settings.LEAST_AUROC, "share": settings.LEAST_SHARE},

@@ -31,7 +31,7 @@ def _head(document: Mapping[str, Any]) -> str:
     return f"""# What embeddings foretell
 
 `{document["command"]}`, seeds {", ".join(map(str, document["seeds"]))}.
-{machine_line(document["machine"])} torch {document["torch"]}.
+{machine_line(document["machine"])}
 {len(document["logs"])} logs; one thread; training, embedding and LightGBM took
 {document["unit_minutes"]:.0f} minutes in all, while the machine had a load of
 {document["machine"]["load"]:.0f}.
@@ -195,16 +195,20 @@ def _controls(document: Mapping[str, Any]) -> str:
 
 def _said(found: Sequence[Mapping[str, Any]], what: str) -> str:
     mine = [one for one in found if one["what"] == what]
-    adds = [one for one in mine if one["low"] > 0]
-    rest = [one for one in mine if one["low"] <= 0]
-    places = ", ".join(f"{one['set']} {TITLES[one['task']]}" for one in rest)
-    end = f" It adds nothing beyond chance at: {places}." if rest else ""
+    by_verdict: dict[str, list[str]] = {}
+    for one in mine:
+        by_verdict.setdefault(_adds(one), []).append(f"{one['set']} {TITLES[one['task']]}")
     mean = spread(one["figure"] for one in mine)
     assert mean is not None
-    return (
-        f"- **{what}**: a gain beyond chance in {len(adds)} of {len(mine)} cells, "
-        f"{mean['mean']:+.3f} on average.{end}"
+    text = (
+        f"- **{what}** adds beyond chance in {len(by_verdict.get('adds', []))} of {len(mine)} "
+        f"cells, {mean['mean']:+.3f} on average over all."
     )
+    if "no telling" in by_verdict:
+        text += f" It adds nothing beyond chance at: {', '.join(by_verdict['no telling'])}."
+    if "costs" in by_verdict:
+        text += f" It costs at: {', '.join(by_verdict['costs'])}."
+    return text
 
 
 def _small(document: Mapping[str, Any]) -> str:

@@ -29,7 +29,7 @@ Rows = npt.NDArray[np.int64]
 #: (n, m) linear predictors, losses or outcomes, by outcome.
 Predictors = dict[str, torch.Tensor]
 
-CUSTOMERS, RATE, DROPOUT, LONGEST, PATIENCE = 64, 2e-3, 0.0, 256, 5
+CUSTOMERS, RATE, DROPOUT, LONGEST, PATIENCE = 64, 1e-3, 0.3, 256, 5
 #: Batches whose customers are sorted by length together.
 _HEAP = 10
 

@@ -299,25 +299,26 @@ def test_coles_says_when_there_is_nobody_to_contrast() -> None:
 
 def test_the_supervised_gru_learns_the_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     _by_turns(monkeypatch, supervised)
-    known = _two_kinds()
-    rows = np.arange(60)
-    outcome = Outcome(ACTIVE, (rows % 2)[:, None].astype(float), np.ones(60, dtype=bool))
-    orders = Outcome(ORDERS, 5.0 * outcome.values, outcome.known)
+    known = _two_kinds(400)
+    rows = np.arange(400)
+    learn, ask = rows[:320], rows[320:]
+    active = Outcome(ACTIVE, (rows % 2)[:, None].astype(float), np.ones(400, dtype=bool))
+    orders = Outcome(ORDERS, 5.0 * active.values, active.known)
     told, epochs = supervised.forecast(
         known,
-        rows[:40],
-        {ACTIVE: outcome.rows(rows[:40]), ORDERS: orders.rows(rows[:40])},
+        learn,
+        {ACTIVE: active.rows(learn), ORDERS: orders.rows(learn)},
         LATER,
-        rows[40:],
+        ask,
         LATER,
         seed=1,
-        budget_s=60,
+        budget_s=200,
         units=8,
     )
     assert min(epochs.values()) > 1
     for name in (ACTIVE, ORDERS):
-        assert auroc(outcome.values[40:, 0], told[name][:, 0])[0] > 0.9
-    assert told[ORDERS][outcome.values[40:, 0] == 1].mean() > 2
+        assert auroc(active.values[ask, 0], told[name][:, 0])[0] > 0.9
+    assert told[ORDERS][active.values[ask, 0] == 1].mean() > 2
 
 
 # --- Controls -------------------------------------------------------------------------------------
