@@ -17,7 +17,15 @@ from bench.segments import page
 from bench.segments.__main__ import main
 from bench.segments.attain import attained
 from bench.segments.outcomes import Outcome, outcomes, recent_strata
-from bench.segments.peers import METHODS, CartOfAll, RfmCells, ScoreBins, outcome_matrix
+from bench.segments.peers import (
+    METHODS,
+    OWN,
+    PLANTED,
+    CartOfAll,
+    RfmCells,
+    ScoreBins,
+    outcome_matrix,
+)
 from bench.segments.scores import (
     ALONE,
     ATTAINED,
@@ -175,7 +183,7 @@ def test_outcomes_given_to_supervised_peers() -> None:
 
 def test_every_method_that_is_ranked_can_be_made_but_shoal() -> None:
     for name, method in METHODS.items():
-        assert (method.make is None) == (name in ("shoal", "planted"))
+        assert (method.make is None) == (name in (*OWN, PLANTED))
 
 
 # --- Scores ---------------------------------------------------------------------------------------
