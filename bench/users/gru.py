@@ -11,9 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-#: Units of the state, width of an embedding at most. Found on seeds 1 and 2 (see the notes of the
-#: bench): the authors' 800 to 1024 units are for a GPU and hours.
-UNITS, WIDEST = 128, 16
+#: Width of an embedding at most.
+WIDEST = 16
 #: Sequences that are padded together, those of like length.
 _GROUP = 32
 
@@ -22,7 +21,7 @@ class EventGru(nn.Module):
     """Events -> the state after the last of them; `dropout` of the events' encodings."""
 
     def __init__(
-        self, sizes: Sequence[int], numbers: int, units: int = UNITS, dropout: float = 0.0
+        self, sizes: Sequence[int], numbers: int, units: int, dropout: float = 0.0
     ) -> None:
         super().__init__()
         widths = [min(WIDEST, (size + 1) // 2) for size in sizes]

@@ -12,8 +12,7 @@ REPORTED, TUNING = (11, 12, 13), (1, 2)
 #: Of more customers known at the cut a random sample takes part, in training too: what a run may
 #: cost.
 MOST_CUSTOMERS, QUICK_CUSTOMERS = 3_000, 300
-#: Seconds that each neural method may train, the same for all, on one thread. The supervised GRU
-#: has them for each outcome and stops early by its validation customers.
+#: Seconds that each neural method may train, the same for all, on one thread.
 BUDGET_S, QUICK_BUDGET_S = 30.0, 5.0
 #: Customers of the small sample whose histories are also written out as sentences.
 TEXT_CUSTOMERS, QUICK_TEXT_CUSTOMERS = 400, 40

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from bench.users.gru import UNITS, EventGru
+from bench.users.gru import EventGru
 from bench.users.heads import parts
 from bench.users.histories import NUMBERS, Histories
 from bench.users.outcomes import ACTIVE, MIX, ORDERS, Outcome
@@ -29,7 +29,10 @@ Rows = npt.NDArray[np.int64]
 #: (n, m) linear predictors, losses or outcomes, by outcome.
 Predictors = dict[str, torch.Tensor]
 
-CUSTOMERS, RATE, DROPOUT, LONGEST, PATIENCE = 64, 1e-3, 0.3, 256, 5
+#: Customers a step and the events at the end of a history that are read; epochs without gain.
+CUSTOMERS, LONGEST, PATIENCE = 64, 256, 5
+#: Found on seed 1.
+UNITS, RATE, DROPOUT = 128, 1e-3, 0.3
 #: Batches whose customers are sorted by length together.
 _HEAP = 10
 
