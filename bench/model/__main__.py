@@ -1,9 +1,10 @@
-"""`python -m bench.model`: what each choice of the behaviour model is worth, at an equal budget.
+"""`python -m bench.model`: what each choice of the behaviour model is worth, alone.
 
     python -m bench.model --quick             one tiny world, two variants, seconds
     python -m bench.model                     every variant on two worlds of the tuning seeds
 
-Every variant gets the same processor seconds on one thread, so that two may run beside each other.
+Every variant is trained for the same steps on the same draws of customers, on one thread; what a
+step costs is told beside it.
 Finished units are kept in the benches' cache. Writes model.json and model.md to --out.
 """
 
@@ -27,7 +28,7 @@ from bench.model.variants import QUICK, VARIANTS
 WORLDS, TUNING = ("steady",), (1, 2)
 CUSTOMERS, DAYS = 4_000, 126
 QUICK_CUSTOMERS, QUICK_DAYS = 400, 84
-BUDGET_S, QUICK_BUDGET_S = 75.0, 3.0
+STEPS, QUICK_STEPS = 240, 4
 
 SCHEMA = "shoal.bench.model/1"
 _CODE = (
@@ -44,13 +45,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for spec in worlds:
         say(f"  preparing {spec.label}")
         made(spec)
-    units = [_unit(name, spec, options.budget) for spec in worlds for name in options.variants]
+    units = [_unit(name, spec, options.steps) for spec in worlds for name in options.variants]
     found = run(
-        "bench.model.unit:train", units, kept=options.cache / "model",
-        timeout_s=60 + 20 * options.budget,
-    )  # fmt: skip
+        "bench.model.unit:train",
+        units,
+        kept=options.cache / "model",
+        timeout_s=3_600.0,
+    )
     told = results.header(
-        SCHEMA, "bench.model", options.seeds, budget_s=options.budget, worlds=options.worlds,
+        SCHEMA, "bench.model", options.seeds, steps=options.steps, worlds=options.worlds,
         size=size, variants=_variants(options.variants, found),
     )  # fmt: skip
     results.write("model", told, page.markdown(told), options.out)
@@ -58,10 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(not any("figures" in one for one in found))
 
 
-def _unit(variant: str, spec: WorldSpec, budget_s: float) -> Unit:
-    arguments = {
-        "variant": variant, "world": asdict(spec), "seed": spec.seed, "budget_s": budget_s,
-    }  # fmt: skip
+def _unit(variant: str, spec: WorldSpec, steps: int) -> Unit:
+    arguments = {"variant": variant, "world": asdict(spec), "seed": spec.seed, "steps": steps}
     return Unit(variant, spec.label, spec.seed, arguments, {"code": code_hash(*_CODE)})
 
 
@@ -83,14 +84,14 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", metavar="SEED")
     parser.add_argument("--worlds", nargs="+", metavar="WORLD", default=list(WORLDS))
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, metavar="VARIANT")
-    parser.add_argument("--budget", type=float, metavar="S", help="processor seconds a variant")
+    parser.add_argument("--steps", type=int, metavar="N", help="optimizer steps a variant")
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--out", type=Path, help="default docs/results (--quick: the cache)")
     options = parser.parse_args(arguments)
     quick = options.quick
     options.seeds = options.seeds or list(TUNING[:1] if quick else TUNING)
     options.variants = options.variants or list(QUICK if quick else VARIANTS)
-    options.budget = options.budget or (QUICK_BUDGET_S if quick else BUDGET_S)
+    options.steps = options.steps or (QUICK_STEPS if quick else STEPS)
     options.out = options.out or (options.cache if quick else results.RESULTS)
     return options
 

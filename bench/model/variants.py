@@ -61,17 +61,19 @@ _OBJECTIVES = {
         ("horizon", "horizons alone", {"horizon": 1.0}),
         ("masked", "masked events alone", {"masked": 1.0}),
         ("order", "order of slices alone", {"order": 1.0}),
-        ("con-hor", "contrastive, horizons", {"contrastive": 1.0, "horizon": 0.3}),
+        ("con-next", "contrastive 1, next event 3", {"contrastive": 1.0, "next_event": 3.0}),
+        ("con-hor", "contrastive 1, horizons 1", {"contrastive": 1.0, "horizon": 1.0}),
         (
-            "con-next", "contrastive, next event", {"contrastive": 1.0, "next_event": 0.3},
+            "light", "contrastive 1, next event 0.5, horizons 0.5",
+            {"contrastive": 1.0, "next_event": 0.5, "horizon": 0.5},
         ),
         (
-            "heavy-next", "contrastive, 3 x next event, horizons",
-            {"contrastive": 1.0, "next_event": 3.0, "horizon": 1.0},
+            "heavier", "contrastive 1, next event 8, horizons 2",
+            {"contrastive": 1.0, "next_event": 8.0, "horizon": 2.0},
         ),
         (
-            "all", "all five",
-            {"contrastive": 1.0, "next_event": 0.3, "horizon": 0.3, "masked": 0.3, "order": 0.1},
+            "all", "the default's, masked 1, order 0.1",
+            {"contrastive": 1.0, "next_event": 3.0, "horizon": 1.0, "masked": 1.0, "order": 0.1},
         ),
     )
 }  # fmt: skip
@@ -118,7 +120,9 @@ _EVENTS = {
 
 VARIANTS: Final[Mapping[str, Variant]] = MappingProxyType(
     {
-        DEFAULT: Variant("Default", "laptop (2 x 128), recurrence"),
+        DEFAULT: Variant(
+            "Default", "laptop: recurrence; contrastive 1, next event 3, horizons 1"
+        ),
         **_BACKBONES, **_OBJECTIVES, **_CONTRASTS, **_READOUTS, **_AUGMENTS,
         **_SLICES, **_SIZES, **_EVENTS,
     }

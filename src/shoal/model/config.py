@@ -154,7 +154,7 @@ class TrainConfig:
 
     weights: Mapping[str, float] = field(
         default_factory=lambda: MappingProxyType(
-            {"contrastive": 1.0, "next_event": 0.5, "horizon": 0.5}
+            {"contrastive": 1.0, "next_event": 3.0, "horizon": 1.0}
         )
     )
     augment: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
