@@ -30,7 +30,7 @@ Rows = npt.NDArray[np.int64]
 Predictors = dict[str, torch.Tensor]
 
 #: Customers a step and the events at the end of a history that are read; epochs without gain.
-CUSTOMERS, LONGEST, PATIENCE = 64, 256, 5
+CUSTOMERS, LONGEST, PATIENCE = 64, 128, 5
 #: Found on seed 1.
 UNITS, RATE, DROPOUT = 128, 1e-3, 0.3
 #: Batches whose customers are sorted by length together.
