@@ -9,7 +9,7 @@ SEED ?= 7
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 .PHONY: demo test check lint types layers docs bench-speed bench-track bench-segments \
-  bench-calibration lock clean
+  bench-calibration bench-users bench-model lock clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m shoal.cli.demo --out "$(DEMO_OUT)" --customers $(CUSTOMERS) --days $(DAYS) --seed $(SEED) \
@@ -44,6 +44,12 @@ bench-segments: $(VENV)/.bench
 
 bench-calibration: $(VENV)/.bench
 	$(BIN)/python -m bench.calibration $(ARGS)
+
+bench-users: $(VENV)/.bench
+	$(BIN)/python -m bench.users $(ARGS)
+
+bench-model: $(VENV)/.bench
+	$(BIN)/python -m bench.model $(ARGS)
 
 # Pins: written from a fresh environment that holds every extra.
 lock: $(VENV)/.check $(VENV)/.bench

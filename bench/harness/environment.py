@@ -24,7 +24,7 @@ PINS: dict[str, tuple[str, ...]] = {
         "pytorch-lightning==2.5.2",
         "numpy>=1.26,<2",
         "pandas>=2.2,<3",
-    ),  # fmt: skip
+    ),
 }
 
 

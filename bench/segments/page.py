@@ -88,8 +88,8 @@ def _models(document: Mapping[str, Any]) -> str:
     first = models[0]
     return (
         f"Shoal on the embedding: a behaviour model (recipe {first['recipe']}, "
-        f"about {first['parameters']['mean']:,.0f} parameters) is trained once a log on what lies before T, "
-        f"from nothing and without outcomes: {told(first['steps'], 0)} steps, "
+        f"about {first['parameters']['mean']:,.0f} parameters) is trained once a log on what lies "
+        f"before T, from nothing and without outcomes: {told(first['steps'], 0)} steps, "
         f"{told(first['seconds'], 0)} seconds on one thread; kept are the weights that were best "
         f"on the last tenth of that time, of step {told(first['best_step'], 0)}. k-means is "
         "learned on its embedding as of T, or on embedding and features. Their stability is that "

@@ -89,8 +89,8 @@ def _models(document: Mapping[str, Any]) -> str:
     parameters = sum(one["parameters"] for one in models) / len(models)
     return (
         f"Shoal on the embedding: a behaviour model (recipe {next(iter(models))['recipe']}, "
-        f"about {parameters:,.0f} parameters) is trained once a world, on what lies before the first "
-        "cut, from nothing and without labels, and stays as it is; k-means is learned on its "
+        f"about {parameters:,.0f} parameters) is trained once a world, on what lies before the "
+        "first cut, from nothing and without labels, and stays as it is; k-means is learned on its "
         f"embedding, or on embedding and features. Training took {cells['steps']} steps and "
         f"{cells['seconds']} seconds on one thread of a shared machine; kept are the weights that "
         f"were best on the last tenth of the time, of step {cells['best_step']}. Times an event "

@@ -18,7 +18,8 @@ _AT_ONCE: Final = 64
 def unit(vectors: Values) -> Values:
     """(n, d) of length 1; zeros stay zeros."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+    found: Values = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+    return found
 
 
 def nearest(vectors: Values, row: int, most: int) -> tuple[Rows, Values]:

@@ -126,11 +126,12 @@ def boosted(X: Values, task: Task, rows: Rows, asked: Values, seed: int) -> Valu
 def _objective(task: Task, classes: int) -> dict[str, Any]:
     if task.kind == "class":
         return {"objective": "multiclass", "num_class": classes}
-    return {
+    told: dict[str, dict[str, Any]] = {
         "chance": {"objective": "binary"},
         "count": {"objective": "poisson"},
         "amount": {"objective": "tweedie", "tweedie_variance_power": 1.5},
-    }[task.kind]
+    }
+    return told[task.kind]
 
 
 def histogram(X: Values, task: Task, rows: Rows, asked: Values, seed: int) -> Values:

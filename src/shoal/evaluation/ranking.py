@@ -31,7 +31,8 @@ def auroc(values: Values, scores: Values, weights: Values | None = None) -> Valu
     with_it = have.sum(axis=1)
     pairs = with_it * (drawn.sum(axis=1) - with_it)
     won = (mid_ranks(scores, drawn) * have).sum(axis=1) - with_it * (with_it + 1) / 2
-    return np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0)
+    found: Values = np.divide(won, pairs, out=np.full(len(won), np.nan), where=pairs > 0)
+    return found
 
 
 def spearman(values: Values, scores: Values, weights: Values | None = None) -> Values:
@@ -46,7 +47,8 @@ def spearman(values: Values, scores: Values, weights: Values | None = None) -> V
     left, right = (one - (one * drawn).sum(axis=1, keepdims=True) / size for one in sides)
     spread = np.sqrt((left**2 * drawn).sum(axis=1) * (right**2 * drawn).sum(axis=1))
     both = (left * right * drawn).sum(axis=1)
-    return np.divide(both, spread, out=np.full(len(both), np.nan), where=spread > 0)
+    found: Values = np.divide(both, spread, out=np.full(len(both), np.nan), where=spread > 0)
+    return found
 
 
 def mid_ranks(values: Values, weights: Values) -> Values:
