@@ -99,6 +99,13 @@ _SLICES = {
         "Slices", "2 a customer, of 64", train={"slices": 2, "batch_customers": 64}
     ),
 }
+_INPUTS = {
+    "input-touch": Variant(
+        "Inputs", "with channel and device", model={"touch": ("channel", "device")}
+    ),
+    "input-no-id-dropout": Variant("Inputs", "ids never dropped", model={"id_dropout": 0.0}),
+    "input-content": Variant("Inputs", "items by content alone", model={"id_dropout": 1.0}),
+}
 _READOUTS = {
     "readout-split": Variant(
         "Readout", "48 for traits, 16 for the outlook", model={"outlook_dim": 16}
@@ -123,7 +130,7 @@ VARIANTS: Final[Mapping[str, Variant]] = MappingProxyType(
         DEFAULT: Variant(
             "Default", "laptop: recurrence; contrastive 1, next event 3, horizons 1"
         ),
-        **_BACKBONES, **_OBJECTIVES, **_CONTRASTS, **_READOUTS, **_AUGMENTS,
+        **_BACKBONES, **_OBJECTIVES, **_CONTRASTS, **_INPUTS, **_READOUTS, **_AUGMENTS,
         **_SLICES, **_SIZES, **_EVENTS,
     }
 )  # fmt: skip

@@ -19,6 +19,8 @@ HORIZON_DAYS: Final = (7, 14, 28)
 BACKBONES: Final = ("recurrence", "transformer", "bidirectional", "gru", "lstm", "cnn")
 OBJECTIVES: Final = ("contrastive", "next_event", "horizon", "masked", "order")
 CONTRASTS: Final = ("supcon", "margin")
+#: Fields that tell where a customer was met.
+TOUCH: Final = ("channel", "device")
 AUGMENTATIONS: Final = ("crop", "mask", "time_warp", "reorder", "substitute")
 
 
@@ -39,6 +41,9 @@ class ModelConfig:
         text_dim: width of a text before it is projected.
         table_dim: width of the tables of categories, brands and the like; items and kinds have
             twice, channels and devices half of it.
+        touch: those of `TOUCH` that events are told by. None by default: a device hardly changes, so
+            it tells slices of a customer from others' without any behaviour, and segments become
+            those of phones and desktops.
         id_dropout: share of events in training whose item is told by content alone.
         dropout: of hidden states in training.
     """
@@ -54,6 +59,7 @@ class ModelConfig:
     outlook_dim: int = 0
     text_dim: int = 32
     table_dim: int = 16
+    touch: tuple[str, ...] = ()
     id_dropout: float = 0.2
     dropout: float = 0.0
 
@@ -64,6 +70,9 @@ class ModelConfig:
                 f"no backbone is called {self.backbone!r}",
                 hint=f"Backbones: {', '.join(BACKBONES)}.",
             )
+        object.__setattr__(self, "touch", tuple(self.touch))  # a list as it stands in a document
+        if unknown := set(self.touch) - set(TOUCH):
+            raise ValueError(f"touch {sorted(unknown)} is not of {TOUCH}")
         if not 0 <= self.outlook_dim < self.embedding_dim:
             raise ValueError(f"outlook_dim {self.outlook_dim} leaves no traits")
         if self.d_model % self.heads:

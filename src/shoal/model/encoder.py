@@ -23,9 +23,8 @@ from shoal.model.text import make_text_encoder
 #: Time constants in seconds of how a gap is told: a minute to half a year.
 GAP_SCALES_S: Final = (60.0, 3_600.0, 86_400.0, 7 * 86_400.0, 30 * 86_400.0, 180 * 86_400.0)
 _LOG_GAP: Final = 16.0
-#: Codes of an item's content, where events are met, and numbers that are told as they are.
+#: Codes of an item's content, and numbers that are told as they are.
 ITEM_PARTS: Final = ("category1", "category2", "category3", "brand", "price_bucket")
-TOUCH: Final = ("channel", "device")
 AMOUNTS: Final = ("quantity", "discount", "rating", "price")
 _ANGLES: Final = (
     ("hour", 2 * math.pi / 24), ("hour", 4 * math.pi / 24), ("weekday", 2 * math.pi / 7),
@@ -76,10 +75,10 @@ class EventEncoder(nn.Module):
         d, width = config.d_model, config.table_dim
         self.items = ItemEncoder(config, sizes, text)
         self.kind = table(sizes["kind"], 2 * width)
-        self.touch = nn.ModuleDict({name: table(sizes[name], width // 2) for name in TOUCH})
+        self.touch = nn.ModuleDict({name: table(sizes[name], width // 2) for name in config.touch})
         # values and flags of amounts; hour and weekday; the gap and whether there is none
         numbers = 2 * len(AMOUNTS) + 2 * len(_ANGLES) + len(GAP_SCALES_S) + 2
-        self.project = nn.Linear(2 * width + len(TOUCH) * (width // 2) + numbers, d)
+        self.project = nn.Linear(2 * width + len(self.touch) * (width // 2) + numbers, d)
         self.mix = nn.Sequential(nn.LayerNorm(d), nn.Linear(d, d), nn.GELU(), nn.Linear(d, d))
         self.norm = nn.LayerNorm(d)
         self.register_buffer("scales", torch.tensor(GAP_SCALES_S), persistent=False)
