@@ -26,6 +26,7 @@ from shoal.domain.sequence import EventSequences
 from shoal.model.backbones import Carry
 from shoal.model.batch import EventBatch, collate
 from shoal.model.behaviour import BehaviourModel
+from shoal.model.config import TOUCH
 from shoal.model.embedding import context_of, read
 
 Floats = npt.NDArray[np.float64]
@@ -170,6 +171,8 @@ class _History:
                 yield group, self._without(told, timeless=group == "time")
 
     def _told(self, name: str) -> bool:
+        if name in TOUCH and name not in self.model.config.touch:
+            return False  # the model does not read it
         values = self.batch.fields[name][:, self.first :]
         known = ~values.isnan() if values.is_floating_point() else values > 0
         return bool(known.any())

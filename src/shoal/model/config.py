@@ -41,8 +41,8 @@ class ModelConfig:
         text_dim: width of a text before it is projected.
         table_dim: width of the tables of categories, brands and the like; items and kinds have
             twice, channels and devices half of it.
-        touch: those of `TOUCH` that events are told by. None by default: a device hardly changes, so
-            it tells slices of a customer from others' without any behaviour, and segments become
+        touch: those of `TOUCH` that events are told by. None by default: a device hardly changes,
+            so it tells slices of a customer from others' without any behaviour, and segments become
             those of phones and desktops.
         id_dropout: share of events in training whose item is told by content alone.
         dropout: of hidden states in training.

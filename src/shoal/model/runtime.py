@@ -262,6 +262,8 @@ class OnnxStepper:
         whole: Stepper | None = None,
     ) -> None:
         self._many, self._one = _session(many), _session(one)
+        # a graph has no input that its model does not read
+        self._read_of = tuple(one.name for one in self._many.get_inputs())
         self.about = about
         self._first = first
         self._whole = whole
@@ -304,7 +306,8 @@ class OnnxStepper:
         for place in range(max(most, 1)):
             told = (lengths > place).astype(np.int64)
             inputs = self._inputs(events, place, told, states, now_us)
-            embeddings, floats, ints = session.run(OUTPUTS, inputs)
+            asked = {name: inputs[name] for name in self._read_of}
+            embeddings, floats, ints = session.run(OUTPUTS, asked)
             states = States(floats, ints)
         return embeddings, states
 

@@ -136,10 +136,10 @@ def _moments(rng: np.random.Generator, who: Array, offsets: Array) -> Array:
 
 
 def tiny_model(backbone: str = "recurrence", *, seed: int = 0, **config: Any) -> BehaviourModel:
-    """A model of width 16 on these events, in evaluation mode; `config` as of `ModelConfig`."""
+    """A model of width 16 on these events, in evaluation mode; reads every field unless told."""
     shape: dict[str, Any] = {
         "d_model": 16, "layers": 2, "heads": 2, "window": 4, "kv_dim": 8, "embedding_dim": 8,
-        "text_dim": 4,
+        "text_dim": 4, "touch": ("channel", "device"),
     }  # fmt: skip
     torch.manual_seed(seed)
     made = ModelConfig(backbone=backbone, **{**shape, **config})

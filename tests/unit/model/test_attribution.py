@@ -63,6 +63,12 @@ def test_fields_that_the_model_does_not_read_move_nothing() -> None:
         assert found.fields[name] == 0, name
 
 
+def test_what_the_model_is_not_given_is_not_asked() -> None:
+    sequences = made.sequences(lengths=[9])
+    found = attribute(made.tiny_model(touch=()), sequences, 0, int(moments(sequences)[0]))
+    assert "channel and device" not in found.fields and "category" in found.fields
+
+
 def test_hiding_what_an_event_does_not_have_is_not_asked() -> None:
     sequences = made.sequences(lengths=[9])
     sequences.fields["brand"][:] = 0

@@ -12,7 +12,7 @@ from tests.unit.model import made
 
 from shoal.domain.sequence import CODES, NUMBERS
 from shoal.model.batch import collate
-from shoal.model.config import ModelConfig
+from shoal.model.config import TOUCH, ModelConfig
 from shoal.model.encoder import EventEncoder, ItemEncoder, moments
 
 CONFIG = ModelConfig(d_model=32, heads=2, text_dim=8, table_dim=8)
@@ -20,7 +20,7 @@ CONFIG = ModelConfig(d_model=32, heads=2, text_dim=8, table_dim=8)
 
 def encoder(**config):
     torch.manual_seed(0)
-    own = replace(CONFIG, **config)
+    own = replace(CONFIG, **{"touch": TOUCH, **config})
     return EventEncoder(own, made.sizes(), made.TEXT.to_document()).eval()
 
 
@@ -59,6 +59,13 @@ def test_every_field_is_told_at_its_event_only(name):
     moved = (one - other).abs().amax(dim=-1)[0]
     assert moved[2] > 1e-4
     assert moved.count_nonzero() == 1
+
+
+@pytest.mark.parametrize("name", TOUCH)
+def test_where_a_customer_was_met_is_not_told_unless_asked(name):
+    batch = collate(made.sequences(lengths=[6]), np.arange(1))
+    net = encoder(touch=())
+    assert torch.equal(read(net, changed(batch, name, 1)), read(net, changed(batch, name, 2)))
 
 
 @pytest.mark.parametrize("name", ["quantity", "discount", "rating", "price"])

@@ -52,9 +52,11 @@ def same(one: Any, other: Any) -> None:
         assert mine.tail == theirs.tail
 
 
-@pytest.mark.parametrize("backbone", STREAMING)
-def test_it_steps_as_pytorch_does(backbone: str) -> None:
-    eager = EagerStepper(tiny_model(backbone, context=8), "m", "f")
+@pytest.mark.parametrize(
+    ("backbone", "touch"), [*((name, ("channel", "device")) for name in STREAMING), ("gru", ())]
+)
+def test_it_steps_as_pytorch_does(backbone: str, touch: tuple[str, ...]) -> None:
+    eager = EagerStepper(tiny_model(backbone, context=8, touch=touch), "m", "f")
     onnx = export.stepper(eager)
     for customers in (1, 2, 7):
         histories = sequences(customers, 20, seed=4)
