@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from bench.harness.results import machine_line, spread, told
@@ -43,7 +44,8 @@ def markdown(document: Mapping[str, Any]) -> str:
     for group in dict.fromkeys(one["group"] for one in document["variants"]):
         own = [one for one in document["variants"] if one["group"] == group]
         lines += ["", f"## {group}", "", *_table(own)]
-    return "\n".join(lines) + "\n"
+    notes = (Path(__file__).parent / "notes.md").read_text(encoding="utf-8")
+    return "\n".join([*lines, "", notes])
 
 
 def _table(variants: Sequence[Mapping[str, Any]]) -> list[str]:

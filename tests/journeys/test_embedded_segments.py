@@ -82,7 +82,7 @@ def test_what_segments_cannot_be_made_on_is_refused(shop: shoal.shop.Shop) -> No
 def test_segments_on_the_embedding_tell_the_kinds_of_customers_apart(
     shop: shoal.shop.Shop, model: str
 ) -> None:
-    (document, *_) = shop.segment(k=2, seed=1).as_document()["segmentations"]
+    (document, *_) = shop.segment(k=2, seed=1, on="embedding").as_document()["segmentations"]
     assert document["on"] == "embedding" and document["model_id"] == model
     table = shop.memberships()
     kinds = np.array([int(one[1:]) % 2 for one in table["customer_id"].to_pylist()])
@@ -94,7 +94,7 @@ def test_segments_on_the_embedding_tell_the_kinds_of_customers_apart(
 def test_a_segmentation_on_the_embedding_is_applied_to_any_moment(
     shop: shoal.shop.Shop, model: str
 ) -> None:
-    shop.segment(k=2, seed=1)
+    shop.segment(k=2, seed=1, on="embedding")
     now = shop.memberships()
     customer = now["customer_id"][7].as_py()
     told = shop.customer(customer)
@@ -108,8 +108,8 @@ def test_a_segmentation_on_the_embedding_is_applied_to_any_moment(
     assert any("still to come" in text for text in asked["warnings"])
 
 
-def test_segments_on_both_and_on_features_stay_possible(shop: shoal.shop.Shop, model: str) -> None:
-    on_both = shop.segment(k=2, on="both").as_document()["segmentations"][0]
+def test_segments_are_on_both_unless_asked(shop: shoal.shop.Shop, model: str) -> None:
+    on_both = shop.segment(k=2).as_document()["segmentations"][0]
     assert on_both["on"] == "both" and on_both["model_id"] == model
     on_features = shop.segment(k=2, on="features").as_document()["segmentations"][0]
     assert on_features["on"] == "features" and on_features["model_id"] is None

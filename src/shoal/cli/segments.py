@@ -36,7 +36,7 @@ def segment(
         typer.Option(
             "--on",
             metavar="embedding|features|both",
-            help="What k-means is made on; default: the embedding where there is a model.",
+            help="What k-means is made on; default: both where there is a model.",
         ),
     ] = None,
     k: Annotated[

@@ -44,7 +44,7 @@ class SegmentVerbs(Verbs):
 
         Args:
             on: what k-means is made on: `features`, `embedding` of the current behaviour model, or
-                `both`. None: the embedding where the shop has a model, else features.
+                `both`. None: both where the shop has a model, else features.
 
         Raises:
             UsageError: `unknown_method`, `unknown_input`, `unknown_model`.

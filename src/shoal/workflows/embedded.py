@@ -52,7 +52,7 @@ def in_use(
     """What to make segments on, and the model it takes.
 
     Args:
-        on: one of `ON`; None: the embedding where the shop has a model, else features.
+        on: one of `ON`; None: both where the shop has a model, else features.
 
     Raises:
         UsageError: `unknown_input`, no such input; `unknown_model`, the shop has no model.
@@ -68,7 +68,7 @@ def in_use(
         return FEATURES, None
     from shoal.workflows.embed import current
 
-    return on or EMBEDDING, ModelInUse(current(store, registry), fold.rules)
+    return on or BOTH, ModelInUse(current(store, registry), fold.rules)
 
 
 def has_model(store: StateStore) -> bool:

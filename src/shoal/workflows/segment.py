@@ -87,7 +87,7 @@ def segment(
         until: T; nothing at or after it is used. None: just after the latest event.
         methods: some of `METHODS`.
         on: what k-means is made on: `features`, `embedding` of the current behaviour model, or
-            `both`; None: the embedding where the shop has a model, else features.
+            `both`; None: both where the shop has a model, else features.
         table_version: of the event table; None for the latest.
 
     Raises:
