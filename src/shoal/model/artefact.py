@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -81,7 +81,7 @@ def write(
         OperationError: `disk_full`, `no_permission`; nothing of it is then published.
     """
     with registry.create(KIND, STEM) as directory:
-        head = {"schema": SCHEMA, "model_id": directory.name, "config": asdict(model.config)}
+        head = {"schema": SCHEMA, "model_id": directory.name, "config": model.config.to_document()}
         tail = {"sizes": model.sizes, "tokenizer": dict(tokenizer)}
         text = json.dumps(
             {**head, **document, **tail}, ensure_ascii=False, allow_nan=False, indent=1

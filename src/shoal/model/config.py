@@ -78,6 +78,10 @@ class ModelConfig:
         if self.d_model % self.heads:
             raise ValueError(f"d_model {self.d_model} is not a multiple of {self.heads} heads")
 
+    def to_document(self) -> dict[str, Any]:
+        """As JSON; `ModelConfig(**document)` reads it back."""
+        return {**asdict(self), "touch": list(self.touch)}
+
     @property
     def traits_dim(self) -> int:
         """How much of the embedding, at its beginning, tells lasting traits."""

@@ -149,7 +149,7 @@ def settings_of(
         "identity, noise, rates and facts of items": counted,
         "vocabularies": {"version": TOKENS_VERSION, **asdict(tokens)},
         "text features": text.to_document(),
-        "shape of the model": asdict(found.model),
+        "shape of the model": found.model.to_document(),
         "training": found.train.to_document(),
         "warm start": call["warm_start"],
         "search": [call["tune"], call["search"]] if call["tune"] else None,

@@ -50,8 +50,8 @@ def space(recipe: Recipe) -> dict[str, Dial]:
         "learning_rate": Dial(low=rate / 3, high=rate * 3),
         "slice_max": Dial(_distinct(max(longest // 2, train.slice_min), longest, longest * 2)),
         "embedding_dim": Dial(_distinct(max(width // 2, 2), width, width * 2)),
-        "next_event": Dial((0.0, 0.25, 0.5, 1.0)),
-        "horizon": Dial((0.0, 0.25, 0.5, 1.0)),
+        "next_event": Dial((0.0, 1.0, 3.0, 8.0)),
+        "horizon": Dial((0.0, 0.3, 1.0, 3.0)),
         "crop": Dial((0.0, 0.2)),
         "mask": Dial((0.0, 0.15)),
     }

@@ -342,6 +342,15 @@ def test_validations_come_every_so_many_steps_at_each_tenth_and_at_the_end():
     assert due == sorted({*range(10, 101, 10), 25, 50, 75, 100})
 
 
+@pytest.fixture
+def interruptible():
+    """Interrupts raise, also where the tests run in the background and ignore them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_waits_until_what_must_be_whole_is():
     done = []
     with pytest.raises(KeyboardInterrupt), undisturbed():
