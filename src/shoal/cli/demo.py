@@ -130,9 +130,9 @@ def _shop(
         console.heading("3. Train the behaviour model on these events")
         trained = _trained(console, opened, options)
         console.heading("4. Segment: number of segments, names, reasons")
-        for on in ("features", "embedding") if trained else ():  # the last one made is the main one
-            made = opened.segment(on=on, progress=console.progress())
-            others[f"k-means on {on}"] = made.ids[0]
+        if trained:  # made first, since the last one made is the main one
+            made = opened.segment(on="features", progress=console.progress())
+            others["k-means on features"] = made.ids[0]
         formed = opened.segment(progress=console.progress())
         others["RFM"] = opened.current("rfm")
         for warning in formed.warnings:
@@ -183,7 +183,7 @@ def _against_truth(
         zip(planted["customer_id"].to_pylist(), planted["segment"].to_pylist(), strict=True)
     )
     with shops.open(shop) as opened:
-        main = "k-means on both" if "k-means on features" in others else "k-means"
+        main = "k-means on features and embedding" if "k-means on features" in others else "k-means"
         found = {
             name: opened.memberships(segmentation=segmentation)
             for name, segmentation in {main: None, **others}.items()

@@ -178,7 +178,7 @@ class TrainConfig:
     slice_max: int = 64
     fresh_share: float = 0.5
     length_groups: int = 6
-    minutes: float = 3.0
+    minutes: float = 2.5
     steps: int = 0
     passes: float = 10.0
     learning_rate: float = 2e-3
