@@ -77,10 +77,10 @@ def test_optuna_answers_by_what_was_tried_and_learns_from_it() -> None:
     for number in range(25):
         values = own(NANO) if not number else of_optuna(DIALS, done, number)
         assert values == (own(NANO) if not number else of_optuna(DIALS, done, number))
-        good = -abs(np.log(values["learning_rate"] / 4e-3)) + (values["horizon"] == 0.25)
+        good = -abs(np.log(values["learning_rate"] / 4e-3)) + (values["horizon"] == 0.3)
         failed = number == 7
         done.append({"trial": number, "parameters": values, "score": None if failed else good})
-    late = [one for one in done[15:] if one["parameters"]["horizon"] == 0.25]
+    late = [one for one in done[15:] if one["parameters"]["horizon"] == 0.3]
     assert len(late) > 5, "chance would choose it in a quarter of the trials"
 
 
