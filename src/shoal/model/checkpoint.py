@@ -161,6 +161,11 @@ def _told(error: OSError | SafetensorError, directory: Path) -> OperationError:
     )
 
 
+def of_other_parts(directory: Path, error: Exception) -> OperationError:
+    """What is told where a checkpoint's tensors are not those of this version's model."""
+    return _unusable(directory / FILE, f"holds other parts than this version's model: {error}")
+
+
 def _unusable(path: Path, why: str) -> OperationError:
     return OperationError(
         "checkpoint_unusable",

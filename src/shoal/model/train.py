@@ -368,8 +368,11 @@ class _Training:
     def restore(self) -> None:
         """Go on where the checkpoint was written."""
         tensors, document = checkpoint.read(self.directory, self.fingerprint)
-        self._load(tensors)
-        self.optimizer.load_state_dict(checkpoint.within("adam", tensors))
+        try:
+            self._load(tensors)
+            self.optimizer.load_state_dict(checkpoint.within("adam", tensors))
+        except (KeyError, RuntimeError) as error:
+            raise checkpoint.of_other_parts(self.directory, error) from error
         self.best = {
             name: one.to(self.device) for name, one in checkpoint.within("best", tensors).items()
         }

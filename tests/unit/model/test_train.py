@@ -169,6 +169,20 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_been(sequences, tmp_p
     assert refused.value.code == "checkpoint_unusable"
 
 
+def test_a_checkpoint_of_another_model_structure_is_refused(sequences, tmp_path, monkeypatch):
+    trained(sequences, tmp_path, replace(CONFIG, steps=2))
+    read = checkpoint.read
+
+    def older(directory, expected):
+        tensors, document = read(directory, expected)
+        return {name: one for name, one in tensors.items() if "readout" not in name}, document
+
+    monkeypatch.setattr(checkpoint, "read", older)
+    with pytest.raises(OperationError, match="other parts than this version's model") as refused:
+        trained(sequences, tmp_path, replace(CONFIG, steps=2), resume=True)
+    assert refused.value.code == "checkpoint_unusable" and "--resume" in refused.value.hint
+
+
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_path):
     sequences = made.sequences(customers=60, length=40, seed=2)
     config = replace(CONFIG, checkpoint_minutes=0.0)
