@@ -69,12 +69,17 @@ class FeatureConfig:
 
 @dataclass(frozen=True)
 class SegmentConfig:
-    """How segments are formed. `k` 0 means: choose between `k_min` and `k_max`."""
+    """How segments are formed. `k` 0 means: choose between `k_min` and `k_max`.
+
+    A customer changes to another segment only if its weight exceeds the own one's by more than
+    `switch_margin`.
+    """
 
     k: int = 0
     k_min: int = 4
     k_max: int = 12
     min_events: int = 3
+    switch_margin: float = 0.1
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -86,6 +91,8 @@ class SegmentConfig:
             )
         if self.min_events < 1:
             raise _bad("segment.min_events", self.min_events, "a whole number of at least 1")
+        if not 0 <= self.switch_margin < 1:
+            raise _bad("segment.switch_margin", self.switch_margin, "0 <= switch_margin < 1")
 
 
 @dataclass(frozen=True)

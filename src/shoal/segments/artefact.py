@@ -2,6 +2,8 @@
 
 segmentation.json     method, parameters, versions, choice of k, segments, warnings
 profiles.json         a profile a segment
+lineage.json          what became of the segments of the version before (where there was one)
+explanation.json      the tree, rules and effects that explain the segments
 members.parquet       customer_id, segment_id, weight at the moment it was made
 arrays.safetensors    what the method learned, as plain arrays (nothing is unpickled)
 """
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +35,12 @@ from shoal.segments.rules import Rfm
 KIND: Final = "segmentation"
 SCHEMA: Final = "shoal.segmentation/1"
 PROFILES_SCHEMA: Final = "shoal.profiles/1"
+
+#: Further documents that an artefact may hold, and their schemas.
+EXTRAS: Final[Mapping[str, str]] = {
+    "lineage": "shoal.lineage/1",
+    "explanation": "shoal.explanation/1",
+}
 
 #: Pointers to the current segmentations.
 MAIN: Final = "segmentation.main"
@@ -62,6 +70,11 @@ class SegmentationArtefact:
     members: pa.Table
     segmenter: Segmenter
     vocabulary: Vocabulary
+    extras: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def extra(self, name: str) -> Mapping[str, Any] | None:
+        """The further document of that name, such as `lineage`; None if it has none."""
+        return self.extras.get(name)
 
     @property
     def segmentation_id(self) -> str:
@@ -114,10 +127,12 @@ def write(
     document: Mapping[str, Any],
     profiles: Mapping[str, Any],
     members: pa.Table,
+    extra: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> str:
     """Publish a segmentation; its id (`kmeans-0001`).
 
-    `document` and `profiles` get schema and id; `members` has `MEMBERS_SCHEMA`.
+    `document` and `profiles` get schema and id; `members` has `MEMBERS_SCHEMA`. Each document of
+    `extra` is written as NAME.json; names are those of `EXTRAS`.
     """
     with registry.create(KIND, segmenter.method) as directory:
         segmentation_id = directory.name
@@ -127,6 +142,9 @@ def write(
         _write_json(directory / "segmentation.json", {**head, **document, **tail})
         head = {"schema": PROFILES_SCHEMA, "segmentation_id": segmentation_id}
         _write_json(directory / "profiles.json", {**head, **profiles})
+        for name, more in (extra or {}).items():
+            head = {"schema": EXTRAS[name], "segmentation_id": segmentation_id}
+            _write_json(directory / f"{name}.json", {**head, **more})
         pq.write_table(
             members.cast(MEMBERS_SCHEMA), directory / "members.parquet", compression="zstd"
         )
@@ -163,6 +181,11 @@ def read(registry: Registry, segmentation_id: str) -> SegmentationArtefact:
         pq.read_table(directory / "members.parquet"),
         METHODS[document["method"]].from_artefact(document["learned"], arrays),
         Vocabulary.from_document(document["vocabulary"]),
+        {
+            name: _read_json(directory / f"{name}.json", schema)
+            for name, schema in EXTRAS.items()
+            if (directory / f"{name}.json").exists()
+        },
     )
 
 
