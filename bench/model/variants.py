@@ -51,7 +51,7 @@ def _weights(**weights: float) -> dict[str, Any]:
 
 _BACKBONES = {
     f"backbone-{name}": Variant("Backbone", name, model={"backbone": name})
-    for name in ("transformer", "bidirectional", "gru", "lstm", "cnn")
+    for name in ("recurrence", "transformer", "bidirectional", "lstm", "cnn")
 }
 _OBJECTIVES = {
     f"objective-{name}": Variant("Objectives", title, train=_weights(**weights))
@@ -128,7 +128,7 @@ _EVENTS = {
 VARIANTS: Final[Mapping[str, Variant]] = MappingProxyType(
     {
         DEFAULT: Variant(
-            "Default", "laptop: recurrence; contrastive 1, next event 3, horizons 1"
+            "Default", "laptop: GRU; contrastive 1, next event 3, horizons 1"
         ),
         **_BACKBONES, **_OBJECTIVES, **_CONTRASTS, **_INPUTS, **_READOUTS, **_AUGMENTS,
         **_SLICES, **_SIZES, **_EVENTS,

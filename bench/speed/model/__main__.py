@@ -104,7 +104,7 @@ def _updates(quick: bool) -> list[tuple[str, dict[str, Any]]]:
         for n in BATCHES
     ]
     found += [
-        {"backbone": "recurrence", "runtime": runtime, "customers": 1, "history": history,
+        {"backbone": "gru", "runtime": runtime, "customers": 1, "history": history,
          "steps": steps[1]}
         for history in HISTORIES
         for runtime in ("eager", "onnx")

@@ -75,7 +75,7 @@ def _goals(units: Sequence[Row]) -> str:
         if value is not None:
             rows.append([goal, f"{value:,.2f} {unit}", "met" if met else "missed"])
 
-    default = {"backbone": "recurrence", "history": 100}
+    default = {"backbone": "gru", "history": 100}
     found = {
         runtime: _mean(_of(units, "update", **default, customers=1, runtime=runtime), "p50_ms")
         for runtime in _RUNTIMES
@@ -137,7 +137,7 @@ def _updates(units: Sequence[Row]) -> str:
 
 
 def _histories(units: Sequence[Row]) -> str:
-    found = _of(units, "update", backbone="recurrence", customers=1)
+    found = _of(units, "update", backbone="gru", customers=1)
     lengths = sorted({row["history"] for row in found})
     if len(lengths) < 2:
         return ""

@@ -48,7 +48,7 @@ class ModelConfig:
         dropout: of hidden states in training.
     """
 
-    backbone: str = "recurrence"
+    backbone: str = "gru"
     d_model: int = 128
     layers: int = 2
     heads: int = 4

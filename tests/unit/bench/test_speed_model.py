@@ -21,7 +21,7 @@ def document(units: list[dict[str, Any]]) -> dict[str, Any]:
 
 def update(runtime: str, customers: int, p50: float, **more: Any) -> dict[str, Any]:
     return {
-        "what": "update", "backbone": "recurrence", "runtime": runtime, "customers": customers,
+        "what": "update", "backbone": "gru", "runtime": runtime, "customers": customers,
         "history": 100, "p50_ms": p50, "p99_ms": 2 * p50, "cpu_p50_ms": p50,
         "events_per_s": 1e3 * customers / p50, "carry_bytes": 5 * 1024, "stored_bytes": 9 * 1024,
         **more,
@@ -85,7 +85,7 @@ def test_made_up_histories_are_in_order_and_known() -> None:
 def test_an_update_is_measured() -> None:
     pytest.importorskip("onnxruntime")
     told = measure(
-        "update", backbone="recurrence", runtime="eager", customers=2, history=40, steps=2, seed=1
+        "update", backbone="gru", runtime="eager", customers=2, history=40, steps=2, seed=1
     )
     assert 0 < told["p50_ms"] <= told["p99_ms"]
     assert told["carry_bytes"] < told["stored_bytes"]
