@@ -321,17 +321,42 @@ class StateStore(Protocol):
     def units(self) -> list[dict[str, Any]]: ...
 
     def put_memberships(self, memberships: pa.Table) -> None:
-        """Append memberships: customer_id, segmentation_id, segment_id, weight, since, cause."""
+        """Append memberships; nothing older is touched.
+
+        Columns customer_id, segmentation_id, segment_id, weight, since, cause and, if told, margin.
+        """
 
     def get_memberships(
-        self, segmentation_id: str, *, customers: Sequence[str] | None = None
+        self,
+        segmentation: str | Sequence[str],
+        *,
+        customers: Sequence[str] | None = None,
+        as_of: datetime | None = None,
     ) -> pa.Table:
-        """The latest membership of each customer in a segmentation."""
+        """The latest membership of each customer in a segmentation, by customer.
+
+        Args:
+            segmentation: its id, or those of several that follow each other: then the latest in
+                any of them.
+            customers: those alone; None takes all.
+            as_of: only memberships that began at or before this moment.
+        """
+
+    def membership_history(
+        self,
+        customers: str | Sequence[str] | None = None,
+        *,
+        segmentations: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Every membership of some customers (None: all), in some segmentations, as written."""
 
     def get_pointer(self, name: str) -> str | None:
         """What a pointer (for example `segmentation.main`) names now."""
 
     def set_pointer(self, name: str, target: str, moment: datetime) -> None: ...
+
+    def pointer_history(self, name: str) -> list[tuple[str, datetime]]:
+        """What a pointer has named, oldest first, each with the moment it was set."""
 
 
 class Registry(Protocol):

@@ -48,7 +48,24 @@ def memberships(rows: list[tuple[str, str, str, float]]) -> pa.Table:
             "segment_id": segments,
             "weight": weights,
             "since": pa.array([MOMENT] * len(rows), pa.timestamp("us", tz="UTC")),
-            "cause": ["first"] * len(rows),
+            "cause": ["version"] * len(rows),
+        }
+    )
+
+
+def dated(rows: list[tuple[str, str, str, int, str, float | None]]) -> pa.Table:
+    """Memberships: customer, segmentation, segment, day of March, cause, margin."""
+    customers, segmentations, segments, days, causes, margins = zip(*rows, strict=True)
+    since = [MOMENT.replace(day=day) for day in days]
+    return pa.table(
+        {
+            "customer_id": customers,
+            "segmentation_id": segmentations,
+            "segment_id": segments,
+            "weight": [0.5] * len(rows),
+            "since": pa.array(since, pa.timestamp("us", tz="UTC")),
+            "cause": causes,
+            "margin": pa.array(margins, pa.float64()),
         }
     )
 
@@ -155,10 +172,83 @@ def test_the_latest_membership_of_each_customer_is_found(store: StateStore) -> N
     assert found["segment_id"].to_pylist() == ["k-1/s02", "k-1/s01"]
     assert found["weight"].to_pylist() == [0.7, 0.8]
     assert found["since"].to_pylist() == [MOMENT, MOMENT]
-    assert found["cause"].to_pylist() == ["first", "first"]
+    assert found["cause"].to_pylist() == ["version", "version"]
+    assert found["margin"].to_pylist() == [None, None], "not told is no margin of nought"
     assert store.get_memberships("k-1", customers=["b", "nobody"]).num_rows == 1
     assert store.get_memberships("k-1", customers=[]).num_rows == 0
     assert store.get_memberships("none").schema == found.schema
+
+
+LOG = [
+    ("a", "k-1", "s01", 1, "version", 0.3),
+    ("b", "k-1", "s02", 1, "version", 0.2),
+    ("a", "k-1", "s02", 5, "event", 0.15),
+    ("c", "k-1", "new", 9, "event", 1.0),
+    ("b", "k-2", "s02", 1, "version", 0.4),
+    ("a", "k-2", "s03", 20, "version", 0.1),
+    ("c", "k-1", "s01", 25, "silence", None),
+]  # fmt: skip
+
+
+@pytest.fixture
+def logged(store: StateStore) -> StateStore:
+    for row in LOG:
+        store.put_memberships(dated([row]))
+    return store
+
+
+def test_every_membership_is_kept_in_the_order_it_was_written(logged: StateStore) -> None:
+    whole = logged.membership_history()
+    columns = ("customer_id", "segmentation_id", "segment_id", "cause", "margin")
+    rows = list(zip(*(whole[name].to_pylist() for name in columns), strict=True))
+    assert rows == [(*row[:3], *row[4:]) for row in LOG]
+    assert [moment.day for moment in whole["since"].to_pylist()] == [row[3] for row in LOG]
+    assert logged.membership_history("a")["segment_id"].to_pylist() == ["s01", "s02", "s03"]
+    some = logged.membership_history(["c", "b", "nobody"], segmentations=["k-1"])
+    assert some["customer_id"].to_pylist() == ["b", "c", "c"]
+    assert logged.membership_history([]).num_rows == 0
+    assert logged.membership_history(segmentations=[]).num_rows == 0
+    assert logged.membership_history("nobody").schema == whole.schema
+
+
+def test_memberships_are_read_as_they_stood_at_a_moment(logged: StateStore) -> None:
+    def at(day: int, *segmentations: str) -> dict[str, str]:
+        found = logged.get_memberships(segmentations, as_of=MOMENT.replace(day=day))
+        return dict(
+            zip(found["customer_id"].to_pylist(), found["segment_id"].to_pylist(), strict=True)
+        )
+
+    assert at(1, "k-1") == {"a": "s01", "b": "s02"}
+    assert at(5, "k-1") == {"a": "s02", "b": "s02"}
+    assert at(19, "k-1", "k-2") == {"a": "s02", "b": "s02", "c": "new"}
+    assert at(31, "k-1", "k-2") == {"a": "s03", "b": "s02", "c": "s01"}
+    latest = logged.get_memberships(["k-1", "k-2"], customers=["b"])
+    assert latest["segmentation_id"].to_pylist() == ["k-2"], "the last one written"
+    before = MOMENT.replace(month=2)
+    assert logged.get_memberships("k-1", as_of=before).num_rows == 0
+
+
+def test_forgetting_reaches_every_row_of_the_log(logged: StateStore) -> None:
+    assert logged.forget(["a"])["memberships"] == 3
+    assert logged.membership_history("a").num_rows == 0
+    left = logged.membership_history()["customer_id"].to_pylist()
+    assert left == [row[0] for row in LOG if row[0] != "a"]
+
+
+def test_histories_of_many_customers_come_in_the_order_written(store: StateStore) -> None:
+    names = [f"c{i:05d}" for i in range(12_000)]
+    shuffled = names[::2] + names[1::2]
+    store.put_memberships(memberships([(name, "k-1", "s01", 1.0) for name in shuffled]))
+    assert store.membership_history(names)["customer_id"].to_pylist() == shuffled
+    assert store.get_memberships("k-1")["customer_id"].to_pylist() == names
+
+
+def test_memberships_of_a_failed_transaction_are_not_kept(logged: StateStore) -> None:
+    with pytest.raises(RuntimeError, match="stop"), logged.transaction():
+        logged.put_memberships(dated([("d", "k-1", "s01", 26, "event", 0.5)]))
+        logged.forget(["a"])
+        raise RuntimeError("stop")
+    assert logged.membership_history().num_rows == len(LOG)
 
 
 def test_a_pointer_moves_and_remembers(store: MemoryStateStore | SqlStateStore) -> None:

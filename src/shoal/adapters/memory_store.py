@@ -11,11 +11,12 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shoal.adapters.memory_erasures import ErasureRows, MemoryErasures
 from shoal.adapters.memory_flags import MemoryFlags, Rows
 from shoal.adapters.memory_people import LinkRows, MemoryPeople
-from shoal.adapters.store_schema import MEMBERSHIPS_SCHEMA, STATES_SCHEMA
+from shoal.adapters.store_schema import MEMBERSHIPS_SCHEMA, STATES_SCHEMA, as_memberships
 from shoal.domain.errors import OperationError
 
 
@@ -27,7 +28,7 @@ class _Contents:
     applied_version: int = -1
     states: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     units: dict[str, dict[str, Any]] = field(default_factory=dict)
-    memberships: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    memberships: tuple[pa.Table, ...] = ()
     pointers: dict[str, list[tuple[str, datetime]]] = field(default_factory=dict)
     flags: Rows = field(default_factory=dict)
     links: LinkRows = field(default_factory=dict)
@@ -40,7 +41,7 @@ class _Contents:
             self.applied_version,
             dict(self.states),
             copy.deepcopy(self.units),
-            dict(self.memberships),
+            self.memberships,
             {name: list(history) for name, history in self.pointers.items()},
             dict(self.flags),
             dict(self.links),
@@ -144,35 +145,57 @@ class MemoryStateStore:
         return [{**copy.deepcopy(document), "unit": unit} for unit, document in units]
 
     def put_memberships(self, memberships: pa.Table) -> None:
-        """Append memberships; only the latest of each customer can be read back."""
-        for row in memberships.select(MEMBERSHIPS_SCHEMA.names).to_pylist():
-            self._contents.memberships[row["segmentation_id"], row["customer_id"]] = row
+        """Append memberships; nothing older is touched."""
+        self._contents.memberships += (as_memberships(memberships),)
 
     def get_memberships(
-        self, segmentation_id: str, *, customers: Sequence[str] | None = None
+        self,
+        segmentation: str | Sequence[str],
+        *,
+        customers: Sequence[str] | None = None,
+        as_of: datetime | None = None,
     ) -> pa.Table:
-        """The latest membership of each customer in a segmentation, by customer."""
-        wanted = None if customers is None else set(customers)
-        rows = [
-            row
-            for (segmentation, customer), row in sorted(self._contents.memberships.items())
-            if segmentation == segmentation_id and (wanted is None or customer in wanted)
-        ]
-        return pa.Table.from_pylist(rows, schema=MEMBERSHIPS_SCHEMA)
+        """The latest membership of each customer, by customer; see the port."""
+        wanted = [segmentation] if isinstance(segmentation, str) else list(segmentation)
+        rows = self.membership_history(customers, segmentations=wanted)
+        if as_of is not None:
+            rows = rows.filter(pc.less_equal(rows["since"], pa.scalar(as_of, rows["since"].type)))
+        placed = rows.append_column("position", pa.array(range(rows.num_rows), pa.int64()))
+        latest = placed.group_by("customer_id").aggregate([("position", "max")])
+        return rows.take(latest["position_max"]).sort_by("customer_id")
+
+    def membership_history(
+        self,
+        customers: str | Sequence[str] | None = None,
+        *,
+        segmentations: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Every membership of some customers, in some segmentations, as written."""
+        rows = pa.concat_tables([MEMBERSHIPS_SCHEMA.empty_table(), *self._contents.memberships])
+        names = [customers] if isinstance(customers, str) else customers
+        for column, wanted in (("customer_id", names), ("segmentation_id", segmentations)):
+            if wanted is not None:
+                known = pa.array(sorted(set(wanted)), pa.string())
+                rows = rows.filter(pc.is_in(rows[column], value_set=known))
+        return rows
 
     def forget(self, ids: Sequence[str]) -> dict[str, int]:
         """Remove states, memberships and flags of some ids; how many rows went, by table."""
         held, wanted = self._contents, set(ids)
         states = [name for name in held.states if name in wanted]
-        members = [key for key in held.memberships if wanted & set(key)]
         for name in states:
             del held.states[name]
-        for key in members:
-            del held.memberships[key]
-        gone = {"states": len(states), "memberships": len(members)}
+        gone = {"states": len(states), "memberships": self._forget_memberships(wanted)}
         gone["flags"] = self.flags.flags(ids).num_rows
         self.flags.delete(ids)
         return gone
+
+    def _forget_memberships(self, ids: set[str]) -> int:
+        held = self._contents
+        before = sum(table.num_rows for table in held.memberships)
+        theirs = pc.is_in(pc.field("customer_id"), pa.array(sorted(ids), pa.string()))
+        held.memberships = tuple(table.filter(~theirs) for table in held.memberships)
+        return before - sum(table.num_rows for table in held.memberships)
 
     def scrub(self, traces: Sequence[str] | None = None) -> None:
         """Nothing lies in files."""

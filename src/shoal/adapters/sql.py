@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from itertools import pairwise
@@ -21,9 +21,10 @@ import sqlalchemy as sa
 from shoal.adapters.sql_erasures import SqlErasures
 from shoal.adapters.sql_flags import SqlFlags
 from shoal.adapters.sql_lease import Lease
+from shoal.adapters.sql_memberships import SqlMemberships
 from shoal.adapters.sql_people import SqlPeople
+from shoal.adapters.sql_rows import ASKED, WRITTEN, parts, write_many
 from shoal.adapters.sql_schema import (
-    MEMBERSHIPS,
     META,
     POINTER_HISTORY,
     POINTERS,
@@ -37,18 +38,14 @@ from shoal.adapters.sql_schema import (
     upsert,
 )
 from shoal.adapters.sql_scrub import scrub
-from shoal.adapters.store_schema import MEMBERSHIPS_SCHEMA, STATES_SCHEMA
+from shoal.adapters.store_schema import STATES_SCHEMA
 from shoal.domain.time import Clock, from_us, system_clock, to_us
 
 #: Row of `meta` with the event-table version whose events the stored states hold.
 APPLIED: Final = "applied_version"
-#: Customers in one `IN (...)`; SQLite allows 32,766 parameters.
-_ASKED: Final = 5_000
-#: Rows handed to the driver at once.
-_WRITTEN: Final = 20_000
 
 
-class SqlStateStore:
+class SqlStateStore(SqlMemberships):
     """`StateStore` in a SQL database; every method is safe to call from several threads.
 
     Args:
@@ -144,7 +141,7 @@ class SqlStateStore:
         query = sa.select(STATES.c.customer_id, STATES.c.version, STATES.c.body)
         wanted = sorted(set(customers))
         with self._reading() as connection:
-            for part in _parts(wanted, _ASKED):
+            for part in parts(wanted, ASKED):
                 rows = connection.execute(query.where(STATES.c.customer_id.in_(part))).all()
                 tables.append(_states_table(rows))
         return _joined(tables, STATES_SCHEMA).sort_by("customer_id")
@@ -155,17 +152,17 @@ class SqlStateStore:
             return
         statement = upsert(self._engine, STATES, "customer_id")
         with self._writing() as connection:
-            for batch in states.select(STATES_SCHEMA.names).to_batches(_WRITTEN):
+            for batch in states.select(STATES_SCHEMA.names).to_batches(WRITTEN):
                 columns = {
                     "customer_id": batch["customer_id"].to_pylist(),
                     "version": batch["version"].to_pylist(),
                     "body": _views(batch["body"]),
                 }
-                _write_many(connection, statement, columns)
+                write_many(connection, statement, columns)
 
     def delete_states(self, customers: Sequence[str]) -> None:
         with self._writing() as connection:
-            for part in _parts(sorted(set(customers)), _ASKED):
+            for part in parts(sorted(set(customers)), ASKED):
                 connection.execute(sa.delete(STATES).where(STATES.c.customer_id.in_(part)))
 
     def count_states(self) -> int:
@@ -208,54 +205,14 @@ class SqlStateStore:
             rows = connection.execute(query).all()
         return [{**json.loads(document), "unit": unit} for unit, document in rows]
 
-    # memberships
-
-    def put_memberships(self, memberships: pa.Table) -> None:
-        """Append memberships (columns of `MEMBERSHIPS_SCHEMA`); nothing older is touched."""
-        if not memberships.num_rows:
-            return
-        rows = memberships.select(MEMBERSHIPS_SCHEMA.names).cast(MEMBERSHIPS_SCHEMA)
-        position = MEMBERSHIPS_SCHEMA.get_field_index("since")
-        rows = rows.set_column(position, "since_us", rows["since"].cast(pa.int64()))
-        with self._writing() as connection:
-            for batch in rows.to_batches(_WRITTEN):
-                _write_many(connection, sa.insert(MEMBERSHIPS), batch.to_pydict())
-
-    def get_memberships(
-        self, segmentation_id: str, *, customers: Sequence[str] | None = None
-    ) -> pa.Table:
-        """The latest membership of each customer in a segmentation, by customer."""
-        if customers is None:
-            parts: Iterable[Sequence[str] | None] = [None]
-        else:
-            parts = _parts(sorted(set(customers)), _ASKED)
-        with self._reading() as connection:
-            rows = [
-                row
-                for part in parts
-                for row in connection.execute(_latest_memberships(segmentation_id, part))
-            ]
-        columns = list(zip(*rows, strict=True)) or [()] * len(MEMBERSHIPS_SCHEMA)
-        arrays = [
-            pa.array(column, pa.int64()).cast(field.type)
-            if field.name == "since"
-            else pa.array(column, field.type)
-            for column, field in zip(columns, MEMBERSHIPS_SCHEMA, strict=True)
-        ]
-        table = pa.Table.from_arrays(arrays, schema=MEMBERSHIPS_SCHEMA)
-        return table.sort_by("customer_id")
-
     def forget(self, ids: Sequence[str]) -> dict[str, int]:
         """Remove states, memberships and flags of some ids; how many rows went, by table."""
         gone = {"states": 0, "memberships": 0, "flags": 0}
         with self._writing() as connection:
-            for part in _parts(sorted(set(ids)), _ASKED):
-                for name, column in (
-                    ("states", STATES.c.customer_id),
-                    ("memberships", MEMBERSHIPS.c.customer_id),
-                ):
-                    done = connection.execute(sa.delete(column.table).where(column.in_(part)))
-                    gone[name] += done.rowcount
+            for part in parts(sorted(set(ids)), ASKED):
+                theirs = STATES.c.customer_id.in_(part)
+                gone["states"] += connection.execute(sa.delete(STATES).where(theirs)).rowcount
+            gone["memberships"] = self._forget_memberships(connection, ids)
             gone["flags"] = self.flags.flags(ids).num_rows
             self.flags.delete(ids)
         return gone
@@ -298,37 +255,6 @@ class SqlStateStore:
         )
         with self._reading() as connection:
             return [(target, from_us(us)) for target, us in connection.execute(query)]
-
-
-def _latest_memberships(segmentation_id: str, customers: Sequence[str] | None) -> Any:
-    latest = (
-        sa.select(sa.func.max(MEMBERSHIPS.c.position))
-        .where(MEMBERSHIPS.c.segmentation_id == segmentation_id)
-        .group_by(MEMBERSHIPS.c.customer_id)
-    )
-    if customers is not None:
-        latest = latest.where(MEMBERSHIPS.c.customer_id.in_(customers))
-    columns = [column for column in MEMBERSHIPS.columns if column.name != "position"]
-    return sa.select(*columns).where(MEMBERSHIPS.c.position.in_(latest))
-
-
-def _write_many(
-    connection: sa.Connection, statement: Any, columns: Mapping[str, Sequence[Any]]
-) -> None:
-    """Run an insert for many rows, past SQLAlchemy's work per value (as dear as the insert)."""
-    compiled = statement.compile(dialect=connection.dialect, column_keys=list(columns))
-    if compiled.positiontup is not None:
-        ordered = [columns[name] for name in compiled.positiontup]
-        connection.exec_driver_sql(str(compiled), list(zip(*ordered, strict=True)))
-        return
-    names = list(columns)
-    rows = zip(*columns.values(), strict=True)
-    connection.exec_driver_sql(str(compiled), [dict(zip(names, r, strict=True)) for r in rows])
-
-
-def _parts(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(values), size):
-        yield values[start : start + size]
 
 
 def _states_table(rows: Sequence[Any]) -> pa.Table:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from shoal.domain.errors import OperationError
 
 #: Raised whenever a table below changes; `check_schema` compares it with what the store says.
-STORE_VERSION: Final = 2
+STORE_VERSION: Final = 3
 
 _METADATA = sa.MetaData()
 #: SQLite numbers rows by itself only for a column of exactly type INTEGER.
@@ -60,6 +60,7 @@ STATES: Final = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
 )
 #: Append-only: the latest row of a customer in a segmentation is the one with the highest position.
+#: `margin` is null in rows of a store that was migrated from version 2 or before.
 MEMBERSHIPS: Final = sa.Table(
     "memberships",
     _METADATA,
@@ -70,7 +71,9 @@ MEMBERSHIPS: Final = sa.Table(
     sa.Column("weight", sa.Double, nullable=False),
     sa.Column("since_us", sa.BigInteger, nullable=False),
     sa.Column("cause", sa.Text, nullable=False),
+    sa.Column("margin", sa.Double),
     sa.Index("memberships_latest", "segmentation_id", "customer_id", "position"),
+    sa.Index("memberships_of_customer", "customer_id", "position"),
     sqlite_autoincrement=True,
 )
 POINTERS: Final = sa.Table(

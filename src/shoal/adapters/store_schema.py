@@ -6,6 +6,8 @@ from typing import Final
 
 import pyarrow as pa
 
+from shoal.segments.assign import MEMBERSHIPS_SCHEMA
+
 #: States as they leave and enter a state store.
 STATES_SCHEMA: Final = pa.schema(
     [
@@ -15,14 +17,9 @@ STATES_SCHEMA: Final = pa.schema(
     ]
 )
 
-#: Memberships as they leave and enter a state store; `since` UTC, `weight` in 0..1.
-MEMBERSHIPS_SCHEMA: Final = pa.schema(
-    [
-        pa.field("customer_id", pa.string()),
-        pa.field("segmentation_id", pa.string()),
-        pa.field("segment_id", pa.string()),
-        pa.field("weight", pa.float64()),
-        pa.field("since", pa.timestamp("us", tz="UTC")),
-        pa.field("cause", pa.string()),
-    ]
-)
+
+def as_memberships(table: pa.Table) -> pa.Table:
+    """Rows in `MEMBERSHIPS_SCHEMA`; a table without margins gets nulls."""
+    if "margin" not in table.column_names:
+        table = table.append_column("margin", pa.nulls(table.num_rows, pa.float64()))
+    return table.select(MEMBERSHIPS_SCHEMA.names).cast(MEMBERSHIPS_SCHEMA)

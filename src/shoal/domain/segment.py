@@ -14,6 +14,14 @@ TIER_NEW: Final = "new"
 #: Tier of the customers a segmenter has placed.
 TIER_PLACED: Final = "placed"
 
+#: Why a membership began: the segmentation was made or changed, the customer's events moved it,
+#: time without an event did, or an earlier segmentation was put back.
+VERSION: Final = "version"
+EVENT: Final = "event"
+SILENCE: Final = "silence"
+ROLLBACK: Final = "rollback"
+CAUSES: Final = (VERSION, EVENT, SILENCE, ROLLBACK)
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -60,7 +68,8 @@ class Segmentation:
 class Membership:
     """A dated fact: a customer belongs to a segment with a weight (0 to 1) since a moment.
 
-    `cause` is `version` when the segmentation was made, `event` when the customer moved.
+    `cause` is one of `CAUSES`; `margin` is the weight less that of the next best segment when the
+    fact was written, None where that was not told.
     """
 
     customer_id: str
@@ -68,4 +77,5 @@ class Membership:
     segment_id: str
     weight: float
     since: datetime
-    cause: str = "version"
+    cause: str = VERSION
+    margin: float | None = None

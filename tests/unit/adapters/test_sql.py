@@ -15,8 +15,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from shoal.adapters import process, sql, sql_schema
+from shoal.adapters import process, sql_memberships, sql_schema
 from shoal.adapters.sql import SqlStateStore
+from shoal.adapters.sql_migration import migrate_store
 from shoal.adapters.store_schema import MEMBERSHIPS_SCHEMA
 from shoal.domain.errors import OperationError
 from shoal.domain.time import from_us, iso
@@ -128,7 +129,7 @@ def test_no_process_has_no_start() -> None:
 
 @pytest.mark.parametrize(
     ("version", "code", "text"),
-    [(99, "shop_newer", "schema version 99.*knows up to 2"), (0, "shop_older", "version 0.*needs")],
+    [(99, "shop_newer", "schema version 99.*knows up to 3"), (0, "shop_older", "version 0.*needs")],
 )
 def test_a_store_of_another_schema_version_is_refused(
     url: str, version: int, code: str, text: str
@@ -203,7 +204,8 @@ def test_times_of_memberships_survive_as_microseconds(url: str) -> None:
         "segment_id": "s",
         "weight": 1.0,
         "since": moment,
-        "cause": "first",
+        "cause": "version",
+        "margin": 0.25,
     }
     store.put_memberships(pa.Table.from_pylist([row], schema=MEMBERSHIPS_SCHEMA))
     assert store.get_memberships("k").to_pylist() == [row]
@@ -220,8 +222,55 @@ def test_the_statements_are_postgresql_too(url: str, monkeypatch: pytest.MonkeyP
     assert "ON CONFLICT (customer_id) DO UPDATE SET version = excluded.version" in text
     for table in sql_schema.META.metadata.sorted_tables:
         assert "CREATE TABLE" in str(sa.schema.CreateTable(table).compile(dialect=engine.dialect))
-    latest = sql._latest_memberships("k", ["a"]).compile(dialect=postgresql.dialect())
+    latest = sql_memberships._latest(["k"], ["a"], 7).compile(dialect=postgresql.dialect())
     assert "max(memberships.position)" in str(latest)
+
+
+def made_by_version_2(path: Path) -> SqlStateStore:
+    """Make the membership log of a store what it was before margins; the store, closed."""
+    store = SqlStateStore(f"sqlite:///{path}")
+    store.put_memberships(
+        pa.table(
+            {
+                "customer_id": ["a", "b"],
+                "segmentation_id": ["k-1", "k-1"],
+                "segment_id": ["s01", "s02"],
+                "weight": [1.0, 0.6],
+                "since": pa.array([from_us(7), from_us(8)], pa.timestamp("us", tz="UTC")),
+                "cause": ["version", "version"],
+            }
+        )
+    )
+    store.set_applied_version(5)
+    store.close()
+    with sqlite3.connect(path) as plain:
+        plain.execute("DROP INDEX memberships_of_customer")
+        plain.execute("ALTER TABLE memberships DROP COLUMN margin")
+        plain.execute("UPDATE meta SET value = '2' WHERE key = 'store_version'")
+    plain.close()
+    return store
+
+
+def test_a_store_without_margins_is_migrated_and_keeps_states_and_memberships(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "old.sqlite"
+    made_by_version_2(path)
+    with pytest.raises(OperationError, match="version 2, this program needs 3") as told:
+        SqlStateStore(f"sqlite:///{path}")
+    assert told.value.code == "shop_older"
+    assert migrate_store(f"sqlite:///{path}") == 2
+    assert migrate_store(f"sqlite:///{path}") == 3, "a second time nothing is done"
+    store = SqlStateStore(f"sqlite:///{path}")
+    assert store.applied_version() == 5, "the states need not be made anew"
+    found = store.get_memberships("k-1").to_pydict()
+    assert found["segment_id"] == ["s01", "s02"]
+    assert found["margin"] == [None, None]
+    with sqlite3.connect(path) as plain:
+        names = {row[0] for row in plain.execute("SELECT name FROM sqlite_master")}
+    plain.close()
+    assert "memberships_of_customer" in names
+    store.close()
 
 
 def test_readers_of_another_connection_see_only_what_was_committed(

@@ -1,0 +1,120 @@
+"""The membership log in SQL: rows are only ever added, but for a person who is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, Final
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from shoal.adapters.sql_rows import ASKED, WRITTEN, parts, write_many
+from shoal.adapters.sql_schema import MEMBERSHIPS
+from shoal.adapters.store_schema import MEMBERSHIPS_SCHEMA, as_memberships
+from shoal.domain.time import to_us
+
+
+class SqlMemberships:
+    """The part of `SqlStateStore` that keeps memberships."""
+
+    def _reading(self) -> AbstractContextManager[sa.Connection]:
+        raise NotImplementedError
+
+    def _writing(self) -> AbstractContextManager[sa.Connection]:
+        raise NotImplementedError
+
+    def put_memberships(self, memberships: pa.Table) -> None:
+        """Append memberships; nothing older is touched."""
+        if not memberships.num_rows:
+            return
+        rows = as_memberships(memberships)
+        place = MEMBERSHIPS_SCHEMA.get_field_index("since")
+        rows = rows.set_column(place, "since_us", rows["since"].cast(pa.int64()))
+        with self._writing() as connection:
+            for batch in rows.to_batches(WRITTEN):
+                write_many(connection, sa.insert(MEMBERSHIPS), batch.to_pydict())
+
+    def get_memberships(
+        self,
+        segmentation: str | Sequence[str],
+        *,
+        customers: Sequence[str] | None = None,
+        as_of: datetime | None = None,
+    ) -> pa.Table:
+        """The latest membership of each customer, by customer; see the port."""
+        wanted = [segmentation] if isinstance(segmentation, str) else list(segmentation)
+        as_of_us = None if as_of is None else to_us(as_of)
+        queries = (_latest(wanted, part, as_of_us) for part in _asked(customers))
+        return self._rows(queries).drop_columns("position").sort_by("customer_id")
+
+    def membership_history(
+        self,
+        customers: str | Sequence[str] | None = None,
+        *,
+        segmentations: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Every membership of some customers, in some segmentations, as written."""
+        names = [customers] if isinstance(customers, str) else customers
+        rows = self._rows(_written(segmentations, part) for part in _asked(names))
+        return rows.sort_by("position").drop_columns("position")
+
+    def _rows(self, queries: Iterable[Any]) -> pa.Table:
+        """What queries of whole rows find, as `_ROWS_SCHEMA`."""
+        with self._reading() as connection:
+            tables = [_table(connection.execute(query).all()) for query in queries]
+        return pa.concat_tables([_ROWS_SCHEMA.empty_table(), *tables])
+
+    @staticmethod
+    def _forget_memberships(connection: sa.Connection, ids: Sequence[str]) -> int:
+        """Remove every row of some customers, of whatever age; how many there were."""
+        gone = 0
+        for part in parts(sorted(set(ids)), ASKED):
+            theirs = MEMBERSHIPS.c.customer_id.in_(part)
+            gone += connection.execute(sa.delete(MEMBERSHIPS).where(theirs)).rowcount
+        return gone
+
+
+#: A row as it is kept: its position, then `MEMBERSHIPS_SCHEMA`.
+_ROWS_SCHEMA: Final = pa.schema([pa.field("position", pa.int64()), *MEMBERSHIPS_SCHEMA])
+
+
+def _asked(customers: Sequence[str] | None) -> Iterable[Sequence[str] | None]:
+    return [None] if customers is None else parts(sorted(set(customers)), ASKED)
+
+
+def _latest(
+    segmentations: Sequence[str], customers: Sequence[str] | None, as_of_us: int | None
+) -> Any:
+    """The row of each customer that was written last."""
+    latest = (
+        sa.select(sa.func.max(MEMBERSHIPS.c.position))
+        .where(MEMBERSHIPS.c.segmentation_id.in_(segmentations))
+        .group_by(MEMBERSHIPS.c.customer_id)
+    )
+    if customers is not None:
+        latest = latest.where(MEMBERSHIPS.c.customer_id.in_(customers))
+    if as_of_us is not None:
+        latest = latest.where(MEMBERSHIPS.c.since_us <= as_of_us)
+    return sa.select(MEMBERSHIPS).where(MEMBERSHIPS.c.position.in_(latest))
+
+
+def _written(segmentations: Sequence[str] | None, customers: Sequence[str] | None) -> Any:
+    query = sa.select(MEMBERSHIPS)
+    if segmentations is not None:
+        query = query.where(MEMBERSHIPS.c.segmentation_id.in_(list(segmentations)))
+    if customers is not None:
+        query = query.where(MEMBERSHIPS.c.customer_id.in_(customers))
+    return query
+
+
+def _table(rows: Sequence[Any]) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) or [()] * len(_ROWS_SCHEMA)
+    arrays = [
+        pa.array(column, pa.int64()).cast(field.type)
+        if field.name == "since"
+        else pa.array(column, field.type)
+        for column, field in zip(columns, _ROWS_SCHEMA, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, schema=_ROWS_SCHEMA)

@@ -1,0 +1,37 @@
+"""Many rows or many ids in one go: what every part of the SQL state store does alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+#: Customers in one `IN (...)`; SQLite allows 32,766 parameters.
+ASKED: Final = 5_000
+#: Rows handed to the driver at once.
+WRITTEN: Final = 20_000
+
+
+def write_many(
+    connection: sa.Connection, statement: Any, columns: Mapping[str, Sequence[Any]]
+) -> None:
+    """Run an insert for many rows, past SQLAlchemy's work per value (as dear as the insert)."""
+    compiled = statement.compile(dialect=connection.dialect, column_keys=list(columns))
+    if compiled.positiontup is not None:
+        ordered = [columns[name] for name in compiled.positiontup]
+        connection.exec_driver_sql(str(compiled), list(zip(*ordered, strict=True)))
+        return
+    names = list(columns)
+    rows = zip(*columns.values(), strict=True)
+    connection.exec_driver_sql(str(compiled), [dict(zip(names, r, strict=True)) for r in rows])
+
+
+def parts(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """The values in runs of at most `size`.
+
+    >>> list(parts("abcde", 2))
+    ['ab', 'cd', 'e']
+    """
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
