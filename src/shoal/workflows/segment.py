@@ -12,12 +12,14 @@ from shoal.domain.text import Text
 from shoal.domain.time import Clock, Zone, iso, system_clock
 from shoal.features.fold import Fold
 from shoal.features.snapshot import latest_moment
-from shoal.ports import Registry, StateStore, Warehouse
+from shoal.ports import EventTable, Registry, StateStore, Warehouse
+from shoal.segments.methods.registry import Options
 from shoal.workflows import reference
 from shoal.workflows.admission import Admission
 from shoal.workflows.embedded import ModelInUse, in_use
 from shoal.workflows.progress import NoProgress, Progress
-from shoal.workflows.segment_learn import METHODS, Learner, check_methods
+from shoal.workflows.segment_identity import Line
+from shoal.workflows.segment_learn import DEFAULT, Learner, check_methods
 from shoal.workflows.segment_publish import Publisher
 
 SCHEMA: Final = "shoal.segment/1"
@@ -49,7 +51,7 @@ class SegmentResult:
         """The JSON document `shoal.segment/1`."""
         shown = (
             "segmentation_id", "method", "as_of", "trained_until", "seed", "k", "choice",
-            "customers", "minimum_events", "warnings", "segments", "on", "model_id",
+            "customers", "minimum_events", "warnings", "segments", "on", "model_id", "method_facts",
         )  # fmt: skip
         return {
             "schema": SCHEMA,
@@ -69,11 +71,14 @@ def segment(
     admission: Admission,
     settings: SegmentConfig | None = None,
     until: datetime | None = None,
-    methods: Sequence[str] = METHODS,
+    methods: Sequence[str] = DEFAULT,
     on: str | None = None,
     k: int | None = None,
     seed: int | None = None,
+    options: Options | None = None,
+    labels: str | None = None,
     table_version: int | None = None,
+    warm: bool = True,
     clock_now: Clock = system_clock,
     progress: Progress | None = None,
 ) -> SegmentResult:
@@ -85,19 +90,24 @@ def segment(
     Args:
         settings: k, its bounds, minimum events and seed; `k` and `seed` given here win.
         until: T; nothing at or after it is used. None: just after the latest event.
-        methods: some of `METHODS`.
-        on: what k-means is made on: `features`, `embedding` of the current behaviour model, or
-            `both`; None: both where the shop has a model, else features.
+        methods: some of `shoal.workflows.segment_learn.METHODS`; the first becomes the main one.
+        on: what learned segments are made on: `features`, `embedding` of the current behaviour
+            model, or `both`; None: both where the shop has a model, else features.
+        options: what single methods are told.
+        labels: a file or a text feature that names segments of known customers, for `seeded`.
         table_version: of the event table; None for the latest.
+        warm: the segments of the version before are a further start, so that those which are as
+            good as others go on.
 
     Raises:
-        UsageError: `unknown_method`, `unknown_input`, `unknown_model`.
-        InputError: `too_little_data`: what there is, what is needed, what is possible with less.
+        UsageError: `unknown_method`, `unknown_input`, `unknown_model`, `usage`.
+        InputError: `too_little_data`: what there is, what is needed, what is possible with less;
+            what is wrong with the labels.
         OperationError: `shop_locked`, `disk_full`, `no_permission`.
     """
-    check_methods(methods)
+    check_methods(methods, labels, k)
     settings = settings or SegmentConfig()
-    on, model = in_use(store, registry, fold, on if "kmeans" in methods else "features")
+    on, model = in_use(store, registry, fold, "features" if set(methods) == {"rfm"} else on)
     job = _Job(
         warehouse=warehouse,
         store=store,
@@ -109,9 +119,12 @@ def segment(
         k=settings.k if k is None else k,
         seed=settings.seed if seed is None else seed,
         table_version=table_version,
+        warm=warm,
         now=clock_now(),
         on=on,
         model=model,
+        options=options or Options(),
+        labels=labels,
         progress=progress or NoProgress(),
     )
     with store.lease():
@@ -132,9 +145,12 @@ class _Job:
     k: int
     seed: int
     table_version: int | None
+    warm: bool
     now: datetime
     on: str
     model: ModelInUse | None
+    options: Options
+    labels: str | None
     progress: Progress
     warnings: list[Text] = field(default_factory=list)
 
@@ -153,16 +169,20 @@ class _Job:
         known = learner.known(as_of, events, items)
         vocabulary = learner.vocabulary(known)
         self.progress.done()
+        line = self._line(events)
+        learner.warm = line.labels(known) if self.warm else None
         made = learner.learn(known, vocabulary, methods)
         self.progress.start("profiles", len(made))
-        publisher = self._publisher()
-        documents = []
-        for segmenter, choice in made:
-            documents.append(publisher.publish(segmenter, choice, known, vocabulary, reference_id))
+        publisher = self._publisher(line)
+        documents: dict[int, Mapping[str, Any]] = {}
+        # Whoever is published last stays the main one: the first that was asked for.
+        for place in sorted(range(len(made)), key=lambda one: (made[one][0].method == "rfm", -one)):
+            documents[place] = publisher.publish(*made[place], known, vocabulary, reference_id)
             self.progress.advance()
         self.progress.done()
         self.store.set_pointer(reference.POINTER, reference_id, self.now)
-        return SegmentResult(as_of, tuple(documents), tuple(text.en for text in self.warnings))
+        told = tuple(documents[place] for place in range(len(made)))
+        return SegmentResult(as_of, told, tuple(text.en for text in self.warnings))
 
     def _learner(self) -> Learner:
         return Learner(
@@ -177,9 +197,14 @@ class _Job:
             self.warnings,
             on=self.on,
             model=self.model,
+            options=self.options,
+            labels=self.labels,
         )
 
-    def _publisher(self) -> Publisher:
+    def _line(self, events: EventTable) -> Line:
+        return Line(self.store, self.registry, self.fold, events, self.table_version, self.model)
+
+    def _publisher(self, line: Line) -> Publisher:
         version = self.warehouse.version() if self.table_version is None else self.table_version
         return Publisher(
             self.store,
@@ -193,4 +218,5 @@ class _Job:
             self.warnings,
             self.on,
             self.model,
+            line,
         )

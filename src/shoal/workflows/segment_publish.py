@@ -1,4 +1,8 @@
-"""Publish a fitted segmenter: profiles, names, artefact, memberships, pointers."""
+"""Publish a fitted segmenter: who is who, profiles, names, artefact, memberships, pointers.
+
+Ids come first: a main segmentation is aligned with the one before it, so that everything told of a
+segment is told of its permanent id.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +34,20 @@ from shoal.segments.profile import Placed, profiles
 from shoal.segments.rules import NAMES, Rfm, rule_in_words
 from shoal.segments.rules_sql import segment_sql
 from shoal.segments.wording import describe
+from shoal.workflows.advance import record_version, with_margins
 from shoal.workflows.embedded import ModelInUse
+from shoal.workflows.segment_identity import Identified, Line
 from shoal.workflows.segment_learn import Known
 
 TITLES: Final[Mapping[str, Text]] = {
     "kmeans": Text("Segments by behaviour (k-means)", "行为分群（k-means）"),
+    "mixture": Text("Segments by behaviour (Gaussian mixture)", "行为分群（高斯混合）"),
+    "hierarchy": Text("Segments by behaviour (hierarchy)", "行为分群（层次聚类）"),
+    "density": Text("Segments by behaviour (density)", "行为分群（密度聚类）"),
+    "deep": Text("Segments by behaviour (deep clustering)", "行为分群（深度聚类）"),
+    "seeded": Text("Segments from known customers", "由已知客户引导的分群"),
+    "consensus": Text("Segments by behaviour (consensus)", "行为分群（集成）"),
+    "rules": Text("Segments by rules", "规则分群"),
     "rfm": Text("RFM segments (rules)", "RFM 分群（规则）"),
 }
 
@@ -49,6 +62,7 @@ class Publisher:
         now: when this is done; pointers carry it.
         warnings: what a person should know, written into the artefact.
         on, model: what k-means was made on, and the model it took.
+        line: the main segmentations that a new one continues; None: it stands alone.
     """
 
     store: StateStore
@@ -59,9 +73,10 @@ class Publisher:
     seed: int
     table_version: int
     now: datetime
-    warnings: Sequence[Text]
+    warnings: list[Text]
     on: str = FEATURES
     model: ModelInUse | None = None
+    line: Line | None = None
 
     def publish(
         self,
@@ -77,6 +92,9 @@ class Publisher:
         """
         as_of, features, counts = known.as_of, known.features, known.counts
         table = known.table(vocabulary)
+        who = self._identified(segmenter, known, table)
+        segmenter = who.segmenter
+        self.warnings.extend(who.warnings)
         weights = segmenter.transform(table)
         placed = Placed(
             features,
@@ -85,15 +103,42 @@ class Publisher:
             vocabulary,
             vocabulary.shares(features[CUSTOMER], counts),
         )
-        told = self._profiles(segmenter, placed, table, as_of)
+        told = self._profiles(segmenter, placed, table, as_of, _kept(segmenter, who.kept or {}))
         members = members_of(features[CUSTOMER], segmenter.segment_ids, weights)
         document = self._document(segmenter, choice, as_of, features, told, reference_id)
-        name = artefact.write(self.registry, segmenter, vocabulary, document, told, members)
-        self._remember(name, segmenter.method, members, as_of)
+        extra = {} if who.lineage is None else {"lineage": who.lineage}
+        name = artefact.write(self.registry, segmenter, vocabulary, document, told, members, extra)
+        self._remember(name, segmenter.method, with_margins(members, weights), as_of)
         return {**document, "segmentation_id": name, "method": segmenter.method}
 
+    def becomes_main(self, method: str) -> bool:
+        """Whether a segmentation of this method becomes the main one: RFM only where none is."""
+        return method != "rfm" or self.store.get_pointer(artefact.MAIN) is None
+
+    def _identified(self, segmenter: Segmenter, known: Known, table: pa.Table) -> Identified:
+        """The segmenter with permanent ids."""
+        if self.line is None or not self.becomes_main(segmenter.method):
+            return Identified(segmenter)
+        clustered = isinstance(segmenter, ClusterSegmenter)
+        differs = {
+            "method": segmenter.method,
+            "on": self.on if clustered else FEATURES,
+            "model_id": self.model.model_id if clustered and self.model else None,
+            "k": len([one for one in segmenter.segment_ids if one != TIER_NEW]),
+            "minimum_events": self.settings.min_events if clustered else 1,
+            "fold_fingerprint": self.fold.fingerprint,
+            "seed": self.seed,
+            "as_of": iso(known.as_of),
+        }
+        return self.line.identified(segmenter, known, table, differs, self.seed)
+
     def _profiles(
-        self, segmenter: Segmenter, placed: Placed, table: pa.Table, as_of: datetime
+        self,
+        segmenter: Segmenter,
+        placed: Placed,
+        table: pa.Table,
+        as_of: datetime,
+        kept: Mapping[str, Text],
     ) -> dict[str, Any]:
         described = describe(self.fold.catalog, placed.vocabulary)
         picture: dict[str, Any] = {"grid": None, "map": None}
@@ -104,7 +149,7 @@ class Publisher:
                 clustered=segmenter.used,
                 centrality=segmenter.centrality(table),
             )
-            names = name_all(found)
+            names = kept_names(found, name_all(found), kept)
             picture["map"] = map_document(segmenter, table, placed)
         else:
             assert isinstance(segmenter, Rfm)
@@ -155,6 +200,7 @@ class Publisher:
             "shoal_version": __version__,
             "currency": self.fold.rules.currency,
             "minimum_events": self.settings.min_events if clustered else 1,
+            "switch_margin": self.settings.switch_margin,
             "customers": {
                 "total": features.num_rows,
                 "placed": features.num_rows - unknown,
@@ -162,6 +208,7 @@ class Publisher:
             },
             "k": len(segments) - (1 if unknown else 0),
             "choice": None if choice is None else choice.as_document(),
+            "method_facts": segmenter.facts if isinstance(segmenter, ClusterSegmenter) else None,
             "features": _inputs_document(segmenter),
             "warnings": [
                 {"code": "segment", "en": text.en, "zh": text.zh} for text in self.warnings
@@ -188,16 +235,17 @@ class Publisher:
 
     def _remember(self, name: str, method: str, members: pa.Table, as_of: datetime) -> None:
         """Memberships and pointers in one transaction."""
-        rows = members.num_rows
-        moment = pa.array([as_of] * rows, pa.timestamp("us", tz="UTC"))
-        table = members.append_column("segmentation_id", pa.repeat(name, rows))
-        table = table.append_column("since", moment)
-        table = table.append_column("cause", pa.repeat("version", rows))
+        pointer = artefact.MAIN if self.becomes_main(method) else artefact.RFM
+        # ids are permanent on the line of the main segmentations; rules carry the same in all
+        permanent = self.line is not None or method == "rfm"
+        previous = self.store.get_pointer(pointer) if permanent else None
         with self.store.transaction():
-            self.store.put_memberships(table)
+            record_version(
+                self.store, name, previous, members, as_of, table_version=self.table_version
+            )
             if method == "rfm":
                 self.store.set_pointer(artefact.RFM, name, self.now)
-            if method == "kmeans" or self.store.get_pointer(artefact.MAIN) is None:
+            if self.becomes_main(method):
                 self.store.set_pointer(artefact.MAIN, name, self.now)
 
 
@@ -210,6 +258,37 @@ def members_of(
     return pa.table(
         [customers, segments, pa.array(weights.max(axis=1))], schema=artefact.MEMBERS_SCHEMA
     )
+
+
+def kept_names(
+    profiles: Sequence[Mapping[str, Any]], names: Sequence[Text], kept: Mapping[str, Text]
+) -> list[Text]:
+    """The names, where a segment goes on that of the version before; no two are the same.
+
+    Args:
+        names: a new one for each profile, unique.
+        kept: id -> name of the segments that go on.
+    """
+    found = [kept.get(one["segment_id"], name) for one, name in zip(profiles, names, strict=True)]
+    taken = {
+        name.en for one, name in zip(profiles, found, strict=True) if one["segment_id"] in kept
+    }
+    for place, one in enumerate(profiles):
+        if one["segment_id"] in kept:
+            continue
+        name, number = found[place], 2
+        while found[place].en in taken:
+            found[place] = Text(f"{name.en} {number}", f"{name.zh} {number}")
+            number += 1
+        taken.add(found[place].en)
+    return found
+
+
+def _kept(segmenter: Segmenter, before: Mapping[str, Text]) -> dict[str, Text]:
+    """Names that stay: those that somebody gave, then those of the version before."""
+    given = segmenter.names if isinstance(segmenter, ClusterSegmenter) else {}
+    taken = {name.en for name in given.values()}
+    return {one: name for one, name in before.items() if name.en not in taken} | given
 
 
 def _period(features: pa.Table, as_of: datetime) -> dict[str, str | None]:
