@@ -96,7 +96,7 @@ class Autoencoder:
         Raises:
             ValueError: as of `fit`, or other columns than were learned.
         """
-        X = self._fitting(X)
+        X = self.checked(X)
         return self._mapped(self.network.encoder, (X - self.mean) / self.scale)
 
     def reconstruct(self, X: Matrix) -> Matrix:
@@ -105,7 +105,7 @@ class Autoencoder:
         Raises:
             ValueError: as of `encode`.
         """
-        X = self._fitting(X)
+        X = self.checked(X)
         return self._mapped(self.network, (X - self.mean) / self.scale) * self.scale + self.mean
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -145,7 +145,12 @@ class Autoencoder:
             raise ValueError(f"arrays of an autoencoder do not fit together: {error}") from error
         return cls(network, arrays["mean"], arrays["scale"], arrays["losses"].tolist())
 
-    def _fitting(self, X: Matrix) -> npt.NDArray[np.float64]:
+    def checked(self, X: Matrix) -> npt.NDArray[np.float64]:
+        """(n, d) rows as float64.
+
+        Raises:
+            ValueError: as of `encode`.
+        """
         found = _checked(X)
         if found.shape[1] != len(self.mean):
             raise ValueError(f"{found.shape[1]} columns, learned from {len(self.mean)}")

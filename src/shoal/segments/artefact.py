@@ -30,6 +30,7 @@ from shoal.features.tastes import Vocabulary
 from shoal.ports import Registry
 from shoal.segments.base import CUSTOMER, Segmenter
 from shoal.segments.clustered import ClusterSegmenter
+from shoal.segments.methods.registry import CLUSTERERS
 from shoal.segments.rules import Rfm
 
 KIND: Final = "segmentation"
@@ -56,7 +57,7 @@ MEMBERS_SCHEMA: Final = pa.schema(
 
 #: Every method by name: the class whose `from_artefact` reads it.
 METHODS: Final[Mapping[str, type[Segmenter]]] = {
-    ClusterSegmenter.method: ClusterSegmenter,
+    **dict.fromkeys(CLUSTERERS, ClusterSegmenter),
     Rfm.method: Rfm,
 }
 

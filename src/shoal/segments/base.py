@@ -29,7 +29,10 @@ class Segmenter(Protocol):
     order nor which others are present changes what a fitted segmenter says of a customer.
     """
 
-    method: str
+    @property
+    def method(self) -> str:
+        """The name of the method, such as kmeans."""
+        ...
 
     @property
     def segment_ids(self) -> tuple[str, ...]:

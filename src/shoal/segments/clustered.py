@@ -1,4 +1,4 @@
-"""Clusters of customers by their features: the preparation and a k-means in one segmenter."""
+"""Clusters of customers by their features: the preparation and a method in one segmenter."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from shoal.domain.errors import InputError
 from shoal.domain.segment import TIER_NEW
+from shoal.domain.text import Text
 from shoal.features.matrix import Column, as_documents, matrix, of_documents
 from shoal.features.prepare import (
     GroupBalance,
@@ -24,9 +25,13 @@ from shoal.features.prepare import (
     load,
 )
 from shoal.segments.base import EVENTS, Arrays, Weights, column
-from shoal.segments.kmeans import KMeans, soft_weights, squared_distances
+from shoal.segments.methods.base import Clusterer, Labels
+from shoal.segments.methods.kmeans import KMeansClusterer
+from shoal.segments.methods.registry import clusterer_of
 
 Matrix = npt.NDArray[np.float64]
+
+_ARRAYS = "method."
 
 
 @dataclass(frozen=True)
@@ -41,41 +46,84 @@ class Preparation:
 
 
 class ClusterSegmenter:
-    """K-means on prepared features; customers with too few events form the tier `new`.
+    """A method on prepared features; customers with too few events form the tier `new`.
 
     Args:
         columns: features to cluster on; columns of the table that are not named here are ignored.
-        k: segments wanted.
+        k: segments wanted; 0 leaves what the clusterer says.
+        clusterer: the method; None: k-means.
         minimum_events: a customer with fewer events is not clustered.
         preparation: parameters of the preparation.
-        seed: of the k-means starts.
+        seed: of the method's starts.
     """
-
-    method = "kmeans"
 
     def __init__(
         self,
         columns: Sequence[Column],
-        k: int,
+        k: int = 0,
         *,
+        clusterer: Clusterer | None = None,
         minimum_events: int = 3,
         preparation: Preparation | None = None,
         seed: int = 0,
     ) -> None:
         self.columns = tuple(columns)
-        self.k = k
+        self.clusterer: Clusterer = KMeansClusterer() if clusterer is None else clusterer
+        if k:
+            self.k = k
         self.minimum_events = minimum_events
         self.preparation = preparation or Preparation()
         self.seed = seed
         self.parts: list[Any] = []
         self.dropped: list[tuple[str, str]] = []
-        self.centers: Matrix = np.empty((0, 0))
-        self.variance = 1.0
+        self.ids: tuple[str, ...] = ()
+        self.shares: Matrix = np.empty(0)
+
+    @property
+    def method(self) -> str:
+        """The name of the method, one of `shoal.segments.methods.registry.CLUSTERERS`."""
+        return self.clusterer.method
+
+    @property
+    def k(self) -> int:
+        """Segments wanted; 0 where the method finds their number."""
+        return self.clusterer.k
+
+    @k.setter
+    def k(self, k: int) -> None:
+        self.clusterer.k = k
+
+    @property
+    def centers(self) -> Matrix:
+        """(k, components) mean place of each segment in the prepared space."""
+        return self.clusterer.centers
 
     @property
     def segment_ids(self) -> tuple[str, ...]:
-        """s01, s02, ... (largest first when fitted), then new."""
-        return (*(f"s{place + 1:02d}" for place in range(len(self.centers))), TIER_NEW)
+        """s01, s02, ... (largest first when fitted) or as renamed, then new."""
+        return (*self.ids, TIER_NEW)
+
+    @property
+    def names(self) -> dict[str, Text]:
+        """Segment id -> the name that somebody gave it, where one did."""
+        return {self.ids[place]: name for place, name in self.clusterer.names.items()}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Figures of what the method learned, as JSON."""
+        return dict(self.clusterer.facts)
+
+    def rename(self, ids: Sequence[str]) -> Self:
+        """Give the places 0 to k - 1 permanent ids; the tier `new` keeps its own. Itself.
+
+        Raises:
+            ValueError: not one id a segment, or an id twice.
+        """
+        count = len(self.centers)
+        if len(ids) != count or len({*ids, TIER_NEW}) != count + 1:
+            raise ValueError(f"{count} different ids are needed, other than {TIER_NEW}: {ids}")
+        self.ids = tuple(ids)
+        return self
 
     @property
     def used(self) -> tuple[str, ...]:
@@ -123,15 +171,19 @@ class ClusterSegmenter:
         return Z
 
     def fit(self, features: pa.Table) -> Self:
-        """Learn preparation and centres.
+        """Learn preparation and segments.
 
         Raises:
             InputError: `too_little_data`, fewer placed customers than segments.
         """
         return self.cluster(self.prepare(features))
 
-    def cluster(self, Z: Matrix) -> Self:
-        """Learn the centres from the matrix that `prepare` gave."""
+    def cluster(self, Z: Matrix, warm: Labels | None = None) -> Self:
+        """Learn the segments from the matrix that `prepare` gave.
+
+        Args:
+            warm: (n,) place of each row in an earlier version, -1 for none: a further start.
+        """
         if len(Z) < self.k:
             raise InputError(
                 "too_little_data",
@@ -141,8 +193,11 @@ class ClusterSegmenter:
                 "(--method rfm) and features are possible with less.",
             )
         with threadpool_limits(1, user_api="blas"):
-            model = KMeans(self.k, random_state=self.seed).fit(Z)
-        self.centers, self.variance = model.cluster_centers_, model.variance_
+            self.clusterer.fit(Z, seed=self.seed, warm=warm)
+            places = self.clusterer.weights(Z).argmax(axis=1)
+        count = len(self.centers)
+        self.ids = tuple(f"s{place + 1:02d}" for place in range(count))
+        self.shares = np.bincount(places, minlength=count) / len(Z)
         return self
 
     def embed(self, features: pa.Table) -> Matrix:
@@ -164,22 +219,37 @@ class ClusterSegmenter:
         weights[~known, -1] = 1.0
         if known.any():
             Z = self.embed(features.filter(pa.array(known)))
-            weights[known, :-1] = soft_weights(Z, self.centers, self.variance)
+            weights[known, :-1] = self.clusterer.weights(Z)
         return weights
 
+    def prior(self, features: pa.Table) -> Weights:
+        """(n, k) where customers would belong, as far as can be told of those too little known.
+
+        The mean of a Dirichlet posterior: segment shares count as `minimum_events` events, what the
+        method says of the customer as the events there are. Without events it is the shares; each
+        row sums to one.
+        """
+        events = np.maximum(np.nan_to_num(column(features, EVENTS)), 0.0)[:, None]
+        if not features.num_rows:
+            return np.empty((0, len(self.ids)))
+        told = events * self.clusterer.weights(self.embed(features))
+        found: Weights = (self.minimum_events * self.shares + told) / (self.minimum_events + events)
+        return found
+
     def centrality(self, features: pa.Table) -> npt.NDArray[np.float64]:
-        """(n,) minus the squared distance to the nearest centre; 0 for the tier `new`."""
+        """(n,) larger is closer to the heart of the own segment; 0 for the tier `new`."""
         found = np.zeros(features.num_rows)
         known = self.known(features)
         if known.any():
             Z = self.embed(features.filter(pa.array(known)))
-            found[known] = -squared_distances(Z, self.centers).min(axis=1)
+            found[known] = self.clusterer.centrality(Z)
         return found
 
     def to_artefact(self) -> tuple[dict[str, Any], Arrays]:
         """JSON parameters and arrays."""
         documents, arrays = dump(self.parts)
-        arrays["centers"] = self.centers
+        learned, more = self.clusterer.to_artefact()
+        arrays |= {_ARRAYS + name: array for name, array in more.items()}
         return {
             "columns": as_documents(self.columns),
             "minimum_events": self.minimum_events,
@@ -188,23 +258,37 @@ class ClusterSegmenter:
                 "group_weights": dict(self.preparation.group_weights),
             },
             "seed": self.seed,
-            "variance": self.variance,
+            "ids": list(self.ids),
+            "shares": self.shares.tolist(),
+            "clusterer": {"method": self.method, **learned},
             "parts": documents,
             "dropped": [list(pair) for pair in self.dropped],
         }, arrays
 
     @classmethod
     def from_artefact(cls, document: Mapping[str, Any], arrays: Mapping[str, Any]) -> Self:
-        """The segmenter that `to_artefact` described."""
-        centers = np.array(arrays["centers"])
+        """The segmenter that `to_artefact` described; one of the first version is k-means."""
+        learned = document.get("clusterer")
+        if learned is None:
+            told = {"k": len(arrays["centers"]), "variance": document["variance"]}
+            clusterer: Clusterer = KMeansClusterer.from_artefact(told, arrays)
+        else:
+            own = {
+                name.removeprefix(_ARRAYS): array
+                for name, array in arrays.items()
+                if name.startswith(_ARRAYS)
+            }
+            clusterer = clusterer_of(learned["method"]).from_artefact(learned, own)
         self = cls(
             of_documents(document["columns"]),
-            len(centers),
+            clusterer=clusterer,
             minimum_events=document["minimum_events"],
             preparation=Preparation(**document["preparation"]),
             seed=document["seed"],
         )
         self.parts = load(document["parts"], arrays)
         self.dropped = [(name, reason) for name, reason in document["dropped"]]
-        self.centers, self.variance = centers, document["variance"]
+        count = len(self.centers)
+        self.ids = tuple(document.get("ids") or (f"s{place + 1:02d}" for place in range(count)))
+        self.shares = np.array(document.get("shares") or np.full(count, 1 / count))
         return self

@@ -3,8 +3,12 @@
 1. Rows are put in canonical order (by value), so the order they arrive in changes nothing.
 2. Several k-means++ starts (Arthur and Vassilvitskii, 2007) are run to the end on a sample.
 3. The best one is refined by Lloyd's iterations on all rows. A good start on a sample matters
-   more than the engine: one million rows need a few passes.
+   more than the engine: one million rows need a few passes, after a stop at a larger sample.
 4. Segments are numbered by size, largest first.
+
+Many rows are read in single precision, in blocks that stay in the processor's cache, by all cores;
+sums of blocks are added in their order, so the number of cores changes nothing. Their iterations
+end when the inertia hardly falls; those of few rows when no row changes its centre.
 
 Soft weights are the posterior of a mixture of equal spherical Gaussians at the centres, of equal
 prior, with the pooled variance within clusters: the largest weight is the nearest centre.
@@ -12,19 +16,32 @@ prior, with the pooled variance within clusters: the largest weight is the neare
 
 from __future__ import annotations
 
-from typing import Any, Self
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from typing import Any, Final, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
+from threadpoolctl import threadpool_limits
 
 from shoal.features.prepare import canonical_order
 
 Matrix = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
-_CHUNK_ROWS = 65_536
+T = TypeVar("T")
+
+_CHUNK_ROWS = 8_192
+#: Beyond this many rows: single precision, all cores, and an end where hardly anything is gained.
+_MANY_ROWS = 100_000
+#: Relative fall of the inertia in a step below which many rows are left as they are.
+_HARDLY: Final = 1e-6
+#: Two ends are the same if their inertia differs by less than this share.
+_NO_BETTER: Final = 1e-9
 
 
 class KMeans(ClusterMixin, TransformerMixin, BaseEstimator):
@@ -36,6 +53,8 @@ class KMeans(ClusterMixin, TransformerMixin, BaseEstimator):
         sample_rows: rows of the sample for the starts.
         max_iterations: bound on Lloyd's iterations.
         random_state: seed.
+        init: (n_clusters, d) centres of a further start, such as an earlier version's; it is taken
+            where it ends better than all others.
 
     Attributes:
         cluster_centers_: (n_clusters_, d), largest cluster first.
@@ -54,12 +73,14 @@ class KMeans(ClusterMixin, TransformerMixin, BaseEstimator):
         sample_rows: int = 10_000,
         max_iterations: int = 100,
         random_state: int | None = 0,
+        init: Matrix | None = None,
     ) -> None:
         self.n_clusters = n_clusters
         self.n_starts = n_starts
         self.sample_rows = sample_rows
         self.max_iterations = max_iterations
         self.random_state = random_state
+        self.init = init
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the centres from (n, d) rows.
@@ -73,21 +94,44 @@ class KMeans(ClusterMixin, TransformerMixin, BaseEstimator):
         if len(X) < self.n_clusters:
             raise ValueError(f"n_samples={len(X)} must be at least n_clusters={self.n_clusters}")
         random = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
-        Z = X[canonical_order(X)]
-        shift = Z.mean(axis=0)
-        Z = Z - shift
-        rows = np.sort(random.permutation(len(Z))[: self.sample_rows])
-        sample = Z if len(rows) == len(Z) else Z[rows]
-        tries = (
-            lloyd(sample, plus_plus(sample, self.n_clusters, random), self.max_iterations)
-            for _ in range(self.n_starts)
-        )
-        centers, _, inertia, steps = min(tries, key=lambda found: found[2])
-        if len(sample) < len(Z):
-            centers, _, inertia, steps = lloyd(Z, centers, self.max_iterations)
-        labels, _ = nearest(X - shift, centers)
-        self._set(centers + shift, labels, inertia, steps)
+        # Blocks are shared among cores here, not within a product: the sums keep their order.
+        many = len(X) > _MANY_ROWS
+        with threadpool_limits(1, user_api="blas") if many else nullcontext():
+            self._fit(X, random)
         return self
+
+    def _fit(self, X: Matrix, random: np.random.Generator) -> None:
+        order = canonical_order(X)
+        rows = np.sort(random.permutation(len(X))[: self.sample_rows])
+        if len(X) <= _MANY_ROWS:
+            Z = X[order]
+            shift = Z.mean(axis=0)
+            Z = Z - shift
+            sample = Z if len(rows) == len(Z) else Z[rows]
+        else:
+            sample = X[order[rows]]
+            shift = sample.mean(axis=0)
+            sample = (sample - shift).astype(np.float32)
+            Z = _single(X, order, shift)
+        starts = [plus_plus(sample, self.n_clusters, random) for _ in range(self.n_starts)]
+        tries = _shared(
+            lambda start: lloyd(sample, start, self.max_iterations), starts, len(X) > _MANY_ROWS
+        )
+        found = min(tries, key=lambda one: one[2])
+        if len(sample) < len(Z):
+            found = _refined(Z, found[0], self.max_iterations, random)
+        if self.init is not None:
+            warm = (np.asarray(self.init) - shift).astype(Z.dtype)
+            again = _refined(Z, warm, self.max_iterations, random)
+            found = again if again[2] < found[2] * (1 - _NO_BETTER) else found
+        centers, _, inertia, steps = found
+        if len(X) > _MANY_ROWS:
+            centers = centers.astype(X.dtype) + shift
+            labels, distances = nearest(X, centers)
+            self._set(centers, labels, float(distances.sum()), steps)
+        else:
+            labels, _ = nearest(X - shift, centers)
+            self._set(centers + shift, labels, inertia, steps)
 
     def _set(self, centers: Matrix, labels: Labels, inertia: float, steps: int) -> None:
         sizes = np.bincount(labels, minlength=len(centers))
@@ -138,14 +182,55 @@ def nearest(X: Matrix, centers: Matrix) -> tuple[Labels, Matrix]:
     labels = np.empty(len(X), dtype=np.int64)
     distances = np.empty(len(X))
     half = (centers * centers).sum(axis=1) / 2
-    for start in range(0, len(X), _CHUNK_ROWS):
+
+    def block(start: int) -> None:
         rows = X[start : start + _CHUNK_ROWS]
-        score = half - rows @ centers.T
-        best = score.argmin(axis=1)
+        best, score = _scored(rows, centers, half)
         labels[start : start + len(rows)] = best
-        squares = (rows * rows).sum(axis=1) + 2 * score[np.arange(len(rows)), best]
+        squares = np.einsum("ij,ij->i", rows, rows) + 2 * score
         distances[start : start + len(rows)] = np.maximum(squares, 0.0)
+
+    _shared(block, range(0, len(X), _CHUNK_ROWS), len(X) > _MANY_ROWS)
     return labels, distances
+
+
+def _scored(rows: Matrix, centers: Matrix, half: Matrix) -> tuple[Labels, Matrix]:
+    """(m,) the nearest centre and half the squared distance to it, less half the row's square."""
+    score = half - rows @ centers.T
+    best = score.argmin(axis=1)
+    return best, score[np.arange(len(rows)), best]
+
+
+def _shared(work: Callable[[Any], T], parts: Any, many: bool) -> list[T]:
+    """What the work makes of each part, in order; by all cores where there is much to do."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if not many or not cores or cores < 2:
+        return [work(part) for part in parts]
+    with ThreadPoolExecutor(cores) as pool:
+        return list(pool.map(work, parts))
+
+
+def _refined(
+    Z: Matrix, centers: Matrix, max_iterations: int, random: np.random.Generator
+) -> tuple[Matrix, Labels, float, int]:
+    """Lloyd's iterations on all rows; where they are many, on a larger sample first."""
+    if len(Z) <= _MANY_ROWS:
+        return lloyd(Z, centers, max_iterations)
+    larger = Z[np.sort(random.permutation(len(Z))[:_MANY_ROWS])]
+    centers = lloyd(larger, centers, max_iterations, _HARDLY)[0]
+    return lloyd(Z, centers, max_iterations, _HARDLY)
+
+
+def _single(X: Matrix, order: Labels, shift: Matrix) -> Matrix:
+    """(n, d) rows in an order, shifted, in single precision."""
+    Z: Any = np.empty(X.shape, dtype=np.float32)
+
+    def block(start: int) -> None:
+        rows = slice(start, start + _CHUNK_ROWS)
+        Z[rows] = X[order[rows]] - shift
+
+    _shared(block, range(0, len(X), _CHUNK_ROWS), True)
+    return Z
 
 
 def soft_weights(X: Matrix, centers: Matrix, variance: float) -> Matrix:
@@ -156,12 +241,18 @@ def soft_weights(X: Matrix, centers: Matrix, variance: float) -> Matrix:
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def plus_plus(X: Matrix, k: int, random: np.random.Generator) -> Matrix:
-    """(<= k, d) greedy k-means++ start: of a few candidates drawn by squared distance, the best."""
+def plus_plus(
+    X: Matrix, k: int, random: np.random.Generator, given: Matrix | None = None
+) -> Matrix:
+    """(<= k, d) greedy k-means++ start: of a few candidates drawn by squared distance, the best.
+
+    Args:
+        given: centres that are there already, kept as the first ones.
+    """
     candidates = 2 + int(np.log(k))
-    centers = [X[random.integers(len(X))]]
-    closest = squared_distances(X, centers[0][None])[:, 0]
-    for _ in range(k - 1):
+    centers = [X[random.integers(len(X))]] if given is None else list(given)
+    closest = squared_distances(X, np.array(centers)).min(axis=1)
+    for _ in range(k - len(centers)):
         total = closest.sum()
         if total <= 1e-12:
             break  # every row is a centre already: fewer different rows than k
@@ -174,33 +265,62 @@ def plus_plus(X: Matrix, k: int, random: np.random.Generator) -> Matrix:
     return np.array(centers)
 
 
-def lloyd(X: Matrix, centers: Matrix, max_iterations: int) -> tuple[Matrix, Labels, float, int]:
+def lloyd(
+    X: Matrix, centers: Matrix, max_iterations: int, tolerance: float = 0.0
+) -> tuple[Matrix, Labels, float, int]:
     """Lloyd's iterations from a start until no row changes its centre.
 
     Returns centres, labels, inertia and the iterations made. A centre that loses all its rows is
     put on the row that lies farthest from its own centre.
+
+    Args:
+        tolerance: end as well where a step lowers the inertia by less than this share of it.
     """
-    labels, distances = nearest(X, centers)
-    for step in range(1, max_iterations + 1):
-        centers = _means(X, labels, distances, centers)
-        again, distances = nearest(X, centers)
-        if np.array_equal(again, labels):
-            return centers, labels, float(distances.sum()), step
+    many = len(X) > _MANY_ROWS
+    squares = sum(
+        _shared(
+            lambda start: float(np.square(X[start : start + _CHUNK_ROWS]).sum(dtype=np.float64)),
+            range(0, len(X), _CHUNK_ROWS), many,
+        )
+    )  # fmt: skip
+    labels, inertia = np.full(len(X), -1), np.inf
+    for step in range(max_iterations + 1):
+        again, sums, score = _passed(X, centers, many)
+        before, inertia = inertia, max(squares + 2 * score, 0.0)
+        same = np.array_equal(again, labels)
         labels = again
-    return centers, labels, float(distances.sum()), max_iterations
+        settled = tolerance > 0 and before - inertia <= tolerance * inertia
+        if same or settled or step == max_iterations:
+            break
+        centers = _means(X, labels, sums, centers)
+    return centers, labels, inertia, max(step, 1)
 
 
-def _means(X: Matrix, labels: Labels, distances: Matrix, centers: Matrix) -> Matrix:
-    k = len(centers)
-    sizes = np.bincount(labels, minlength=k)
-    sums = np.zeros_like(centers, dtype=np.float64)
-    for start in range(0, len(X), _CHUNK_ROWS):
-        rows = slice(start, start + _CHUNK_ROWS)
-        member = np.zeros((len(labels[rows]), k), dtype=X.dtype)
-        member[np.arange(len(member)), labels[rows]] = 1
-        sums += member.T @ X[rows]
+def _passed(X: Matrix, centers: Matrix, many: bool) -> tuple[Labels, Matrix, float]:
+    """(n,) nearest centres, (k, d) sums of their rows, and the sum of scores (see `_scored`)."""
+    half = (centers * centers).sum(axis=1) / 2
+    labels = np.empty(len(X), dtype=np.int64)
+
+    def block(start: int) -> tuple[Matrix, float]:
+        rows = X[start : start + _CHUNK_ROWS]
+        best, score = _scored(rows, centers, half)
+        labels[start : start + len(rows)] = best
+        member = np.zeros((len(rows), len(centers)), dtype=X.dtype)
+        member[np.arange(len(rows)), best] = 1
+        return member.T @ rows, float(score.sum(dtype=np.float64))
+
+    sums, total = np.zeros(centers.shape, dtype=np.float64), 0.0
+    for part, score in _shared(block, range(0, len(X), _CHUNK_ROWS), many):
+        sums += part
+        total += score
+    return labels, sums, total
+
+
+def _means(X: Matrix, labels: Labels, sums: Matrix, centers: Matrix) -> Matrix:
+    sizes = np.bincount(labels, minlength=len(centers))
     means = sums / np.maximum(sizes, 1)[:, None]
     empty = np.flatnonzero(sizes == 0)
     if len(empty):
+        distances = ((X - centers[labels]) ** 2).sum(axis=1)
         means[empty] = X[np.argsort(-distances, kind="stable")[: len(empty)]]
     return means.astype(X.dtype, copy=False)

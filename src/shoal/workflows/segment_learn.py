@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 
 from shoal.config import SegmentConfig
 from shoal.domain.errors import InputError, UsageError
+from shoal.domain.segment import TIER_NEW
 from shoal.domain.text import Text
 from shoal.domain.time import Zone, iso
 from shoal.features.fold import Fold
@@ -31,19 +33,29 @@ from shoal.segments.inputs import (
     with_embedding,
     with_tastes,
 )
+from shoal.segments.methods.base import Labels as Places
+from shoal.segments.methods.base import Matrix
+from shoal.segments.methods.density import Density
+from shoal.segments.methods.hierarchy import Hierarchy
+from shoal.segments.methods.kmeans import KMeansClusterer
+from shoal.segments.methods.registry import CLUSTERERS, Options, make
+from shoal.segments.methods.seeded import Anchors, Seeded
 from shoal.segments.rules import Rfm
 from shoal.workflows.admission import Admission
 from shoal.workflows.embedded import ModelInUse
 from shoal.workflows.progress import NoProgress, Progress
+from shoal.workflows.segment_labels import Labels, labels_of_feature, read_labels
 
-METHODS: Final = ("kmeans", "rfm")
+#: Every method; without being asked for one, k-means with the RFM rules beside it.
+METHODS: Final = (*CLUSTERERS, Rfm.method)
+DEFAULT: Final = (KMeansClusterer.method, Rfm.method)
 
 #: The period that segments have to foretell, and the shortest one worth asking for.
 HORIZON_DAYS: Final = 28
 SHORTEST_HORIZON_DAYS: Final = 7
 #: A horizon may take this share of the log at most.
 _HORIZON_SHARE: Final = 4
-#: Customers a segment that k-means chooses k among; below, k has to be told.
+#: Customers a segment that k is chosen among; below, k has to be told.
 CUSTOMERS_A_SEGMENT: Final = 10
 
 #: Dimensions of an embedding have no long tails and are no facts counted twice.
@@ -53,11 +65,15 @@ EMBEDDED: Final = Preparation(skew="none", correlation_limit=1.0)
 Learned = tuple[Segmenter, Choice | None]
 
 
-def check_methods(methods: Sequence[str]) -> None:
-    """Refuse what is no method, or none at all.
+def check_methods(methods: Sequence[str], labels: str | None = None, k: int | None = None) -> None:
+    """Refuse what is no method, none at all, or one that lacks what it needs.
+
+    Args:
+        labels: a file or feature of known customers, for `seeded`.
+        k: a number of segments that somebody asked for.
 
     Raises:
-        UsageError: `unknown_method`.
+        UsageError: `unknown_method`, `usage`.
     """
     unknown = [method for method in methods if method not in METHODS]
     if unknown or not methods:
@@ -65,6 +81,20 @@ def check_methods(methods: Sequence[str]) -> None:
             "unknown_method",
             f"no segmentation method {', '.join(map(repr, unknown)) or 'was given'}",
             hint=f"Methods: {', '.join(METHODS)}.",
+        )
+    if (Seeded.method in methods) != (labels is not None):
+        wanted = "needs labels of known customers" if labels is None else "alone takes labels"
+        raise UsageError(
+            "usage",
+            f"the method {Seeded.method} {wanted}; asked for: {', '.join(methods)}",
+            hint=f"shoal segment SHOP --method {Seeded.method} --labels FILE, a table with "
+            "customer_id and segment, or a text feature such as a trait.",
+        )
+    if k and Density.method in methods:
+        raise UsageError(
+            "usage",
+            f"k = {k} with the method {Density.method}, which finds the number of segments itself",
+            hint="Leave out --k, or cut a hierarchy: --method hierarchy --k K.",
         )
 
 
@@ -98,8 +128,11 @@ class Learner:
         table_version: of the event table; None for the latest.
         warnings: what a person should know of what was learned; filled while learning.
         past: what is known already of earlier moments, to be read once only.
-        on: what k-means is made on, one of `shoal.segments.inputs.ON`.
-        model: whose embeddings it is made on; None only where `on` is features.
+        on: what learned segments are made on, one of `shoal.segments.inputs.ON`.
+        model: whose embeddings they are made on; None only where `on` is features.
+        options: what single methods are told.
+        labels: a file, or the name of a text feature, that names segments of known customers.
+        warm: `customer_id`, `segment_id` of an earlier version: a further start.
     """
 
     fold: Fold
@@ -114,6 +147,9 @@ class Learner:
     past: dict[datetime, Known] = field(default_factory=dict)
     on: str = FEATURES
     model: ModelInUse | None = None
+    options: Options = field(default_factory=Options)
+    labels: str | None = None
+    warm: pa.Table | None = None
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -162,39 +198,42 @@ class Learner:
     # -- learning ----------------------------------------------------------------------------------
 
     def learn(self, known: Known, vocabulary: Vocabulary, methods: Sequence[str]) -> list[Learned]:
-        """The segmenters of some methods, k-means first.
+        """The segmenters of some methods, in their order; RFM comes last.
 
-        Where k-means is asked for as well, RFM is left out with a warning if too few have ordered.
+        Where another method is asked for as well, RFM is left out with a warning if too few have
+        ordered.
 
         Raises:
-            InputError: `too_little_data`.
+            InputError: `too_little_data`; what `read_labels` raises.
+            UsageError: `usage`, labels or k that a method cannot have.
         """
-        made: list[Learned] = []
-        if "kmeans" in methods:
-            made.append(self._kmeans(known, vocabulary))
-        if "rfm" in methods:
+        made = [
+            self._clustered(known, vocabulary, method)
+            for method in dict.fromkeys(methods)
+            if method != Rfm.method
+        ]
+        if Rfm.method in methods:
             made += self._rfm(known.features, needed=len(methods) == 1)
         return made
 
-    def _kmeans(self, known: Known, vocabulary: Vocabulary) -> Learned:
+    def _clustered(self, known: Known, vocabulary: Vocabulary, method: str) -> Learned:
         table = known.table(vocabulary)
         segmenter = self._segmenter(table, vocabulary, self.k or self.settings.k_min)
         Z = segmenter.prepare(table)
-        if self.k:
-            choice = told(self.k)
-        else:
-            self._enough(len(Z), known.features.num_rows)
-            future = self._future(known, vocabulary)
-            ks = range(self.settings.k_min, self.settings.k_max + 1)
-            self.progress.start("number of segments", len(ks))
-            choice = choose(Z, ks, seed=self.seed, future=future, step=self.progress.advance)
-            self.progress.done()
-            if not choice.trusted:
-                self.warnings.append(choice.reason)
-        segmenter.k = choice.chosen
-        segmenter.cluster(Z)
+        anchors: Anchors | None = None
+        account: dict[str, Any] = {}
+        if method == Seeded.method:
+            anchors, account = self._anchors(segmenter, table, Z)
+        least = 0 if anchors is None else len(anchors.names)
+        choice = None
+        if method != Density.method:
+            choice = self._choice(known, vocabulary, Z, least, method)
+        segmenter.clusterer = make(method, choice.chosen if choice else 0, self.options, anchors)
+        segmenter.cluster(Z, self._places_before(segmenter, table))
+        segmenter.clusterer.facts = {**segmenter.clusterer.facts, **account}
+        self.warnings += segmenter.clusterer.notes
         made = len(segmenter.centers)
-        if made < choice.chosen:
+        if choice and made < choice.chosen:
             self.warnings.append(
                 Text(
                     f"{choice.chosen} segments were wanted, but the customers show only {made} "
@@ -203,6 +242,52 @@ class Learner:
                 )
             )
         return segmenter, choice
+
+    def _choice(
+        self, known: Known, vocabulary: Vocabulary, Z: Matrix, least: int, method: str
+    ) -> Choice:
+        """The number of segments: told, the finest level asked for, or chosen.
+
+        Args:
+            least: as many are named.
+        """
+        if self.k:
+            return told(self.k)
+        if method == Hierarchy.method and self.options.levels:
+            return told(max(self.options.levels))
+        self._enough(len(Z), known.features.num_rows)
+        future = self._future(known, vocabulary)
+        lowest = max(self.settings.k_min, least)
+        ks = range(lowest, max(self.settings.k_max, lowest) + 1)
+        self.progress.start("number of segments", len(ks))
+        choice = choose(Z, ks, seed=self.seed, future=future, step=self.progress.advance)
+        self.progress.done()
+        if not choice.trusted:
+            self.warnings.append(choice.reason)
+        return choice
+
+    def _anchors(
+        self, segmenter: ClusterSegmenter, table: pa.Table, Z: Matrix
+    ) -> tuple[Anchors, dict[str, Any]]:
+        """The known customers, and what became of the labels, which is told."""
+        assert self.labels is not None, "check_methods refuses seeded segments without labels"
+        labels = _labels(self.labels, table)
+        anchors, account, warnings = labels.anchors(
+            table[CUSTOMER].to_pylist(), segmenter.known(table), Z
+        )
+        self.label_account = account
+        self.warnings += warnings
+        return anchors, {"labels": account}
+
+    def _places_before(self, segmenter: ClusterSegmenter, table: pa.Table) -> Places | None:
+        """(n,) place of each known customer in the earlier version, -1 for none."""
+        if self.warm is None:
+            return None
+        rows = pc.index_in(table[CUSTOMER], self.warm[CUSTOMER].combine_chunks())
+        ids = self.warm["segment_id"].take(rows).to_pylist()
+        place = {one: number for number, one in enumerate(sorted({*ids} - {None, TIER_NEW}))}
+        found = np.array([place.get(one, -1) for one in ids], np.int64)
+        return found[segmenter.known(table)]
 
     def _segmenter(self, table: pa.Table, vocabulary: Vocabulary, k: int) -> ClusterSegmenter:
         return ClusterSegmenter(
@@ -265,3 +350,11 @@ class Learner:
                 )
             )
             return []
+
+
+def _labels(source: str, table: pa.Table) -> Labels:
+    """The labels of a file; of a feature where there is no such file."""
+    path = Path(source)
+    if path.exists() or path.suffix:
+        return read_labels(path)
+    return labels_of_feature(table, source)

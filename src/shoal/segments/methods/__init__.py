@@ -1,0 +1,1 @@
+"""Methods that divide the rows of a prepared matrix: a file each, one face (`base.Clusterer`)."""

@@ -1,0 +1,77 @@
+"""K-means: round groups of like spread. The default; `shoal.segments.kmeans` does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from shoal.domain.text import Text
+from shoal.features.prepare import sample_rows
+from shoal.segments.base import Arrays, Weights
+from shoal.segments.kmeans import KMeans, nearest, soft_weights
+from shoal.segments.methods.base import (
+    Labels,
+    Matrix,
+    in_blocks,
+    refuse_too_few,
+    warm_centers,
+)
+
+#: Rows that an earlier version's groups are looked up in.
+_WARM_ROWS: Final = 100_000
+
+
+class KMeansClusterer:
+    """Several k-means++ starts on a sample, the best refined on all rows.
+
+    Weights are the posterior of equal spherical Gaussians at the centres.
+    """
+
+    method: ClassVar[str] = "kmeans"
+
+    def __init__(self, k: int = 0, *, starts: int = 8) -> None:
+        self.k = k
+        self.starts = starts
+        self.centers: Matrix = np.empty((0, 0))
+        self.variance = 1.0
+        self.loss: float | None = None
+        self.notes: tuple[Text, ...] = ()
+        self.facts: Mapping[str, Any] = {}
+        self.names: Mapping[int, Text] = {}
+
+    def fit(self, Z: Matrix, *, seed: int, warm: Labels | None = None) -> Self:
+        """Learn the centres; see `Clusterer.fit`."""
+        refuse_too_few(len(Z), self.k)
+        init = None
+        if warm is not None:
+            rows = sample_rows(Z, _WARM_ROWS, seed)
+            init = warm_centers(Z[rows], warm[rows], self.k, seed)
+        model = KMeans(self.k, n_starts=self.starts, random_state=seed, init=init).fit(Z)
+        self.centers, self.variance = model.cluster_centers_, model.variance_
+        self.loss = model.inertia_ / len(Z)
+        return self
+
+    def weights(self, Z: Matrix) -> Weights:
+        """(n, groups), each row sums to one."""
+        return in_blocks(Z, lambda rows: soft_weights(rows, self.centers, self.variance))
+
+    def centrality(self, Z: Matrix) -> npt.NDArray[np.float64]:
+        """(n,) minus the squared distance to the nearest centre."""
+        return np.asarray(-nearest(Z, self.centers)[1])
+
+    def to_artefact(self) -> tuple[dict[str, Any], Arrays]:
+        """The variance, and the centres."""
+        return {"k": self.k, "variance": self.variance, "loss": self.loss}, {
+            "centers": self.centers
+        }
+
+    @classmethod
+    def from_artefact(cls, document: Mapping[str, Any], arrays: Mapping[str, Any]) -> Self:
+        """What `to_artefact` described."""
+        self = cls(document["k"])
+        self.centers, self.variance = np.array(arrays["centers"]), document["variance"]
+        self.loss = document.get("loss")
+        return self
