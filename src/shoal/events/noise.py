@@ -38,5 +38,10 @@ ROW_RULES: Final = ("agent", "address", *ORDER_NOISE, IDENTITY)
 #: Rules on a visitor's pace.
 PACE_RULES: Final = ("rate", "no_think_time")
 
+#: What the shop's own account of an export is marked by (`shoal.workflows.exposures`): who was sent
+#: to and who was held out is told of customers, it is nothing that they did. No rule catches it and
+#: no setting lets it count.
+DELIVERY: Final = "delivery"
+
 #: Kinds of event that are looking around: the pace rules count no other.
 BROWSING: Final = (VIEW, SEARCH, CLICK, CART_ADD, FAVOURITE)

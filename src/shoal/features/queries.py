@@ -22,7 +22,7 @@ from ibis.common.deferred import deferrable
 from shoal.domain import kinds
 from shoal.domain.money import MICROS
 from shoal.domain.time import DAY_US, SECOND_US
-from shoal.events.noise import ROW_RULES
+from shoal.events.noise import DELIVERY, ROW_RULES
 from shoal.events.schema import ORDER, TABLE_SCHEMA
 from shoal.features.algebra import CUSTOMER, Grain, Stat, ValueType, as_int64, epoch_us, total
 from shoal.features.catalog import Catalog
@@ -126,9 +126,7 @@ def clock_table() -> ir.Table:
 
 def of_customers(events: ir.Table, rules: Rules) -> ir.Table:
     """Customers' own events: no guests, no facts of items, no noise, no order told twice."""
-    own = events.filter(_.customer_id.notnull(), _.kind != kinds.ITEM)
-    if rules.noise:
-        own = own.filter(no_noise(rules.noise))
+    own = events.filter(_.customer_id.notnull(), _.kind != kinds.ITEM, no_noise(rules.noise))
     if rules.order_sources:
         own = own.filter(told_once(rules.order_sources))
     return own
@@ -141,8 +139,8 @@ def told_once(order_sources: Sequence[str]) -> Deferred:
 
 
 def no_noise(codes: Sequence[str]) -> Deferred:
-    """The condition that an event bears none of some noise codes."""
-    free: Deferred = _.noise.isnull() | _.noise.notin(codes)
+    """The condition that an event bears none of some noise codes, and tells of no export."""
+    free: Deferred = _.noise.isnull() | _.noise.notin((*codes, DELIVERY))
     return free
 
 
@@ -196,15 +194,15 @@ def prepared(events: ir.Table, rules: Rules, wanted: set[str]) -> ir.Table:
     Narrow tables keep queries short: Ibis compiles them, and engines plan them, in a fifth of the
     time that the full width takes.
     """
-    known = prepared_columns(rules)
-    needed, new = set[str](), wanted
-    while new:
-        needed |= new
-        new = columns_read(*(known[name] for name in new if name in known)) - needed
-    own = {name for name in needed if name not in known}
-    table = of_customers(
-        events.select(*(name for name in EVENT_COLUMNS if name in own | _own(rules))), rules
-    )
+    needed = columns_behind(rules, wanted)
+    own = {name for name in EVENT_COLUMNS if name in needed | _own(rules)}
+    table = of_customers(events.select(*(name for name in EVENT_COLUMNS if name in own)), rules)
+    return with_columns(table, rules, wanted)
+
+
+def with_columns(table: ir.Table, rules: Rules, wanted: set[str]) -> ir.Table:
+    """Events with the wanted columns of `prepared_columns`, and those that they stand on."""
+    known, needed = prepared_columns(rules), columns_behind(rules, wanted)
     level = dict.fromkeys(EVENT_COLUMNS, 0)
     for name, value in known.items():
         if name in needed:
@@ -214,10 +212,19 @@ def prepared(events: ir.Table, rules: Rules, wanted: set[str]) -> ir.Table:
     return table
 
 
+def columns_behind(rules: Rules, wanted: set[str]) -> set[str]:
+    """The wanted columns and all that they are made of."""
+    known = prepared_columns(rules)
+    needed, new = set[str](), wanted
+    while new:
+        needed |= new
+        new = columns_read(*(known[name] for name in new if name in known)) - needed
+    return needed
+
+
 def _own(rules: Rules) -> set[str]:
     """What every grain reads: whose event it is and whether it counts."""
-    marks = ({"noise"} if rules.noise else set()) | ({"source"} if rules.order_sources else set())
-    return {CUSTOMER, "kind"} | marks
+    return {CUSTOMER, "kind", "noise"} | ({"source"} if rules.order_sources else set())
 
 
 @deferrable
@@ -226,7 +233,8 @@ def floor_div(value: Any, unit: int) -> Any:
     return as_int64((value - value % unit) / unit)
 
 
-def _value(stat: Stat) -> Any:
+def stat_value(stat: Stat) -> Any:
+    """The aggregate that a stat is of a group of events."""
     if stat.merge == "add":
         if isinstance(stat.value, int) and stat.where is None:
             return _.count() * stat.value if stat.value != 1 else _.count()
@@ -251,7 +259,7 @@ def partial(grain: Grain, events: ir.Table, rules: Rules) -> ir.Table:
         source = prepared(events, rules, columns_read(grain.where, *parts) | set(grain.keys))
     if grain.where is not None:
         source = source.filter(grain.where)
-    stats = {stat.name: _value(stat) for stat in grain.stats}
+    stats = {stat.name: stat_value(stat) for stat in grain.stats}
     return source.group_by(_by(grain)).agg(**stats)
 
 
@@ -391,7 +399,7 @@ def finished(
     full = joined.mutate(**defaults)
     columns = {one.name: one.finish for one in catalog}
     wide = full.select(CUSTOMER, **columns)
-    typed = {one.name: _typed(wide[one.name], one.type) for one in catalog}
+    typed = {one.name: typed_value(wide[one.name], one.type) for one in catalog}
     return wide.select(CUSTOMER, **typed).order_by(CUSTOMER)
 
 
@@ -399,5 +407,6 @@ def finished(
 _TIMED: Final = frozenset({"session", "day", "order", "covariate"})
 
 
-def _typed(value: Any, kind: ValueType) -> Any:
+def typed_value(value: Any, kind: ValueType) -> Any:
+    """A feature's value as its column holds it."""
     return as_int64(value) if kind == "count" else value.cast(_RESULT[kind])

@@ -27,7 +27,7 @@ from shoal.events.schema import NO_CUSTOMER, TABLE_SCHEMA
 from shoal.features import reference
 from shoal.features.algebra import CUSTOMER, epoch_us
 from shoal.features.fold import Fold
-from shoal.features.queries import unbound
+from shoal.features.queries import no_noise, unbound
 from shoal.ports import EventTable, ParquetFiles
 
 EVENTS_AT_ONCE: Final = 4_000_000
@@ -42,7 +42,8 @@ _ROWS_A_BATCH: Final = 50_000
 def latest_moment(warehouse: EventTable, *, version: int | None = None) -> datetime:
     """A microsecond after the latest event: the T at which every event counts.
 
-    Facts of items do not move it: prices may be known for days to come.
+    Facts of items do not move it: prices may be known for days to come. Nor does what an export
+    told of its own doing.
 
     Raises:
         InputError: `too_little_data`, the table holds no event.
@@ -63,9 +64,10 @@ def latest_moment(warehouse: EventTable, *, version: int | None = None) -> datet
 
 @lru_cache(maxsize=1)
 def _latest_definition() -> ir.Table:
-    names = ("event_time", "kind")
+    names = ("event_time", "kind", "noise")
     events = unbound(pa.schema([TABLE_SCHEMA.field(name) for name in names]), "events")
-    return events.agg(latest_us=epoch_us(_.event_time.max(where=_.kind != kinds.ITEM)))
+    happened = (_.kind != kinds.ITEM) & no_noise(())
+    return events.agg(latest_us=epoch_us(_.event_time.max(where=happened)))
 
 
 def snapshot(

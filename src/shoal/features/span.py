@@ -16,17 +16,17 @@ from shoal.domain.errors import InputError
 from shoal.domain.time import from_us, to_us
 from shoal.events.schema import TABLE_SCHEMA
 from shoal.features.algebra import epoch_us
-from shoal.features.queries import unbound
+from shoal.features.queries import no_noise, unbound
 from shoal.ports import EventTable
 
 _READ: Final = pa.schema(
-    [TABLE_SCHEMA.field(name) for name in ("event_time", "kind", "customer_id")]
+    [TABLE_SCHEMA.field(name) for name in ("event_time", "kind", "customer_id", "noise")]
 )
 _CLOCK: Final = pa.schema([pa.field("since_us", pa.int64()), pa.field("until_us", pa.int64())])
 
 
 def log_span(table: EventTable, *, version: int | None = None) -> tuple[datetime, datetime]:
-    """Times of the first and the last event; facts of items do not count.
+    """Times of the first and the last event; facts of items and told exports do not count.
 
     Raises:
         InputError: `too_little_data`, the table holds no event.
@@ -57,13 +57,15 @@ def customer_events(
 
 @lru_cache(maxsize=1)
 def _span() -> ir.Table:
-    moments = unbound(_READ, "events").filter(_.kind != kinds.ITEM)
+    moments = unbound(_READ, "events").filter(_.kind != kinds.ITEM, no_noise(()))
     return moments.agg(first_us=epoch_us(_.event_time.min()), last_us=epoch_us(_.event_time.max()))
 
 
 @lru_cache(maxsize=1)
 def _between() -> ir.Table:
-    events = unbound(_READ, "events").filter(_.kind != kinds.ITEM, _.customer_id.notnull())
+    events = unbound(_READ, "events").filter(
+        _.kind != kinds.ITEM, _.customer_id.notnull(), no_noise(())
+    )
     clock = ibis.table(ibis.Schema.from_pyarrow(_CLOCK), name="clock")
     timed = events.select(us=epoch_us(_.event_time)).cross_join(clock)
     inside = timed.filter(_.us >= _.since_us, _.us < _.until_us)

@@ -1,8 +1,17 @@
-"""Export the members of a segment: a list of customers, or the SQL that selects them."""
+"""Export the members of a segment: a list of customers, or the SQL that selects them.
+
+What every list obeys, in this order: consents, an address where the form needs one, the control
+group of a holdout. A list for a destination (`Order.delivery`) is recorded, so that the next one
+says what changed; with a holdout it is also told as exposures. A file is written aside and put in
+its place whole, the exposures of its customers before, the record after: killed in between and run
+again, nobody is missed and nothing is counted twice.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -11,30 +20,74 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.domain.errors import UsageError
-from shoal.domain.time import Zone
+from shoal.domain.time import Clock, Zone, iso, system_clock
 from shoal.features.fold import Fold
+from shoal.features.snapshot import latest_moment
 from shoal.ports import Registry, StateStore, Warehouse
-from shoal.segments import artefact
 from shoal.segments.artefact import SegmentationArtefact
+from shoal.segments.base import CUSTOMER
 from shoal.segments.rules import Rfm
 from shoal.segments.rules_sql import segment_sql
+from shoal.workflows import deliveries, holdout, list_formats
 from shoal.workflows.admission import Admission
-from shoal.workflows.memberships import check_ending, current, memberships, write_table
+from shoal.workflows.audience import (
+    Sources,
+    allowing,
+    audience_of,
+    check_channel,
+    resolve,
+)
+from shoal.workflows.delivery import Order, Plan, planned
+from shoal.workflows.exposures import FrontDoor
+from shoal.workflows.forget_lists import cleanings
+from shoal.workflows.history import history
+from shoal.workflows.memberships import check_ending, current, write_table
 
-FORMATS: Final = ("csv", "parquet", "sql")
+#: Every form by name, and the endings that its file may have (a query's may be any).
+FORMATS: Final[Mapping[str, tuple[str, ...]]] = {
+    "csv": (".csv",),
+    "parquet": (".parquet",),
+    "sql": (),
+    "klaviyo": (".csv",),
+    "segment": (".jsonl",),
+    "history": (".parquet", ".csv"),
+}
+#: Forms that are no list of whom to write to: nothing to send, nothing to hold out.
+_NO_LISTS: Final = ("sql", "history")
+
+#: Every segment of the segmentation, in a history.
+EVERY: Final = "all"
+
+_QUERY_WARNING: Final = (
+    "A query knows no consents: it selects every customer of the segment, also those who refused."
+)
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A written export: `rows` members as of the shop's now."""
+    """A written export: `rows` members as of the shop's now.
+
+    `members` is the segment's size; of them `without_consent`, then `without_address`, then
+    `held_out` were left out. None: not asked of this form. `entered` and `exited` where changes
+    were asked for: `rows` counts both.
+    """
 
     path: Path
     rows: int
     format: str
     segmentation_id: str
     segment_id: str
+    as_of: datetime
     warnings: tuple[str, ...] = ()
+    channel: str = ""
+    members: int | None = None
     without_consent: int | None = None
+    without_address: int | None = None
+    held_out: int | None = None
+    entered: int | None = None
+    exited: int | None = None
+    exited_path: Path | None = None
+    delivery: Mapping[str, Any] = field(default_factory=dict)
 
     def as_document(self) -> dict[str, Any]:
         """The JSON document `shoal.export/1`."""
@@ -45,7 +98,16 @@ class Exported:
             "customers": self.rows,
             "segmentation_id": self.segmentation_id,
             "segment_id": self.segment_id,
+            "as_of": iso(self.as_of),
+            "channel": self.channel or None,
+            "members": self.members,
             "without_consent": self.without_consent,
+            "without_address": self.without_address,
+            "held_out": self.held_out,
+            "entered": self.entered,
+            "exited": self.exited,
+            "exited_path": None if self.exited_path is None else str(self.exited_path),
+            "delivery": dict(self.delivery) or None,
             "warnings": list(self.warnings),
         }
 
@@ -63,30 +125,270 @@ def export(
     exports_dir: Path,
     out: Path | None = None,
     segmentation: str | None = None,
-    consent: str = "",
+    channel: str = "",
+    to: str = "",
+    since: str = "",
+    share: float | None = None,
+    holdout_name: str = holdout.MAIN,
+    asked_by: str = "",
+    buckets: int = 16,
+    clock: Clock = system_clock,
 ) -> Exported:
     """Write the members of a segment as they are now.
 
     Args:
         segment: an id of the main or the RFM segmentation (`s03`, `r01`, `new`), or both ids
-            (`kmeans-0001/s03`).
+            (`kmeans-0001/s03`); of a history also `all`.
         format: one of `FORMATS`; `sql` for rule segments only.
         exports_dir: where the file goes unless `out` is given, whose ending says the format.
-        consent: a channel; members who have not granted it now are left out and counted.
+        channel: members who have not granted it now are left out and counted. Empty: those who
+            refused all marketing, or all that they were asked.
+        to: the destination's name; the export is recorded under it.
+        since: what changed since `last`, an export, a segmentation or a moment.
+        share: of the customers who could be on the list, held out as a control group.
+        asked_by: who wanted it, for the record.
+        buckets: the event table's number of customer buckets.
 
     Raises:
-        UsageError: `unknown_format`, `unknown_segment`, `unknown_segmentation`, `no_sql_form`.
+        UsageError: `unknown_format`, `unknown_segment`, `unknown_segmentation`, `no_sql_form`,
+            `unknown_channel`, `unknown_export`, `bad_holdout`, `usage`.
+        InputError: `too_little_data`.
+        OperationError: `shop_locked` (of a recorded one), `disk_full`, `no_permission`; no half
+            file is left and the file that was there before stands.
     """
-    if format not in FORMATS:
+    order = Order(segment, format, segmentation, channel, to, since, share, holdout_name)
+    check(order, out)
+    sources = Sources(warehouse, store, registry, fold, zone, admission)
+    if format == "sql":
+        return _query(sources, order, exports_dir, out)
+    if format == "history":
+        return _history(sources, order, exports_dir, out)
+    door = FrontDoor(warehouse, store, fold, admission, zone, buckets)
+    while True:
+        seen = cleanings(store.erasures)
+        plan = planned(sources, order)
+        path = out or exports_dir / _name_of(plan)
+        files = _files(plan, path)
+        try:
+            for file in files:
+                file.write()
+            if not order.delivery:
+                for file in files:
+                    file.place()
+                return _exported(plan, files, {})
+            with store.lease():
+                if cleanings(store.erasures) != seen or not _stands(store, plan):
+                    continue  # somebody was forgotten meanwhile, or the same holdout was begun
+                return _delivered(plan, files, sources, door, asked_by, clock)
+        finally:
+            for file in files:
+                file.abandon()
+
+
+def _stands(store: StateStore, plan: Plan) -> bool:
+    """Whether the holdout that the plan was made with is the shop's."""
+    return plan.holdout is None or holdout.keep(store, plan.holdout) == plan.holdout
+
+
+def check(order: Order, out: Path | None) -> None:
+    """Refuse what cannot be asked for together, before anything is worked out.
+
+    Raises:
+        UsageError: `unknown_format`, `usage`.
+    """
+    if order.format not in FORMATS:
         raise UsageError(
             "unknown_format",
-            f"no export format {format!r}",
+            f"no export format {order.format!r}",
             hint=f"Formats: {', '.join(FORMATS)}.",
         )
-    if out is not None and format != "sql":
-        check_ending(out, (f".{format}",), f"lists in the format {format}")
-    found, segment_id = resolve(store, registry, segment, segmentation)
-    if format == "sql" and not isinstance(found.segmenter, Rfm):
+    if out is not None and FORMATS[order.format]:
+        check_ending(out, FORMATS[order.format], f"lists in the format {order.format}")
+    if order.format in _NO_LISTS and (order.to or order.since or order.share is not None):
+        raise UsageError(
+            "usage",
+            f"the format {order.format} is no list to be sent: --to, --since and --holdout have "
+            "no meaning for it",
+            hint="Export it as csv, parquet, klaviyo or segment.",
+        )
+    if order.format == "sql" and order.channel:
+        raise UsageError(
+            "usage",
+            "a query cannot be held to consents",
+            hint="Export the list as csv or parquet with --channel.",
+        )
+
+
+def files_of(order: Order, out: Path) -> list[Path]:
+    """Every file that an export to `out` may make, also for a moment."""
+    files = [out]
+    if order.format == "klaviyo" and order.since:
+        files.append(_exited_path(out))
+    return [path for file in files for path in (file, _aside(file))]
+
+
+# --- lists --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file, written aside and then put in its place whole and safe from a power cut."""
+
+    path: Path
+    rows: int
+    fill: Callable[[Path], object]
+
+    def write(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        aside = _aside(self.path)
+        self.fill(aside)
+        _sync(aside)
+
+    def place(self) -> None:
+        _aside(self.path).replace(self.path)
+        _sync(self.path.parent)
+
+    def abandon(self) -> None:
+        """Remove what was written aside and not put in its place."""
+        _aside(self.path).unlink(missing_ok=True)
+
+
+def _aside(path: Path) -> Path:
+    """Beside the file, with its ending: an erasure looks through it should a kill leave it."""
+    return path.with_name(f".{path.stem}.part{path.suffix}")
+
+
+def _exited_path(path: Path) -> Path:
+    return path.with_name(f"{path.stem}-exited{path.suffix}")
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _name_of(plan: Plan) -> str:
+    made = f"{plan.members.segmentation_id}-{plan.members.segment_id}"
+    form = plan.order.format
+    own = "" if form in ("csv", "parquet") else f"-{form}"
+    return f"{made}{own}{FORMATS[form][0]}"
+
+
+def _files(plan: Plan, path: Path) -> list[_File]:
+    """What is written for a plan: one file, or for Klaviyo's changes two."""
+    form, members, changes = plan.order.format, plan.members, plan.changes
+    if form == "segment":
+        calls = changes or list_formats.Changes(
+            members.customers, pa.array([], pa.string()), full=True
+        )
+        rows = len(calls.entered) + len(calls.exited)
+        return [_File(path, rows, lambda to: list_formats.write_segment_calls(to, members, calls))]
+    if form == "klaviyo":
+        return _klaviyo_files(plan, path)
+    table = list_formats.as_table(members, changes)
+    return [_File(path, table.num_rows, lambda to: write_table(table, to))]
+
+
+def _klaviyo_files(plan: Plan, path: Path) -> list[_File]:
+    contacts, granted = plan.standing.contacts, plan.standing.granted
+    assert contacts is not None
+    if plan.changes is not None:
+        fresh = pc.is_in(contacts[CUSTOMER], value_set=plan.changes.entered).combine_chunks()
+        contacts, granted = contacts.filter(fresh), granted.filter(fresh)
+    told = (plan.members, plan.order.channel)
+    files = [
+        _File(
+            path,
+            contacts.num_rows,
+            lambda to: list_formats.write_klaviyo(to, contacts, *told, granted),
+        )
+    ]
+    gone = plan.exited_contacts
+    if gone is not None:
+        never = pa.nulls(gone.num_rows, granted.type)
+        files.append(
+            _File(
+                _exited_path(path),
+                gone.num_rows,
+                lambda to: list_formats.write_klaviyo(to, gone, plan.members, "", never),
+            )
+        )
+    return files
+
+
+def _exported(plan: Plan, files: Sequence[_File], delivery: Mapping[str, Any]) -> Exported:
+    standing, changes = plan.standing, plan.changes
+    warnings = list(plan.warnings)
+    large = plan.order.format == "klaviyo" and any(
+        file.path.stat().st_size > list_formats.KLAVIYO_BYTES for file in files
+    )
+    if large:
+        warnings.append("The file is larger than the 50 MB that Klaviyo takes at once: split it.")
+    return Exported(
+        files[0].path,
+        sum(file.rows for file in files),
+        plan.order.format,
+        plan.members.segmentation_id,
+        plan.members.segment_id,
+        plan.members.as_of,
+        tuple(warnings),
+        plan.order.channel,
+        standing.everybody,
+        standing.refusing,
+        standing.unreachable if plan.order.format == "klaviyo" else None,
+        None if plan.holdout is None else len(standing.held_out),
+        None if changes is None else len(changes.entered),
+        None if changes is None else len(changes.exited),
+        files[1].path if len(files) > 1 else None,
+        delivery,
+    )
+
+
+def _delivered(
+    plan: Plan,
+    files: Sequence[_File],
+    sources: Sources,
+    door: FrontDoor,
+    asked_by: str,
+    clock: Clock,
+) -> Exported:
+    """Tell the exposures, put the files in place, record the delivery; under the lease."""
+    told = 0
+    if plan.action is not None:
+        told = door.tell(plan.action, plan.exposed, plan.unexposed)
+    for file in files:
+        file.place()
+    document = {
+        **_exported(plan, files, {}).as_document(),
+        "destination": plan.order.destination,
+        "since": plan.baseline or None,
+        "asked_by": asked_by or None,
+        "made_at": iso(clock()),
+        "holdout": None
+        if plan.holdout is None
+        else {"name": plan.holdout.name, "share": plan.holdout.share},
+        "action_id": None if plan.action is None else plan.action.action_id,
+        "exposures": told,
+        "listed": len(plan.standing.listed.customers),
+    }
+    for name in ("schema", "delivery", "warnings"):
+        del document[name]
+    delivery_id = deliveries.write(sources.registry, document, plan.standing.listed)
+    kept = ("destination", "since", "holdout", "action_id", "exposures", "listed")
+    delivery = {"delivery_id": delivery_id, **{name: document[name] for name in kept}}
+    return _exported(plan, files, delivery)
+
+
+# --- forms that are no lists ----------------------------------------------------------------------
+
+
+def _query(sources: Sources, order: Order, exports_dir: Path, out: Path | None) -> Exported:
+    """The SQL that selects the members of a rule segment."""
+    found, segment_id = resolve(sources.store, sources.registry, order.segment, order.segmentation)
+    if not isinstance(found.segmenter, Rfm) or found.segmenter.thresholds is None:
         raise UsageError(
             "no_sql_form",
             f"{found.segmentation_id}/{segment_id} was learned by {found.document['method']} and "
@@ -94,84 +396,52 @@ def export(
             where=f"{found.segmentation_id}/{segment_id}",
             hint="Export it as csv or parquet; RFM segments (r01, r02, ...) have SQL.",
         )
-    if format == "sql" and consent:
-        raise UsageError(
-            "usage", "a query cannot be held to consents",
-            hint="Export the list as csv or parquet with --consent.",
-        )  # fmt: skip
-    now = memberships(
-        warehouse=warehouse,
-        store=store,
-        registry=registry,
-        fold=fold,
-        zone=zone,
-        admission=admission,
-        segmentation=found.segmentation_id,
-    )
-    members = now.table.filter(pc.field("segment_id") == segment_id)
-    without: int | None = None
-    if consent:
-        allowed = _allowed(warehouse, admission, now.as_of, consent)
-        kept = members.filter(pc.is_in(members["customer_id"], value_set=allowed))
-        without, members = members.num_rows - kept.num_rows, kept
-    path = out or exports_dir / f"{found.segmentation_id}-{segment_id}.{format}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if format == "sql":
-        assert isinstance(found.segmenter, Rfm)
-        assert found.segmenter.thresholds is not None
-        sql = segment_sql(segment_id, found.segmenter.thresholds, now.as_of, fold.rules)
-        path.write_text(sql, encoding="utf-8")
-    else:
-        name = found.profile_name(segment_id)
-        members = members.append_column("segment", pa.repeat(name, members.num_rows))
-        write_table(members, path)
+    members = audience_of(sources, found, segment_id)
+    rules = sources.fold.rules
+    sql = segment_sql(segment_id, found.segmenter.thresholds, members.as_of, rules)
+    path = out or exports_dir / f"{found.segmentation_id}-{segment_id}.sql"
+    rows = members.table.num_rows
+    file = _File(path, rows, lambda to: to.write_text(sql, encoding="utf-8"))
+    _put(file)
     return Exported(
-        path, members.num_rows, format, found.segmentation_id, segment_id, now.warnings, without
-    )
+        path, rows, "sql", found.segmentation_id, segment_id, members.as_of,
+        (*members.warnings, _QUERY_WARNING), members=rows,
+    )  # fmt: skip
 
 
-def _allowed(
-    warehouse: Warehouse, admission: Admission, moment: datetime, channel: str
-) -> pa.Array:
-    """Customers who granted consent to a channel as of a moment."""
+def _history(sources: Sources, order: Order, exports_dir: Path, out: Path | None) -> Exported:
+    """The stretches of membership, as the log has them, of customers who allow it."""
     from shoal.features.consent import consents_at
 
-    table = admission.at(moment)
-    said = consents_at(warehouse.engine, table.events(), moment)
-    known = sorted(set(said["channel"].to_pylist()))
-    if channel not in known:
-        raise UsageError(
-            "unknown_channel",
-            f"nobody said anything of the channel {channel!r}",
-            hint=f"Channels: {', '.join(known) or 'none'}.",
-        )
-    granted = pc.and_(said["granted"], pc.equal(said["channel"], channel))
-    return said["customer_id"].filter(granted).combine_chunks()
+    found, segment_id = _segment_or_all(sources, order)
+    table = history(sources.store, found.segmentation_id, segment_id)
+    moment = latest_moment(sources.warehouse)
+    events = sources.admission.at(moment).events()
+    consents = consents_at(sources.warehouse.engine, events, moment)
+    check_channel(consents, order.channel)
+    customers = table[CUSTOMER].combine_chunks().unique()
+    kept = customers.filter(pa.array(allowing(consents, customers, order.channel)))
+    table = table.filter(pc.is_in(table[CUSTOMER], value_set=kept))
+    name = segment_id or EVERY
+    path = out or exports_dir / f"{found.segmentation_id}-{name}-history.parquet"
+    _put(_File(path, table.num_rows, lambda to: write_table(table, to)))
+    return Exported(
+        path, table.num_rows, "history", found.segmentation_id, name, moment, (), order.channel,
+        len(customers), len(customers) - len(kept),
+    )  # fmt: skip
 
 
-def resolve(
-    store: StateStore, registry: Registry, segment: str, segmentation: str | None = None
-) -> tuple[SegmentationArtefact, str]:
-    """The segmentation and the id that a segment's name means.
+def _segment_or_all(sources: Sources, order: Order) -> tuple[SegmentationArtefact, str]:
+    named, _, segment = order.segment.rpartition("/")
+    if segment == EVERY:
+        wanted = named or order.segmentation
+        return current(sources.store, sources.registry, wanted), ""
+    return resolve(sources.store, sources.registry, order.segment, order.segmentation)
 
-    Raises:
-        UsageError: `unknown_segment`, with the ids there are; `unknown_segmentation`.
-    """
-    named, _, segment_id = segment.rpartition("/")
-    wanted = [named or segmentation] if named or segmentation else [None]
-    if wanted == [None]:
-        wanted = [store.get_pointer(artefact.MAIN), store.get_pointer(artefact.RFM)]
-    known: list[str] = []
-    for one in dict.fromkeys(wanted):
-        if one is None and known:
-            continue
-        found = current(store, registry, one)
-        if segment_id in found.segmenter.segment_ids:
-            return found, segment_id
-        known += found.segmenter.segment_ids
-    raise UsageError(
-        "unknown_segment",
-        f"the shop's current segmentations have no segment {segment!r}",
-        where=segment,
-        hint=f"Segments: {', '.join(known)}.",
-    )
+
+def _put(file: _File) -> None:
+    try:
+        file.write()
+        file.place()
+    finally:
+        file.abandon()

@@ -31,8 +31,11 @@ ID_COLUMNS: Final = ("customer_id", "anonymous_id", "visitor_id")
 _DEFUSED: Final = "'"
 _ROWS: Final = 50_000
 
+#: What calls of a Segment client are about, one a line.
+CALL_IDS: Final = ("userId", *ID_COLUMNS)
+
 #: Endings of the files that can be looked through.
-READABLE: Final = (".parquet", ".csv", ".json", ".html")
+READABLE: Final = (".parquet", ".csv", ".json", ".jsonl", ".html")
 #: While a file is written anew it is called so.
 ASIDE: Final = ".part"
 
@@ -40,7 +43,7 @@ Ids = frozenset[str]
 
 
 def held(path: Path, ids: Ids) -> int:
-    """How many entries of a CSV, Parquet or JSON file, or whether (0, 1) a page, name some ids.
+    """How many entries of a CSV, Parquet, JSON (Lines) file, or whether a page (0, 1), name ids.
 
     Files of other kinds hold no ids of customers.
 
@@ -54,23 +57,25 @@ def held(path: Path, ids: Ids) -> int:
         return sum(goes for _, goes in _records(path, ids))
     if kind == ".json":
         return _pruned(_document(path), ids)[1]
+    if kind == ".jsonl":
+        return sum(goes for _, goes in _lines(path, ids))
     return int(_page_names(path, ids)) if kind == ".html" else 0
 
 
 def without(path: Path, ids: Ids) -> int:
-    """Take ids out of a CSV, Parquet or JSON file; returns how many entries went.
+    """Take ids out of a CSV, Parquet, JSON or JSON Lines file; returns how many entries went.
 
     Raises:
         OSError, ValueError: the file cannot be read or written; it is then as it was.
     """
     kind = path.suffix.lower()
-    if kind not in (".parquet", ".csv", ".json") or not held(path, ids):
+    if kind not in (".parquet", ".csv", ".json", ".jsonl") or not held(path, ids):
         return 0
     if kind == ".parquet":
         names = _id_columns(path)
         return _parquet(path, lambda table: _mask(table.select(names), ids))
-    if kind == ".csv":
-        return _csv(path, ids)
+    if kind in (".csv", ".jsonl"):
+        return _text(path, ids, _records if kind == ".csv" else _lines)
     rest, gone = _pruned(_document(path), ids)
     text = json.dumps(rest, ensure_ascii=False, indent=1)
     _replace(path, lambda aside: aside.write_text(text + "\n", encoding="utf-8"))
@@ -151,7 +156,7 @@ def _parquet(path: Path, goes: Callable[[pa.Table], pa.Array]) -> int:
     return gone
 
 
-# --- CSV ------------------------------------------------------------------------------------------
+# --- CSV and JSON Lines ---------------------------------------------------------------------------
 
 
 def _records(path: Path, ids: Ids) -> Iterator[tuple[str, bool]]:
@@ -176,13 +181,25 @@ def _records(path: Path, ids: Ids) -> Iterator[tuple[str, bool]]:
             raise ValueError(str(error)) from error
 
 
-def _csv(path: Path, ids: Ids) -> int:
+def _lines(path: Path, ids: Ids) -> Iterator[tuple[str, bool]]:
+    """Each line of calls as it stands in the file, and whether it is of one of the ids."""
+    with path.open(newline="", encoding="utf-8") as file:
+        for line in file:
+            call = json.loads(line) if line.strip() else {}
+            known = isinstance(call, dict)
+            yield line, known and any(
+                call[name] in ids for name in CALL_IDS if isinstance(call.get(name), str)
+            )
+
+
+def _text(path: Path, ids: Ids, read: Callable[[Path, Ids], Iterator[tuple[str, bool]]]) -> int:
+    """Write a file anew without the records that `read` says go; everything else as it stood."""
     gone = 0
 
     def write(aside: Path) -> None:
         nonlocal gone
         with aside.open("w", newline="", encoding="utf-8") as file:
-            for text, goes in _records(path, ids):
+            for text, goes in read(path, ids):
                 gone += goes
                 if not goes:
                     file.write(text)

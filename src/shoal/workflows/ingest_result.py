@@ -9,6 +9,7 @@ from typing import Any
 
 from shoal.domain.account import RowAccount
 from shoal.domain.time import iso
+from shoal.events.noise import DELIVERY
 from shoal.ports import RESTATED, StateStore, Warehouse
 
 
@@ -121,7 +122,8 @@ def summarise(
     if version >= 0:
         found = warehouse.engine.run(
             "SELECT min(event_time) AS earliest, max(event_time) AS latest FROM events "
-            "WHERE kind <> 'item'",  # facts of items are dated, but they are no behaviour
+            # facts of items and accounts of exports are dated, but they are no behaviour
+            f"WHERE kind <> 'item' AND noise IS DISTINCT FROM '{DELIVERY}'",
             {"events": warehouse.events()},
         )
         first, last = found["earliest"][0].as_py(), found["latest"][0].as_py()
