@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 from shoal.adapters.memory_erasures import ErasureRows, MemoryErasures
 from shoal.adapters.memory_flags import MemoryFlags, Rows
 from shoal.adapters.memory_people import LinkRows, MemoryPeople
-from shoal.adapters.store_schema import MEMBERSHIPS_SCHEMA, STATES_SCHEMA, as_memberships
+from shoal.adapters.store_schema import STATES_SCHEMA, as_memberships
 from shoal.domain.errors import OperationError
+from shoal.segments.assign import MEMBERSHIPS_SCHEMA
 
 
 @dataclass

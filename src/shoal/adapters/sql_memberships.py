@@ -12,8 +12,9 @@ import sqlalchemy as sa
 
 from shoal.adapters.sql_rows import ASKED, WRITTEN, parts, write_many
 from shoal.adapters.sql_schema import MEMBERSHIPS
-from shoal.adapters.store_schema import MEMBERSHIPS_SCHEMA, as_memberships
+from shoal.adapters.store_schema import as_memberships
 from shoal.domain.time import to_us
+from shoal.segments.assign import MEMBERSHIPS_SCHEMA
 
 
 class SqlMemberships:

@@ -1,8 +1,6 @@
-"""Verbs that read: features, customer, status."""
+"""Verbs that read: features, status."""
 
 from __future__ import annotations
-
-from typing import Annotated
 
 import typer
 
@@ -13,7 +11,6 @@ from shoal.cli.options import AsOf, Debug, Json, Out, ShopDir, TableVersion
 def register(app: typer.Typer) -> None:
     """Add this module's verbs."""
     app.command("features")(features)
-    app.command("customer")(customer)
     app.command("status")(status)
 
 
@@ -33,25 +30,6 @@ def features(
         written = opened.write_features(out, as_of=as_of, table_version=table_version)
     console.document(written.as_document())
     console.say(f"{written.rows:,} customers in {out}")
-
-
-def customer(
-    shop: ShopDir,
-    customer_id: Annotated[str, typer.Argument(metavar="ID", help="The customer's id.")],
-    as_of: AsOf = None,
-    json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """What is known of one customer: segments, why, and the features behind it."""
-    from shoal import shop as shops
-    from shoal.cli.views import show_customer
-
-    console = Console(json)
-    with shops.open(shop) as opened:
-        known = opened.customer(customer_id, as_of=as_of)
-    console.document(known)
-    if not json:
-        show_customer(console, known)
 
 
 def status(shop: ShopDir, json: Json = False, debug: Debug = False) -> None:

@@ -42,6 +42,14 @@ def replay(
         ),
     ] = "each",
     seed: Annotated[int | None, typer.Option("--seed", metavar="S")] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            "--margin",
+            metavar="M",
+            help="Between learnings, change only to a segment that weighs more by more than M.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -62,7 +70,7 @@ def replay(
     with shops.open(shop) as opened:
         made = opened.write_replay(
             out, from_, to, every=every, method=method, k=k, refit=refit, seed=seed,
-            progress=console.progress(),
+            margin=margin, progress=console.progress(),
         )  # fmt: skip
     console.document(made.as_document())
     _show(console, made)
@@ -76,9 +84,9 @@ def _show(console: Console, made: Replayed) -> None:
         if row["skipped"]:
             console.warn(f"{row['as_of']}: no segments: {row['skipped']}", as_of=row["as_of"])
     console.table(
-        ["cut", "segments of", "k", "customers", "too little known", "new events", ""],
+        ["cut", "segments of", "k", "customers", "too little known", "new events", "changed", ""],
         [_line(row) for row in made.rows],
-        right=["k", "customers", "too little known", "new events"],
+        right=["k", "customers", "too little known", "new events", "changed"],
     )
     if made.kept:
         console.say(f"{made.kept} cuts were finished before and are kept.")
@@ -92,9 +100,10 @@ def _made(made: Replayed) -> int:
 
 def _line(row: dict[str, Any]) -> list[str]:
     if row["skipped"]:
-        return [_moment(row["as_of"]), "", "", "", "", "", "skipped"]
+        return [_moment(row["as_of"]), "", "", "", "", "", "", "skipped"]
     learned = "this cut" if row["learned"] else _moment(row["trained_until"])
-    counts = (row["k"], row["customers"], row["segments"].get("new", 0), row["events"])
+    moved = sum(row["changed"].values())
+    counts = (row["k"], row["customers"], row["segments"].get("new", 0), row["events"], moved)
     kept = "kept" if row.get("kept") else ""
     return [_moment(row["as_of"]), learned, *(f"{count:,}" for count in counts), kept]
 

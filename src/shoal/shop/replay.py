@@ -29,6 +29,7 @@ class ReplayVerbs(Verbs):
         k: int | None = None,
         refit: str | timedelta = "each",
         seed: int | None = None,
+        margin: float | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Cut]:
         """Segment at every cut from one moment to another, with only what was known then.
@@ -41,13 +42,17 @@ class ReplayVerbs(Verbs):
             k: number of segments; None: the configured one, or chosen at every learning.
             refit: `each`: every cut learns; `first`: the first one does and the others apply it;
                 `28d`: a cut learns where so long has passed since the last that did.
+            margin: between two learnings, a customer changes only to a segment that weighs more by
+                more than this; None: the configured one (`segment.switch_margin`).
 
         Raises:
             UsageError: `bad_period`, `bad_time`, `unknown_method`, `usage`; before the first cut.
             InputError: `too_little_data`, the shop is empty, or every cut was skipped (at the end);
                 `mixed_currencies`, `rates_missing`.
         """
-        return self._replay(from_, to, every, method, k, refit, seed, progress).cuts(progress)
+        return self._replay(from_, to, every, method, k, refit, seed, margin, progress).cuts(
+            progress
+        )
 
     def write_replay(
         self,
@@ -60,6 +65,7 @@ class ReplayVerbs(Verbs):
         k: int | None = None,
         refit: str | timedelta = "each",
         seed: int | None = None,
+        margin: float | None = None,
         progress: Progress | None = None,
     ) -> Replayed:
         """As `replay`, and write who belonged where at every cut; a row a cut comes back.
@@ -75,7 +81,7 @@ class ReplayVerbs(Verbs):
         from shoal.workflows.replay_files import Replayed, is_one_file, write_file, write_folder
 
         one_file = out is not None and is_one_file(Path(out))
-        replay = self._replay(from_, to, every, method, k, refit, seed, progress)
+        replay = self._replay(from_, to, every, method, k, refit, seed, margin, progress)
         if out is None:
             return Replayed(replay.steps, [cut.as_document() for cut in replay.cuts(progress)])
         path = Path(out)
@@ -98,6 +104,7 @@ class ReplayVerbs(Verbs):
         k: int | None,
         refit: str | timedelta,
         seed: int | None,
+        margin: float | None,
         progress: Progress | None,
     ) -> Replay:
         from shoal.domain.time import parse_moment, parse_span, span_text
@@ -114,6 +121,7 @@ class ReplayVerbs(Verbs):
             k,
             span_text(refit) if isinstance(refit, timedelta) else refit,
             settings.seed if seed is None else seed,
+            settings.switch_margin if margin is None else margin,
         )
         self.catch_up(progress, reading=True)
         self._one_currency(steps.until)

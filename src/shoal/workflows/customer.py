@@ -1,32 +1,31 @@
-"""What is known of one customer: segments, why there, features and tastes."""
+"""What is known of one customer: segments and since when, why there, features and tastes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shoal.domain.errors import UsageError
 from shoal.domain.segment import TIER_NEW
 from shoal.domain.time import Zone, iso
-from shoal.features import state
 from shoal.features.fold import Fold
 from shoal.features.snapshot import latest_moment
-from shoal.features.tastes import COUNTS_SCHEMA, counts, counts_at
-from shoal.ports import EventTable, Registry, StateStore, Warehouse
+from shoal.ports import Registry, StateStore, Warehouse
 from shoal.segments import artefact
 from shoal.segments.artefact import SegmentationArtefact
-from shoal.segments.base import CUSTOMER, column
-from shoal.segments.inputs import with_embedding, with_tastes
+from shoal.segments.base import column
 from shoal.segments.wording import amount, describe
 from shoal.workflows import reference
 from shoal.workflows.admission import Admission
 from shoal.workflows.catch_up import states_are_of
+from shoal.workflows.customer_membership import Teller
 from shoal.workflows.embedded import of_segmentation
+from shoal.workflows.known import from_states, one_from_events
 from shoal.workflows.memberships import fold_warning, late_warning
 
 SCHEMA: Final = "shoal.customer/1"
@@ -59,10 +58,10 @@ def customer(
     moment = as_of or latest_moment(warehouse)
     asked, customer_id = customer_id, admission.customer_of(customer_id, as_of)
     if as_of is None and states_are_of(fold, store):
-        features, tastes = _from_state(store, fold, zone, customer_id, moment, items)
+        known = from_states(store, fold, zone, [customer_id], moment, items)
     else:
-        counted = admission.at(moment)
-        features, tastes = _from_events(counted, fold, zone, customer_id, moment, items)
+        known = one_from_events(admission.at(moment), fold, zone, customer_id, moment, items)
+    features, tastes = known.features, known.counts
     if not features.num_rows:
         raise UsageError(
             "unknown_customer",
@@ -81,14 +80,12 @@ def customer(
     tables = []
     for one in found:
         model = of_segmentation(one.document, registry, fold)
-        table = with_tastes(features, tastes, one.vocabulary)
+        own = None
         if model is not None:
             own = model.embeddings(admission.at(moment), moment, customers=[customer_id])
-            table = with_embedding(table, own)
-        tables.append(table)
-    placed = [
-        _membership(one, table, store, moment) for one, table in zip(found, tables, strict=True)
-    ]
+        tables.append(replace(known, embeddings=own).table(one.vocabulary))
+    teller = Teller(store, registry, moment)
+    placed = [teller.membership(one, table) for one, table in zip(found, tables, strict=True)]
     values = features.to_pylist()[0]
     warnings = [text for one in found for text in late_warning(one, moment)]
     warnings += [text for one in found for text in fold_warning(one.document, fold)]
@@ -109,61 +106,6 @@ def customer(
             for one in fold.catalog
         },
         "warnings": warnings,
-    }
-
-
-def _from_state(
-    store: StateStore,
-    fold: Fold,
-    zone: Zone,
-    customer_id: str,
-    moment: datetime,
-    items: pa.Table | None,
-) -> tuple[pa.Table, pa.Table]:
-    stored = store.get_states([customer_id])
-    if not stored.num_rows:
-        return pa.table({CUSTOMER: pa.array([], pa.string())}), COUNTS_SCHEMA.empty_table()
-    partials = state.decode(stored)
-    return fold.finish(partials, moment, zone, items), counts(partials)
-
-
-def _from_events(
-    warehouse: EventTable,
-    fold: Fold,
-    zone: Zone,
-    customer_id: str,
-    moment: datetime,
-    items: pa.Table | None,
-) -> tuple[pa.Table, pa.Table]:
-    own = pc.field(CUSTOMER) == customer_id
-    events = warehouse.events()
-    return (
-        fold.features(events, moment, zone, items).filter(own),
-        counts_at(fold, events, moment).filter(own),
-    )
-
-
-def _membership(
-    found: SegmentationArtefact, table: pa.Table, store: StateStore, moment: datetime
-) -> dict[str, Any]:
-    weights = found.segmenter.transform(table)[0]
-    ids = found.segmenter.segment_ids
-    segment_id = ids[int(weights.argmax())]
-    names = {one["segment_id"]: one["name"] for one in found.document["segments"]}
-    recorded = store.get_memberships(
-        found.segmentation_id, customers=table[CUSTOMER].to_pylist()
-    ).to_pylist()
-    same = [row for row in recorded if row["segment_id"] == segment_id and row["since"] <= moment]
-    return {
-        "segmentation_id": found.segmentation_id,
-        "method": found.document["method"],
-        "segment_id": segment_id,
-        "name": names.get(segment_id, {"en": segment_id, "zh": segment_id}),
-        "weight": float(weights.max()),
-        "since": iso(same[0]["since"] if same else moment),
-        "weights": {
-            name: float(weight) for name, weight in zip(ids, weights, strict=True) if weight > 0.01
-        },
     }
 
 

@@ -17,16 +17,18 @@ import pyarrow.parquet as pq
 from shoal.domain.errors import UsageError
 from shoal.domain.time import Zone, iso
 from shoal.features.fold import Fold
-from shoal.features.snapshot import latest_moment, snapshot_table
-from shoal.features.tastes import counts_at
+from shoal.features.snapshot import latest_moment
 from shoal.ports import EventTable, Registry, StateStore, Warehouse
 from shoal.segments import artefact
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.base import CUSTOMER, Weights
-from shoal.segments.inputs import with_embedding, with_tastes
 from shoal.workflows import reference
 from shoal.workflows.admission import Admission
+from shoal.workflows.advance import InForce, placed, recorded_until
 from shoal.workflows.embedded import of_segmentation
+from shoal.workflows.known import from_events
+from shoal.workflows.membership_log import line
+from shoal.workflows.segment_learn import Known
 
 SCHEMA: Final = pa.schema(
     [
@@ -134,9 +136,12 @@ def memberships(
 ) -> Memberships:
     """One row a customer of the segmentation, applied to what is known at the moment.
 
+    By the one step: who has a recorded membership at T stays in that segment unless another weighs
+    more by more than the margin. Nothing is recorded.
+
     Args:
         as_of: T; None: just after the latest event. `since` is when the recorded membership began
-            where it is the same segment and not later than T, else T.
+            where it is the same segment, else T.
         segmentation: its id; None: the main one.
         soft: one row a customer and segment with a weight above 0, instead of the largest only.
         table_version: of the event table; None for the latest.
@@ -151,23 +156,54 @@ def memberships(
         found, admission.at(moment, version=table_version), fold, registry, zone, moment,
         version=table_version,
     )  # fmt: skip
+    recorded = store.get_memberships(found.segmentation_id, as_of=moment)
+    members, _ = placed(features[CUSTOMER], weights, InForce.of(found), recorded, moment)
+    table = members.select(SCHEMA.names)
     if soft:
-        rows, places = np.nonzero(weights)
-    else:
-        rows, places = np.arange(len(weights)), weights.argmax(axis=1)
-    customers = features[CUSTOMER].take(pa.array(rows))
-    segments = pa.array(found.segmenter.segment_ids, pa.string()).take(pa.array(places))
-    since = _since(store, found.segmentation_id, customers, segments, moment)
-    columns = [
-        customers,
-        pa.repeat(found.segmentation_id, len(rows)),
-        segments,
-        pa.array(weights[rows, places]),
-        since,
-    ]
+        table = _soft(table, weights, found.segmenter.segment_ids, moment)
     warnings = late_warning(found, moment) + fold_warning(found.document, fold)
-    table = pa.table(columns, schema=SCHEMA)
     return Memberships(table, found.segmentation_id, moment, warnings)
+
+
+def recorded(
+    *,
+    store: StateStore,
+    registry: Registry,
+    as_of: datetime | None = None,
+    segmentation: str | None = None,
+) -> Memberships:
+    """What the membership log says: the latest membership of each customer.
+
+    Args:
+        as_of: T: as it stood then; only what began at or before T. None: now.
+        segmentation: its id, and only what was recorded of it; None: whatever was the main one.
+
+    Returns:
+        `table` has `MEMBERSHIPS_SCHEMA`; the moment is T, or up to when the log is written.
+
+    Raises:
+        UsageError: `unknown_segmentation`.
+    """
+    found = current(store, registry, segmentation)
+    ids = line(store) if segmentation is None else (found.segmentation_id,)
+    table = store.get_memberships(ids, as_of=as_of)
+    moment = as_of or recorded_until(store, found)[0]
+    return Memberships(table, found.segmentation_id, moment)
+
+
+def _soft(
+    members: pa.Table, weights: Weights, segment_ids: Sequence[str], moment: datetime
+) -> pa.Table:
+    """One row a customer and segment with a weight; `since` is the moment but for the own one."""
+    rows, places = np.nonzero(weights)
+    segments = pa.array(segment_ids, pa.string()).take(pa.array(places))
+    table = members.take(pa.array(rows))
+    own = pc.equal(table["segment_id"], segments)
+    since = pc.if_else(own, table["since"], pa.scalar(moment, SCHEMA.field("since").type))
+    columns = [
+        table[CUSTOMER], table["segmentation_id"], segments, pa.array(weights[rows, places]), since,
+    ]  # fmt: skip
+    return pa.table(columns, schema=SCHEMA)
 
 
 def applied(
@@ -192,20 +228,27 @@ def applied(
     Raises:
         InputError: `too_little_data`, no customer has an event before the moment.
     """
-    features = snapshot_table(
-        counted,
-        fold,
-        zone=zone,
-        as_of=moment,
-        reference_table=reference.read(registry, found.document["reference_id"]),
-        version=version,
-    )
-    counts = counts_at(fold, counted.events(version=version), moment)
-    table = with_tastes(features, counts, found.vocabulary)
+    known = known_at(found, counted, fold, registry, zone, moment, version=version)
+    return known.features, found.segmenter.transform(known.table(found.vocabulary))
+
+
+def known_at(
+    found: SegmentationArtefact,
+    counted: EventTable,
+    fold: Fold,
+    registry: Registry,
+    zone: Zone,
+    moment: datetime,
+    *,
+    version: int | None = None,
+) -> Known:
+    """What a segmentation reads of every customer with an event before a moment.
+
+    Arguments and errors as of `applied`.
+    """
+    items = reference.read(registry, found.document["reference_id"])
     model = of_segmentation(found.document, registry, fold)
-    if model is not None:
-        table = with_embedding(table, model.embeddings(counted, moment, version=version))
-    return features, found.segmenter.transform(table)
+    return from_events(counted, fold, zone, moment, items, model=model, version=version)
 
 
 def late_warning(found: SegmentationArtefact, moment: datetime) -> tuple[str, ...]:
@@ -230,25 +273,6 @@ def fold_warning(document: Mapping[str, Any], fold: Fold) -> tuple[str, ...]:
     return (warning,)
 
 
-def _since(
-    store: StateStore,
-    segmentation_id: str,
-    customers: pa.ChunkedArray,
-    segments: pa.Array,
-    moment: datetime,
-) -> pa.Array:
-    """When the recorded membership in the same segment began; the moment where there is none."""
-    recorded = store.get_memberships(segmentation_id)
-    now = pa.scalar(moment, pa.timestamp("us", tz="UTC"))
-    if not recorded.num_rows:
-        return pa.repeat(now, len(segments))
-    places = pc.index_in(customers, value_set=recorded[CUSTOMER].combine_chunks())
-    same = pc.equal(recorded["segment_id"].take(places), segments)
-    since = recorded["since"].take(places)
-    holds = pc.fill_null(pc.and_(same, pc.less_equal(since, now)), False)
-    return pc.if_else(holds, since, now).combine_chunks()
-
-
 def write_memberships(
     *,
     warehouse: Warehouse,
@@ -262,13 +286,28 @@ def write_memberships(
     segmentation: str | None = None,
     soft: bool = False,
     table_version: int | None = None,
+    from_log: bool = False,
 ) -> Written:
     """Write memberships as Parquet or CSV, by the ending of `out`.
 
+    Args:
+        from_log: those that are recorded, with cause and margin (`recorded`).
+
     Raises:
-        UsageError: `unknown_format`, another ending.
+        UsageError: `unknown_format`, another ending; `usage`, what only an applied segmentation
+            can tell was asked of the log.
     """
     check_ending(out, (".parquet", ".csv"), "memberships")
+    if from_log:
+        if soft or table_version is not None:
+            raise UsageError(
+                "usage",
+                "the log holds the one segment of each customer, as it was recorded",
+                hint="Leave out --soft and --table-version, or --recorded.",
+            )
+        told = recorded(store=store, registry=registry, as_of=as_of, segmentation=segmentation)
+        write_table(told.table, out)
+        return Written(out, told.table.num_rows, told.segmentation_id, told.as_of)
     found = memberships(
         warehouse=warehouse,
         store=store,

@@ -1,8 +1,9 @@
 """Replay: step through the log and segment at each cut with only what was known then.
 
 A cut at T reads events before T, and identity links, flags and facts of items as they were known
-at T: what `segment --until T` reads. It learns (or applies what an earlier cut learned), and
-publishes nothing: the shop's segmentations, recorded memberships and report stay as they are.
+at T: what `segment --until T` reads. It learns (or applies what an earlier cut learned), moves
+memberships on by the one step, from what the cut before left, and publishes nothing: the shop's
+segmentations, recorded memberships and report stay as they are.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from functools import cached_property
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shoal.config import SegmentConfig
 from shoal.domain.errors import InputError, UsageError
-from shoal.domain.segment import TIER_NEW
+from shoal.domain.segment import EVENT, TIER_NEW, VERSION
 from shoal.domain.time import Zone, iso, parse_span, span_text
 from shoal.domain.version import __version__
 from shoal.features import reference
@@ -26,11 +28,12 @@ from shoal.features.fold import Fold
 from shoal.features.span import customer_events, log_span
 from shoal.features.tastes import Vocabulary
 from shoal.ports import EventTable, Warehouse
+from shoal.segments.assign import MEMBERSHIPS_SCHEMA as LOG_SCHEMA
 from shoal.segments.base import CUSTOMER, Segmenter
 from shoal.workflows.admission import Admission
+from shoal.workflows.advance import InForce, advance
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.segment_learn import HORIZON_DAYS, Known, Learner, check_methods
-from shoal.workflows.segment_publish import members_of
 
 EACH: Final = "each"
 FIRST: Final = "first"
@@ -48,6 +51,9 @@ MEMBERSHIPS_SCHEMA: Final = pa.schema(
         pa.field("segmentation", pa.string()),
         pa.field("segment_id", pa.string()),
         pa.field("weight", pa.float64()),
+        pa.field("since", pa.timestamp("us", tz="UTC")),
+        pa.field("cause", pa.string()),
+        pa.field("margin", pa.float64()),
     ]
 )
 
@@ -63,6 +69,8 @@ class Steps:
         k: number of segments of k-means; 0: chosen at every learning.
         refit: `each` learns at every cut, `first` once; `28d` where so long has passed.
         seed: of k-means.
+        margin: between two learnings, a customer changes only to a segment that weighs more by more
+            than this; 0: always to the heaviest.
 
     Raises:
         UsageError: `bad_period`, `bad_time`, `unknown_method`, `usage` (k).
@@ -75,6 +83,7 @@ class Steps:
     k: int = 0
     refit: str = EACH
     seed: int = 0
+    margin: float = SegmentConfig.switch_margin
 
     def __post_init__(self) -> None:
         check_methods((self.method,))
@@ -90,6 +99,10 @@ class Steps:
                 "usage", f"k is {self.k}, but RFM has a fixed number of segments",
                 hint="Leave k out, or take the method kmeans.",
             )  # fmt: skip
+        if not 0 <= self.margin < 1:
+            raise UsageError(
+                "usage", f"the margin is {self.margin}", hint="Allowed: 0 <= margin < 1."
+            )
         if self.until < self.since:
             raise UsageError(
                 "bad_period",
@@ -119,6 +132,7 @@ class Steps:
             "k": self.k or ("chosen" if self.method == "kmeans" else None),
             "refit": self.refit,
             "seed": self.seed,
+            "margin": self.margin,
         }
 
 
@@ -136,15 +150,19 @@ class Model:
         """`kmeans@2024-03-05T00:00:00Z`."""
         return f"{self.segmenter.method}@{iso(self.trained_until)}"
 
+    def in_force(self, margin: float) -> InForce:
+        """As the step applies it."""
+        return InForce(self.name, self.segmenter, self.vocabulary, margin)
+
 
 @dataclass(frozen=True)
 class Cut:
     """One step: who belonged where, by what was known at `as_of`.
 
-    `memberships` has `MEMBERSHIPS_SCHEMA`, a row a customer; `features` is the snapshot with the
-    tastes that they were told from, by `segmenter`; `events` counts customers' events since the cut
-    before (the first: all before it). Of a cut with too few customers `skipped` says why, and both
-    tables are empty.
+    `memberships` has `MEMBERSHIPS_SCHEMA`, a row a customer: where, with which weight and margin at
+    the cut, and since when and why. `features` is the snapshot with the tastes that they were told
+    from, by `segmenter`; `events` counts customers' events since the cut before (the first: all
+    before it). Of a cut with too few customers `skipped` says why, and both tables are empty.
     """
 
     as_of: datetime
@@ -168,12 +186,15 @@ class Cut:
         """Whether this cut learned the segments that it tells of."""
         return self.trained_until == self.as_of
 
+    @property
+    def changed(self) -> pa.Table:
+        """The memberships that began at this cut: the first ones, and those of who moved."""
+        now = pa.scalar(self.as_of, MEMBERSHIPS_SCHEMA.field("since").type)
+        return self.memberships.filter(pc.equal(self.memberships["since"], now))
+
     def as_document(self) -> dict[str, Any]:
         """A row of `shoal.replay/1`."""
-        told = self.memberships.group_by("segment_id").aggregate([([], "count_all")])
-        sizes = dict(
-            zip(told["segment_id"].to_pylist(), told["count_all"].to_pylist(), strict=True)
-        )
+        sizes = _counted(self.memberships["segment_id"])
         return {
             "as_of": iso(self.as_of),
             "segmentation": self.segmentation or None,
@@ -182,6 +203,7 @@ class Cut:
             "k": len([name for name in self.segment_ids if name != TIER_NEW]) or None,
             "customers": self.memberships.num_rows,
             "segments": {name: sizes.get(name, 0) for name in self.segment_ids},
+            "changed": _counted(self.changed["cause"]),
             "events": self.events,
             "table_version": self.table_version,
             "warnings": list(self.warnings),
@@ -212,6 +234,7 @@ class Replay:
         self._settings = settings or SegmentConfig()
         self._learner = Learner(fold, zone, admission, self._settings, steps.k, steps.seed)
         self._model: Model | None = None
+        self._recorded = LOG_SCHEMA.empty_table()
         self._begins, ends = log_span(warehouse)
         _check_inside(steps, self._begins, ends)
 
@@ -266,22 +289,26 @@ class Replay:
             InputError: `too_little_data`, as `segment` would at that moment.
         """
         moment = self.moments[place]
+        since = self.moments[place - 1] if place else self._begins
         self._read_latest()
         learner, told = self._learner, len(self._learner.warnings)
         events = learner.admitted(moment)
         if self._model is None or self.steps.refit_due(self._model.trained_until, moment):
             self._model, known = self._learn(moment, events)
+            # segments of another learning are other segments, whatever their ids
+            recorded, entering = LOG_SCHEMA.empty_table(), VERSION
         else:
             known = learner.known(moment, events, self._model.items)
+            recorded, entering = self._recorded, EVENT
         model = self._model
-        table = known.table(model.vocabulary)
-        weights = model.segmenter.transform(table)
-        members = members_of(known.features[CUSTOMER], model.segmenter.segment_ids, weights)
-        since = self.moments[place - 1] if place else self._begins
+        step = advance(
+            known, model.in_force(self.steps.margin), recorded, since=since, entering=entering
+        )
+        self._recorded = step.memberships
         return Cut(
             as_of=moment,
-            memberships=_dated(members, moment, model.name),
-            features=table,
+            memberships=_dated(step.memberships, moment),
+            features=known.table(model.vocabulary),
             segmentation=model.name,
             trained_until=model.trained_until,
             segmenter=model.segmenter,
@@ -299,12 +326,19 @@ class Replay:
             skipped=error.message,
         )  # fmt: skip
 
-    def go_on(self, trained_until: datetime) -> None:
-        """Let the model that was learned at an earlier cut be the one in force."""
+    def go_on(self, trained_until: datetime, memberships: pa.Table) -> None:
+        """Let the model that was learned at an earlier cut be the one in force.
+
+        Args:
+            memberships: what the last cut that was made left (`MEMBERSHIPS_SCHEMA`).
+        """
         if not self.steps.refit_due(trained_until, trained_until):
             self._read_latest()
             events = self._learner.admitted(trained_until)
             self._model, _ = self._learn(trained_until, events)
+            names = {"segmentation_id": "segmentation"}
+            columns = [memberships[names.get(one, one)] for one in LOG_SCHEMA.names]
+            self._recorded = pa.table(columns, schema=LOG_SCHEMA)
 
     def _learn(self, moment: datetime, events: EventTable) -> tuple[Model, Known]:
         learner = self._learner
@@ -328,14 +362,18 @@ class Replay:
             self._learner.table_version = version
 
 
-def _dated(members: pa.Table, moment: datetime, name: str) -> pa.Table:
-    rows = members.num_rows
-    dated = pa.array([moment], MEMBERSHIPS_SCHEMA.field("as_of").type)
-    columns = [
-        members[CUSTOMER], pa.repeat(dated[0], rows), pa.repeat(name, rows),
-        members["segment_id"], members["weight"],
-    ]  # fmt: skip
+def _dated(members: pa.Table, moment: datetime) -> pa.Table:
+    """Memberships of the step as those of a cut."""
+    as_of = pa.repeat(pa.scalar(moment, MEMBERSHIPS_SCHEMA.field("as_of").type), members.num_rows)
+    own = {"as_of": as_of, "segmentation": members["segmentation_id"]}
+    columns = [own[one] if one in own else members[one] for one in MEMBERSHIPS_SCHEMA.names]
     return pa.table(columns, schema=MEMBERSHIPS_SCHEMA)
+
+
+def _counted(values: pa.ChunkedArray) -> dict[str, int]:
+    """How often each value occurs, by value."""
+    found = {one["values"]: one["counts"] for one in values.value_counts().to_pylist()}
+    return dict(sorted(found.items()))
 
 
 def _check_inside(steps: Steps, first: datetime, last: datetime) -> None:

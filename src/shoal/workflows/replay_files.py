@@ -102,9 +102,10 @@ def write_folder(
     progress = progress or NoProgress()
     folder = _Folder(out, replay.steps, _made_from(replay))
     rows = folder.kept()
-    learned = [row["trained_until"] for row in rows if row["trained_until"]]
-    if learned and len(rows) < len(replay.moments):
-        replay.go_on(parse_moment(learned[-1]))
+    made = [row for row in rows if row["trained_until"]]
+    if made and len(rows) < len(replay.moments):
+        last_file = folder.path(parse_moment(made[-1]["as_of"]))
+        replay.go_on(parse_moment(made[-1]["trained_until"]), pq.read_table(last_file))
     last: InputError | None = None
     progress.start("replay", len(replay.moments), "cuts")
     progress.advance(len(rows))

@@ -18,9 +18,9 @@ from sqlalchemy.dialects import postgresql
 from shoal.adapters import process, sql_memberships, sql_schema
 from shoal.adapters.sql import SqlStateStore
 from shoal.adapters.sql_migration import migrate_store
-from shoal.adapters.store_schema import MEMBERSHIPS_SCHEMA
 from shoal.domain.errors import OperationError
 from shoal.domain.time import from_us, iso
+from shoal.segments.assign import MEMBERSHIPS_SCHEMA
 
 HOLDER = """
 import sys

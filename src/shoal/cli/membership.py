@@ -1,0 +1,210 @@
+"""Verbs that tell who belongs where: memberships, refresh, customer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+import typer
+
+from shoal.cli.console import Console
+from shoal.cli.options import AsOf, Debug, Json, Out, ShopDir, TableVersion
+
+#: Moves and earlier spells that a terminal shows.
+_MOST_ROWS: Final = 20
+
+CAUSES: Final = {
+    "version": "new version", "event": "what they did", "silence": "silence",
+    "rollback": "rollback", None: "not recorded yet",
+}  # fmt: skip
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verbs."""
+    app.command("memberships")(memberships)
+    app.command("refresh")(refresh)
+    app.command("customer")(customer)
+
+
+def memberships(
+    shop: ShopDir,
+    out: Out,
+    as_of: AsOf = None,
+    segmentation: Annotated[
+        str | None,
+        typer.Option("--segmentation", metavar="ID", help="Default: the main one."),
+    ] = None,
+    soft: Annotated[
+        bool, typer.Option("--soft", help="One row a segment with its weight.")
+    ] = False,
+    recorded: Annotated[
+        bool,
+        typer.Option("--recorded", help="As the log says, with cause and margin of each."),
+    ] = False,
+    table_version: TableVersion = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write who belongs where, as Parquet or CSV by the file's ending."""
+    from shoal import shop as shops
+
+    console = Console(json)
+    with shops.open(shop) as opened:
+        written = opened.write_memberships(
+            out, as_of=as_of, segmentation=segmentation, soft=soft, recorded=recorded,
+            table_version=table_version,
+        )  # fmt: skip
+    for warning in written.warnings:
+        console.warn(warning)
+    console.document(written.as_document())
+    console.say(f"{written.rows:,} rows in {out}")
+
+
+def refresh(
+    shop: ShopDir,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of",
+            metavar="T",
+            help="The moment to move on to, also after the latest event (default: just after it).",
+        ),
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Move every customer's recorded membership on to now: by new events, or by silence."""
+    from shoal import shop as shops
+
+    console = Console(json)
+    with shops.open(shop) as opened:
+        made = opened.refresh(as_of=as_of, progress=console.progress())
+    console.document(made.as_document())
+    for warning in made.warnings:
+        console.warn(warning)
+    for one in made.segmentations:
+        _show_refreshed(console, one, made.as_document()["as_of"])
+
+
+def _show_refreshed(console: Console, one: Mapping[str, Any], as_of: str) -> None:
+    console.heading(
+        f"{one['segmentation_id']}: {one['changed']:,} of {one['customers']:,} customers changed "
+        f"from {minute(one['recorded_before'])} to {minute(as_of)}"
+    )
+    if not one["moves"]:
+        return
+    console.table(
+        ["from", "to", "because of", "customers"],
+        [
+            [move["from"] or "none", move["to"], CAUSES[move["cause"]], f"{move['customers']:,}"]
+            for move in one["moves"][:_MOST_ROWS]
+        ],
+        right=["customers"],
+    )
+    if len(one["moves"]) > _MOST_ROWS:
+        console.say(f"{len(one['moves']) - _MOST_ROWS:,} more kinds of moves; --json tells all.")
+
+
+def customer(
+    shop: ShopDir,
+    customer_id: Annotated[str, typer.Argument(metavar="ID", help="The customer's id.")],
+    as_of: AsOf = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """What is known of one customer: segments since when and why, and the features behind it."""
+    from shoal import shop as shops
+
+    console = Console(json)
+    with shops.open(shop) as opened:
+        known = opened.customer(customer_id, as_of=as_of)
+    console.document(known)
+    if not json:
+        show_customer(console, known)
+
+
+def show_customer(console: Console, known: Mapping[str, Any]) -> None:
+    """One customer for people."""
+    console.heading(f"Customer {known['customer_id']} as of {minute(known['as_of'])}")
+    console.table(
+        ["segmentation", "segment", "name", "weight", "since", "days", "because of"],
+        [
+            [
+                entry["segmentation_id"],
+                entry["segment_id"],
+                entry["name"]["en"],
+                f"{entry['weight']:.2f}",
+                minute(entry["since"]),
+                f"{entry['days']:.1f}",
+                CAUSES[entry["cause"]],
+            ]
+            for entry in known["memberships"]
+        ],
+        right=["days"],
+    )
+    for entry in known["memberships"]:
+        _show_next(console, entry)
+    _show_previous(console, known["memberships"])
+    if known.get("reasons"):
+        console.say("Why here:")
+        for reason in known["reasons"]:
+            console.say(f"  - {reason['sentence']['en']}")
+    console.table(
+        ["feature", "value", "unit"],
+        [
+            [name, _number(value["value"]), value["unit"]]
+            for name, value in known["features"].items()
+        ],
+        right=["value"],
+    )
+
+
+def _show_next(console: Console, entry: Mapping[str, Any]) -> None:
+    """How close the next segment is; for one too little known, where they may come to belong."""
+    if entry["runner_up"] is not None:
+        second = entry["runner_up"]
+        console.say(
+            f"Next in {entry['segmentation_id']}: {second['segment_id']}, {second['name']['en']}, "
+            f"weight {second['weight']:.2f}; margin {entry['margin']:+.2f}."
+        )
+    if entry["prior"]:
+        likely = ", ".join(f"{one['segment_id']} {one['chance']:.0%}" for one in entry["prior"][:3])
+        console.say(f"Too little known for {entry['segmentation_id']}; likely: {likely}.")
+
+
+def _show_previous(console: Console, entries: list[Mapping[str, Any]]) -> None:
+    rows = [
+        [
+            one["segmentation_id"], one["segment_id"], one["name"]["en"], minute(one["since"]),
+            minute(one["until"]), f"{one['days']:.1f}", CAUSES[one["ended_by"]],
+        ]
+        for entry in entries
+        for one in entry["previous"]
+    ]  # fmt: skip
+    if not rows:
+        return
+    console.table(
+        ["segmentation", "segment", "name", "since", "until", "days", "left because of"],
+        rows[:_MOST_ROWS],
+        right=["days"],
+        title="Before",
+    )
+    if len(rows) > _MOST_ROWS:
+        console.say(f"{len(rows) - _MOST_ROWS:,} earlier ones; --json tells them all.")
+
+
+def minute(moment: str) -> str:
+    """ISO 8601 in UTC as a person reads it.
+
+    >>> minute("2024-03-01T10:20:30.000001Z")
+    '2024-03-01 10:20 UTC'
+    """
+    return f"{moment[:10]} {moment[11:16]} UTC"
+
+
+def _number(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,258 @@
+"""The one step: what is known of some customers in, embeddings and changed memberships out.
+
+Batch (`shoal segment`, `shoal refresh`), replay and a live stream drive this step and add nothing:
+
+    advance    customers as known at a moment, a segmentation, what is recorded -> who belongs where
+    record     what changed -> the membership log
+
+Each customer is decided alone: neither the order of customers, nor who else is in the step, nor how
+a log is cut into steps of the same moments changes what is said of one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shoal.config import SegmentConfig
+from shoal.domain.segment import EVENT, SILENCE, VERSION
+from shoal.domain.time import DAY_US, iso, parse_moment, to_us
+from shoal.features.tastes import Vocabulary
+from shoal.ports import StateStore
+from shoal.segments.artefact import SegmentationArtefact
+from shoal.segments.assign import MEMBERSHIPS_SCHEMA, Mask, assign, margins_of, places_of
+from shoal.segments.base import CUSTOMER, Segmenter, Weights, column
+
+if TYPE_CHECKING:
+    from shoal.workflows.segment_learn import Known
+
+_MOMENT: Final = MEMBERSHIPS_SCHEMA.field("since").type
+#: Setting of a segmentation that tells up to when its memberships are recorded.
+_RECORDED: Final = "memberships."
+
+
+@dataclass(frozen=True)
+class InForce:
+    """A segmentation as the step applies it.
+
+    Args:
+        vocabulary: the names of tastes that its segmenter reads.
+        margin: a customer changes only if the other segment weighs more by more than this.
+    """
+
+    segmentation_id: str
+    segmenter: Segmenter
+    vocabulary: Vocabulary
+    margin: float
+
+    @classmethod
+    def of(cls, found: SegmentationArtefact) -> Self:
+        """A published segmentation, with the margin it was made with."""
+        return cls(found.segmentation_id, found.segmenter, found.vocabulary, margin_of(found))
+
+
+def margin_of(found: SegmentationArtefact) -> float:
+    """The margin that a segmentation was made with; the default for those made before margins."""
+    return float(found.document.get("switch_margin", SegmentConfig.switch_margin))
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """What a step says of its customers, n rows in their order.
+
+    Args:
+        weights: (n, k) of the segmenter's segments.
+        memberships: `MEMBERSHIPS_SCHEMA`: where each belongs now, with weight and margin as they
+            are now; `since` and `cause` are those of the change, recorded or new.
+        moved: (n,) whose membership is new or another than the one recorded.
+        embeddings: `customer_id`, `e0`, ...; None where the segmentation needs none.
+    """
+
+    weights: Weights
+    memberships: pa.Table
+    moved: Mask
+    embeddings: pa.Table | None = None
+
+    @property
+    def changed(self) -> pa.Table:
+        """The memberships to be recorded."""
+        return self.memberships.filter(pa.array(self.moved))
+
+
+def advance(
+    known: Known,
+    segmentation: InForce,
+    recorded: pa.Table,
+    *,
+    since: datetime | None = None,
+    arrived: pa.Array | None = None,
+    entering: str = EVENT,
+) -> Advanced:
+    """Move some customers on to the moment at which they are known.
+
+    Args:
+        known: some or all customers, each row as a snapshot or a finished state gives it.
+        recorded: `MEMBERSHIPS_SCHEMA`, the latest of each in this segmentation; any order, others
+            may be among them.
+        since: the moment of the step before. A change of who had an event since is caused by it,
+            that of others by silence; None: every customer had one (a stream).
+        arrived: customers of whom events came in that may be older than `since`.
+        entering: the cause for those who have no membership yet.
+    """
+    weights = segmentation.segmenter.transform(known.table(segmentation.vocabulary))
+    active = None
+    if since is not None:
+        active = active_since(known.features, known.as_of, since)
+        if arrived is not None:
+            there = pc.is_in(known.features[CUSTOMER], value_set=arrived)
+            active |= there.to_numpy()
+    memberships, moved = placed(
+        known.features[CUSTOMER], weights, segmentation, recorded, known.as_of,
+        active=active, entering=entering,
+    )  # fmt: skip
+    return Advanced(weights, memberships, moved, known.embeddings)
+
+
+def placed(
+    customers: pa.ChunkedArray,
+    weights: Weights,
+    segmentation: InForce,
+    recorded: pa.Table,
+    moment: datetime,
+    *,
+    active: Mask | None = None,
+    entering: str = EVENT,
+) -> tuple[pa.Table, Mask]:
+    """Memberships after the switching rule, and whose are new; the part of the step after weights.
+
+    Args:
+        active: (n,) who had an event since the step before; None: everybody.
+
+    Arguments and tables else as of `advance`.
+    """
+    ids = segmentation.segmenter.segment_ids
+    rows = pc.index_in(customers, value_set=_one_chunk(recorded[CUSTOMER]))
+    before = places_of(recorded["segment_id"].take(rows), ids)
+    found = assign(weights, before, margin=segmentation.margin, segment_ids=ids)
+    causes = np.where(active, EVENT, SILENCE) if active is not None else np.full(len(before), EVENT)
+    causes = np.where(pc.is_null(rows).to_numpy(zero_copy_only=False), entering, causes)
+    moved = pa.array(found.moved)
+    now = pa.scalar(moment, _MOMENT)
+    columns = [
+        customers,
+        pa.repeat(pa.scalar(segmentation.segmentation_id, pa.string()), len(before)),
+        pa.array(ids, pa.string()).take(pa.array(found.places)),
+        pa.array(found.weights),
+        pc.if_else(moved, now, recorded["since"].take(rows)),
+        pc.if_else(moved, pa.array(causes.astype(str), pa.string()), recorded["cause"].take(rows)),
+        pa.array(found.margins),
+    ]
+    return pa.table(columns, schema=MEMBERSHIPS_SCHEMA), found.moved
+
+
+def active_since(features: pa.Table, moment: datetime, since: datetime) -> Mask:
+    """(n,) whose last event before `moment` was at or after `since`."""
+    silent_us = np.rint(np.nan_to_num(column(features, "recency_days"), nan=np.inf) * DAY_US)
+    found: Mask = silent_us <= to_us(moment) - to_us(since)
+    return found
+
+
+# -- the writer ------------------------------------------------------------------------------------
+
+
+def record(
+    store: StateStore, segmentation_id: str, step: Advanced, moment: datetime, table_version: int
+) -> int:
+    """Add what a step changed to the log, in one transaction; how many rows.
+
+    Args:
+        table_version: of the event table that the step was told from.
+    """
+    changed = step.changed
+    with store.transaction():
+        store.put_memberships(changed)
+        note_recorded(store, segmentation_id, moment, table_version)
+    return changed.num_rows
+
+
+def record_version(
+    store: StateStore,
+    segmentation_id: str,
+    previous_id: str | None,
+    members: pa.Table,
+    moment: datetime,
+    *,
+    cause: str = VERSION,
+    table_version: int = -1,
+) -> int:
+    """Record that a segmentation came into force; how many customers changed segment.
+
+    Every member gets a row. Who is still in the segment of the same id keeps `since` and `cause` of
+    the membership that goes on; a customer in another one is there since now.
+
+    Args:
+        previous_id: the segmentation that was in force and has the same permanent ids; None where
+            there was none, or its ids mean something else.
+        members: `customer_id`, `segment_id`, `weight` and, if told, `margin`.
+        moment: as of which the members are placed.
+        cause: `version`, or `rollback`.
+        table_version: of the event table they were told from; -1: not told.
+    """
+    before = store.get_memberships(previous_id or (), as_of=moment)
+    rows = pc.index_in(members[CUSTOMER], value_set=_one_chunk(before[CUSTOMER]))
+    same = pc.equal(before["segment_id"].take(rows), members["segment_id"])
+    stays = pc.fill_null(same, False)
+    margin = (
+        members["margin"]
+        if "margin" in members.column_names
+        else pa.nulls(members.num_rows, pa.float64())
+    )
+    columns = [
+        members[CUSTOMER],
+        pa.repeat(pa.scalar(segmentation_id, pa.string()), members.num_rows),
+        members["segment_id"],
+        members["weight"],
+        pc.if_else(stays, before["since"].take(rows), pa.scalar(moment, _MOMENT)),
+        pc.if_else(stays, before["cause"].take(rows), pa.scalar(cause, pa.string())),
+        margin,
+    ]
+    with store.transaction():
+        store.put_memberships(pa.table(columns, schema=MEMBERSHIPS_SCHEMA))
+        note_recorded(store, segmentation_id, moment, table_version)
+    return members.num_rows - int(pc.sum(stays).as_py() or 0)
+
+
+def with_margins(members: pa.Table, weights: npt.NDArray[Any]) -> pa.Table:
+    """Members with the margin by which their weights place them, for `record_version`."""
+    return members.append_column("margin", pa.array(margins_of(weights)))
+
+
+def note_recorded(
+    store: StateStore, segmentation_id: str, moment: datetime, table_version: int
+) -> None:
+    """Note up to when, and from which version of the event table, memberships are recorded."""
+    told = {"until": iso(moment), "table_version": table_version}
+    store.put_setting(_RECORDED + segmentation_id, json.dumps(told))
+
+
+def recorded_until(store: StateStore, found: SegmentationArtefact) -> tuple[datetime, int]:
+    """Up to when memberships are recorded, and the event table's version then (-1: not known).
+
+    Of a segmentation whose log was written before this was noted: the moment it was made for.
+    """
+    told = store.get_settings().get(_RECORDED + found.segmentation_id)
+    if told is None:
+        return parse_moment(found.document["as_of"]), -1
+    document = json.loads(told)
+    return parse_moment(document["until"]), int(document["table_version"])
+
+
+def _one_chunk(values: pa.ChunkedArray | pa.Array) -> pa.Array:
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
