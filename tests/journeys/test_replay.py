@@ -73,9 +73,15 @@ def made(home: Path, days: int = DAYS) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shop without a segmentation: the first one's ids are its own, as those of a replay are."""
+    return made(tmp_path_factory.mktemp("bare") / "shop")
+
+
+@pytest.fixture(scope="module")
+def whole(bare: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A shop with a segmentation of its own, and a page where its report stands."""
-    home = made(tmp_path_factory.mktemp("replay") / "shop")
+    home = shutil.copytree(bare, tmp_path_factory.mktemp("replay") / "shop")
     with package.open(home) as shop:
         shop.segment(k=3)
     (home / "report.html").write_text("<p>a report</p>")
@@ -103,8 +109,10 @@ def placed(table: Any) -> dict[str, tuple[str, float]]:
 
 
 @pytest.mark.parametrize("k", [4, None])
-def test_a_cut_is_what_segment_says_of_a_copy(whole: Path, tmp_path: Path, k: int | None) -> None:
-    home = shutil.copytree(whole, tmp_path / "copy")
+def test_a_cut_is_what_segment_says_of_a_copy(
+    bare: Path, whole: Path, tmp_path: Path, k: int | None
+) -> None:
+    home = shutil.copytree(bare, tmp_path / "copy")
     with package.open(whole) as shop:
         last = list(shop.replay("2024-03-25", MIDDLE, every="7d", k=k))[-1]
     with package.open(home) as copy:
@@ -116,16 +124,52 @@ def test_a_cut_is_what_segment_says_of_a_copy(whole: Path, tmp_path: Path, k: in
     assert placed(last.memberships) == placed(told)
 
 
-def test_an_applied_cut_is_what_memberships_say(whole: Path, tmp_path: Path) -> None:
-    home = shutil.copytree(whole, tmp_path / "copy")
+def test_an_applied_cut_is_what_memberships_say(bare: Path, whole: Path, tmp_path: Path) -> None:
+    home = shutil.copytree(bare, tmp_path / "copy")
     with package.open(whole) as shop:
-        first, _, third = shop.replay(MIDDLE, "2024-04-15", k=4, refit="first")
+        first, _, third = shop.replay(MIDDLE, "2024-04-15", k=4, refit="first", margin=0.0)
     with package.open(home) as copy:
         copy.segment(until=MIDDLE, k=4)
-        told = copy.memberships(as_of="2024-04-15")
+        # of each customer's segments the heaviest comes last
+        told = copy.memberships(as_of="2024-04-15", soft=True).sort_by("weight")
     assert (first.learned, third.learned) == (True, False)
     assert third.trained_until == first.as_of
     assert placed(third.memberships) == placed(told)
+
+
+def test_memberships_move_on_from_cut_to_cut(whole: Path) -> None:
+    with package.open(whole) as shop:
+        cuts = list(shop.replay("2024-03-11", "2024-04-15", k=4, refit="first", margin=0.3))
+    assert set(cuts[0].changed["cause"].to_pylist()) == {"version"}
+    for before, cut in pairwise(cuts):
+        weights = cut.segmenter.transform(cut.features)
+        place = {name: number for number, name in enumerate(cut.segment_ids)}
+        was = {row["customer_id"]: row for row in before.memberships.to_pylist()}
+        for row, weight in zip(cut.memberships.to_pylist(), weights, strict=True):
+            then = was.get(row["customer_id"])
+            heaviest = cut.segment_ids[int(weight.argmax())]
+            if then is None or then["segment_id"] == "new":
+                expected = heaviest
+            else:
+                gain = weight.max() - weight[place[then["segment_id"]]]
+                expected = heaviest if gain > 0.3 else then["segment_id"]
+            assert row["segment_id"] == expected
+            moved = then is None or then["segment_id"] != expected
+            assert (row["since"] == cut.as_of) == moved
+            if not moved:
+                assert (row["since"], row["cause"]) == (then["since"], then["cause"])
+    document = cuts[-1].as_document()
+    assert sum(document["changed"].values()) == cuts[-1].changed.num_rows
+
+
+def test_the_last_cut_of_a_replay_is_the_batch_whatever_lies_between(whole: Path) -> None:
+    def last(every: str) -> dict[str, tuple[str, float]]:
+        with package.open(whole) as shop:
+            cuts = list(shop.replay("2024-03-21", "2024-04-11", k=4, every=every, refit="first",
+                                    margin=0.0))  # fmt: skip
+        return placed(cuts[-1].memberships)
+
+    assert last("21d") == last("7d") == last("3d")
 
 
 def test_rfm_is_replayed_too(whole: Path, tmp_path: Path) -> None:
@@ -207,6 +251,7 @@ def test_a_document_has_a_row_a_cut(whole: Path, shoal: Shoal) -> None:
     for row in document["cuts"]:
         assert sum(row["segments"].values()) == row["customers"]
         assert (row["k"], row["learned"], row["skipped"]) == (3, True, None)
+        assert row["changed"] == {"version": row["customers"]}, "each cut learned anew"
 
 
 # --- Interrupted ----------------------------------------------------------------------------------
@@ -341,6 +386,7 @@ WRONG = {
     "every empty": ((*SPAN, "--every", ""), "bad_time", "''"),
     "refit sometimes": ((*SPAN, "--refit", "sometimes"), "bad_time", "'sometimes'"),
     "one segment": ((*SPAN, "--k", "1"), "usage", "--k is 1"),
+    "no margin": ((*SPAN, "--margin", "1"), "usage", "the margin is 1.0"),
     "rfm with k": ((*SPAN, "--method", "rfm", "--k", "5"), "usage", "k is 5"),
     "unknown method": ((*SPAN, "--method", "magic"), "unknown_method", "'magic'"),
     "another ending": ((*SPAN, "--k", "3", "--out", "x.csv"), "unknown_format", "'x.csv'"),

@@ -196,7 +196,7 @@ class MemoryStateStore:
         before = sum(table.num_rows for table in held.memberships)
         theirs = pc.is_in(pc.field("customer_id"), pa.array(sorted(ids), pa.string()))
         held.memberships = tuple(table.filter(~theirs) for table in held.memberships)
-        return before - sum(table.num_rows for table in held.memberships)
+        return int(before - sum(table.num_rows for table in held.memberships))
 
     def scrub(self, traces: Sequence[str] | None = None) -> None:
         """Nothing lies in files."""
