@@ -1,0 +1,273 @@
+"""Rules of one customer, from that customer's own events: what to ask when something happened.
+
+Pure Python over the rows of one customer, as they count at the moment. It gives what
+`shoal.segments.ruled.batch` gives for everybody; a law holds the two together.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+import pyarrow as pa
+
+from shoal.domain import kinds
+from shoal.domain.money import MICROS
+from shoal.domain.time import DAY_US, SECOND_US, Zone, to_us
+from shoal.features.queries import HOUR_US, Rules
+from shoal.segments.ruled.batch import clock
+from shoal.segments.ruled.comparison import Condition
+from shoal.segments.ruled.language import (
+    EVERY,
+    LATEST,
+    PROPERTIES,
+    TEXT_FIELDS,
+    Events,
+    Feature,
+    Member,
+    Rule,
+    Step,
+    Trait,
+    Where,
+    Window,
+)
+from shoal.segments.ruled.language import Sequence as Chain
+from shoal.segments.ruled.measured import condition_of, day_number, kinds_of
+from shoal.segments.ruled.truth import compared, of_mapping, truth
+
+Row = Mapping[str, Any]
+_EPOCH_WEEKDAY = 3
+
+
+@dataclass(frozen=True)
+class Customer:
+    """What is known of one customer.
+
+    Args:
+        events: rows of the event table, in any order, as they count at the moment.
+        features: of a snapshot at the moment, by name, with any further columns.
+        members: rows of `MEMBERS_SCHEMA`, at the moment.
+    """
+
+    events: Sequence[Row] = ()
+    features: Mapping[str, Any] = field(default_factory=dict)
+    members: Sequence[Row] = ()
+
+
+def answers(
+    named: Mapping[str, Rule], customer: Customer, shop: Rules, *, as_of: datetime, zone: Zone
+) -> dict[str, bool]:
+    """Which rules hold for a customer, by events before the moment.
+
+    Raises:
+        UsageError: `bad_rule`, a rule names another one outside a file.
+    """
+    moment = clock(as_of, zone).to_pylist()[0]
+    history = History(customer, shop, moment["now_us"], moment["today"])
+    return {name: bool(truth(rule, history.value)[0]) for name, rule in named.items()}
+
+
+class History:
+    """A customer's events before a moment, in order, and what rules measure of them."""
+
+    def __init__(self, customer: Customer, shop: Rules, now_us: int, today: int) -> None:
+        self.customer, self.shop, self.now_us, self.today = customer, shop, now_us, today
+        rows = [_prepared(row, shop) for row in customer.events if _counts(row, shop)]
+        rows = [row for row in rows if row["us"] < now_us]
+        self.rows = sorted(rows, key=lambda row: row["place"])
+        self._values: dict[Any, pa.Array] = {}
+        self._held: dict[Where, Condition] = {}
+
+    def value(self, asked: Any) -> pa.Array:
+        """What was asked of the customer, an array of one."""
+        if asked not in self._values:
+            self._values[asked] = self._value(asked)
+        return self._values[asked]
+
+    def _value(self, asked: Any) -> pa.Array:
+        if isinstance(asked, Feature | Trait):
+            return of_mapping(self.customer.features, asked)
+        if isinstance(asked, Member):
+            return self._member(asked)
+        if isinstance(asked, Chain):
+            return pa.array([self._chain(asked)])
+        value = self._measure(asked)
+        texts = asked.measure == LATEST and is_text(asked.of)
+        return pa.array([value], pa.string() if texts else pa.int64())
+
+    def _member(self, asked: Member) -> pa.Array:
+        rows = [
+            row
+            for row in self.customer.members
+            if (row["segmentation"], row["segment_id"]) == (asked.segmentation, asked.segment_id)
+        ]
+        if asked.measure == "weight":
+            return pa.array([max((row["weight"] for row in rows), default=0.0)], pa.float64())
+        since = [row["since_us"] for row in rows if row["since_us"] is not None]
+        return pa.array([self.now_us - max(since) if since else None], pa.int64())
+
+    def _measure(self, asked: Events) -> int | str | None:
+        rows = [
+            row
+            for row in self.rows
+            if self._matches(row, asked.kinds, asked.where) and self._within(row, asked.window)
+        ]
+        match asked.measure:
+            case "count":
+                return len(rows)
+            case "days":
+                return len({row["day"] for row in rows})
+            case "orders":
+                return len({row["order_key"] for row in rows})
+            case "items":
+                return len({row["item_id"] for row in rows} - {None})
+            case "days_since_first":
+                return self.now_us - rows[0]["us"] if rows else None
+            case "days_since_last":
+                return self.now_us - rows[-1]["us"] if rows else None
+        known = [value for row in rows if (value := event_field(row, asked.of)) is not None]
+        if asked.measure == "sum":
+            return sum(known)
+        if not known:
+            return None
+        return {"min": min, "max": max, LATEST: lambda values: values[-1]}[asked.measure](known)
+
+    def _chain(self, chain: Chain) -> bool:
+        """Whether the steps follow one another, among events that share a field if one is named."""
+        groups: dict[Any, list[Row]] = {}
+        for row in self.rows:
+            key = row[chain.same] if chain.same else ""
+            if key is not None:
+                groups.setdefault(key, []).append(row)
+        return any(self._follows(rows, chain) for rows in groups.values())
+
+    def _follows(self, rows: list[Row], chain: Chain) -> bool:
+        reached = [
+            self._step(row, chain.steps[0]) and self._within(row, chain.window) for row in rows
+        ]
+        for step in chain.steps[1:]:
+            here = [self._step(row, step) for row in rows]
+            reached = list(self._next(rows, step, here, reached))
+        return any(reached)
+
+    def _next(
+        self, rows: list[Row], step: Step, here: list[bool], reached: list[bool]
+    ) -> Iterator[bool]:
+        span = None if step.within_days is None else round(step.within_days * DAY_US)
+        if not step.absent:
+            last = None
+            for row, is_here, was_reached in zip(rows, here, reached, strict=True):
+                yield is_here and last is not None and (span is None or row["us"] - last <= span)
+                last = row["us"] if was_reached else last
+            return
+        following: list[int | None] = []
+        next_us = None
+        for row, is_here in zip(reversed(rows), reversed(here), strict=True):
+            following.append(next_us)
+            next_us = row["us"] if is_here else next_us
+        for row, was_reached, then in zip(rows, reached, reversed(following), strict=True):
+            if span is None:
+                yield was_reached and then is None
+            else:
+                late = then is None or then - row["us"] > span
+                yield was_reached and late and row["us"] + span < self.now_us
+
+    def _step(self, row: Row, step: Step) -> bool:
+        return self._matches(row, step.kinds, step.where)
+
+    def _matches(self, row: Row, of: tuple[str, ...], where: tuple[Where, ...]) -> bool:
+        if EVERY not in of and row["kind"] not in kinds_of(of, self.shop):
+            return False
+        return all(self._fulfils(row, one) for one in where)
+
+    def _fulfils(self, row: Row, where: Where) -> bool:
+        if where not in self._held:
+            self._held[where] = condition_of(where)
+        kind = pa.string() if is_text(where.field) else pa.int64()
+        return bool(compared(pa.array([event_field(row, where.field)], kind), self._held[where])[0])
+
+    def _within(self, row: Row, window: Window) -> bool:
+        day = row["day"]
+        if window.last_days is not None and day <= self.today - window.last_days:
+            return False
+        if window.skip_days and day > self.today - window.skip_days:
+            return False
+        if window.first is not None and day < day_number(window.first):
+            return False
+        return window.last is None or day <= day_number(window.last)
+
+
+def _counts(row: Row, shop: Rules) -> bool:
+    """Whether an event counts: no fact of an item, no noise, no order told twice."""
+    if row["kind"] == kinds.ITEM or row.get("noise") in (shop.noise or ()):
+        return False
+    money = row["kind"] in (kinds.PURCHASE, kinds.REFUND)
+    return not (shop.order_sources and money) or row.get("source") in shop.order_sources
+
+
+def _prepared(row: Row, shop: Rules) -> dict[str, Any]:
+    """An event with the columns that rules look at, as `shoal.features.queries` defines them."""
+    us = to_us(row["event_time"])
+    local_us = us + (row.get("utc_offset_s") or 0) * SECOND_US
+    foreign = bool(
+        shop.currency and row.get("currency") is not None and row["currency"] != shop.currency
+    )
+    price, quantity = row.get("price"), row.get("quantity")
+    priced = price is not None and not foreign
+    units = quantity if quantity is not None else int(price is not None)
+    amount = price * units if price is not None and not foreign else 0
+    reduction = 0 if foreign else row.get("discount") or 0
+    net = None
+    if row["kind"] == shop.value_event:
+        net = amount - reduction
+    elif row["kind"] == kinds.REFUND:
+        net = reduction - abs(amount)
+    rating = row.get("rating")
+    return {
+        **{name: row.get(name) for name in (*TEXT_FIELDS, "kind", "properties")},
+        "us": us,
+        "day": local_us // DAY_US,
+        "hour": local_us % DAY_US // HOUR_US,
+        "weekday": (local_us // DAY_US + _EPOCH_WEEKDAY) % 7,
+        "order_key": row.get("order_id") if row.get("order_id") is not None else f"@{us}",
+        "price": price if priced else None,
+        "amount": amount if priced else None,
+        "discount": reduction,
+        "net": net,
+        "quantity": units,
+        "rating": None if rating is None else _whole(rating * MICROS),
+        "place": (us, row.get("sequence") or 0, row.get("event_id") or "", row.get("source") or ""),
+    }
+
+
+def _whole(value: float) -> int:
+    """Rounded half away from zero, as engines round."""
+    return int(Decimal(value).to_integral_value(ROUND_HALF_UP))
+
+
+def is_text(name: str) -> bool:
+    """Whether a field of events holds a text."""
+    return name in TEXT_FIELDS or name.startswith(PROPERTIES)
+
+
+def event_field(row: Row, name: str) -> Any:
+    """A field of a prepared event; None where unknown."""
+    if name.startswith(PROPERTIES):
+        return json_text(row["properties"], name.removeprefix(PROPERTIES))
+    return row[name]
+
+
+def json_text(document: str | None, name: str) -> str | None:
+    """A member of a JSON object as text; None where there is none."""
+    try:
+        found = json.loads(document) if document else None
+    except ValueError:
+        return None
+    value = found.get(name) if isinstance(found, dict) else None
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
