@@ -15,8 +15,10 @@ from typer.exceptions import TyperException
 
 from shoal.cli import (
     data,
+    delivery,
     embed,
     forgetting,
+    membership,
     model,
     money,
     outside,
@@ -28,6 +30,7 @@ from shoal.cli import (
     segments,
     sources,
     upkeep,
+    versions,
 )
 from shoal.cli.console import Console, Logged
 from shoal.domain.errors import (
@@ -70,7 +73,7 @@ def _root(
 
 for _module in (
     data, sources, people, forgetting, money, quality, outside, model, embed, probe, segments,
-    replay, reading, upkeep,
+    delivery, membership, replay, versions, reading, upkeep,
 ):  # fmt: skip
     _module.register(app)
 

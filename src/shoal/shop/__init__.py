@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from shoal import bootstrap
 from shoal.config import Config
 from shoal.shop.data import DataVerbs
+from shoal.shop.delivery import DeliveryVerbs
 from shoal.shop.embed import EmbedVerbs
+from shoal.shop.membership import MembershipVerbs
 from shoal.shop.model import ModelVerbs
 from shoal.shop.money import MoneyVerbs
 from shoal.shop.outside import OutsideVerbs
@@ -19,6 +21,7 @@ from shoal.shop.probe import ProbeVerbs
 from shoal.shop.quality import QualityVerbs
 from shoal.shop.replay import ReplayVerbs
 from shoal.shop.segments import SegmentVerbs
+from shoal.shop.versions import VersionVerbs
 
 if TYPE_CHECKING:
     from shoal.workflows.progress import Progress
@@ -71,7 +74,8 @@ def migrate(directory: str | Path, *, progress: Progress | None = None) -> dict[
 
 class Shop(
     DataVerbs, PeopleVerbs, PrivacyVerbs, MoneyVerbs, QualityVerbs, OutsideVerbs, ModelVerbs,
-    EmbedVerbs, ProbeVerbs, SegmentVerbs, ReplayVerbs,
+    EmbedVerbs, ProbeVerbs, SegmentVerbs, DeliveryVerbs, MembershipVerbs, ReplayVerbs,
+    VersionVerbs,
 ):  # fmt: skip
     """One shop. Usable as a context manager; `close` releases its connections."""
 

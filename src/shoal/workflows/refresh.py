@@ -19,13 +19,21 @@ import pyarrow.parquet as pq
 from shoal.domain.errors import OperationError, UsageError
 from shoal.domain.segment import CAUSES
 from shoal.domain.time import Zone, iso
+from shoal.events.noise import DELIVERY
 from shoal.features.fold import Fold
 from shoal.features.snapshot import latest_moment
 from shoal.ports import Registry, StateStore, Warehouse
 from shoal.segments import artefact
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.workflows.admission import Admission
-from shoal.workflows.advance import Advanced, InForce, advance, record, recorded_until
+from shoal.workflows.advance import (
+    Advanced,
+    InForce,
+    Recorded,
+    advance,
+    record,
+    recorded_until,
+)
 from shoal.workflows.memberships import current, fold_warning, known_at, late_warning
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.segment_learn import Known
@@ -87,15 +95,15 @@ def refresh(
     progress = progress or NoProgress()
     with store.lease():
         until = {one.segmentation_id: recorded_until(store, one) for one in found}
-        moment = as_of or max(latest_moment(warehouse), *(told for told, _ in until.values()))
+        moment = as_of or max(latest_moment(warehouse), *(told.until for told in until.values()))
         for one in found:
-            _check_order(one, until[one.segmentation_id][0], moment)
+            _check_order(one, until[one.segmentation_id].until, moment)
         job = _Job(warehouse, store, registry, fold, zone, admission, moment)
         progress.start("memberships", len(found), "segmentations")
         try:
             documents = []
             for one in found:
-                documents.append(job.run(one, *until[one.segmentation_id]))
+                documents.append(job.run(one, until[one.segmentation_id]))
                 progress.advance()
         finally:
             progress.done()
@@ -129,19 +137,20 @@ class _Job:
     moment: datetime
     read: dict[tuple[str, str | None], Known] = field(default_factory=dict)
 
-    def run(self, found: SegmentationArtefact, until: datetime, version: int) -> dict[str, Any]:
+    def run(self, found: SegmentationArtefact, before: Recorded) -> dict[str, Any]:
         """Move one segmentation on; what is told of it."""
         known = self._known(found)
         recorded = self.store.get_memberships(found.segmentation_id)
         step = advance(
-            known, InForce.of(found), recorded, since=until, arrived=self._arrived(version)
-        )
+            known, InForce.of(found), recorded,
+            since=before.known_at, arrived=self._arrived(before.table_version),
+        )  # fmt: skip
         latest = self.warehouse.version()
         changed = record(self.store, found.segmentation_id, step, self.moment, latest)
         return {
             "segmentation_id": found.segmentation_id,
             "method": found.document["method"],
-            "recorded_before": iso(until),
+            "recorded_before": iso(before.until),
             "customers": known.features.num_rows,
             "changed": changed,
             "causes": _causes(step),
@@ -174,7 +183,9 @@ class _Job:
             return None  # the log of the table begins later
         names = [pa.array(unit.rewritten_customers, pa.string()) for unit in units]
         for path in (path for unit in units for path in unit.added.paths):
-            rows = pq.read_table(path, columns=["customer_id", "anonymous_id"])
+            rows = pq.read_table(path, columns=["customer_id", "anonymous_id", "noise"])
+            told = pc.fill_null(pc.equal(rows["noise"], DELIVERY), False)
+            rows = rows.filter(pc.invert(told))  # an export is nothing that a customer did
             who = pc.coalesce(rows["customer_id"], rows["anonymous_id"])
             names.append(who.combine_chunks().cast(pa.string()))
         raw = pa.concat_arrays([pa.array([], pa.string()), *names]).drop_null().unique()
