@@ -31,6 +31,7 @@ from shoal.ports import Registry
 from shoal.segments.base import CUSTOMER, Segmenter
 from shoal.segments.clustered import ClusterSegmenter
 from shoal.segments.methods.registry import CLUSTERERS
+from shoal.segments.ruled.segmenter import RuleSegmenter
 from shoal.segments.rules import Rfm
 
 KIND: Final = "segmentation"
@@ -46,6 +47,7 @@ EXTRAS: Final[Mapping[str, str]] = {
 #: Pointers to the current segmentations.
 MAIN: Final = "segmentation.main"
 RFM: Final = "segmentation.rfm"
+RULES: Final = "segmentation.rules"
 
 MEMBERS_SCHEMA: Final = pa.schema(
     [
@@ -59,6 +61,7 @@ MEMBERS_SCHEMA: Final = pa.schema(
 METHODS: Final[Mapping[str, type[Segmenter]]] = {
     **dict.fromkeys(CLUSTERERS, ClusterSegmenter),
     Rfm.method: Rfm,
+    RuleSegmenter.method: RuleSegmenter,
 }
 
 

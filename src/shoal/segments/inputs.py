@@ -18,6 +18,7 @@ from shoal.features.algebra import Feature
 from shoal.features.matrix import Column, numeric_columns
 from shoal.features.prepare import MEDIAN
 from shoal.features.tastes import Vocabulary
+from shoal.segments.base import CUSTOMER
 
 #: What learned segments are made on: the catalog's features and tastes, the embedding of a
 #: behaviour model, or both.
@@ -123,4 +124,15 @@ def with_embedding(features: pa.Table, embeddings: pa.Table | None) -> pa.Table:
         if is_embedding(name):
             values = embeddings[name].take(rows).cast(pa.float64())
             features = features.append_column(name, values)
+    return features
+
+
+def with_more(features: pa.Table, more: pa.Table | None) -> pa.Table:
+    """Features with further columns; null for customers whom the other table lacks."""
+    if more is None:
+        return features
+    rows = pc.index_in(features[CUSTOMER], more[CUSTOMER].combine_chunks())
+    for name in more.column_names:
+        if name != CUSTOMER and name not in features.column_names:
+            features = features.append_column(name, more[name].take(rows))
     return features

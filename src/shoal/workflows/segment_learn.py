@@ -31,6 +31,7 @@ from shoal.segments.inputs import (
     WEIGHTS,
     inputs,
     with_embedding,
+    with_more,
     with_tastes,
 )
 from shoal.segments.methods.base import Labels as Places
@@ -63,6 +64,17 @@ EMBEDDED: Final = Preparation(skew="none", correlation_limit=1.0)
 
 #: A segmenter and, where its number of segments was chosen or told, how.
 Learned = tuple[Segmenter, Choice | None]
+
+
+def beside(methods: Sequence[str]) -> tuple[str, ...]:
+    """The methods that were asked for, and the RFM rules beside learned ones.
+
+    >>> beside(("mixture",)), beside(("rfm",))
+    (('mixture', 'rfm'), ('rfm',))
+    """
+    asked = tuple(dict.fromkeys(methods))
+    learned = asked and all(method in CLUSTERERS for method in asked)
+    return (*asked, Rfm.method) if learned else asked
 
 
 def check_methods(methods: Sequence[str], labels: str | None = None, k: int | None = None) -> None:
@@ -106,16 +118,19 @@ class Known:
         features: of a snapshot.
         counts: by name (`COUNTS_SCHEMA`).
         embeddings: `customer_id`, `e0`, ... by the model in use; None where none is.
+        more: further columns by `customer_id`, such as whom a rule holds for.
     """
 
     as_of: datetime
     features: pa.Table
     counts: pa.Table
     embeddings: pa.Table | None = None
+    more: pa.Table | None = None
 
     def table(self, vocabulary: Vocabulary) -> pa.Table:
-        """Features, tastes and embedding, one row a customer: what segmenters read."""
-        return with_embedding(with_tastes(self.features, self.counts, vocabulary), self.embeddings)
+        """Features, tastes, embedding and what else there is: what segmenters read."""
+        table = with_embedding(with_tastes(self.features, self.counts, vocabulary), self.embeddings)
+        return with_more(table, self.more)
 
 
 @dataclass
