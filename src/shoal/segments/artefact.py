@@ -48,6 +48,8 @@ EXTRAS: Final[Mapping[str, str]] = {
 MAIN: Final = "segmentation.main"
 RFM: Final = "segmentation.rfm"
 RULES: Final = "segmentation.rules"
+#: Methods that stand beside a learned main segmentation, and their pointers.
+BESIDE: Final[Mapping[str, str]] = {Rfm.method: RFM, RuleSegmenter.method: RULES}
 
 MEMBERS_SCHEMA: Final = pa.schema(
     [

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.config import SegmentConfig
-from shoal.domain.segment import EVENT, SILENCE, VERSION
+from shoal.domain.segment import EVENT, ROLLBACK, SILENCE, VERSION
 from shoal.domain.time import DAY_US, iso, parse_moment, to_us
 from shoal.features.tastes import Vocabulary
 from shoal.ports import StateStore
@@ -225,7 +225,13 @@ def record_version(
     ]
     with store.transaction():
         store.put_memberships(pa.table(columns, schema=MEMBERSHIPS_SCHEMA))
-        note_recorded(store, segmentation_id, moment, table_version)
+        noted = recorded_of(store, segmentation_id) if cause == ROLLBACK else None
+        if noted is None:
+            note_recorded(store, segmentation_id, moment, table_version)
+        else:  # who was put back is as of when that version was left
+            note_recorded(
+                store, segmentation_id, moment, noted.table_version, known_at=noted.known_at
+            )
     return members.num_rows - int(pc.sum(stays).as_py() or 0)
 
 
@@ -234,24 +240,52 @@ def with_margins(members: pa.Table, weights: npt.NDArray[Any]) -> pa.Table:
     return members.append_column("margin", pa.array(margins_of(weights)))
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """How far a segmentation's log is.
+
+    Args:
+        until: the moment of its last entry; the next one is not earlier.
+        known_at: the moment as of which its customers are placed: `until`, but after a rollback.
+        table_version: of the event table at `known_at`; -1: not known.
+    """
+
+    until: datetime
+    known_at: datetime
+    table_version: int = -1
+
+
 def note_recorded(
-    store: StateStore, segmentation_id: str, moment: datetime, table_version: int
+    store: StateStore,
+    segmentation_id: str,
+    moment: datetime,
+    table_version: int,
+    *,
+    known_at: datetime | None = None,
 ) -> None:
-    """Note up to when, and from which version of the event table, memberships are recorded."""
-    told = {"until": iso(moment), "table_version": table_version}
+    """Note how far a segmentation's log is; `known_at` None: as far as `moment`."""
+    told = {
+        "until": iso(moment),
+        "known_at": iso(known_at or moment),
+        "table_version": table_version,
+    }
     store.put_setting(_RECORDED + segmentation_id, json.dumps(told))
 
 
-def recorded_until(store: StateStore, found: SegmentationArtefact) -> tuple[datetime, int]:
-    """Up to when memberships are recorded, and the event table's version then (-1: not known).
-
-    Of a segmentation whose log was written before this was noted: the moment it was made for.
-    """
-    told = store.get_settings().get(_RECORDED + found.segmentation_id)
+def recorded_of(store: StateStore, segmentation_id: str) -> Recorded | None:
+    """How far the log of a segmentation is; None where that was not noted yet."""
+    told = store.get_settings().get(_RECORDED + segmentation_id)
     if told is None:
-        return parse_moment(found.document["as_of"]), -1
+        return None
     document = json.loads(told)
-    return parse_moment(document["until"]), int(document["table_version"])
+    moments = (parse_moment(document[name]) for name in ("until", "known_at"))
+    return Recorded(*moments, int(document["table_version"]))
+
+
+def recorded_until(store: StateStore, found: SegmentationArtefact) -> Recorded:
+    """How far the log is; where that was not noted, up to what the segmentation was made for."""
+    made_for = parse_moment(found.document["as_of"])
+    return recorded_of(store, found.segmentation_id) or Recorded(made_for, made_for)
 
 
 def _one_chunk(values: pa.ChunkedArray | pa.Array) -> pa.Array:

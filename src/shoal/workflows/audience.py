@@ -120,7 +120,8 @@ def resolve(
     named, _, segment_id = segment.rpartition("/")
     wanted = [named or segmentation] if named or segmentation else [None]
     if wanted == [None]:
-        wanted = [store.get_pointer(artefact.MAIN), store.get_pointer(artefact.RFM)]
+        pointers = (artefact.MAIN, artefact.RFM, artefact.RULES)
+        wanted = [store.get_pointer(one) for one in pointers]
     known: list[str] = []
     for one in dict.fromkeys(wanted):
         if one is None and known:

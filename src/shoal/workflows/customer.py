@@ -27,6 +27,7 @@ from shoal.workflows.customer_membership import Teller
 from shoal.workflows.embedded import of_segmentation
 from shoal.workflows.known import from_states, one_from_events
 from shoal.workflows.memberships import fold_warning, late_warning
+from shoal.workflows.rule_columns import Asking, asks_more, with_rules
 
 SCHEMA: Final = "shoal.customer/1"
 _REASONS: Final = 5
@@ -73,7 +74,7 @@ def customer(
     found = [
         artefact.read(registry, one)
         for one in dict.fromkeys(
-            (store.get_pointer(artefact.MAIN), store.get_pointer(artefact.RFM))
+            map(store.get_pointer, (artefact.MAIN, artefact.RFM, artefact.RULES))
         )
         if one is not None
     ]
@@ -83,7 +84,11 @@ def customer(
         own = None
         if model is not None:
             own = model.embeddings(admission.at(moment), moment, customers=[customer_id])
-        tables.append(replace(known, embeddings=own).table(one.vocabulary))
+        whole = replace(known, embeddings=own)
+        if asks_more(one.segmenter):
+            asking = Asking(admission.at(moment), fold, zone, registry, store)
+            whole = with_rules(one.segmenter, whole, asking, few=True)
+        tables.append(whole.table(one.vocabulary))
     teller = Teller(store, registry, moment)
     placed = [teller.membership(one, table) for one, table in zip(found, tables, strict=True)]
     values = features.to_pylist()[0]

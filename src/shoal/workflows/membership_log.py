@@ -1,7 +1,7 @@
-"""Reading the membership log: segmentations that follow each other, and customers' spells in them.
+"""Reading the membership log: segmentations that follow each other, and spells in them.
 
-The log is only added to, so what was said at any moment can be read again. Of a customer's rows that
-began at or before a moment, the one written last counts.
+The log is only added to, so what was said at any moment can be read again. Of the rows that began
+at or before a moment, the one of each customer that was written last counts.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ def line(store: StateStore, pointer: str = artefact.MAIN) -> tuple[str, ...]:
     if pointer != artefact.MAIN:
         return tuple(named)
     current = store.get_pointer(pointer)
-    rules = {target for target, _ in store.pointer_history(artefact.RFM)}
+    beside = (artefact.RFM, artefact.RULES)
+    rules = {target for pointer in beside for target, _ in store.pointer_history(pointer)}
     return tuple(one for one in named if one == current or one not in rules)
 
 
 def line_of(store: StateStore, segmentation_id: str) -> tuple[str, ...]:
     """The line that a segmentation belongs to; it alone where no pointer has named it."""
-    for pointer in (artefact.MAIN, artefact.RFM):
+    for pointer in (artefact.MAIN, artefact.RFM, artefact.RULES):
         found = line(store, pointer)
         if segmentation_id in found:
             return found

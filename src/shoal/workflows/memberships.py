@@ -28,6 +28,7 @@ from shoal.workflows.advance import InForce, placed, recorded_until
 from shoal.workflows.embedded import of_segmentation
 from shoal.workflows.known import from_events
 from shoal.workflows.membership_log import line
+from shoal.workflows.rule_columns import Asking, with_rules
 from shoal.workflows.segment_learn import Known
 
 SCHEMA: Final = pa.schema(
@@ -154,7 +155,7 @@ def memberships(
     moment = as_of or latest_moment(warehouse, version=table_version)
     features, weights = applied(
         found, admission.at(moment, version=table_version), fold, registry, zone, moment,
-        version=table_version,
+        version=table_version, store=store,
     )  # fmt: skip
     recorded = store.get_memberships(found.segmentation_id, as_of=moment)
     members, _ = placed(features[CUSTOMER], weights, InForce.of(found), recorded, moment)
@@ -187,7 +188,7 @@ def recorded(
     found = current(store, registry, segmentation)
     ids = line(store) if segmentation is None else (found.segmentation_id,)
     table = store.get_memberships(ids, as_of=as_of)
-    moment = as_of or recorded_until(store, found)[0]
+    moment = as_of or recorded_until(store, found).until
     return Memberships(table, found.segmentation_id, moment)
 
 
@@ -215,6 +216,7 @@ def applied(
     moment: datetime,
     *,
     version: int | None = None,
+    store: StateStore | None = None,
 ) -> tuple[pa.Table, Weights]:
     """A segmentation applied to what is known at a moment.
 
@@ -228,7 +230,7 @@ def applied(
     Raises:
         InputError: `too_little_data`, no customer has an event before the moment.
     """
-    known = known_at(found, counted, fold, registry, zone, moment, version=version)
+    known = known_at(found, counted, fold, registry, zone, moment, version=version, store=store)
     return known.features, found.segmenter.transform(known.table(found.vocabulary))
 
 
@@ -241,14 +243,19 @@ def known_at(
     moment: datetime,
     *,
     version: int | None = None,
+    store: StateStore | None = None,
 ) -> Known:
     """What a segmentation reads of every customer with an event before a moment.
+
+    `store` tells rules since when somebody belongs to another segment.
 
     Arguments and errors as of `applied`.
     """
     items = reference.read(registry, found.document["reference_id"])
     model = of_segmentation(found.document, registry, fold)
-    return from_events(counted, fold, zone, moment, items, model=model, version=version)
+    known = from_events(counted, fold, zone, moment, items, model=model, version=version)
+    asking = Asking(counted, fold, zone, registry, store, version)
+    return with_rules(found.segmenter, known, asking)
 
 
 def late_warning(found: SegmentationArtefact, moment: datetime) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ from shoal.workflows.advance import (
 )
 from shoal.workflows.memberships import current, fold_warning, known_at, late_warning
 from shoal.workflows.progress import NoProgress, Progress
+from shoal.workflows.rule_columns import asks_more
 from shoal.workflows.segment_learn import Known
 
 SCHEMA: Final = "shoal.refresh/1"
@@ -87,11 +88,11 @@ def refresh(
         InputError: `too_little_data`, no customer has an event before the moment.
         OperationError: `shop_locked`, `disk_full`, `no_permission`.
     """
-    main = current(store, registry)
-    rules = store.get_pointer(artefact.RFM)
-    found = [main]
-    if rules not in (None, main.segmentation_id):
-        found.append(current(store, registry, rules))
+    found = [current(store, registry)]
+    beside = dict.fromkeys(map(store.get_pointer, (artefact.RFM, artefact.RULES)))
+    for name in beside:
+        if name not in (None, found[0].segmentation_id):
+            found.append(current(store, registry, name))
     progress = progress or NoProgress()
     with store.lease():
         until = {one.segmentation_id: recorded_until(store, one) for one in found}
@@ -161,10 +162,13 @@ class _Job:
         """What the segmentation reads, read once for several that read the same."""
         wanted = (found.document["reference_id"], found.document.get("model_id"))
         for (reference_id, model_id), known in self.read.items():
-            if reference_id == wanted[0] and wanted[1] in (None, model_id):
+            fits = reference_id == wanted[0] and wanted[1] in (None, model_id)
+            if fits and not asks_more(found.segmenter):
                 return known
         counted = self.admission.at(self.moment)
-        known = known_at(found, counted, self.fold, self.registry, self.zone, self.moment)
+        known = known_at(
+            found, counted, self.fold, self.registry, self.zone, self.moment, store=self.store
+        )
         self.read[wanted] = known
         return known
 

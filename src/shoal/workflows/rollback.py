@@ -64,11 +64,12 @@ def rollback(
 
 def _pointers(store: StateStore, found: SegmentationArtefact) -> tuple[str, ...]:
     """The pointers that are to name it, the one of its line first."""
-    if found.document["method"] != "rfm":
+    own = artefact.BESIDE.get(found.document["method"])
+    if own is None:
         return (artefact.MAIN,)
-    main, rfm = store.get_pointer(artefact.MAIN), store.get_pointer(artefact.RFM)
-    # RFM stands in for the main segmentation where the shop has no other.
-    return (artefact.RFM, artefact.MAIN) if main == rfm else (artefact.RFM,)
+    # Rules stand in for the main segmentation where the shop has no other.
+    stands_in = store.get_pointer(artefact.MAIN) == store.get_pointer(own)
+    return (own, artefact.MAIN) if stands_in else (own,)
 
 
 def _document(

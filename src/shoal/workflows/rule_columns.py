@@ -1,6 +1,6 @@
 """What rules ask of a shop at a moment: its events, other segments, and whom each rule holds for.
 
-A segmentation by rules that ask for more than features reads boolean columns `rule:ID` with_more them;
+A segmentation by rules that ask for more than features reads boolean columns `rule:ID` beside them;
 they are told here, of everybody by one query, or of a few customers from their own events.
 """
 
@@ -171,6 +171,11 @@ def _log(store: StateStore | None, segmentation_id: str, moment: datetime) -> pa
     if store is None:
         return MEMBERSHIPS_SCHEMA.empty_table()
     return store.get_memberships(segmentation_id, as_of=moment)
+
+
+def asks_more(segmenter: Segmenter) -> bool:
+    """Whether a segmenter reads columns that only events or other segmentations tell."""
+    return isinstance(segmenter, RuleSegmenter) and segmenter.asks_more
 
 
 def with_rules(segmenter: Segmenter, known: Known, asking: Asking, *, few: bool = False) -> Known:

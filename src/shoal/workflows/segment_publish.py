@@ -31,6 +31,7 @@ from shoal.segments.inputs import FEATURES
 from shoal.segments.naming import name_all, summary
 from shoal.segments.picture import grid_document, map_document
 from shoal.segments.profile import Placed, profiles
+from shoal.segments.ruled.segmenter import RuleSegmenter
 from shoal.segments.rules import NAMES, Rfm, rule_in_words
 from shoal.segments.rules_sql import segment_sql
 from shoal.segments.wording import describe
@@ -112,8 +113,8 @@ class Publisher:
         return {**document, "segmentation_id": name, "method": segmenter.method}
 
     def becomes_main(self, method: str) -> bool:
-        """Whether a segmentation of this method becomes the main one: RFM only where none is."""
-        return method != "rfm" or self.store.get_pointer(artefact.MAIN) is None
+        """Whether a segmentation of this method becomes the main one: rules only where none is."""
+        return method not in artefact.BESIDE or self.store.get_pointer(artefact.MAIN) is None
 
     def _identified(self, segmenter: Segmenter, known: Known, table: pa.Table) -> Identified:
         """The segmenter with permanent ids."""
@@ -151,6 +152,9 @@ class Publisher:
             )
             names = kept_names(found, name_all(found), kept)
             picture["map"] = map_document(segmenter, table, placed)
+        elif isinstance(segmenter, RuleSegmenter):
+            found = profiles(placed, described)
+            names = [segmenter.names[one["segment_id"]] for one in found]
         else:
             assert isinstance(segmenter, Rfm)
             found = profiles(placed, described)
@@ -163,6 +167,8 @@ class Publisher:
         return {"currency": self.fold.rules.currency, "segments": found, **picture}
 
     def _rule(self, segmenter: Segmenter, segment_id: str, as_of: datetime) -> dict[str, Any]:
+        if isinstance(segmenter, RuleSegmenter):
+            return {"rule": segmenter.in_words(segment_id).as_document(), "sql": None}
         if not isinstance(segmenter, Rfm) or segmenter.thresholds is None:
             return {"rule": None, "sql": None}
         return {
@@ -235,16 +241,16 @@ class Publisher:
 
     def _remember(self, name: str, method: str, members: pa.Table, as_of: datetime) -> None:
         """Memberships and pointers in one transaction."""
-        pointer = artefact.MAIN if self.becomes_main(method) else artefact.RFM
+        pointer = artefact.MAIN if self.becomes_main(method) else artefact.BESIDE[method]
         # ids are permanent on the line of the main segmentations; rules carry the same in all
-        permanent = self.line is not None or method == "rfm"
+        permanent = self.line is not None or method in artefact.BESIDE
         previous = self.store.get_pointer(pointer) if permanent else None
         with self.store.transaction():
             record_version(
                 self.store, name, previous, members, as_of, table_version=self.table_version
             )
-            if method == "rfm":
-                self.store.set_pointer(artefact.RFM, name, self.now)
+            if method in artefact.BESIDE:
+                self.store.set_pointer(artefact.BESIDE[method], name, self.now)
             if self.becomes_main(method):
                 self.store.set_pointer(artefact.MAIN, name, self.now)
 
@@ -301,6 +307,9 @@ def _period(features: pa.Table, as_of: datetime) -> dict[str, str | None]:
 
 
 def _inputs_document(segmenter: Segmenter) -> dict[str, Any]:
+    if isinstance(segmenter, RuleSegmenter):
+        return {"used": list(segmenter.columns), "dropped": [],
+                "components": None, "variance_share": None}  # fmt: skip
     if not isinstance(segmenter, ClusterSegmenter):
         return {"used": [ORDERS, "order_recency_days", NET_REVENUE], "dropped": [],
                 "components": None, "variance_share": None}  # fmt: skip

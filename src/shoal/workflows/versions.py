@@ -13,7 +13,9 @@ from shoal.segments import artefact
 from shoal.workflows.segment_identity import document_of, lineage_of
 
 SCHEMA: Final = "shoal.versions/1"
-POINTERS: Final[Mapping[str, str]] = {"main": artefact.MAIN, "rfm": artefact.RFM}
+POINTERS: Final[Mapping[str, str]] = {
+    "main": artefact.MAIN, "rfm": artefact.RFM, "rules": artefact.RULES,
+}  # fmt: skip
 
 
 def versions(*, store: StateStore, registry: Registry) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from shoal.domain.text import Text
 from shoal.segments.base import Arrays, Weights
-from shoal.segments.ruled.batch import needs_events, segmentations
+from shoal.segments.ruled.batch import columns, needs_events, segmentations
 from shoal.segments.ruled.document import REST, of_document
 from shoal.segments.ruled.language import RuleSet
 from shoal.segments.ruled.truth import of_features, truth
@@ -54,6 +54,11 @@ class RuleSegmenter:
         """Whether some rule asks for more than features."""
         rules = tuple(self.rules.rules.values())
         return needs_events(*rules) or bool(segmentations(*rules))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Features and traits that the rules ask for."""
+        return columns(*self.rules.rules.values())
 
     def in_words(self, segment_id: str) -> Text:
         """The rule of a segment as a sentence."""
