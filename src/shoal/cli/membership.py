@@ -13,9 +13,10 @@ from shoal.cli.options import AsOf, Debug, Json, Out, ShopDir, TableVersion
 #: Moves and earlier spells that a terminal shows.
 _MOST_ROWS: Final = 20
 
+#: Why a membership began, in words; None: it is not recorded yet.
 CAUSES: Final = {
-    "version": "new version", "event": "what they did", "silence": "silence",
-    "rollback": "rollback", None: "not recorded yet",
+    "version": "a new version", "event": "what they did", "silence": "silence",
+    "rollback": "a rollback", None: "what is known now",
 }  # fmt: skip
 
 
@@ -94,7 +95,7 @@ def _show_refreshed(console: Console, one: Mapping[str, Any], as_of: str) -> Non
     if not one["moves"]:
         return
     console.table(
-        ["from", "to", "because of", "customers"],
+        ["from", "to", "by", "customers"],
         [
             [move["from"] or "none", move["to"], CAUSES[move["cause"]], f"{move['customers']:,}"]
             for move in one["moves"][:_MOST_ROWS]
@@ -126,25 +127,8 @@ def customer(
 def show_customer(console: Console, known: Mapping[str, Any]) -> None:
     """One customer for people."""
     console.heading(f"Customer {known['customer_id']} as of {minute(known['as_of'])}")
-    console.table(
-        ["segmentation", "segment", "name", "weight", "since", "days", "because of"],
-        [
-            [
-                entry["segmentation_id"],
-                entry["segment_id"],
-                entry["name"]["en"],
-                f"{entry['weight']:.2f}",
-                minute(entry["since"]),
-                f"{entry['days']:.1f}",
-                CAUSES[entry["cause"]],
-            ]
-            for entry in known["memberships"]
-        ],
-        right=["days"],
-    )
     for entry in known["memberships"]:
-        _show_next(console, entry)
-    _show_previous(console, known["memberships"])
+        _show_membership(console, entry)
     if known.get("reasons"):
         console.say("Why here:")
         for reason in known["reasons"]:
@@ -159,38 +143,34 @@ def show_customer(console: Console, known: Mapping[str, Any]) -> None:
     )
 
 
-def _show_next(console: Console, entry: Mapping[str, Any]) -> None:
-    """How close the next segment is; for one too little known, where they may come to belong."""
-    if entry["runner_up"] is not None:
-        second = entry["runner_up"]
+def _show_membership(console: Console, entry: Mapping[str, Any]) -> None:
+    """Where, since when and why; what is next best; where the customer was before."""
+    console.say(f"{entry['segmentation_id']}: {_named(entry)}")
+    console.say(
+        f"  since {minute(entry['since'])}, {entry['days']:.1f} days, by {CAUSES[entry['cause']]}"
+        if entry["recorded"]
+        else "  by what is known then; this is not recorded"
+    )
+    second = entry["runner_up"]
+    if second is not None:
         console.say(
-            f"Next in {entry['segmentation_id']}: {second['segment_id']}, {second['name']['en']}, "
-            f"weight {second['weight']:.2f}; margin {entry['margin']:+.2f}."
+            f"  weight {entry['weight']:.2f}; next best {_named(second)}, {second['weight']:.2f}; "
+            f"margin {entry['margin']:+.2f}"
         )
     if entry["prior"]:
         likely = ", ".join(f"{one['segment_id']} {one['chance']:.0%}" for one in entry["prior"][:3])
-        console.say(f"Too little known for {entry['segmentation_id']}; likely: {likely}.")
+        console.say(f"  too little known to be placed; likely: {likely}")
+    for one in entry["previous"][:_MOST_ROWS]:
+        console.say(
+            f"  before: {_named(one)}, {minute(one['since'])} to {minute(one['until'])}, "
+            f"{one['days']:.1f} days; left by {CAUSES[one['ended_by']]}"
+        )
+    if len(entry["previous"]) > _MOST_ROWS:
+        console.say(f"  {len(entry['previous']) - _MOST_ROWS:,} earlier ones; --json tells all")
 
 
-def _show_previous(console: Console, entries: list[Mapping[str, Any]]) -> None:
-    rows = [
-        [
-            one["segmentation_id"], one["segment_id"], one["name"]["en"], minute(one["since"]),
-            minute(one["until"]), f"{one['days']:.1f}", CAUSES[one["ended_by"]],
-        ]
-        for entry in entries
-        for one in entry["previous"]
-    ]  # fmt: skip
-    if not rows:
-        return
-    console.table(
-        ["segmentation", "segment", "name", "since", "until", "days", "left because of"],
-        rows[:_MOST_ROWS],
-        right=["days"],
-        title="Before",
-    )
-    if len(rows) > _MOST_ROWS:
-        console.say(f"{len(rows) - _MOST_ROWS:,} earlier ones; --json tells them all.")
+def _named(one: Mapping[str, Any]) -> str:
+    return f"{one['segment_id']}, {one['name']['en']}"
 
 
 def minute(moment: str) -> str:
