@@ -17,6 +17,7 @@ from bench.harness.data import CACHE
 
 #: Exact packages of every environment.
 PINS: dict[str, tuple[str, ...]] = {
+    "faiss": ("faiss-cpu==1.15.0", "numpy>=2.2,<3"),
     "river": ("river==0.26.0", "numpy>=2.2,<3"),
     "sasrec": (
         "rectools[torch]==0.19.0",

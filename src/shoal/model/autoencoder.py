@@ -70,6 +70,7 @@ class Autoencoder:
         hidden: Sequence[int] = (128, 64),
         seed: int = 0,
         epochs: int = 40,
+        standardised: bool = True,
     ) -> Self:
         """Learn from (n, d) rows of prepared features.
 
@@ -77,11 +78,17 @@ class Autoencoder:
         was. Columns are standardised, so their units do not matter; one that never changes is told
         nothing of.
 
+        Args:
+            standardised: False gives all columns one common deviation: columns that vary more, as
+                leading components do, count more.
+
         Raises:
             ValueError: `X` is no matrix of one row or more, or holds a value that is not finite.
         """
         X = _checked(X)
         mean, scale = X.mean(axis=0), X.std(axis=0)
+        if not standardised:
+            scale[:] = np.sqrt(np.mean(scale**2))
         scale[~(scale > 1e-9 * np.abs(mean))] = 1.0
         rows = torch.from_numpy(((X - mean) / scale).astype(np.float32))
         with torch.random.fork_rng(devices=[]):
@@ -138,7 +145,8 @@ class Autoencoder:
         sizes = [size for _, size in sorted(layers)]
         if not sizes or not {"mean", "scale", "losses"} <= set(arrays):
             raise ValueError(f"no arrays of an autoencoder: {', '.join(sorted(arrays)) or 'none'}")
-        network = AutoencoderNetwork(len(arrays["mean"]), sizes[:-1], sizes[-1])
+        with torch.random.fork_rng(devices=[]):
+            network = AutoencoderNetwork(len(arrays["mean"]), sizes[:-1], sizes[-1])
         try:
             network.load_state_dict(weights)
         except RuntimeError as error:

@@ -107,3 +107,12 @@ def test_other_columns_and_other_arrays_are_refused():
     broken = fitted.to_arrays() | {"mean": np.zeros(5)}
     with pytest.raises(ValueError, match="do not fit together"):
         Autoencoder.from_arrays(broken)
+
+
+def test_without_standardising_columns_that_vary_more_count_more():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 4)) * [10.0, 0.1, 0.1, 0.1]
+    made = Autoencoder.fit(X, width=1, hidden=(16,), epochs=300, standardised=False)
+    error = np.square(made.reconstruct(X) - X).mean(axis=0)
+    assert len(set(made.scale)) == 1
+    assert error[0] < 0.05 * X[:, 0].var()

@@ -50,8 +50,8 @@ class Clusterer(Protocol):
 
         Args:
             warm: (n,) the group of each row by an earlier version, -1 for none. A further start is
-                made from it and taken if its loss is less than that of all others: the result is
-                never worse than without.
+                made from it and taken if it ends better than all others (k-means: or as good, as
+                far as the rows can tell), so an earlier version never makes the result worse.
 
         Raises:
             InputError: `too_little_data`, fewer rows than groups.

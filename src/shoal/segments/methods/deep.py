@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 _SAMPLE_ROWS: Final = 20_000
 _WIDTH: Final = 10
 _HIDDEN: Final = (64, 32)
+_STEPS: Final = 800
+_EPOCHS: Final = 20
+_BATCH: Final = 256
 #: Of the effective groups before the joint training, the share that must be left.
 _LEAST_LEFT: Final = 0.75
 
@@ -43,13 +46,14 @@ class Deep:
     """Prototypes in a space that is learned with them.
 
     Args:
-        epochs: of the autoencoder alone, over a sample of customers.
-        joint_epochs: of both together.
+        epochs: of the autoencoder alone, over a sample of customers; 0: as many as take
+            `_STEPS` steps, `_EPOCHS` at least.
+        joint_epochs: of both together; 0: half as many.
     """
 
     method: ClassVar[str] = "deep"
 
-    def __init__(self, k: int = 0, *, epochs: int = 30, joint_epochs: int = 15) -> None:
+    def __init__(self, k: int = 0, *, epochs: int = 0, joint_epochs: int = 0) -> None:
         self.k = k
         self.epochs, self.joint_epochs = epochs, joint_epochs
         self.centers: Matrix = np.empty((0, 0))
@@ -77,9 +81,11 @@ class Deep:
         refuse_too_few(len(Z), self.k)
         rows = sample_rows(Z, _SAMPLE_ROWS, seed)
         sample = np.asarray(Z[rows], np.float64)
+        epochs = max(_EPOCHS, -(-_STEPS // -(-len(sample) // _BATCH)))
         plain = Autoencoder.fit(
-            sample, width=min(_WIDTH, Z.shape[1]), hidden=_HIDDEN, seed=seed, epochs=self.epochs
-        )
+            sample, width=min(_WIDTH, Z.shape[1]), hidden=_HIDDEN, seed=seed,
+            epochs=self.epochs or epochs, standardised=False,
+        )  # fmt: skip
         codes = plain.encode(sample).astype(np.float64)
         model = KMeans(self.k, random_state=seed).fit(codes)
         cold, unit = model.cluster_centers_, model.inertia_ / len(codes)
@@ -90,7 +96,7 @@ class Deep:
         before = Prototypes(plain, cold.astype(np.float32), unit)
         made = [
             Prototypes(plain, start.astype(np.float32), unit).trained(
-                sample, seed=seed, epochs=self.joint_epochs
+                sample, seed=seed, epochs=self.joint_epochs or epochs // 2
             )
             for start in starts
         ]

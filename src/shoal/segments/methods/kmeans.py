@@ -22,6 +22,9 @@ from shoal.segments.methods.base import (
 
 #: Rows that an earlier version's groups are looked up in.
 _WARM_ROWS: Final = 100_000
+#: An earlier version's groups stay where others are not better by so many standard errors: between
+#: ends that may be as good, customers would be relabelled for nothing (`bench.identity`).
+WARM_ERRORS: Final = 1.0
 
 
 class KMeansClusterer:
@@ -49,7 +52,10 @@ class KMeansClusterer:
         if warm is not None:
             rows = sample_rows(Z, _WARM_ROWS, seed)
             init = warm_centers(Z[rows], warm[rows], self.k, seed)
-        model = KMeans(self.k, n_starts=self.starts, random_state=seed, init=init).fit(Z)
+        model = KMeans(
+            self.k, n_starts=self.starts, random_state=seed, init=init, init_errors=WARM_ERRORS
+        )
+        model.fit(Z)
         self.centers, self.variance = model.cluster_centers_, model.variance_
         self.loss = model.inertia_ / len(Z)
         return self

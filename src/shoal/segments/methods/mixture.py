@@ -1,13 +1,16 @@
 """Gaussian mixture: groups of different size, spread and (where the data pay for it) tilt.
 
-Fitted by expectation-maximisation (scikit-learn) on a sample, from k-means starts; diagonal or full
-covariances by the Bayesian information criterion (Schwarz, 1978). Weights are posteriors.
+Fitted by expectation-maximisation (scikit-learn) on a sample, from k-means of the rows as they are
+and of rows whose spread is the same in all directions (long groups side by side are round there);
+diagonal or full covariances by the Bayesian information criterion (Schwarz, 1978). Weights are
+posteriors.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
@@ -22,15 +25,20 @@ from shoal.segments.methods.base import (
     Matrix,
     by_size,
     in_blocks,
+    means_of,
     notes_as_documents,
     notes_of,
     refuse_too_few,
     softmax,
+    spread_within,
     warm_centers,
 )
 
 _SAMPLE_ROWS: Final = 20_000
 _ITERATIONS: Final = 200
+#: Gain in mean log-likelihood of a step below which starts are compared, and the best one ends.
+_NEAR: Final = 1e-3
+_SETTLED: Final = 1e-5
 #: Share of the variance within groups that every covariance keeps: none shrinks to a point.
 _LEAST_SPREAD: Final = 1e-2
 #: Rows a group needs for every column before full covariances are tried.
@@ -42,12 +50,12 @@ class Mixture:
     """A mixture of k Gaussians.
 
     Args:
-        starts: k-means solutions that expectation-maximisation starts from.
+        starts: k-means solutions of either kind that expectation-maximisation starts from.
     """
 
     method: ClassVar[str] = "mixture"
 
-    def __init__(self, k: int = 0, *, starts: int = 3) -> None:
+    def __init__(self, k: int = 0, *, starts: int = 2) -> None:
         self.k = k
         self.starts = starts
         self.centers: Matrix = np.empty((0, 0))
@@ -64,14 +72,19 @@ class Mixture:
         refuse_too_few(len(Z), self.k)
         rows = sample_rows(Z, _SAMPLE_ROWS, seed)
         sample = np.asarray(Z[rows], dtype=np.float64)
-        starts = self._starts(sample, seed, None if warm is None else warm[rows])
-        groups, columns = len(starts[0]), sample.shape[1]
+        cold = self._starts(sample, seed)
+        groups, columns = int(cold[0].max()) + 1, sample.shape[1]
+        before = None if warm is None else _groups_before(sample, warm[rows], groups, seed)
+        least = _least(sample, cold)
         full = len(sample) >= _ROWS_A_COLUMN * columns * groups
-        least = _least(sample, starts)
         judged = []
         for shape in _SHAPES if full else _SHAPES[:1]:
+            tries = [_fitted(sample, _start(sample, one, shape, least), least) for one in cold]
+            starts = [_going_on(min(tries, key=lambda one: float(one.bic(sample))))]
+            if before is not None:
+                starts.append(_start(sample, before, shape, least))
             for start in starts:
-                model = _fitted(sample, start, shape, least)
+                model = _fitted(sample, start, least, _SETTLED)
                 judged.append((float(model.bic(sample)), shape, model))
         criterion, shape, best = min(judged, key=lambda one: one[0])
         order = by_size(np.bincount(best.predict(sample), minlength=groups), best.means_)
@@ -82,16 +95,15 @@ class Mixture:
         self._tell(shape, len(sample), judged, bool(best.converged_), groups - len(order))
         return self
 
-    def _starts(self, sample: Matrix, seed: int, warm: Labels | None) -> list[Matrix]:
-        """(groups, d) means to start from; the warm one comes last."""
-        found = [
-            KMeans(self.k, n_starts=4, random_state=seed + number).fit(sample).cluster_centers_
-            for number in range(self.starts)
-        ]
-        most = max(len(one) for one in found)
-        found = [one for one in found if len(one) == most]
-        init = None if warm is None else warm_centers(sample, warm, most, seed)
-        return found if init is None else [*found, init]
+    def _starts(self, sample: Matrix, seed: int) -> list[Labels]:
+        """Groups of the sample to start from, all of the same number."""
+        found = []
+        for rows in (sample, _whitened(sample)):
+            for number in range(self.starts):
+                model = KMeans(self.k, n_starts=4, random_state=seed + number)
+                found.append(model.fit(rows).labels_)
+        most = max(int(one.max()) for one in found)
+        return [one for one in found if int(one.max()) == most]
 
     def _tell(
         self, shape: str, rows: int, judged: list[tuple[float, str, Any]], done: bool, empty: int
@@ -159,21 +171,64 @@ class Mixture:
         return self
 
 
-def _least(sample: Matrix, starts: list[Matrix]) -> float:
+def _whitened(sample: Matrix) -> Matrix:
+    """Rows with the same spread in every direction in which they vary."""
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(sample, rowvar=False)))
+    if values[-1] <= 0:
+        return sample
+    there = values > 1e-9 * values[-1]
+    return np.asarray(sample @ (vectors[:, there] / np.sqrt(values[there])))
+
+
+def _least(sample: Matrix, starts: list[Labels]) -> float:
     """The variance that every group keeps: a share of that within the tightest start's groups."""
-    within = min(float(nearest(sample, means)[1].mean()) for means in starts)
-    return max(_LEAST_SPREAD * within / sample.shape[1], 1e-9)
+    groups = int(starts[0].max()) + 1
+    within = min(
+        spread_within(sample, labels, means_of(sample, labels, groups)) for labels in starts
+    )
+    return max(_LEAST_SPREAD * within, 1e-9)
 
 
-def _fitted(sample: Matrix, means: Matrix, shape: str, least: float) -> Any:
-    """Expectation-maximisation from groups of the nearest mean."""
+def _groups_before(sample: Matrix, warm: Labels, groups: int, seed: int) -> Labels | None:
+    """The groups of an earlier version; None if they are fewer."""
+    means = warm_centers(sample, warm, groups, seed)
+    if means is None:
+        return None
+    labels, _ = nearest(sample, means)
+    return labels if len(np.unique(labels)) == groups else None
+
+
+@dataclass(frozen=True)
+class _Start:
+    shape: str
+    means: Matrix
+    mass: Matrix
+    precisions: Matrix
+
+
+def _start(sample: Matrix, labels: Labels, shape: str, least: float) -> _Start:
+    """The means, shares and spreads of groups."""
+    groups = int(labels.max()) + 1
+    mass = np.bincount(labels, minlength=groups) / len(labels)
+    return _Start(
+        shape, means_of(sample, labels, groups), mass, _precisions(sample, labels, shape, least)
+    )
+
+
+def _going_on(model: Any) -> _Start:
+    """Where a model ended."""
+    return _Start(model.covariance_type, model.means_, model.weights_, model.precisions_)
+
+
+def _fitted(sample: Matrix, start: _Start, least: float, tolerance: float = _NEAR) -> Any:
+    """Expectation-maximisation from a start until a step gains hardly anything."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
     model = GaussianMixture(
-        len(means), covariance_type=shape, reg_covar=least, max_iter=_ITERATIONS,
-        means_init=means, weights_init=np.full(len(means), 1 / len(means)),
-        precisions_init=_precisions(sample, means, shape, least), random_state=0,
+        len(start.means), covariance_type=start.shape, reg_covar=least, max_iter=_ITERATIONS,
+        tol=tolerance, means_init=start.means, weights_init=start.mass,
+        precisions_init=start.precisions, random_state=0,
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # told in `facts`
@@ -181,9 +236,16 @@ def _fitted(sample: Matrix, means: Matrix, shape: str, least: float) -> Any:
     return model
 
 
-def _precisions(sample: Matrix, means: Matrix, shape: str, least: float) -> Matrix:
-    """Inverse of the spread within the groups, the same for all: nothing is drawn at random."""
-    labels, _ = nearest(sample, means)
-    spread = np.square(sample - means[labels]).mean(axis=0) + least
-    inverse = np.tile(1 / spread, (len(means), 1))
-    return inverse if shape == "diag" else np.array([np.diag(one) for one in inverse])
+def _precisions(sample: Matrix, labels: Labels, shape: str, least: float) -> Matrix:
+    """(groups, d) or (groups, d, d) inverse of the spread in each group."""
+    found = []
+    for group in range(int(labels.max()) + 1):
+        own = sample[labels == group]
+        own = own - own.mean(axis=0)
+        if shape == "diag":
+            found.append(1 / (np.square(own).mean(axis=0) + least))
+        else:
+            scatter = own.T @ own / len(own) + least * np.eye(own.shape[1])
+            inverse = np.linalg.inv(scatter)
+            found.append((inverse + inverse.T) / 2)
+    return np.array(found)

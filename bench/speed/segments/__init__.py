@@ -1,0 +1,1 @@
+"""What segments cost at a million customers, beside scikit-learn and faiss."""

@@ -1,0 +1,184 @@
+"""Every method from the command line, on one small shop; and what it says to a wrong call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from tests.journeys.conftest import Shoal
+
+import shoal as package
+from shoal.segments.methods.registry import CLUSTERERS
+
+START = datetime(2024, 1, 1, tzinfo=UTC)
+KINDS = ("books", "grocery", "fashion")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("shoal.segments.methods.deep._STEPS", 200)
+        yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shop of three kinds of customers, of whom every tenth has told which one."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(150):
+        kind = number % 3
+        for place in range(int(rng.integers(6, 14))):
+            day = timedelta(days=int(rng.integers(90)), hours=(2, 10, 19)[kind], minutes=place)
+            rows.append(
+                {
+                    "event_id": f"{number}-{place}", "customer_id": f"c{number:03d}",
+                    "kind": str(rng.choice(["view", "cart_add", "purchase"], p=[0.5, 0.2, 0.3])),
+                    "event_time": START + day, "item_id": f"i{kind}{int(rng.integers(9))}",
+                    "category": KINDS[kind], "channel": ("app", "web", "app")[kind],
+                    "price": float(rng.integers(1, 60) * (1 + kind)), "quantity": 1 + kind,
+                    "currency": "EUR",
+                }
+            )  # fmt: skip
+    folder = tmp_path_factory.mktemp("methods")
+    pq.write_table(pa.Table.from_pylist(rows), folder / "events.parquet")
+    with package.init(folder / "shop") as made:
+        made.ingest([folder / "events.parquet"], preset="shoal")
+    known = [f"c{number:03d},{KINDS[number % 3]}" for number in range(0, 150, 4)]
+    (folder / "labels.csv").write_text(
+        "\n".join(["customer_id,segment", *known, "nobody,books", known[0], "c001,books",
+                   "c001,fashion"]) + "\n"
+    )  # fmt: skip
+    return folder
+
+
+def flags(home: Path) -> dict[str, list[str]]:
+    """What each method is told beside its name."""
+    return {
+        "hierarchy": ["--levels", "2,6", "--k", "3"],
+        "density": [],
+        "seeded": ["--labels", str(home / "labels.csv"), "--k", "3"],
+        "consensus": ["--k", "3", "--of", "kmeans,mixture"],
+    }
+
+
+@pytest.mark.parametrize("method", CLUSTERERS)
+def test_every_method_makes_the_main_segmentation(method: str, home: Path, shoal: Shoal) -> None:
+    told = flags(home).get(method, ["--k", "3"])
+    answer = shoal("segment", home / "shop", "--method", method, *told, "--json")
+    assert answer.code == 0, answer.err
+    main, rfm = answer.document["segmentations"]
+    assert (main["method"], rfm["method"]) == (method, "rfm")
+    assert main["segmentation_id"].startswith(f"{method}-0")
+    assert sum(one["size"] for one in main["segments"]) == 150
+    assert main["method_facts"] is not None
+    shown = shoal("segments", home / "shop", "--json").document
+    assert shown["segmentation_id"] == main["segmentation_id"]
+    names = [one["name"]["en"] for one in shown["segments"]]
+    assert len(set(names)) == len(names)
+    if method == "seeded":
+        assert set(KINDS) <= set(names)
+
+
+def test_planted_kinds_are_found_by_every_method(home: Path) -> None:
+    from sklearn.metrics import adjusted_rand_score
+
+    with package.open(home / "shop") as shop:
+        found = {}
+        for method in CLUSTERERS:
+            if method in ("seeded", "density"):
+                continue
+            made = shop.segment(method=(method,), k=3)
+            table = shop.memberships(segmentation=made.ids[0])
+            truth = [int(one[1:]) % 3 for one in table["customer_id"].to_pylist()]
+            found[method] = adjusted_rand_score(truth, table["segment_id"].to_pylist())
+    assert min(found.values()) > 0.9, found
+
+
+def test_known_customers_are_counted_and_found_again(home: Path, shoal: Shoal) -> None:
+    told = flags(home)["seeded"]
+    answer = shoal("segment", home / "shop", "--method", "seeded", *told)
+    assert answer.code == 0
+    assert "known customers, left out in 5 turns" in answer.out
+    assert "macro recall" in answer.out and "F1" in answer.out
+    warning = "Of the labels, 38 customers are used; left out are 1 of customers the shop does not"
+    assert warning in " ".join(answer.err.split())
+    document = shoal("segment", home / "shop", "--method", "seeded", *told, "--json").document
+    facts = document["segmentations"][0]["method_facts"]
+    assert facts["labels"]["conflicting_customers"] == 1 and facts["labels"]["repeated"] == 1
+    assert facts["held_out"]["accuracy"] > 0.9
+
+
+def test_levels_are_kept_with_their_parents(home: Path, shoal: Shoal) -> None:
+    told = ("--method", "hierarchy", "--levels", "2,6")
+    document = shoal("segment", home / "shop", *told, "--json").document
+    [main, _] = document["segmentations"]
+    assert main["k"] == 6
+    fine = main["method_facts"]["levels"][-1]
+    assert fine["k"] == 6 and set(fine["parents"]) == {0, 1}
+    assert "levels 2 > 6" in shoal("segment", home / "shop", *told).out
+
+
+def test_of_several_methods_the_first_is_the_main_one(home: Path, shoal: Shoal) -> None:
+    made = shoal("segment", home / "shop", "--method", "mixture,kmeans", "--k", "3", "--json")
+    methods = [one["method"] for one in made.document["segmentations"]]
+    assert methods == ["mixture", "kmeans", "rfm"]
+    shown = shoal("segments", home / "shop", "--json").document
+    assert shown["segmentation_id"] == made.document["segmentations"][0]["segmentation_id"]
+
+
+WRONG: dict[str, tuple[Callable[[Path], list[str]], int, str, str]] = {
+    "unknown method": (lambda _: ["--method", "magic"], 2, "unknown_method", "'magic'"),
+    "one of two unknown": (
+        lambda _: ["--method", "kmeans,magic"], 2, "unknown_method", "mixture, hierarchy, density",
+    ),
+    "no method": (lambda _: ["--method", ","], 2, "unknown_method", "was given"),
+    "seeded without labels": (lambda _: ["--method", "seeded"], 2, "usage", "needs labels"),
+    "labels without seeded": (
+        lambda home: ["--labels", str(home / "labels.csv")], 2, "usage", "alone takes labels",
+    ),
+    "labels nowhere": (
+        lambda home: ["--method", "seeded", "--labels", str(home / "no.csv")],
+        3, "input_missing", "no.csv",
+    ),
+    "a feature of numbers as label": (
+        lambda _: ["--method", "seeded", "--labels", "orders"], 2, "usage", "main_channel",
+    ),
+    "fewer segments than names": (
+        lambda home: ["--method", "seeded", "--labels", str(home / "labels.csv"), "--k", "2"],
+        2, "usage", "the labels name 3",
+    ),
+    "k of density": (
+        lambda _: ["--method", "density", "--k", "4"], 2, "usage", "finds the number",
+    ),
+    "levels that are no numbers": (
+        lambda _: ["--method", "hierarchy", "--levels", "3,many"], 2, "usage", "'3,many'",
+    ),
+    "a consensus of rules": (
+        lambda _: ["--method", "consensus", "--of", "rfm"], 2, "unknown_method", "'rfm'",
+    ),
+    "more segments than customers": (
+        lambda _: ["--method", "mixture", "--k", "500"],
+        3, "too_little_data", "only 150 customers",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_call_is_told_what_is_allowed(case: str, home: Path, shoal: Shoal) -> None:
+    told, code, error, words = WRONG[case]
+    before = shoal("segments", home / "shop", "--json").out
+    answer = shoal("segment", home / "shop", *told(home), "--json")
+    assert answer.code == code
+    assert answer.error["code"] == error
+    assert words in answer.error["message"] + answer.error["hint"]
+    assert shoal("segments", home / "shop", "--json").out == before
