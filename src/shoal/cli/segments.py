@@ -1,4 +1,4 @@
-"""Verbs that form segments and use them: segment, segments, memberships, export, report."""
+"""Verbs that form segments and use them: segment, segments, report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from shoal.cli.console import Console
-from shoal.cli.options import AsOf, Debug, Json, Out, ShopDir, TableVersion, writable
+from shoal.cli.options import Debug, Json, ShopDir, TableVersion
 from shoal.domain.errors import UsageError
 
 Segmentation = Annotated[
@@ -21,27 +21,59 @@ def register(app: typer.Typer) -> None:
     """Add this module's verbs."""
     app.command("segment")(segment)
     app.command("segments")(segments)
-    app.command("memberships")(memberships)
-    app.command("export")(export)
     app.command("report")(report)
 
 
 def segment(
     shop: ShopDir,
     method: Annotated[
-        str, typer.Option("--method", metavar="M", help="kmeans (with rfm beside it) or rfm.")
+        str,
+        typer.Option(
+            "--method",
+            metavar="M[,M]",
+            help="kmeans, mixture, hierarchy, density, deep, seeded, consensus or rfm; of several "
+            "the first is the main one. RFM is made beside learned ones.",
+        ),
     ] = "kmeans",
     on: Annotated[
         str | None,
         typer.Option(
             "--on",
             metavar="embedding|features|both",
-            help="What k-means is made on; default: both where there is a model.",
+            help="What segments are made on; default: both where there is a model.",
         ),
     ] = None,
     k: Annotated[
         int | None, typer.Option("--k", metavar="K", help="Number of segments; default: chosen.")
     ] = None,
+    levels: Annotated[
+        str,
+        typer.Option(
+            "--levels", metavar="3,8,20", help="hierarchy: levels; the finest, or --k, counts."
+        ),
+    ] = "",
+    density: Annotated[
+        str, typer.Option("--density", metavar="hdbscan|dbscan", help="density: how.")
+    ] = "hdbscan",
+    of: Annotated[
+        str, typer.Option("--of", metavar="M,M", help="consensus: of which methods.")
+    ] = "",
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            "--labels",
+            metavar="FILE",
+            help="seeded: known customers, a table with customer_id and segment; or a text "
+            "feature such as trait_tier.",
+        ),
+    ] = None,
+    rules: Annotated[
+        Path | None,
+        typer.Option("--rules", metavar="FILE", help="By rules instead; see shoal rules."),
+    ] = None,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="Do not start from the version before as well.")
+    ] = False,
     until: Annotated[
         str | None, typer.Option("--until", metavar="T", help="Learn only from before T.")
     ] = None,
@@ -52,27 +84,80 @@ def segment(
 ) -> None:
     """Form segments from what is known of the customers."""
     from shoal import shop as shops
+    from shoal.cli.methods import show_method
     from shoal.cli.views import show_segments
 
     if k is not None and k < 2:
         raise UsageError("usage", f"--k is {k}", hint="Allowed: a whole number of at least 2.")
     console = Console(json)
+    if rules is not None:
+        _by_rules(console, shop, rules, until, table_version)
+        return
     with shops.open(shop) as opened:
         result = opened.segment(
-            method=method,
+            method=listed(method),
             on=on,
             k=k,
+            levels=_numbers(levels),
+            density=density,
+            of=listed(of),
+            labels=labels,
+            warm=not cold,
             until=until,
             seed=seed,
             table_version=table_version,
             progress=console.progress(),
         )
-        overview = None if json else opened.segments()
+        overview = None if json else opened.segments(result.ids[0])
     console.document(result.as_document())
     for warning in result.warnings:
         console.warn(warning)
     if overview is not None:
         show_segments(console, overview)
+        for document in result.documents:
+            show_method(console, document)
+
+
+def _by_rules(
+    console: Console, shop: Path, rules: Path, until: str | None, table_version: int | None
+) -> None:
+    """Segments of a file of rules, current beside the learned ones."""
+    from shoal import shop as shops
+    from shoal.cli.views import show_segments
+
+    with shops.open(shop) as opened:
+        result = opened.rules.segment(
+            rules, until=until, table_version=table_version, progress=console.progress()
+        )
+        overview = None if console.as_json else opened.segments(result.ids[0])
+    console.document(result.as_document())
+    for warning in result.warnings:
+        console.warn(warning)
+    if overview is not None:
+        show_segments(console, overview)
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """Names between commas.
+
+    >>> listed("kmeans, mixture,")
+    ('kmeans', 'mixture')
+    """
+    return tuple(one.strip() for one in text.split(",") if one.strip())
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """Whole numbers between commas.
+
+    Raises:
+        UsageError: `usage`.
+    """
+    try:
+        return tuple(int(one) for one in listed(text))
+    except ValueError:
+        raise UsageError(
+            "usage", f"--levels is {text!r}", hint="Whole numbers between commas, such as 3,8,20."
+        ) from None
 
 
 def segments(
@@ -88,66 +173,6 @@ def segments(
     console.document(overview)
     if not json:
         show_segments(console, overview)
-
-
-def memberships(
-    shop: ShopDir,
-    out: Out,
-    as_of: AsOf = None,
-    segmentation: Segmentation = None,
-    soft: Annotated[
-        bool, typer.Option("--soft", help="One row a segment with its weight.")
-    ] = False,
-    table_version: TableVersion = None,
-    json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Write who belongs where, as Parquet or CSV by the file's ending."""
-    from shoal import shop as shops
-
-    console = Console(json)
-    with shops.open(shop) as opened:
-        written = opened.write_memberships(
-            out, as_of=as_of, segmentation=segmentation, soft=soft, table_version=table_version
-        )
-    for warning in written.warnings:
-        console.warn(warning)
-    console.document(written.as_document())
-    console.say(f"{written.rows:,} rows in {out}")
-
-
-def export(
-    shop: ShopDir,
-    segment: Annotated[str, typer.Argument(metavar="SEGMENT", help="For example s03.")],
-    format: Annotated[
-        str, typer.Option("--format", metavar="csv|parquet|sql", help="What to write.")
-    ] = "csv",
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", help="Ends in .csv or .parquet; default: in SHOP/exports."),
-    ] = None,
-    segmentation: Segmentation = None,
-    consent: Annotated[
-        str, typer.Option("--consent", metavar="CHANNEL", help="Only who granted it, e.g. email.")
-    ] = "",
-    json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """Export the members of a segment, or the SQL that selects them."""
-    from shoal import shop as shops
-
-    console = Console(json)
-    writable(out)
-    with shops.open(shop) as opened:
-        written = opened.export(
-            segment, format=format, out=out, segmentation=segmentation, consent=consent
-        )
-    for warning in written.warnings:
-        console.warn(warning)
-    console.document(written.as_document())
-    console.say(f"{written.rows:,} customers in {written.path}")
-    if written.without_consent is not None:
-        console.say(f"{written.without_consent:,} more have not granted {consent}: left out.")
 
 
 def report(

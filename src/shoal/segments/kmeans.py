@@ -55,6 +55,8 @@ class KMeans(ClusterMixin, TransformerMixin, BaseEstimator):
         random_state: seed.
         init: (n_clusters, d) centres of a further start, such as an earlier version's; it is taken
             where it ends better than all others.
+        init_errors: it is taken as well where theirs is not better by more than so many standard
+            errors of the rows' differences: what may be as good stays as it was.
 
     Attributes:
         cluster_centers_: (n_clusters_, d), largest cluster first.
@@ -74,6 +76,7 @@ class KMeans(ClusterMixin, TransformerMixin, BaseEstimator):
         max_iterations: int = 100,
         random_state: int | None = 0,
         init: Matrix | None = None,
+        init_errors: float = 0.0,
     ) -> None:
         self.n_clusters = n_clusters
         self.n_starts = n_starts
@@ -81,6 +84,7 @@ class KMeans(ClusterMixin, TransformerMixin, BaseEstimator):
         self.max_iterations = max_iterations
         self.random_state = random_state
         self.init = init
+        self.init_errors = init_errors
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the centres from (n, d) rows.
@@ -123,7 +127,8 @@ class KMeans(ClusterMixin, TransformerMixin, BaseEstimator):
         if self.init is not None:
             warm = (np.asarray(self.init) - shift).astype(Z.dtype)
             again = _refined(Z, warm, self.max_iterations, random)
-            found = again if again[2] < found[2] * (1 - _NO_BETTER) else found
+            if again[2] < found[2] * (1 - _NO_BETTER) or self._as_good(Z, found[0], again[0]):
+                found = again
         centers, _, inertia, steps = found
         if len(X) > _MANY_ROWS:
             centers = centers.astype(X.dtype) + shift
@@ -132,6 +137,14 @@ class KMeans(ClusterMixin, TransformerMixin, BaseEstimator):
         else:
             labels, _ = nearest(X - shift, centers)
             self._set(centers + shift, labels, inertia, steps)
+
+    def _as_good(self, Z: Matrix, best: Matrix, other: Matrix) -> bool:
+        """Whether the other centres may be as good, as far as these rows can tell."""
+        if not self.init_errors:
+            return False
+        worse = nearest(Z, other)[1] - nearest(Z, best)[1]
+        error = float(worse.std()) / np.sqrt(len(worse))
+        return float(worse.mean()) <= max(self.init_errors * error, 0.0)
 
     def _set(self, centers: Matrix, labels: Labels, inertia: float, steps: int) -> None:
         sizes = np.bincount(labels, minlength=len(centers))

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from shoal import bootstrap
 from shoal.shop.base import Verbs, moment_of
 from shoal.shop.quality import checked
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from shoal.report.document import Segment
     from shoal.report.notebook import Segments
     from shoal.shop.base import Moment
-    from shoal.workflows.export import Exported
-    from shoal.workflows.memberships import Written
     from shoal.workflows.progress import Progress
     from shoal.workflows.segment import SegmentResult
 
 
 class SegmentVerbs(Verbs):
-    """Segments: made, read, exported, reported."""
+    """Segments: made, read, reported."""
 
     def current(self, name: str = "main") -> str | None:
         """The id of the current segmentation, `main` or `rfm`; None before the first."""
@@ -32,25 +27,39 @@ class SegmentVerbs(Verbs):
     def segment(
         self,
         *,
-        method: str = "kmeans",
+        method: str | Sequence[str] = "kmeans",
         on: str | None = None,
         k: int | None = None,
+        levels: Sequence[int] = (),
+        density: str = "hdbscan",
+        of: Sequence[str] = (),
+        labels: str | Path | None = None,
+        warm: bool = True,
         until: Moment | None = None,
         seed: int | None = None,
         table_version: int | None = None,
         progress: Progress | None = None,
     ) -> SegmentResult:
-        """Form segments: `kmeans` (with the RFM rules beside it) or `rfm` alone.
+        """Form segments by one method or several, the RFM rules beside learned ones.
 
         Args:
-            on: what k-means is made on: `features`, `embedding` of the current behaviour model, or
-                `both`. None: both where the shop has a model, else features.
+            method: `kmeans`, `mixture`, `hierarchy`, `density`, `deep`, `seeded`, `consensus`
+                (docs/concepts/methods.md) or `rfm`; of several the first becomes the main one.
+            on: what learned segments are made on: `features`, `embedding` of the current behaviour
+                model, or `both`. None: both where the shop has a model, else features.
+            levels: of `hierarchy`, such as 3, 8, 20; the finest counts unless `k` says another.
+            density: `hdbscan` or `dbscan`, of `density`.
+            of: the members of `consensus`.
+            labels: of `seeded`: a file with customer_id and segment, or a text feature (a trait).
+            warm: start from the segments of the version before as well; the better end counts.
 
         Raises:
-            UsageError: `unknown_method`, `unknown_input`, `unknown_model`.
-            InputError: `too_little_data`.
+            UsageError: `unknown_method`, `unknown_input`, `unknown_model`, `usage`.
+            InputError: `too_little_data`, and what is wrong with the labels.
         """
+        from shoal.segments.methods.registry import Options
         from shoal.workflows.segment import segment
+        from shoal.workflows.segment_learn import beside
 
         self.catch_up(progress)
         self._one_currency(moment_of(until), table_version)
@@ -58,7 +67,10 @@ class SegmentVerbs(Verbs):
             **self._applied(),
             settings=self.config.segment,
             until=moment_of(until),
-            methods=("kmeans", "rfm") if method == "kmeans" else (method,),
+            methods=beside((method,) if isinstance(method, str) else tuple(method)),
+            options=Options(tuple(levels), density, tuple(of)),
+            labels=None if labels is None else str(labels),
+            warm=warm,
             on=on,
             k=k,
             seed=seed,
@@ -86,84 +98,6 @@ class SegmentVerbs(Verbs):
             return compose.segments(found.profiles, lang, described, {}, has_money=has_money)
 
         return Segments(document, composed)
-
-    def memberships(
-        self,
-        *,
-        as_of: Moment | None = None,
-        segmentation: str | None = None,
-        soft: bool = False,
-        table_version: int | None = None,
-    ) -> pa.Table:
-        """Who belongs where: `customer_id`, `segmentation_id`, `segment_id`, `weight`, `since`."""
-        from shoal.workflows.memberships import memberships
-
-        return memberships(
-            **self._applied(),
-            as_of=moment_of(as_of),
-            segmentation=segmentation,
-            soft=soft,
-            table_version=table_version,
-        ).table
-
-    def write_memberships(
-        self,
-        out: str | Path,
-        *,
-        as_of: Moment | None = None,
-        segmentation: str | None = None,
-        soft: bool = False,
-        table_version: int | None = None,
-    ) -> Written:
-        """Write the memberships as Parquet or CSV, by the file's ending."""
-        from shoal.workflows.memberships import write_memberships
-
-        return self._listed(
-            Path(out),
-            "memberships",
-            lambda: write_memberships(
-                **self._applied(),
-                out=Path(out),
-                as_of=moment_of(as_of),
-                segmentation=segmentation,
-                soft=soft,
-                table_version=table_version,
-            ),
-            lambda written: written.path,
-        )
-
-    def customer(self, customer_id: str, *, as_of: Moment | None = None) -> dict[str, Any]:
-        """What is known of one customer: segments, why, tastes, features."""
-        from shoal.workflows.customer import customer
-
-        return customer(**self._applied(), customer_id=customer_id, as_of=moment_of(as_of))
-
-    def export(
-        self,
-        segment: str,
-        *,
-        format: str = "csv",
-        out: str | Path | None = None,
-        segmentation: str | None = None,
-        consent: str = "",
-    ) -> Exported:
-        """Write the members of a segment (csv, parquet), or the SQL that selects them (sql)."""
-        from shoal.workflows.export import export
-
-        return self._listed(
-            None if out is None or format == "sql" else Path(out),
-            "export",
-            lambda: export(
-                **self._applied(),
-                segment=segment,
-                format=format,
-                exports_dir=self.directory / bootstrap.EXPORTS_DIR,
-                out=None if out is None else Path(out),
-                segmentation=segmentation,
-                consent=consent,
-            ),
-            lambda written: written.path,
-        )
 
     def report(
         self,
