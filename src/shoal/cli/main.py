@@ -27,6 +27,7 @@ from shoal.cli import (
     quality,
     reading,
     replay,
+    rules,
     segments,
     sources,
     upkeep,
@@ -73,7 +74,7 @@ def _root(
 
 for _module in (
     data, sources, people, forgetting, money, quality, outside, model, embed, probe, segments,
-    delivery, membership, replay, versions, reading, upkeep,
+    rules, delivery, membership, replay, versions, reading, upkeep,
 ):  # fmt: skip
     _module.register(app)
 

@@ -20,6 +20,7 @@ from shoal.shop.privacy import PrivacyVerbs
 from shoal.shop.probe import ProbeVerbs
 from shoal.shop.quality import QualityVerbs
 from shoal.shop.replay import ReplayVerbs
+from shoal.shop.rules import RuleVerbs
 from shoal.shop.segments import SegmentVerbs
 from shoal.shop.versions import VersionVerbs
 
@@ -75,7 +76,7 @@ def migrate(directory: str | Path, *, progress: Progress | None = None) -> dict[
 class Shop(
     DataVerbs, PeopleVerbs, PrivacyVerbs, MoneyVerbs, QualityVerbs, OutsideVerbs, ModelVerbs,
     EmbedVerbs, ProbeVerbs, SegmentVerbs, DeliveryVerbs, MembershipVerbs, ReplayVerbs,
-    VersionVerbs,
+    VersionVerbs, RuleVerbs,
 ):  # fmt: skip
     """One shop. Usable as a context manager; `close` releases its connections."""
 

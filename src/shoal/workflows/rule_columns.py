@@ -65,21 +65,30 @@ class Asking:
         Raises:
             UsageError: `bad_rule`, `unknown_segmentation`.
         """
+        found = self.answers(named, known.as_of, with_more(known.features, more))
+        return found.take(pc.index_in(known.features[CUSTOMER], found[CUSTOMER].combine_chunks()))
+
+    def answers(
+        self, named: Mapping[str, Rule], as_of: datetime, features: pa.Table | None
+    ) -> pa.Table:
+        """`customer_id`, sorted, and a boolean column a rule.
+
+        Args:
+            features: of those who are asked about; None: everybody with an event before the
+                moment, by rules that ask for no feature.
+        """
         rules = tuple(named.values())
-        features = with_more(known.features, more)
-        events = self.counted.events(version=self.version) if batch.needs_events(*rules) else None
-        found = batch.answers(
+        needed = features is None or batch.needs_events(*rules)
+        return batch.answers(
             self.fold.engine,
             named,
             self.fold.rules,
-            as_of=known.as_of,
+            as_of=as_of,
             zone=self.zone,
-            events=events,
+            events=self.counted.events(version=self.version) if needed else None,
             features=features,
-            members=self.members(rules, known.as_of),
+            members=self.members(rules, as_of),
         )
-        rows = pc.index_in(features[CUSTOMER], found[CUSTOMER].combine_chunks())
-        return found.take(rows)
 
     def holds_for(self, named: Mapping[str, Rule], known: Known) -> pa.Table:
         """As `holds`, told from the events of these customers alone, one after the other."""

@@ -10,14 +10,15 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from shoal.domain.errors import UsageError
+from shoal.domain.errors import InputError, UsageError
 from shoal.domain.text import Text
 from shoal.domain.time import Zone, iso
 from shoal.features.fold import Fold
 from shoal.features.snapshot import latest_moment, snapshot_table
-from shoal.features.tastes import COUNTS_SCHEMA
 from shoal.ports import Registry, StateStore, Warehouse
 from shoal.segments.base import CUSTOMER
+from shoal.segments.inputs import with_more
+from shoal.segments.ruled.batch import columns
 from shoal.segments.ruled.document import ONLY, REST
 from shoal.segments.ruled.empty import doubts
 from shoal.segments.ruled.known import suggestion
@@ -27,7 +28,6 @@ from shoal.segments.ruled.words import words
 from shoal.workflows.admission import Admission
 from shoal.workflows.rule_columns import Asking
 from shoal.workflows.rule_known import Rules, known_of, rules_of
-from shoal.workflows.segment_learn import Known
 
 SCHEMA: Final = "shoal.rules.preview/1"
 SAMPLE: Final = 10
@@ -80,14 +80,23 @@ class RuleShop:
         """
         moment = as_of or latest_moment(self.warehouse, version=self.table_version)
         counted = self.admission.at(moment, version=self.table_version)
-        features = snapshot_table(
-            counted, self.fold, zone=self.zone, as_of=moment, version=self.table_version
-        )
-        known = Known(moment, features, COUNTS_SCHEMA.empty_table())
         asking = Asking(
             counted, self.fold, self.zone, self.registry, self.store, self.table_version
         )
-        return asking.holds(named, known, more), moment
+        features = None
+        if columns(*named.values()):
+            features = snapshot_table(
+                counted, self.fold, zone=self.zone, as_of=moment, version=self.table_version
+            )
+            features = with_more(features, more)
+        found = asking.answers(named, moment, features)
+        if not found.num_rows:
+            raise InputError(
+                "too_little_data",
+                f"no customer has an event before {iso(moment)}",
+                hint="Give a later --as-of, or ingest earlier events.",
+            )
+        return found, moment
 
     def members(
         self,

@@ -1,0 +1,165 @@
+"""Verbs about rules: rules check, rules preview, rules sql."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shoal.cli.console import Console
+from shoal.cli.options import AsOf, Debug, Json, ShopDir, TableVersion
+
+if TYPE_CHECKING:
+    from shoal.segments.ruled.language import RuleSet
+
+RuleFile = Annotated[Path, typer.Argument(metavar="FILE", help="Rules, a JSON file.")]
+
+_SHOWN = 10
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verbs."""
+    group = typer.Typer(
+        no_args_is_help=True, help="Segments by rules: check a file, preview it, write it as SQL."
+    )
+    group.command("check")(check)
+    group.command("preview")(preview)
+    group.command("sql")(sql)
+    app.add_typer(group, name="rules")
+
+
+def check(shop: ShopDir, file: RuleFile, json: Json = False, debug: Debug = False) -> None:
+    """Whether everything in a file of rules is right, and what looks odd."""
+    from shoal import shop as shops
+
+    console = Console(json)
+    with shops.open(shop) as opened:
+        rules = opened.rules.check(file)
+        doubts = opened.rules.doubts(rules)
+    console.document(_checked(rules, doubts))
+    for one in doubts:
+        console.warn(f"{one['path']}: {one['message']}")
+    if json:
+        return
+    from shoal.segments.ruled.segmenter import RuleSegmenter
+
+    segmenter = RuleSegmenter(rules)
+    rows = [
+        [name, segmenter.names[name].en, segmenter.in_words(name).en]
+        for name in segmenter.segment_ids
+    ]
+    console.table(["segment", "name", "rule"], rows, title="The rules are right")
+    how = "overlap" if rules.overlap else "the first that holds counts"
+    console.say(f"{len(rules.segments)} rules; {how}.")
+
+
+def _checked(rules: RuleSet, doubts: list[dict[str, str]]) -> dict[str, Any]:
+    from shoal.segments.ruled.segmenter import RuleSegmenter
+
+    segmenter = RuleSegmenter(rules)
+    return {
+        "schema": "shoal.rules.check/1",
+        "overlap": rules.overlap,
+        "segments": [
+            {
+                "segment_id": name,
+                "name": segmenter.names[name].as_document(),
+                "rule": segmenter.in_words(name).as_document(),
+            }
+            for name in segmenter.segment_ids
+        ],
+        "warnings": doubts,
+    }
+
+
+def preview(
+    shop: ShopDir,
+    file: RuleFile,
+    as_of: AsOf = None,
+    sample: Annotated[
+        int, typer.Option("--sample", metavar="N", help="Customers shown a segment.", min=0)
+    ] = _SHOWN,
+    table_version: TableVersion = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """How many customers each segment has, some of them, and what each clause keeps and drops."""
+    from shoal import shop as shops
+
+    console = Console(json)
+    with shops.open(shop) as opened:
+        found = opened.rules.preview(file, as_of=as_of, sample=sample, table_version=table_version)
+    console.document(found)
+    for one in found["warnings"]:
+        console.warn(f"{one['path']}: {one['message']}")
+    if not json:
+        _show(console, found)
+
+
+def _show(console: Console, found: Mapping[str, Any]) -> None:
+    moment = f"{found['as_of'][:10]} {found['as_of'][11:16]} UTC"
+    console.heading(f"{found['customers']:,} customers as of {moment}")
+    console.table(
+        ["segment", "name", "customers", "share", "for example"],
+        [
+            [
+                one["segment_id"],
+                one["name"]["en"],
+                f"{one['customers']:,}",
+                f"{one['share']:.1%}",
+                ", ".join(one["sample"][:3]),
+            ]
+            for one in found["segments"]
+        ],
+        right=["customers", "share"],
+    )
+    for one in found["segments"]:
+        if "funnel" not in one:
+            continue
+        console.table(
+            ["clause", "alone", "dropped" if _narrows(one) else "added", "left"],
+            [
+                [
+                    step["clause"]["en"],
+                    f"{step['alone']:,}",
+                    f"{step['dropped'] or step['added']:,}",
+                    f"{step['kept']:,}",
+                ]
+                for step in one["funnel"]
+            ],
+            title=f"{one['segment_id']}: the rule holds for {one['matches']:,}",
+            right=["alone", "dropped", "added", "left"],
+        )
+
+
+def _narrows(segment: Mapping[str, Any]) -> bool:
+    return not any(step["added"] for step in segment["funnel"])
+
+
+def sql(
+    shop: ShopDir,
+    file: RuleFile,
+    dialect: Annotated[
+        str, typer.Option("--dialect", metavar="duckdb|bigquery|snowflake|spark")
+    ] = "duckdb",
+    segment: Annotated[
+        str | None,
+        typer.Option("--segment", metavar="ID", help="Only its customers; default: all segments."),
+    ] = None,
+    as_of: AsOf = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """SQL that selects the same customers from a deduplicated table of events."""
+    from shoal import shop as shops
+
+    console = Console(json)
+    with shops.open(shop) as opened:
+        text = opened.rules.sql(file, dialect=dialect, segment=segment, as_of=as_of)
+    console.document(
+        {"schema": "shoal.rules.sql/1", "dialect": dialect, "segment": segment, "query": text}
+    )
+    if not json:
+        typer.echo(text, nl=False)
