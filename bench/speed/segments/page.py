@@ -95,10 +95,9 @@ def _kmeans(units: Sequence[Row], document: Mapping[str, Any]) -> str:
     head = ["engine", "CPU seconds", "seconds", "inertia over the best", "peak MiB"]
     text = (
         f"## K-means, k = {document['groups']}, {document['starts']} starts\n\n"
-        "The inertia is counted alike for all, over all rows. `faiss` is given all rows, `faiss "
-        "sample` looks at 256 a centre as it does by default; Shoal and MiniBatchKMeans start on "
-        "samples; all but the last refine on all rows. Memory of faiss is that of the process that "
-        "made the rows."
+        "The inertia is counted alike for all, over all rows. `faiss` is given all rows for its 25 "
+        "iterations, `faiss sample` looks at 256 a centre as it does by default; Shoal starts on a "
+        "sample and refines on all rows. Memory of faiss is that of the process that made the rows."
     )
     return f"{text}\n\n{table(head, rows)}"
 

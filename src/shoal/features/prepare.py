@@ -43,21 +43,29 @@ def canonical_order(X: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     nothing to do with size or distance: a seeded permutation of it is a fair sample whatever order
     the rows came in.
     """
-    exact, coarse = np.empty(len(X), dtype=np.uint64), np.empty(len(X), dtype=np.uint64)
+    coarse = _mixed(X, np.float32)
+    order = np.argsort(coarse, kind="stable")
+    again = coarse[order[1:]] == coarse[order[:-1]]
+    tied = np.flatnonzero(np.append(again, False) | np.append(False, again))
+    if len(tied):
+        rows = order[tied]
+        order[tied] = rows[np.lexsort((_mixed(X[rows], np.float64), coarse[rows]))]
+    return order.astype(np.int64, copy=False)
+
+
+def _mixed(X: npt.NDArray[Any], precision: type) -> npt.NDArray[np.uint64]:
+    """(n,) a number that the values of a row give, in that precision."""
+    keys = np.full(len(X), 0x9E3779B97F4A7C15, dtype=np.uint64)
     for start in range(0, len(X), _MIXED_ROWS):
-        rows = slice(start, start + _MIXED_ROWS)
-        block = np.ascontiguousarray(X[rows], dtype=np.float64) + 0.0
-        exact[rows] = _mixed(block)
-        coarse[rows] = _mixed(block.astype(np.float32).astype(np.float64))
-    return np.lexsort((exact, coarse)).astype(np.int64)
-
-
-def _mixed(X: Matrix) -> npt.NDArray[np.uint64]:
-    key = np.full(len(X), 0x9E3779B97F4A7C15, dtype=np.uint64)
-    for column in X.view(np.uint64).T:
-        key = (key ^ column) * np.uint64(0xBF58476D1CE4E5B9)
-        key ^= key >> np.uint64(31)
-    return key
+        block = X[start : start + _MIXED_ROWS].astype(precision).astype(np.float64) + 0.0
+        key = keys[start : start + _MIXED_ROWS]
+        high = np.empty_like(key)
+        for column in np.ascontiguousarray(block.T).view(np.uint64):
+            key ^= column
+            key *= np.uint64(0xBF58476D1CE4E5B9)
+            np.right_shift(key, np.uint64(31), out=high)
+            key ^= high
+    return keys
 
 
 def sample_rows(X: npt.NDArray[Any], rows: int, seed: int) -> npt.NDArray[np.int64]:
