@@ -1,4 +1,4 @@
-"""Verbs about rules: rules check, rules preview, rules sql."""
+"""Verbs about rules and about protected traits: rules check, preview and sql; protected."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
     group.command("preview")(preview)
     group.command("sql")(sql)
     app.add_typer(group, name="rules")
+    app.command("protected")(protected)
 
 
 def check(shop: ShopDir, file: RuleFile, json: Json = False, debug: Debug = False) -> None:
@@ -163,3 +164,48 @@ def sql(
     )
     if not json:
         typer.echo(text, nl=False)
+
+
+def protected(
+    shop: ShopDir,
+    segmentation: Annotated[
+        str | None, typer.Option("--segmentation", metavar="ID", help="Default: the main one.")
+    ] = None,
+    as_of: AsOf = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """How segments fall by protected traits: age, gender, country, region, or what you mark."""
+    from shoal import shop as shops
+
+    console = Console(json)
+    with shops.open(shop) as opened:
+        found = opened.protected(segmentation, as_of=as_of)
+    console.document(found)
+    if not json:
+        _show_protected(console, found)
+
+
+def _show_protected(console: Console, found: Mapping[str, Any]) -> None:
+    console.heading(f"{found['segmentation_id']}: {found['customers']:,} customers")
+    for one in found["traits"]:
+        ids = [row["segment_id"] for row in one["segments"]]
+        rows = [
+            [value["value"], f"{value['share']:.0%}",
+             *(f"{row['shares'][place]:.0%}" for row in one["segments"])]
+            for place, value in enumerate(one["values"])
+        ]  # fmt: skip
+        sizes = [f"{row['known']:,}" for row in one["segments"]]
+        rows.append(["known customers", f"{one['known']:,}", *sizes])
+        console.table([one["trait"], "everybody", *ids], rows, right=["everybody", *ids])
+        gap = one["largest_gap"]
+        if gap is not None:
+            console.say(
+                f"Largest gap: {gap['share']:.0%} of {gap['segment_id']} are {gap['value']}, "
+                f"of everybody {gap['share_of_all']:.0%}."
+            )
+    if not found["traits"]:
+        console.say("No protected trait is known of anybody.")
+    aside = found["left_out"]
+    if aside:
+        console.say(f"Learned segments leave out: {', '.join(aside)}.")

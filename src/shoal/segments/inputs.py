@@ -8,7 +8,7 @@ that already.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from shoal.features.matrix import Column, numeric_columns
 from shoal.features.prepare import MEDIAN
 from shoal.features.tastes import Vocabulary
 from shoal.segments.base import CUSTOMER
+from shoal.segments.protected import PROTECTED, left_out
 
 #: What learned segments are made on: the catalog's features and tastes, the embedding of a
 #: behaviour model, or both.
@@ -61,7 +62,11 @@ _OUTSIDE: Final = "outside"
 
 
 def inputs(
-    features: pa.Table, catalog: Iterable[Feature], vocabulary: Vocabulary, on: str = FEATURES
+    features: pa.Table,
+    catalog: Iterable[Feature],
+    vocabulary: Vocabulary,
+    on: str = FEATURES,
+    protected: Sequence[str] = PROTECTED,
 ) -> list[Column]:
     """The columns to cluster on that a features table has, each in its theme.
 
@@ -69,6 +74,7 @@ def inputs(
         features: with the columns of tastes (`with_tastes`) and of the embedding where it is asked
             for (`with_embedding`).
         on: one of `ON`.
+        protected: traits that are left out, with what tells them.
     """
     embedded = [
         Column(name, EMBEDDING, MEDIAN)
@@ -77,7 +83,8 @@ def inputs(
     ]
     if on == EMBEDDING:
         return embedded
-    known = tuple(catalog)
+    aside = left_out(catalog, protected)
+    known = tuple(one for one in catalog if one.name not in aside)
     now = {one.name for one in known if one.window == "now"}
     found = [
         Column(

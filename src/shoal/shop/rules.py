@@ -26,6 +26,25 @@ class RuleVerbs(Verbs):
         """Checking, previewing and publishing rules; rules are a file, a document or Python."""
         return ShopRules(self)
 
+    def protected(
+        self, segmentation: str | None = None, *, as_of: Moment | None = None
+    ) -> dict[str, Any]:
+        """How segments fall by protected traits: the document `shoal.protected/1`.
+
+        Counts and shares of each value in each segment, the largest gap, and the features that
+        learned segments leave out for them.
+
+        Raises:
+            UsageError: `unknown_segmentation`.
+            InputError: `too_little_data`.
+        """
+        from shoal.workflows.protected_traits import protected_traits
+
+        return protected_traits(
+            **self._applied(), settings=self.config.segment, as_of=moment_of(as_of),
+            segmentation=segmentation,
+        )  # fmt: skip
+
 
 class ShopRules:
     """What can be done with rules in a shop."""
