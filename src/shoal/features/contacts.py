@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -11,6 +10,7 @@ from typing import Any, Final
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.compute as pc
 from ibis import _
 
 from shoal.domain import kinds
@@ -45,10 +45,10 @@ _CLOCK: Final = pa.schema([pa.field("now_us", pa.int64())])
 
 #: An address that can be written into a list as it is; stricter than RFC 5322, so that no address
 #: is a formula to a spreadsheet.
-_EMAIL: Final = re.compile(r"[A-Za-z0-9][^@\s,;<>\"']*@[^@\s,;<>\"']+\.[^@\s,;<>\"'.]+")
+_EMAIL: Final = r"^[A-Za-z0-9][^@\s,;<>\"']*@[^@\s,;<>\"']+\.[^@\s,;<>\"'.]+$"
 #: A number of the ITU-T recommendation E.164: a plus and at most 15 digits.
-_E164: Final = re.compile(r"\+[1-9]\d{6,14}")
-_BETWEEN: Final = re.compile(r"[\s().\-/]")
+_E164: Final = r"^\+[1-9][0-9]{6,14}$"
+_BETWEEN: Final = r"\(0\)|[\s().\-/]"
 
 
 def contacts_at(
@@ -69,19 +69,14 @@ def contacts_at(
         "asked": pa.table([customers], schema=_ASKED),
         "clock": pa.table({"now_us": [to_us(before)]}, schema=_CLOCK),
     }
-    known: dict[str, dict[str, Any]] = {}
+    told = _Told(customers)
     for batch in engine.stream(engine.compile(_query()), inputs):
-        names, told = batch[CUSTOMER].to_pylist(), batch["properties"].to_pylist()
-        for name, text in zip(names, told, strict=True):
-            traits = known.setdefault(name, {})
-            traits.update(_members(text))
-    rows = [_contact(name, known.get(name, {})) for name in customers.to_pylist()]
-    return pa.table(
-        [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
-        if rows
-        else [pa.array([], pa.string()) for _ in CONTACTS_SCHEMA],
-        schema=CONTACTS_SCHEMA,
-    )
+        told.read(batch[CUSTOMER].to_pylist(), batch["properties"].to_pylist())
+    found = {name: told.latest(spellings) for name, spellings in SPELLINGS.items()}
+    own = pc.if_else(pc.match_substring(customers, "@"), customers, None)
+    found["email"] = emails_of(pc.coalesce(found["email"], own))
+    found["phone"] = phones_of(found["phone"])
+    return pa.table([customers, *found.values()], schema=CONTACTS_SCHEMA)
 
 
 @lru_cache(maxsize=1)
@@ -94,50 +89,60 @@ def _query() -> ir.Table:
     return dated.order_by([ibis.asc(name) for name in order]).select(CUSTOMER, "properties")
 
 
-def _members(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    return {name: value for name, value in found.items() if name in _WANTED}
+class _Told:
+    """The last value of each wanted name that each customer told, read in order of time."""
+
+    def __init__(self, customers: pa.Array) -> None:
+        self._places = {name: place for place, name in enumerate(customers.to_pylist())}
+        self._values: dict[str, list[Any]] = {}
+
+    def read(self, customers: list[str], told: list[str]) -> None:
+        """More profile events: whose, and their properties as JSON."""
+        for customer, text in zip(customers, told, strict=True):
+            try:
+                traits = json.loads(text)
+            except ValueError:
+                continue
+            if not isinstance(traits, dict):
+                continue
+            for name, value in traits.items():
+                if name in _WANTED:
+                    column = self._values.get(name)
+                    if column is None:
+                        column = self._values[name] = [None] * len(self._places)
+                    column[self._places[customer]] = value
+
+    def latest(self, spellings: tuple[str, ...]) -> pa.Array:
+        """The texts of a trait, null where there is none: by the first spelling that has one."""
+        columns = [
+            pa.array([_text(value) for value in self._values[name]], pa.string())
+            for name in spellings
+            if name in self._values
+        ]
+        return pc.coalesce(*columns) if columns else pa.nulls(len(self._places), pa.string())
 
 
-def _contact(customer: str, traits: dict[str, Any]) -> tuple[str | None, ...]:
-    """One row of `CONTACTS_SCHEMA`."""
-    found: dict[str, str | None] = {}
-    for name, spellings in SPELLINGS.items():
-        told = (traits.get(one) for one in spellings)
-        text = next((str(one).strip() for one in told if one not in (None, "")), None)
-        found[name] = text or None
-    email = found["email"] or (customer if "@" in customer else None)
-    return (
-        customer,
-        email_of(email),
-        phone_of(found["phone"]),
-        *(found[name] for name in SPELLINGS if name not in ("email", "phone")),
-    )
-
-
-def email_of(text: str | None) -> str | None:
-    """The text if it is an e-mail address, else None.
-
-    >>> email_of("ann@x.example"), email_of("=1+1@x.example"), email_of("ann")
-    ('ann@x.example', None, None)
-    """
-    return text if text is not None and _EMAIL.fullmatch(text) else None
-
-
-def phone_of(text: str | None) -> str | None:
-    """A telephone number in the form of E.164; None where its country is not told.
-
-    >>> phone_of("+44 (0) 20-7946.0000"), phone_of("+1 415 555 0100"), phone_of("020 7946 0000")
-    ('+442079460000', '+14155550100', None)
-    """
-    if text is None:
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, (dict, list)):
         return None
-    plain = _BETWEEN.sub("", text.replace("(0)", ""))
-    if plain.startswith("00"):
-        plain = "+" + plain[2:]
-    return plain if _E164.fullmatch(plain) else None
+    return str(value).strip() or None
+
+
+def emails_of(texts: pa.Array) -> pa.Array:
+    """The texts that are e-mail addresses; the others are null.
+
+    >>> emails_of(pa.array(["ann@x.example", "=1+1@x.example", "ann", None])).to_pylist()
+    ['ann@x.example', None, None, None]
+    """
+    return pc.if_else(pc.match_substring_regex(texts, _EMAIL), texts, None)
+
+
+def phones_of(texts: pa.Array) -> pa.Array:
+    """Telephone numbers in the form of E.164; null where their country is not told.
+
+    >>> phones_of(pa.array(["+44 (0)20-7946.0000", "001 415 555 0100", "020 7946"])).to_pylist()
+    ['+442079460000', '+14155550100', None]
+    """
+    plain = pc.replace_substring_regex(texts, _BETWEEN, "")
+    plain = pc.replace_substring_regex(plain, "^00", "+")
+    return pc.if_else(pc.match_substring_regex(plain, _E164), plain, None)

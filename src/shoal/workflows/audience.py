@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
@@ -12,10 +13,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shoal.domain import kinds
 from shoal.domain.errors import UsageError
 from shoal.domain.time import Zone
+from shoal.events.schema import TABLE_SCHEMA
 from shoal.features.fold import Fold
-from shoal.ports import Registry, StateStore, Warehouse
+from shoal.ports import Registry, Relation, StateStore, Warehouse
 from shoal.segments import artefact
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.base import CUSTOMER
@@ -24,6 +27,11 @@ from shoal.workflows.memberships import current, memberships
 
 #: Channels whose refusal is one of every message, whatever it comes by.
 ALL_MARKETING: Final = ("marketing", "advertising")
+
+#: What customers told of themselves: consents and traits. Few events, so that they are read alone.
+_TELLING: Final = (
+    f"SELECT * FROM events WHERE kind IN ('{kinds.CONSENT}', '{kinds.PROFILE}')"
+)  # fmt: skip
 
 Mask = npt.NDArray[np.bool_]
 
@@ -136,6 +144,18 @@ def resolve(
         where=segment,
         hint=f"Segments: {', '.join(known)}.",
     )
+
+
+@contextmanager
+def told_by(sources: Sources, moment: datetime) -> Iterator[Relation]:
+    """Consents and traits, of whose they count as at a moment, for as long as the block lasts.
+
+    Every event counts by itself, so it makes no difference that the rest of the log is left out.
+    """
+    engine, table = sources.warehouse.engine, sources.warehouse.events()
+    rows = engine.run(_TELLING, {"events": table}).select(TABLE_SCHEMA.names).cast(TABLE_SCHEMA)
+    with sources.admission.admitted(rows, sources.admission.decisions(moment)) as events:
+        yield events
 
 
 def check_channel(consents: pa.Table, channel: str) -> None:

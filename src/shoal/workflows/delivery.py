@@ -25,6 +25,7 @@ from shoal.workflows.audience import (
     check_channel,
     granted_since,
     resolve,
+    told_by,
 )
 from shoal.workflows.deliveries import Listed
 from shoal.workflows.exposures import Action
@@ -173,8 +174,8 @@ def _standing(sources: Sources, order: Order, members: Audience, group: Holdout 
     from shoal.features.consent import consents_at
 
     everybody = members.table.num_rows
-    engine, table = sources.warehouse.engine, sources.admission.at(members.as_of)
-    consents = consents_at(engine, table.events(), members.as_of)
+    with told_by(sources, members.as_of) as events:
+        consents = consents_at(sources.warehouse.engine, events, members.as_of)
     check_channel(consents, order.channel)
     members = members.kept(allowing(consents, members.customers, order.channel))
     willing = members.table.num_rows
@@ -200,8 +201,8 @@ def _standing(sources: Sources, order: Order, members: Audience, group: Holdout 
 def _contacts(sources: Sources, customers: pa.Array, moment: datetime) -> pa.Table:
     from shoal.features.contacts import contacts_at
 
-    events = sources.admission.at(moment).events()
-    return contacts_at(sources.warehouse.engine, events, customers, moment)
+    with told_by(sources, moment) as events:
+        return contacts_at(sources.warehouse.engine, events, customers, moment)
 
 
 def _without(some: pa.Array, others: pa.Array) -> pa.Array:

@@ -36,6 +36,7 @@ from shoal.workflows.audience import (
     audience_of,
     check_channel,
     resolve,
+    told_by,
 )
 from shoal.workflows.delivery import Order, Plan, planned
 from shoal.workflows.exposures import FrontDoor
@@ -416,8 +417,8 @@ def _history(sources: Sources, order: Order, exports_dir: Path, out: Path | None
     found, segment_id = _segment_or_all(sources, order)
     table = history(sources.store, found.segmentation_id, segment_id)
     moment = latest_moment(sources.warehouse)
-    events = sources.admission.at(moment).events()
-    consents = consents_at(sources.warehouse.engine, events, moment)
+    with told_by(sources, moment) as events:
+        consents = consents_at(sources.warehouse.engine, events, moment)
     check_channel(consents, order.channel)
     customers = table[CUSTOMER].combine_chunks().unique()
     kept = customers.filter(pa.array(allowing(consents, customers, order.channel)))
