@@ -223,6 +223,33 @@ def test_a_history_says_from_when_to_when(shoal: Shoal, shop: Path, tmp_path: Pa
     assert {row["segment_id"] for row in listed(out)} <= {"r01"}
 
 
+def test_overlapping_rules_list_everybody_for_whom_they_hold(
+    shoal: Shoal, shop: Path, tmp_path: Path
+) -> None:
+    rules = {
+        "schema": "shoal.rules/1", "overlap": True, "rest": "The rest",
+        "segments": [
+            {"id": "buyers", "name": "Buyers",
+             "rule": {"feature": "orders", "op": ">=", "value": 3}},
+            {"id": "regulars", "name": "Regulars",
+             "rule": {"feature": "orders", "op": ">=", "value": 8}},
+        ],
+    }  # fmt: skip
+    with face.open(shop) as opened:
+        opened.rules.segment(rules)
+    everybody = {n: name_of(n) for n in range(CUSTOMERS)}
+    for segment, kinds in (("buyers", (1, 2)), ("regulars", (2,))):
+        out = tmp_path / f"{segment}.csv"
+        assert shoal("export", shop, segment, "--to", "crm", "--out", out).code == 0
+        wanted = willing([name for n, name in everybody.items() if n % 3 in kinds])
+        assert {one.removeprefix("'") for one in names(out)} == wanted
+        assert {row["segment"] for row in listed(out)} == {segment.title()}
+    out = tmp_path / "regulars.sql"
+    answer = shoal("export", shop, "regulars", "--format", "sql", "--out", out, "--json").document
+    assert "SELECT" in out.read_text()
+    assert "no consents" in answer["warnings"][-1]
+
+
 # --- differences ----------------------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ from shoal.ports import Registry, Relation, StateStore, Warehouse
 from shoal.segments import artefact
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.base import CUSTOMER
+from shoal.segments.ruled.segmenter import RuleSegmenter
 from shoal.workflows.admission import Admission
 from shoal.workflows.memberships import current, memberships
 
@@ -105,16 +106,30 @@ def audience_of(
     segment_id: str,
     as_of: datetime | None = None,
 ) -> Audience:
-    """The members of a segment of a segmentation that was read already."""
-    everybody = memberships(**sources.applied(), as_of=as_of, segmentation=found.segmentation_id)
+    """The members of a segment of a segmentation that was read already.
+
+    Of rules that overlap everybody for whom the segment's rule holds, whatever else does.
+    """
+    rules = found.segmenter
+    overlap = isinstance(rules, RuleSegmenter) and rules.rules.overlap
+    everybody = memberships(
+        **sources.applied(), as_of=as_of, segmentation=found.segmentation_id, soft=overlap
+    )
     return Audience(
         everybody.table.filter(pc.field("segment_id") == segment_id),
         found.segmentation_id,
         segment_id,
-        found.profile_name(segment_id),
+        _name(found, segment_id),
         everybody.as_of,
         everybody.warnings,
     )
+
+
+def _name(found: SegmentationArtefact, segment_id: str) -> str:
+    """The segment's name; of rules the one that they were given, whoever is in it."""
+    if isinstance(found.segmenter, RuleSegmenter) and segment_id in found.segmenter.names:
+        return found.segmenter.names[segment_id].en
+    return found.profile_name(segment_id)
 
 
 def resolve(

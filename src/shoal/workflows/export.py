@@ -26,11 +26,14 @@ from shoal.features.snapshot import latest_moment
 from shoal.ports import Registry, StateStore, Warehouse
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.base import CUSTOMER
+from shoal.segments.ruled.segmenter import RuleSegmenter
+from shoal.segments.ruled.sql import rules_sql
 from shoal.segments.rules import Rfm
 from shoal.segments.rules_sql import segment_sql
 from shoal.workflows import deliveries, holdout, list_formats
 from shoal.workflows.admission import Admission
 from shoal.workflows.audience import (
+    Audience,
     Sources,
     allowing,
     audience_of,
@@ -389,25 +392,40 @@ def _delivered(
 def _query(sources: Sources, order: Order, exports_dir: Path, out: Path | None) -> Exported:
     """The SQL that selects the members of a rule segment."""
     found, segment_id = resolve(sources.store, sources.registry, order.segment, order.segmentation)
-    if not isinstance(found.segmenter, Rfm) or found.segmenter.thresholds is None:
-        raise UsageError(
-            "no_sql_form",
-            f"{found.segmentation_id}/{segment_id} was learned by {found.document['method']} and "
-            "cannot be written as SQL over canonical columns",
-            where=f"{found.segmentation_id}/{segment_id}",
-            hint="Export it as csv or parquet; RFM segments (r01, r02, ...) have SQL.",
-        )
     members = audience_of(sources, found, segment_id)
-    rules = sources.fold.rules
-    sql = segment_sql(segment_id, found.segmenter.thresholds, members.as_of, rules)
+    sql = _sql(sources, found, members)
     path = out or exports_dir / f"{found.segmentation_id}-{segment_id}.sql"
     rows = members.table.num_rows
-    file = _File(path, rows, lambda to: to.write_text(sql, encoding="utf-8"))
-    _put(file)
+    _put(_File(path, rows, lambda to: to.write_text(sql, encoding="utf-8")))
     return Exported(
         path, rows, "sql", found.segmentation_id, segment_id, members.as_of,
         (*members.warnings, _QUERY_WARNING), members=rows,
     )  # fmt: skip
+
+
+def _sql(sources: Sources, found: SegmentationArtefact, members: Audience) -> str:
+    """The query of a segment.
+
+    Raises:
+        UsageError: `no_sql_form`.
+    """
+    segmenter, rules = found.segmenter, sources.fold.rules
+    if isinstance(segmenter, Rfm) and segmenter.thresholds is not None:
+        return segment_sql(members.segment_id, segmenter.thresholds, members.as_of, rules)
+    if isinstance(segmenter, RuleSegmenter):
+        return rules_sql(
+            segmenter.rules, rules, as_of=members.as_of, zone=sources.zone,
+            segment=members.segment_id,
+        )  # fmt: skip
+    where = f"{found.segmentation_id}/{members.segment_id}"
+    raise UsageError(
+        "no_sql_form",
+        f"{where} was learned by {found.document['method']} and cannot be written as SQL over "
+        "canonical columns",
+        where=where,
+        hint="Export it as csv or parquet; RFM segments (r01, r02, ...) and those of rules have "
+        "SQL.",
+    )
 
 
 def _history(sources: Sources, order: Order, exports_dir: Path, out: Path | None) -> Exported:
