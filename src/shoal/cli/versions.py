@@ -37,7 +37,7 @@ def versions(shop: ShopDir, json: Json = False, debug: Debug = False) -> None:
         console.say("No segments yet. Make them with: shoal segment SHOP")
         return
     console.table(
-        ["version", "current", "method", "on", "k", "as of", "customers", "continues", "changes"],
+        ["version", "current", "k", "as of", "customers", "continues", "changes"],
         [_version_row(one) for one in found["versions"]],
         right=["k", "customers"],
     )
@@ -46,11 +46,11 @@ def versions(shop: ShopDir, json: Json = False, debug: Debug = False) -> None:
 def _version_row(one: Mapping[str, Any]) -> list[str]:
     current = ", ".join(one["current"])
     if not one["readable"]:
-        return [one["segmentation_id"], current, "damaged", "", "", "", "", "", ""]
+        return [one["segmentation_id"], current, "", "", "", "", "cannot be read"]
     changes = ", ".join(f"{count} {what}" for what, count in one["changes"].items())
     return [
-        one["segmentation_id"], current, one["method"], one["on"], str(one["k"]),
-        one["as_of"][:10], f"{one['customers']:,}", one["previous_id"] or "", changes,
+        one["segmentation_id"], current, str(one["k"]), one["as_of"][:10],
+        f"{one['customers']:,}", one["previous_id"] or "", changes,
     ]  # fmt: skip
 
 
@@ -109,21 +109,21 @@ def _show_lineage(console: Console, found: Mapping[str, Any]) -> None:
     altered = [one for one in found["changes"] if one["change"] != "continue"]
     if altered:
         console.table(
-            ["date", "version", "change", "from", "to", "customers", "share", "confidence"],
+            ["date", "change", "from", "to", "customers", "share", "sure"],
             [
                 [
-                    one["date"][:10], one["segmentation_id"], one["change"],
+                    one["date"][:10], one["change"],
                     ", ".join(one["parents"]), ", ".join(one["children"]),
                     f"{one['customers']:,}", f"{one['share']:.1%}", _share(one["confidence"]),
                 ]
                 for one in altered
             ],
-            right=["customers", "share", "confidence"],
+            right=["customers", "share", "sure"],
         )  # fmt: skip
     console.table(
-        ["segment", "name", "since", "came by", "versions", "customers", "ended"],
+        ["id", "name", "since", "came by", "customers", "ended"],
         [_life_row(one) for one in found["segments"]],
-        right=["versions", "customers"],
+        right=["customers"],
     )
     latest = found["versions"][-1]
     if latest["causes"]:
@@ -139,7 +139,7 @@ def _life_row(one: Mapping[str, Any]) -> list[str]:
     last = "" if ended is None else f"{ended['date'][:10]} {ended['change']}"
     return [
         one["segment_id"], one["names"][-1]["en"], began["date"][:10], origin,
-        str(one["versions"]), f"{one['customers']:,}", last,
+        f"{one['customers']:,}", last,
     ]  # fmt: skip
 
 
@@ -170,11 +170,10 @@ def _show_movement(console: Console, found: Mapping[str, Any]) -> None:
         right=["customers", "share"],
     )
     console.table(
-        ["segment", "name", "then", "arrived", "gone", "by behaviour", "by the model", "now"],
+        ["segment", "then", "arrived", "gone", "by behaviour", "by the model", "now"],
         [
             [
-                one["segment_id"], found["names"].get(one["segment_id"], {}).get("en", ""),
-                f"{one['then']:,}", f"+{one['arrived']:,}", f"-{one['gone']:,}",
+                one["segment_id"], f"{one['then']:,}", f"+{one['arrived']:,}", f"-{one['gone']:,}",
                 f"{one['behaviour']:+,}", f"{one['model']:+,}", f"{one['now']:,}",
             ]
             for one in found["segments"]

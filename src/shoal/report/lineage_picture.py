@@ -14,7 +14,7 @@ from shoal.report.numbers import grouped
 #: Versions that a picture shows, the latest ones.
 MOST_VERSIONS: Final = 8
 #: Pixels: a column, the least width, the margin.
-_COLUMN: Final = 240
+_COLUMN: Final = 280
 _LEAST: Final = 520
 _MARGIN: Final = 24
 
@@ -23,12 +23,14 @@ def lineage_flows(document: Mapping[str, Any], lang: str = "en") -> Drawing | No
     """The versions of a document `shoal.lineages/1` as columns and how customers flow between
     their segments; None where there is one version only.
 
-    Bands within a segment are grey; those that leave it are blue.
+    Bands within a segment are grey; those that leave it are blue. The tier of the too little known
+    is there only where somebody crosses its border.
     """
     versions = document["versions"][-MOST_VERSIONS:]
     if len(versions) < 2:
         return None
-    order = [_order(version) for version in versions]
+    crossed = any((one["from"] == TIER_NEW) != (one["to"] == TIER_NEW) for one in document["flows"])
+    order = [_order(version, tier=crossed) for version in versions]
     places = [{name: place for place, name in enumerate(names)} for names in order]
     links = []
     for column, (before, after) in enumerate(pairwise(versions)):
@@ -48,7 +50,7 @@ def lineage_flows(document: Mapping[str, Any], lang: str = "en") -> Drawing | No
         [_nodes(version, names, lang) for version, names in zip(versions, order, strict=True)],
         links,
         str(document["headline"]),
-        heads=[f"{one['segmentation_id']} · {one['as_of'][:10]}" for one in versions],
+        heads=[str(one["as_of"][:10]) for one in versions],
         height=max(300, 44 * max(len(names) for names in order)),
     )
 
@@ -93,9 +95,10 @@ def _file(width: int, height: int, alt: str, inner: str) -> str:
     )
 
 
-def _order(version: Mapping[str, Any]) -> list[str]:
+def _order(version: Mapping[str, Any], *, tier: bool) -> list[str]:
     """Segments from the top: by id, the tier last, so that a segment keeps its height."""
     names = [str(one["segment_id"]) for one in version["segments"]]
+    names = [name for name in names if tier or name != TIER_NEW]
     return sorted(names, key=lambda name: (name == TIER_NEW, name))
 
 

@@ -15,6 +15,7 @@ from shoal.domain.errors import UsageError
 from shoal.domain.time import Zone, iso, parse_moment
 from shoal.features.fold import Fold
 from shoal.ports import Registry, StateStore, Warehouse
+from shoal.segments import artefact
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.base import CUSTOMER
 from shoal.workflows.admission import Admission
@@ -101,14 +102,13 @@ def _check(
             f"{after.segmentation_id} (as of {iso(now)})",
             hint="Name the earlier version first.",
         )
-    rules = [one.segmentation_id for one in (before, after) if one.document["method"] == "rfm"]
-    if len(rules) == 1:
+    lines = {artefact.BESIDE.get(one.document["method"]) for one in (before, after)}
+    if len(lines) > 1:
         raise UsageError(
             "usage",
             f"{before.segmentation_id} and {after.segmentation_id} have no ids in common",
-            where=rules[0],
-            hint="RFM segments are told apart by other ids than learned ones; compare versions of "
-            "one line.",
+            where=after.segmentation_id,
+            hint="Rules have other ids than learned segments; compare versions of one line.",
         )
 
 

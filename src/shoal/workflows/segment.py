@@ -13,6 +13,7 @@ from shoal.domain.time import Clock, Zone, iso, system_clock
 from shoal.features.fold import Fold
 from shoal.features.snapshot import latest_moment
 from shoal.ports import EventTable, Registry, StateStore, Warehouse
+from shoal.segments import artefact
 from shoal.segments.methods.registry import Options
 from shoal.workflows import reference
 from shoal.workflows.admission import Admission
@@ -20,6 +21,7 @@ from shoal.workflows.embedded import ModelInUse, in_use
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.segment_identity import Line
 from shoal.workflows.segment_learn import DEFAULT, Learner, check_methods
+from shoal.workflows.segment_outlook import check_aim
 from shoal.workflows.segment_publish import Publisher
 
 SCHEMA: Final = "shoal.segment/1"
@@ -79,6 +81,7 @@ def segment(
     labels: str | None = None,
     table_version: int | None = None,
     warm: bool = True,
+    aim: str | None = None,
     clock_now: Clock = system_clock,
     progress: Progress | None = None,
 ) -> SegmentResult:
@@ -98,14 +101,17 @@ def segment(
         table_version: of the event table; None for the latest.
         warm: the segments of the version before are a further start, so that those which are as
             good as others go on.
+        aim: what learned segments are for, one of `shoal.workflows.segment_outlook.AIMS`; None:
+            `balance`, but `style` of labelled customers and on the embedding alone.
 
     Raises:
-        UsageError: `unknown_method`, `unknown_input`, `unknown_model`, `usage`.
+        UsageError: `unknown_method`, `unknown_aim`, `unknown_input`, `unknown_model`, `usage`.
         InputError: `too_little_data`: what there is, what is needed, what is possible with less;
             what is wrong with the labels.
         OperationError: `shop_locked`, `disk_full`, `no_permission`.
     """
     check_methods(methods, labels, k)
+    check_aim(aim)
     settings = settings or SegmentConfig()
     on, model = in_use(store, registry, fold, "features" if set(methods) == {"rfm"} else on)
     job = _Job(
@@ -120,6 +126,7 @@ def segment(
         seed=settings.seed if seed is None else seed,
         table_version=table_version,
         warm=warm,
+        aim=aim,
         now=clock_now(),
         on=on,
         model=model,
@@ -146,6 +153,7 @@ class _Job:
     seed: int
     table_version: int | None
     warm: bool
+    aim: str | None
     now: datetime
     on: str
     model: ModelInUse | None
@@ -170,7 +178,8 @@ class _Job:
         vocabulary = learner.vocabulary(known)
         self.progress.done()
         line = self._line(events)
-        learner.warm = line.labels(known) if self.warm else None
+        if self.warm:
+            learner.warm, learner.settled = line.labels(known), line.settled()
         made = learner.learn(known, vocabulary, methods)
         self.progress.start("profiles", len(made))
         publisher = self._publisher(line)
@@ -198,11 +207,15 @@ class _Job:
             on=self.on,
             model=self.model,
             options=self.options,
+            aim=self.aim,
             labels=self.labels,
         )
 
     def _line(self, events: EventTable) -> Line:
-        return Line(self.store, self.registry, self.fold, events, self.table_version, self.model)
+        return Line(
+            self.registry, self.fold, events, self.table_version, self.model,
+            self.store.get_pointer(artefact.MAIN),
+        )  # fmt: skip
 
     def _publisher(self, line: Line) -> Publisher:
         version = self.warehouse.version() if self.table_version is None else self.table_version

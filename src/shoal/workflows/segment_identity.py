@@ -26,14 +26,14 @@ from shoal.domain.text import Text
 from shoal.domain.time import iso
 from shoal.features.fold import Fold
 from shoal.features.tastes import Vocabulary
-from shoal.ports import EventTable, Registry, StateStore
+from shoal.ports import EventTable, Registry
 from shoal.segments import artefact
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.base import CUSTOMER, Segmenter
 from shoal.segments.clustered import ClusterSegmenter
 from shoal.segments.inputs import with_embedding, with_tastes
 from shoal.workflows.embedded import ModelInUse, of_segmentation
-from shoal.workflows.segment_learn import Known
+from shoal.workflows.segment_learn import Known, Settled
 
 Labels = npt.NDArray[np.int64]
 
@@ -69,14 +69,16 @@ class Line:
             version before was made on another behaviour model.
         version: of the event table.
         model: the behaviour model in use now, whose embeddings are known already.
+        previous_id: the main segmentation that is continued; None where there is none. Several
+            methods of one run all continue the same.
     """
 
-    store: StateStore
     registry: Registry
     fold: Fold
     events: EventTable | None
     version: int | None
     model: ModelInUse | None
+    previous_id: str | None
 
     def previous(self) -> SegmentationArtefact | None:
         """The current version where its segments are numbered; None at the beginning.
@@ -86,10 +88,9 @@ class Line:
         Raises:
             OperationError: `artefact_damaged`.
         """
-        name = self.store.get_pointer(artefact.MAIN)
-        if name is None or method_of(self.registry, name) == "rfm":
+        if self.previous_id is None:
             return None
-        found = artefact.read(self.registry, name)
+        found = artefact.read(self.registry, self.previous_id)
         return found if isinstance(found.segmenter, ClusterSegmenter) else None
 
     def labels(self, known: Known) -> pa.Table | None:
@@ -106,6 +107,14 @@ class Line:
         places = before.segmenter.predict(self._as_before(before, known))
         ids = pa.array(before.segmenter.segment_ids, pa.string()).take(pa.array(places))
         return pa.table({CUSTOMER: known.features[CUSTOMER], "segment_id": ids})
+
+    def settled(self) -> Settled | None:
+        """Number of segments and share of the outlook of the version before; None without one."""
+        try:
+            before = self.previous()
+        except ShoalError:
+            return None
+        return None if before is None else Settled.of(before.document)
 
     def identified(
         self,
@@ -275,12 +284,6 @@ def lineage_of(registry: Registry, segmentation_id: str) -> dict[str, Any] | Non
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) and "changes" in found else None
-
-
-def method_of(registry: Registry, segmentation_id: str) -> str:
-    """The method of a segmentation; empty where it cannot be read."""
-    document = document_of(registry, segmentation_id)
-    return "" if document is None else str(document["method"])
 
 
 def highest_number(registry: Registry) -> int:
