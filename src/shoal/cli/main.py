@@ -17,6 +17,7 @@ from shoal.cli import (
     data,
     delivery,
     embed,
+    explain,
     forgetting,
     membership,
     model,
@@ -74,7 +75,7 @@ def _root(
 
 for _module in (
     data, sources, people, forgetting, money, quality, outside, model, embed, probe, segments,
-    rules, delivery, membership, replay, versions, reading, upkeep,
+    rules, explain, delivery, membership, replay, versions, reading, upkeep,
 ):  # fmt: skip
     _module.register(app)
 

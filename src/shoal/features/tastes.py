@@ -121,6 +121,11 @@ class Vocabulary:
         )
         return shrunk
 
+    def observed(self, customers: pa.ChunkedArray, table: pa.Table) -> npt.NDArray[np.float64]:
+        """(n, names) the shares as counted, NaN for a customer without an event of the facet."""
+        found, wholes = self._counted(customers, table)
+        return np.where(wholes > 0, found / np.maximum(wholes, 1), np.nan)
+
     def events(self, customers: pa.ChunkedArray, table: pa.Table) -> npt.NDArray[np.float64]:
         """(n, names) number of each customer's events with the name."""
         return self._counted(customers, table)[0]

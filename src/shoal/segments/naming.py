@@ -3,10 +3,15 @@
 A name never claims more than the effect says: a phrase belongs to a feature and a direction, and is
 used only where the effect is at least `NAMED_EFFECT`. The names are labels for people; the identity
 of a segment is its id.
+
+A segment that goes on from an earlier version keeps its name for as long as every fact in it holds,
+now from `KEPT_EFFECT` on: an effect near the threshold must not rename a segment at every refit. A
+name that is none of these phrases was given by somebody, and stays.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -15,6 +20,10 @@ from shoal.domain.text import Text
 
 #: Cohen's "medium" effect.
 NAMED_EFFECT: Final = 0.5
+#: A fact of a name that is there already holds from here on.
+KEPT_EFFECT: Final = 0.35
+#: From here on a segment is no longer "average".
+_NOT_AVERAGE: Final = 0.65
 
 NEW_NAME: Final = Text("Too little known", "了解太少")
 
@@ -82,17 +91,34 @@ _FALLBACK: Final = Text("average", "普通")
 _MOST_PHRASES: Final = 4
 
 
-def name_all(profiles: Sequence[Mapping[str, Any]]) -> list[Text]:
+def name_all(
+    profiles: Sequence[Mapping[str, Any]],
+    *,
+    kept: Mapping[str, Text] | None = None,
+    given: Mapping[str, Text] | None = None,
+) -> list[Text]:
     """A name a profile, in their order: no two are the same.
 
     Each name starts with the strongest fact (and the category that sets the segment apart); facts
     are added until the name is unique, and a number only where no fact tells two segments apart.
+
+    Args:
+        kept: segment id -> the name it had in the version before; stays if its facts still hold.
+        given: segment id -> a name that somebody gave it; stays.
     """
+    known = {profile["segment_id"]: profile for profile in profiles}
+    old = {
+        name: text
+        for name, text in (kept or {}).items()
+        if name in known and still_true(text, known[name])
+    } | {name: text for name, text in (given or {}).items() if name in known}
     facts = [_facts(profile) for profile in profiles]
     lengths = [2] * len(profiles)
     while True:
         names = [
-            NEW_NAME
+            old[profile["segment_id"]]
+            if profile["segment_id"] in old
+            else NEW_NAME
             if profile["segment_id"] == TIER_NEW
             else _assembled(own[:length], _category(profile))
             for profile, own, length in zip(profiles, facts, lengths, strict=True)
@@ -100,13 +126,93 @@ def name_all(profiles: Sequence[Mapping[str, Any]]) -> list[Text]:
         english = [name.en for name in names]
         longer = [
             length + 1
-            if english.count(name) > 1 and length < min(len(own), _MOST_PHRASES)
+            if english.count(name) > 1
+            and profile["segment_id"] not in old
+            and length < min(len(own), _MOST_PHRASES)
             else length
-            for name, own, length in zip(english, facts, lengths, strict=True)
+            for profile, name, own, length in zip(profiles, english, facts, lengths, strict=True)
         ]
         if longer == lengths:
-            return _numbered(names)
+            return _numbered(names, [profile["segment_id"] in old for profile in profiles])
         lengths = longer
+
+
+def still_true(name: Text, profile: Mapping[str, Any]) -> bool:
+    """Whether every fact in a name holds of a segment; of a name that somebody gave, always.
+
+    >>> effect = {"feature": "orders", "direction": "higher", "effect": 0.4}
+    >>> still_true(Text("Frequent customers", "高频的客户"), {"effects": [effect]})
+    True
+    >>> still_true(Text("Night-time customers", "深夜的客户"), {"effects": [effect]})
+    False
+    """
+    if name == NEW_NAME:
+        return bool(profile["segment_id"] == TIER_NEW)
+    told = _read(name.en)
+    if told is None:
+        return True
+    phrases, category = told
+    effects = _sizes(profile)
+    if _FALLBACK.en in phrases:
+        named = (size for key, size in effects.items() if key in _PHRASES)
+        return max(named, default=0.0) < _NOT_AVERAGE
+    if category and effects.get((f"category:{category}", "higher"), 0.0) < KEPT_EFFECT:
+        return False
+    return all(
+        any(
+            effects.get(key, 0.0) >= KEPT_EFFECT
+            for key, (_, text) in _PHRASES.items()
+            if text.en == phrase
+        )
+        for phrase in phrases
+    )
+
+
+def _sizes(profile: Mapping[str, Any]) -> dict[tuple[str, str], float]:
+    """Size of every effect by feature and direction: those told of, and the smaller ones."""
+    differences = {one["feature"]: one["effect"] for one in profile["effects"]}
+    differences |= profile.get("differences", {})
+    return {
+        (name, "higher" if effect > 0 else "lower"): abs(effect)
+        for name, effect in differences.items()
+    }
+
+
+def _read(name: str) -> tuple[list[str], str | None] | None:
+    """The phrases and the category that a name was put together from; None if it was not.
+
+    >>> _read("Night-time, frequent books shoppers 2")
+    (['night-time', 'frequent'], 'books')
+    >>> _read("Our VIPs") is None
+    True
+    """
+    rest, ending = re.sub(r" \d+$", "", name), ""
+    for ending in (" customers", " shoppers"):
+        if rest.endswith(ending):
+            rest = rest.removesuffix(ending)
+            break
+    else:
+        return None
+    found, known = [], {text.en for _, text in _PHRASES.values()} | {_FALLBACK.en}
+    phrase: str | None = ""
+    while phrase is not None:
+        phrase = next(
+            (one for one in sorted(known, key=len, reverse=True) if _begins(rest, one)), None
+        )
+        if phrase is not None:
+            found.append(phrase)
+            rest = rest[len(phrase) :].removeprefix(",").strip()
+    if ending == " customers":
+        return None if rest or not found else (found, None)
+    number = rest.removeprefix("category-")
+    category = number if number.isdigit() else rest
+    return (found, category) if category else None
+
+
+def _begins(text: str, phrase: str) -> bool:
+    """Whether a text begins with a phrase, whatever the case of its first letter."""
+    head, after = text[: len(phrase)], text[len(phrase) :][:1]
+    return head.lower() == phrase.lower() and after in ("", ",", " ")
 
 
 def _facts(profile: Mapping[str, Any]) -> list[Text]:
@@ -138,13 +244,19 @@ def _assembled(facts: Sequence[Text], category: str | None) -> Text:
     return Text(en[:1].upper() + en[1:], f"{zh}的 {category} 客户" if zh else f"{category} 客户")
 
 
-def _numbered(names: Sequence[Text]) -> list[Text]:
-    seen: dict[str, int] = {}
-    found = []
-    for name in names:
-        seen[name.en] = seen.get(name.en, 0) + 1
-        count = seen[name.en]
-        found.append(name if count == 1 else Text(f"{name.en} {count}", f"{name.zh} {count}"))
+def _numbered(names: Sequence[Text], fixed: Sequence[bool]) -> list[Text]:
+    """Names with a number where they are taken, in both languages; fixed ones stay first.
+
+    Of two fixed ones of the same name the second one gets a number too.
+    """
+    taken: set[str] = set()
+    found = list(names)
+    for place in sorted(range(len(names)), key=lambda place: not fixed[place]):
+        name, number = names[place], 2
+        while {found[place].en, found[place].zh} & taken:
+            found[place] = Text(f"{name.en} {number}", f"{name.zh} {number}")
+            number += 1
+        taken |= {found[place].en, found[place].zh}
     return found
 
 

@@ -1,15 +1,12 @@
 """What each segment is: size, money, what sets it apart from the rest, whom to look at.
 
-Effects compare the segment with all other placed customers, per feature, on at most
-`EFFECT_CUSTOMERS` of them: Cohen's d on robustly scaled values (difference of means over the pooled
-deviation) and the rank-biserial correlation (Kerby, 2014), which needs no scale: the chance that a
-member exceeds a non-member minus the chance of the opposite, from -1 to 1. Undefined values are
-left out.
+Effects (`shoal.segments.explain.effects`) compare the segment with all other placed customers, per
+feature, on at most `EFFECT_CUSTOMERS` of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.stats import rankdata
 
 from shoal.domain.segment import TIER_NEW, TIER_PLACED
-from shoal.features.prepare import SkewScaler
+from shoal.domain.text import Text
 from shoal.features.tastes import Vocabulary
 from shoal.segments.base import CUSTOMER, NET_REVENUE, ORDERS, Weights, column
-from shoal.segments.wording import Described, sentence
+from shoal.segments.explain.effects import Effect, effects
+from shoal.segments.wording import THE_REST, Described, sentence
 
 Matrix = npt.NDArray[np.float64]
 
@@ -33,10 +30,6 @@ _EXEMPLARS: Final = 5
 _NAMES: Final = 8
 #: A difference smaller than this (Cohen's "small") is not told.
 _TELLING: Final = 0.2
-#: Effects beyond this are told as this: the groups do not overlap.
-_LARGEST: Final = 10.0
-#: A feature is only compared where this many members and others have it.
-_FEWEST_KNOWN: Final = 5
 
 
 @dataclass(frozen=True)
@@ -60,19 +53,6 @@ class Placed:
         return found
 
 
-@dataclass(frozen=True)
-class Effect:
-    """How a segment differs from the rest in one feature."""
-
-    feature: str
-    inside: float
-    outside: float
-    mean: float
-    rest_mean: float
-    effect: float
-    rank_effect: float
-
-
 def profiles(
     placed: Placed,
     catalog: Mapping[str, Described],
@@ -88,7 +68,8 @@ def profiles(
         centrality: (n,) larger is closer to the centre of the own segment; None: by weight.
     """
     places = placed.places
-    effects = _effects(placed, catalog)
+    differing = _effects(placed, catalog)
+    medians = _medians(placed)
     revenue = np.nan_to_num(column(placed.features, NET_REVENUE))
     orders = np.nan_to_num(column(placed.features, ORDERS))
     rank = placed.weights.max(axis=1) if centrality is None else centrality
@@ -99,7 +80,7 @@ def profiles(
         size = int(own.sum())
         if not size:
             continue
-        compared = effects.get(place, [])
+        compared = differing.get(place, [])
         telling = _ordered([one for one in compared if abs(one.effect) >= _TELLING], clustered)
         found.append(
             {
@@ -111,10 +92,10 @@ def profiles(
                 "revenue_share": float(revenue[own].sum() / total) if total > 0 else None,
                 "orders": int(orders[own].sum()),
                 "mean_weight": float(placed.weights[own, place].mean()),
-                "medians": _medians(placed.features, own),
+                "medians": {name: values[place] for name, values in medians.items()},
                 "means": {one.feature: _short(one.mean) for one in compared},
                 "differences": {one.feature: _short(one.effect) for one in compared},
-                "effects": [_effect_document(one, catalog) for one in telling[:_EFFECTS]],
+                "effects": [effect_document(one, catalog) for one in telling[:_EFFECTS]],
                 "exemplars": _exemplars(placed, place, own, rank, telling),
                 **_names(placed, own),
             }
@@ -131,48 +112,18 @@ def _effects(placed: Placed, catalog: Mapping[str, Described]) -> dict[int, list
     rows = np.flatnonzero(np.isin(placed.places, known))
     if len(rows) > EFFECT_CUSTOMERS:
         rows = np.sort(np.random.default_rng(0).permutation(rows)[:EFFECT_CUSTOMERS])
-    places = placed.places[rows]
-    found: dict[int, list[Effect]] = {place: [] for place in known}
+    return effects(told_columns(placed, catalog, rows), placed.places[rows], known)
+
+
+def told_columns(
+    placed: Placed, catalog: Mapping[str, Described], rows: npt.NDArray[np.int64]
+) -> Iterator[tuple[str, Matrix]]:
+    """Name and (rows,) values of every feature and taste that can be told of."""
     for name in numeric_columns(placed.features):
         if name in catalog:
-            _compare(name, column(placed.features, name)[rows], places, found)
+            yield name, column(placed.features, name)[rows]
     for name, values in zip(placed.vocabulary.columns, placed.tastes.T, strict=True):
-        _compare(name, values[rows], places, found)
-    for effects in found.values():
-        effects.sort(key=lambda one: (-abs(one.effect), one.feature))
-    return found
-
-
-def _compare(
-    name: str, values: Matrix, places: npt.NDArray[np.int64], found: dict[int, list[Effect]]
-) -> None:
-    known = ~np.isnan(values)
-    values, places = values[known], places[known]
-    if len(values) < 2 * _FEWEST_KNOWN or values.min() == values.max():
-        return
-    scaled = SkewScaler().fit_transform(values[:, None])[:, 0]
-    ranks = rankdata(values)
-    for place, effects in found.items():
-        own = places == place
-        inside, outside = int(own.sum()), int((~own).sum())
-        if min(inside, outside) < _FEWEST_KNOWN:
-            continue
-        spread = (inside * scaled[own].var() + outside * scaled[~own].var()) / len(scaled)
-        difference = scaled[own].mean() - scaled[~own].mean()
-        # Where neither side varies the difference is total; told as the largest effect there is.
-        effect = np.clip(difference / max(np.sqrt(spread), 1e-9), -_LARGEST, _LARGEST)
-        biserial = 2 * (ranks[own].mean() - ranks[~own].mean()) / len(ranks)
-        effects.append(
-            Effect(
-                name,
-                float(np.median(values[own])),
-                float(np.median(values[~own])),
-                float(values[own].mean()),
-                float(values[~own].mean()),
-                float(effect),
-                float(biserial),
-            )
-        )
+        yield name, values[rows]
 
 
 def _ordered(effects: list[Effect], clustered: Sequence[str]) -> list[Effect]:
@@ -181,7 +132,10 @@ def _ordered(effects: list[Effect], clustered: Sequence[str]) -> list[Effect]:
     return sorted(effects, key=lambda one: (bool(used) and one.feature not in used,))
 
 
-def _effect_document(one: Effect, catalog: Mapping[str, Described]) -> dict[str, Any]:
+def effect_document(
+    one: Effect, catalog: Mapping[str, Described], others: Text = THE_REST
+) -> dict[str, Any]:
+    """An effect as JSON, with its sentence; `others` says whom it is measured against."""
     described = catalog[one.feature]
     return {
         "feature": one.feature,
@@ -192,10 +146,12 @@ def _effect_document(one: Effect, catalog: Mapping[str, Described]) -> dict[str,
         "mean": one.mean,
         "rest_mean": one.rest_mean,
         "effect": one.effect,
+        "low": one.low,
+        "high": one.high,
         "rank_effect": one.rank_effect,
         "direction": "higher" if one.effect > 0 else "lower",
         "sentence": sentence(
-            described, one.effect, one.inside, one.outside, one.mean, one.rest_mean
+            described, one.effect, one.inside, one.outside, one.mean, one.rest_mean, others
         ).as_document(),
     }
 
@@ -226,12 +182,15 @@ def _exemplars(
     ]
 
 
-def _medians(features: pa.Table, own: npt.NDArray[np.bool_]) -> dict[str, float | None]:
-    found: dict[str, float | None] = {}
-    for name in numeric_columns(features):
-        values = column(features, name)[own]
-        values = values[~np.isnan(values)]
-        found[name] = float(np.median(values)) if len(values) else None
+def _medians(placed: Placed) -> dict[str, list[float | None]]:
+    """The median of each place in every numeric feature; None where nobody has a value."""
+    order = np.argsort(placed.places, kind="stable")
+    ends = np.searchsorted(placed.places[order], np.arange(1, len(placed.segment_ids)))
+    found: dict[str, list[float | None]] = {}
+    for name in numeric_columns(placed.features):
+        parts = np.split(column(placed.features, name)[order], ends)
+        known = [part[~np.isnan(part)] for part in parts]
+        found[name] = [float(np.median(part)) if len(part) else None for part in known]
     return found
 
 

@@ -21,6 +21,8 @@ _FACETS: Final = {
 
 TASTE_GROUP: Final = "tastes"
 
+THE_REST: Final = Text("for the rest", "其余客户")
+
 
 @dataclass(frozen=True)
 class Described:
@@ -69,6 +71,11 @@ def amount(value: float, unit: str) -> str:
     return f"{value:.2f}" if abs(value) < 1 and unit else f"{value:.1f}"
 
 
+def hides(unit: str, effect: float, inside: float, outside: float) -> bool:
+    """Whether medians do not show an effect: they read the same, or the other way round."""
+    return amount(inside, unit) == amount(outside, unit) or (inside - outside) * effect < 0
+
+
 def sentence(
     described: Described,
     effect: float,
@@ -76,16 +83,18 @@ def sentence(
     outside: float,
     mean: float,
     rest_mean: float,
+    others: Text = THE_REST,
 ) -> Text:
     """How a segment differs in a feature: medians, or means where the medians hide it.
+
+    Args:
+        others: whom it is compared with, as "for the rest".
 
     >>> orders = Described("orders", "behaviour", "orders", Text("Orders placed", "下单次数"))
     >>> print(sentence(orders, 1.2, 7.0, 2.0, 8.1, 2.5).en)
     Orders placed: typically 7, against 2 for the rest (much more).
     """
-    hidden = amount(inside, described.unit) == amount(outside, described.unit) or (
-        (inside - outside) * effect < 0
-    )
+    hidden = hides(described.unit, effect, inside, outside)
     mine, rest = (mean, rest_mean) if hidden else (inside, outside)
     a, b = amount(mine, described.unit), amount(rest, described.unit)
     much = abs(effect) >= 0.8
@@ -95,6 +104,6 @@ def sentence(
         en, zh = ("much less" if much else "less"), ("明显更低" if much else "更低")
     how_en, how_zh = ("on average", "平均") if hidden else ("typically", "通常")
     return Text(
-        f"{described.text.en}: {how_en} {a}, against {b} for the rest ({en}).",
-        f"{described.text.zh}：{how_zh}为 {a}，其余客户为 {b}（{zh}）。",
+        f"{described.text.en}: {how_en} {a}, against {b} {others.en} ({en}).",
+        f"{described.text.zh}：{how_zh}为 {a}，{others.zh}为 {b}（{zh}）。",
     )

@@ -11,6 +11,7 @@ from shoal.config import Config
 from shoal.shop.data import DataVerbs
 from shoal.shop.delivery import DeliveryVerbs
 from shoal.shop.embed import EmbedVerbs
+from shoal.shop.explain import ExplainVerbs
 from shoal.shop.membership import MembershipVerbs
 from shoal.shop.model import ModelVerbs
 from shoal.shop.money import MoneyVerbs
@@ -76,7 +77,7 @@ def migrate(directory: str | Path, *, progress: Progress | None = None) -> dict[
 class Shop(
     DataVerbs, PeopleVerbs, PrivacyVerbs, MoneyVerbs, QualityVerbs, OutsideVerbs, ModelVerbs,
     EmbedVerbs, ProbeVerbs, SegmentVerbs, DeliveryVerbs, MembershipVerbs, ReplayVerbs,
-    VersionVerbs, RuleVerbs,
+    VersionVerbs, ExplainVerbs, RuleVerbs,
 ):  # fmt: skip
     """One shop. Usable as a context manager; `close` releases its connections."""
 

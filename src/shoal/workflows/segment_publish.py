@@ -37,6 +37,7 @@ from shoal.segments.rules_sql import segment_sql
 from shoal.segments.wording import describe
 from shoal.workflows.advance import record_version, with_margins
 from shoal.workflows.embedded import ModelInUse
+from shoal.workflows.explain_publish import explained, explanation_before
 from shoal.workflows.segment_identity import Identified, Line
 from shoal.workflows.segment_learn import Known
 
@@ -108,6 +109,12 @@ class Publisher:
         members = members_of(features[CUSTOMER], segmenter.segment_ids, weights)
         document = self._document(segmenter, choice, as_of, features, told, reference_id)
         extra = {} if who.lineage is None else {"lineage": who.lineage}
+        if isinstance(segmenter, ClusterSegmenter):  # rules explain themselves
+            before = explanation_before(self.registry, who.previous_id)
+            extra["explanation"] = explained(
+                segmenter, placed, table, counts, told["segments"], self.fold,
+                previous=before, seed=self.seed,
+            )  # fmt: skip
         name = artefact.write(self.registry, segmenter, vocabulary, document, told, members, extra)
         self._remember(name, segmenter.method, with_margins(members, weights), as_of)
         return {**document, "segmentation_id": name, "method": segmenter.method}
@@ -150,7 +157,7 @@ class Publisher:
                 clustered=segmenter.used,
                 centrality=segmenter.centrality(table),
             )
-            names = kept_names(found, name_all(found), kept)
+            names = name_all(found, kept=kept, given=segmenter.names)
             picture["map"] = map_document(segmenter, table, placed)
         elif isinstance(segmenter, RuleSegmenter):
             found = profiles(placed, described)
@@ -264,30 +271,6 @@ def members_of(
     return pa.table(
         [customers, segments, pa.array(weights.max(axis=1))], schema=artefact.MEMBERS_SCHEMA
     )
-
-
-def kept_names(
-    profiles: Sequence[Mapping[str, Any]], names: Sequence[Text], kept: Mapping[str, Text]
-) -> list[Text]:
-    """The names, where a segment goes on that of the version before; no two are the same.
-
-    Args:
-        names: a new one for each profile, unique.
-        kept: id -> name of the segments that go on.
-    """
-    found = [kept.get(one["segment_id"], name) for one, name in zip(profiles, names, strict=True)]
-    taken = {
-        name.en for one, name in zip(profiles, found, strict=True) if one["segment_id"] in kept
-    }
-    for place, one in enumerate(profiles):
-        if one["segment_id"] in kept:
-            continue
-        name, number = found[place], 2
-        while found[place].en in taken:
-            found[place] = Text(f"{name.en} {number}", f"{name.zh} {number}")
-            number += 1
-        taken.add(found[place].en)
-    return found
 
 
 def _kept(segmenter: Segmenter, before: Mapping[str, Text]) -> dict[str, Text]:

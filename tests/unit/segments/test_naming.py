@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shoal.domain.text import Text
 from shoal.segments.naming import name_all, summary
 
 
@@ -50,3 +51,68 @@ def test_the_tier_of_the_unknown_is_called_so():
     assert name_all([new])[0].en == "Too little known"
     assert "Fewer than 3 events each" in summary(new, 3).en
     assert summary(new, 3).zh.startswith("1,200 位客户")
+
+
+def test_a_segment_that_goes_on_keeps_its_name_while_the_facts_hold():
+    old = {"s01": name_all([profile("s01", ("night_share", 2.0), ("orders", 0.6))])[0]}
+    # the effects have shrunk and changed their order: the facts still hold
+    now = profile("s01", ("spend", 1.0), ("night_share", 0.4), ("orders", 0.36))
+    assert name_all([now], kept=old) == [old["s01"]]
+    assert name_all([now])[0] != old["s01"]
+
+
+def test_a_name_goes_with_the_fact_behind_it():
+    old = {"s01": name_all([profile("s01", ("night_share", 2.0), ("orders", 0.6))])[0]}
+    now = profile("s01", ("night_share", 2.0), ("orders", 0.3), ("spend", 1.0))
+    assert name_all([now], kept=old)[0].en == "Night-time, high-spending customers"
+    turned = profile("s01", ("night_share", 2.0), ("orders", -0.6))
+    assert name_all([turned], kept=old)[0].en == "Night-time, occasional customers"
+
+
+def test_a_category_in_a_kept_name_has_to_hold():
+    old = {"s01": name_all([profile("s01", ("category:books, maps", 1.5), ("orders", 1.0))])[0]}
+    assert old["s01"].en == "Frequent books, maps shoppers"
+    same = profile("s01", ("category:books, maps", 0.4), ("orders", 1.0))
+    assert name_all([same], kept=old) == [old["s01"]]
+    other = profile("s01", ("category:toys", 1.5), ("orders", 1.0))
+    assert name_all([other], kept=old)[0].en == "Frequent toys shoppers"
+
+
+def test_smaller_effects_of_the_profile_count_for_a_kept_name():
+    old = {"s01": name_all([profile("s01", ("night_share", 2.0))])[0]}
+    now = profile("s01", ("spend", 1.0)) | {"differences": {"night_share": 0.5, "spend": 1.0}}
+    assert name_all([now], kept=old) == [old["s01"]]
+
+
+def test_average_stays_until_something_stands_out():
+    old = {"s01": name_all([profile("s01")])[0]}
+    assert old["s01"].en == "Average customers"
+    assert name_all([profile("s01", ("orders", 0.6))], kept=old) == [old["s01"]]
+    assert name_all([profile("s01", ("orders", 0.7))], kept=old)[0].en == "Frequent customers"
+
+
+def test_a_new_segment_takes_no_kept_name():
+    facts = (("night_share", 2.0), ("orders", 0.9))
+    old = {"s02": name_all([profile("s02", *facts)])[0]}
+    names = name_all([profile("s01", *facts, ("spend", 0.8)), profile("s02", *facts)], kept=old)
+    assert names[1] == old["s02"]
+    assert names[0].en == "Night-time, frequent, high-spending customers"
+    names = name_all([profile("s01", *facts), profile("s02", *facts)], kept=old)
+    assert [name.en for name in names] == [f"{old['s02'].en} 2", old["s02"].en]
+    assert len({name.zh for name in names}) == 2
+
+
+def test_a_numbered_name_is_kept_too():
+    facts = (("night_share", 2.0), ("orders", 0.9))
+    first = name_all([profile("s01", *facts), profile("s02", *facts)])
+    kept = dict(zip(("s01", "s02"), first, strict=True))
+    assert name_all([profile("s02", *facts), profile("s01", *facts)], kept=kept) == first[::-1]
+
+
+def test_a_name_that_somebody_gave_stays():
+    facts = profile("s01", ("night_share", 2.0))
+    own = Text("Our VIPs", "我们的贵宾")
+    assert name_all([facts], kept={"s01": own}) == [own]
+    template = Text("Frequent customers", "高频的客户")  # no fact of theirs, but said by a person
+    assert name_all([facts], given={"s01": template}) == [template]
+    assert name_all([facts], kept={"s01": template})[0].en == "Night-time customers"
