@@ -581,7 +581,7 @@ def test_what_a_kill_left_half_written_is_cleaned_too(
     shoal: Shoal, shop: Path, largest: str, members: dict[str, list[str]], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    from shoal.workflows import export
+    from shoal.workflows.whole_file import WholeFile
 
     def killed(_: Any) -> None:
         raise KeyboardInterrupt
@@ -589,8 +589,8 @@ def test_what_a_kill_left_half_written_is_cleaned_too(
     gone = next(n for n in sorted(willing(members[largest])) if n != ODD)
     folder = tmp_path / "lists"
     with monkeypatch.context() as patch:
-        patch.setattr(export._File, "place", killed)
-        patch.setattr(export._File, "abandon", lambda _: None)
+        patch.setattr(WholeFile, "place", killed)
+        patch.setattr(WholeFile, "abandon", lambda _: None)
         assert shoal("export", shop, largest, "--out", folder / "list.csv").code == 1
     (left,) = folder.iterdir()
     assert gone in names(left)

@@ -12,7 +12,7 @@ from shoal.cli.options import Debug, Json, ShopDir, writable
 from shoal.domain.errors import UsageError
 
 if TYPE_CHECKING:
-    from shoal.workflows.export import Exported
+    from shoal.workflows.exported import Exported
 
 
 def register(app: typer.Typer) -> None:

@@ -12,7 +12,7 @@ from shoal.shop.lists import remembered, without_forgotten
 
 if TYPE_CHECKING:
     from shoal.workflows.audience import Sources
-    from shoal.workflows.export import Exported
+    from shoal.workflows.exported import Exported
 
 
 class DeliveryVerbs(Verbs):

@@ -9,12 +9,9 @@ again, nobody is missed and nothing is counted twice.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,98 +19,18 @@ import pyarrow.compute as pc
 from shoal.domain.errors import UsageError
 from shoal.domain.time import Clock, Zone, iso, system_clock
 from shoal.features.fold import Fold
-from shoal.features.snapshot import latest_moment
 from shoal.ports import Registry, StateStore, Warehouse
-from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.base import CUSTOMER
-from shoal.segments.ruled.segmenter import RuleSegmenter
-from shoal.segments.ruled.sql import rules_sql
-from shoal.segments.rules import Rfm
-from shoal.segments.rules_sql import segment_sql
 from shoal.workflows import deliveries, holdout, list_formats
 from shoal.workflows.admission import Admission
-from shoal.workflows.audience import (
-    Audience,
-    Sources,
-    allowing,
-    audience_of,
-    check_channel,
-    resolve,
-    told_by,
-)
+from shoal.workflows.audience import Sources
 from shoal.workflows.delivery import Order, Plan, planned
+from shoal.workflows.exported import FORMATS, NO_LISTS, Exported
 from shoal.workflows.exposures import FrontDoor
 from shoal.workflows.forget_lists import cleanings
-from shoal.workflows.history import history
-from shoal.workflows.memberships import check_ending, current, write_table
-
-#: Every form by name, and the endings that its file may have (a query's may be any).
-FORMATS: Final[Mapping[str, tuple[str, ...]]] = {
-    "csv": (".csv",),
-    "parquet": (".parquet",),
-    "sql": (),
-    "klaviyo": (".csv",),
-    "segment": (".jsonl",),
-    "history": (".parquet", ".csv"),
-}
-#: Forms that are no list of whom to write to: nothing to send, nothing to hold out.
-_NO_LISTS: Final = ("sql", "history")
-
-#: Every segment of the segmentation, in a history.
-EVERY: Final = "all"
-
-_QUERY_WARNING: Final = (
-    "A query knows no consents: it selects every customer of the segment, also those who refused."
-)
-
-
-@dataclass(frozen=True)
-class Exported:
-    """A written export: `rows` members as of the shop's now.
-
-    `members` is the segment's size; of them `without_consent`, then `without_address`, then
-    `held_out` were left out. None: not asked of this form. `entered` and `exited` where changes
-    were asked for: `rows` counts both.
-    """
-
-    path: Path
-    rows: int
-    format: str
-    segmentation_id: str
-    segment_id: str
-    as_of: datetime
-    warnings: tuple[str, ...] = ()
-    channel: str = ""
-    members: int | None = None
-    without_consent: int | None = None
-    without_address: int | None = None
-    held_out: int | None = None
-    entered: int | None = None
-    exited: int | None = None
-    exited_path: Path | None = None
-    delivery: Mapping[str, Any] = field(default_factory=dict)
-
-    def as_document(self) -> dict[str, Any]:
-        """The JSON document `shoal.export/1`."""
-        return {
-            "schema": "shoal.export/1",
-            "path": str(self.path),
-            "format": self.format,
-            "customers": self.rows,
-            "segmentation_id": self.segmentation_id,
-            "segment_id": self.segment_id,
-            "as_of": iso(self.as_of),
-            "channel": self.channel or None,
-            "members": self.members,
-            "without_consent": self.without_consent,
-            "without_address": self.without_address,
-            "held_out": self.held_out,
-            "entered": self.entered,
-            "exited": self.exited,
-            "exited_path": None if self.exited_path is None else str(self.exited_path),
-            "delivery": dict(self.delivery) or None,
-            "warnings": list(self.warnings),
-        }
+from shoal.workflows.memberships import check_ending, write_table
+from shoal.workflows.unlisted import memberships_over_time, query
+from shoal.workflows.whole_file import WholeFile, aside
 
 
 def export(
@@ -164,9 +81,9 @@ def export(
     check(order, out)
     sources = Sources(warehouse, store, registry, fold, zone, admission)
     if format == "sql":
-        return _query(sources, order, exports_dir, out)
+        return query(sources, order, exports_dir, out)
     if format == "history":
-        return _history(sources, order, exports_dir, out)
+        return memberships_over_time(sources, order, exports_dir, out)
     door = FrontDoor(warehouse, store, fold, admission, zone, buckets)
     while True:
         seen = cleanings(store.erasures)
@@ -208,7 +125,7 @@ def check(order: Order, out: Path | None) -> None:
         )
     if out is not None and FORMATS[order.format]:
         check_ending(out, FORMATS[order.format], f"lists in the format {order.format}")
-    if order.format in _NO_LISTS and (order.to or order.since or order.share is not None):
+    if order.format in NO_LISTS and (order.to or order.since or order.share is not None):
         raise UsageError(
             "usage",
             f"the format {order.format} is no list to be sent: --to, --since and --holdout have "
@@ -228,50 +145,14 @@ def files_of(order: Order, out: Path) -> list[Path]:
     files = [out]
     if order.format == "klaviyo" and order.since:
         files.append(_exited_path(out))
-    return [path for file in files for path in (file, _aside(file))]
+    return [path for file in files for path in (file, aside(file))]
 
 
 # --- lists --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _File:
-    """A file, written aside and then put in its place whole and safe from a power cut."""
-
-    path: Path
-    rows: int
-    fill: Callable[[Path], object]
-
-    def write(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        aside = _aside(self.path)
-        self.fill(aside)
-        _sync(aside)
-
-    def place(self) -> None:
-        _aside(self.path).replace(self.path)
-        _sync(self.path.parent)
-
-    def abandon(self) -> None:
-        """Remove what was written aside and not put in its place."""
-        _aside(self.path).unlink(missing_ok=True)
-
-
-def _aside(path: Path) -> Path:
-    """Beside the file, with its ending: an erasure looks through it should a kill leave it."""
-    return path.with_name(f".{path.stem}.part{path.suffix}")
-
-
 def _exited_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}-exited{path.suffix}")
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _name_of(plan: Plan) -> str:
@@ -281,7 +162,7 @@ def _name_of(plan: Plan) -> str:
     return f"{made}{own}{FORMATS[form][0]}"
 
 
-def _files(plan: Plan, path: Path) -> list[_File]:
+def _files(plan: Plan, path: Path) -> list[WholeFile]:
     """What is written for a plan: one file, or for Klaviyo's changes two."""
     form, members, changes = plan.order.format, plan.members, plan.changes
     if form == "segment":
@@ -289,14 +170,16 @@ def _files(plan: Plan, path: Path) -> list[_File]:
             members.customers, pa.array([], pa.string()), full=True
         )
         rows = len(calls.entered) + len(calls.exited)
-        return [_File(path, rows, lambda to: list_formats.write_segment_calls(to, members, calls))]
+        return [
+            WholeFile(path, rows, lambda to: list_formats.write_segment_calls(to, members, calls))
+        ]
     if form == "klaviyo":
         return _klaviyo_files(plan, path)
     table = list_formats.as_table(members, changes)
-    return [_File(path, table.num_rows, lambda to: write_table(table, to))]
+    return [WholeFile(path, table.num_rows, lambda to: write_table(table, to))]
 
 
-def _klaviyo_files(plan: Plan, path: Path) -> list[_File]:
+def _klaviyo_files(plan: Plan, path: Path) -> list[WholeFile]:
     contacts, granted = plan.standing.contacts, plan.standing.granted
     assert contacts is not None
     if plan.changes is not None:
@@ -304,7 +187,7 @@ def _klaviyo_files(plan: Plan, path: Path) -> list[_File]:
         contacts, granted = contacts.filter(fresh), granted.filter(fresh)
     told = (plan.members, plan.order.channel)
     files = [
-        _File(
+        WholeFile(
             path,
             contacts.num_rows,
             lambda to: list_formats.write_klaviyo(to, contacts, *told, granted),
@@ -314,7 +197,7 @@ def _klaviyo_files(plan: Plan, path: Path) -> list[_File]:
     if gone is not None:
         never = pa.nulls(gone.num_rows, granted.type)
         files.append(
-            _File(
+            WholeFile(
                 _exited_path(path),
                 gone.num_rows,
                 lambda to: list_formats.write_klaviyo(to, gone, plan.members, "", never),
@@ -323,7 +206,7 @@ def _klaviyo_files(plan: Plan, path: Path) -> list[_File]:
     return files
 
 
-def _exported(plan: Plan, files: Sequence[_File], delivery: Mapping[str, Any]) -> Exported:
+def _exported(plan: Plan, files: Sequence[WholeFile], delivery: Mapping[str, Any]) -> Exported:
     standing, changes = plan.standing, plan.changes
     warnings = list(plan.warnings)
     large = plan.order.format == "klaviyo" and any(
@@ -353,7 +236,7 @@ def _exported(plan: Plan, files: Sequence[_File], delivery: Mapping[str, Any]) -
 
 def _delivered(
     plan: Plan,
-    files: Sequence[_File],
+    files: Sequence[WholeFile],
     sources: Sources,
     door: FrontDoor,
     asked_by: str,
@@ -384,83 +267,3 @@ def _delivered(
     kept = ("destination", "since", "holdout", "action_id", "exposures", "listed")
     delivery = {"delivery_id": delivery_id, **{name: document[name] for name in kept}}
     return _exported(plan, files, delivery)
-
-
-# --- forms that are no lists ----------------------------------------------------------------------
-
-
-def _query(sources: Sources, order: Order, exports_dir: Path, out: Path | None) -> Exported:
-    """The SQL that selects the members of a rule segment."""
-    found, segment_id = resolve(sources.store, sources.registry, order.segment, order.segmentation)
-    members = audience_of(sources, found, segment_id)
-    sql = _sql(sources, found, members)
-    path = out or exports_dir / f"{found.segmentation_id}-{segment_id}.sql"
-    rows = members.table.num_rows
-    _put(_File(path, rows, lambda to: to.write_text(sql, encoding="utf-8")))
-    return Exported(
-        path, rows, "sql", found.segmentation_id, segment_id, members.as_of,
-        (*members.warnings, _QUERY_WARNING), members=rows,
-    )  # fmt: skip
-
-
-def _sql(sources: Sources, found: SegmentationArtefact, members: Audience) -> str:
-    """The query of a segment.
-
-    Raises:
-        UsageError: `no_sql_form`.
-    """
-    segmenter, rules = found.segmenter, sources.fold.rules
-    if isinstance(segmenter, Rfm) and segmenter.thresholds is not None:
-        return segment_sql(members.segment_id, segmenter.thresholds, members.as_of, rules)
-    if isinstance(segmenter, RuleSegmenter):
-        return rules_sql(
-            segmenter.rules, rules, as_of=members.as_of, zone=sources.zone,
-            segment=members.segment_id,
-        )  # fmt: skip
-    where = f"{found.segmentation_id}/{members.segment_id}"
-    raise UsageError(
-        "no_sql_form",
-        f"{where} was learned by {found.document['method']} and cannot be written as SQL over "
-        "canonical columns",
-        where=where,
-        hint="Export it as csv or parquet; RFM segments (r01, r02, ...) and those of rules have "
-        "SQL.",
-    )
-
-
-def _history(sources: Sources, order: Order, exports_dir: Path, out: Path | None) -> Exported:
-    """The stretches of membership, as the log has them, of customers who allow it."""
-    from shoal.features.consent import consents_at
-
-    found, segment_id = _segment_or_all(sources, order)
-    table = history(sources.store, found.segmentation_id, segment_id)
-    moment = latest_moment(sources.warehouse)
-    with told_by(sources, moment) as events:
-        consents = consents_at(sources.warehouse.engine, events, moment)
-    check_channel(consents, order.channel)
-    customers = table[CUSTOMER].combine_chunks().unique()
-    kept = customers.filter(pa.array(allowing(consents, customers, order.channel)))
-    table = table.filter(pc.is_in(table[CUSTOMER], value_set=kept))
-    name = segment_id or EVERY
-    path = out or exports_dir / f"{found.segmentation_id}-{name}-history.parquet"
-    _put(_File(path, table.num_rows, lambda to: write_table(table, to)))
-    return Exported(
-        path, table.num_rows, "history", found.segmentation_id, name, moment, (), order.channel,
-        len(customers), len(customers) - len(kept),
-    )  # fmt: skip
-
-
-def _segment_or_all(sources: Sources, order: Order) -> tuple[SegmentationArtefact, str]:
-    named, _, segment = order.segment.rpartition("/")
-    if segment == EVERY:
-        wanted = named or order.segmentation
-        return current(sources.store, sources.registry, wanted), ""
-    return resolve(sources.store, sources.registry, order.segment, order.segmentation)
-
-
-def _put(file: _File) -> None:
-    try:
-        file.write()
-        file.place()
-    finally:
-        file.abandon()

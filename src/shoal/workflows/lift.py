@@ -43,9 +43,9 @@ def lift(sources: Sources, action_id: str, *, days: int | None = None) -> dict[s
     if action_id in known:
         action_id = known[action_id].document["action_id"] or action_id
     now = latest_moment(sources.warehouse)
-    events = sources.admission.at(now).events()
+    counted = sources.admission.at(now)  # its files are there for as long as it is
     table = outcomes(
-        sources.warehouse.engine, events, sources.fold.rules, action_id, before=now,
+        sources.warehouse.engine, counted.events(), sources.fold.rules, action_id, before=now,
         span_us=None if days is None else days * DAY_US,
     )  # fmt: skip
     if not table.num_rows:
