@@ -43,8 +43,9 @@ def likeness(
     from shoal.workflows.likeness import read_likeness
 
     with _opened(Path(like), preset, mapping, confirm, progress) as parts:
+        counted = parts.admission.at()  # its files are there for as long as it is
         return read_likeness(
-            parts.engine, parts.admission.at().events(), parts.fold.rules, where=str(like),
+            parts.engine, counted.events(), parts.fold.rules, where=str(like),
             zone=parts.config.shop.time_zone,
         )  # fmt: skip
 

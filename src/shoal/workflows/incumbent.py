@@ -222,7 +222,8 @@ class _Job:
         self, customers: pa.Array, labels: Mapping[str, str], then: datetime, now: datetime
     ) -> tuple[npt.NDArray[np.int64], list[Outcome]] | None:
         """Rows of the customers with a segment on both sides, and what they did in the quarter."""
-        events, rules = self.admission.at(now).events(), self.fold.rules
+        counted = self.admission.at(now)  # its files are there for as long as it is
+        events, rules = counted.events(), self.fold.rules
         told = outcomes(self.fold.engine, events, rules, then, now)
         places = pc.index_in(customers, value_set=told[CUSTOMER].combine_chunks())
         both = pc.and_(
