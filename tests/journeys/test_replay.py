@@ -21,7 +21,7 @@ from tests.journeys.conftest import Shoal
 
 import shoal as package
 from shoal.config import Config, ShopConfig
-from shoal.workflows.replay import MEMBERSHIPS_SCHEMA
+from shoal.workflows.replay_cut import MEMBERSHIPS_SCHEMA
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 DAYS = 60

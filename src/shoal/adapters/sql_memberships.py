@@ -64,7 +64,11 @@ class SqlMemberships:
     def _rows(self, queries: Iterable[Any]) -> pa.Table:
         """What queries of whole rows find, as `_ROWS_SCHEMA`."""
         with self._reading() as connection:
-            tables = [_table(connection.execute(query).all()) for query in queries]
+            tables = [
+                _table(rows)
+                for query in queries
+                for rows in connection.execute(query).partitions(WRITTEN)
+            ]
         return pa.concat_tables([_ROWS_SCHEMA.empty_table(), *tables])
 
     @staticmethod

@@ -13,10 +13,10 @@ from shoal.cli.options import AsOf, Debug, Json, Out, ShopDir, TableVersion
 #: Moves and earlier spells that a terminal shows.
 _MOST_ROWS: Final = 20
 
-#: Why a membership began, in words; None: it is not recorded yet.
+#: Why a membership began, in words.
 CAUSES: Final = {
     "version": "a new version", "event": "what they did", "silence": "silence",
-    "rollback": "a rollback", None: "what is known now",
+    "rollback": "a rollback",
 }  # fmt: skip
 
 
@@ -161,6 +161,11 @@ def _show_membership(console: Console, entry: Mapping[str, Any]) -> None:
         likely = ", ".join(f"{one['segment_id']} {one['chance']:.0%}" for one in entry["prior"][:3])
         console.say(f"  too little known to be placed; likely: {likely}")
     for one in entry["previous"][:_MOST_ROWS]:
+        if one["ended_by"] is None:
+            console.say(
+                f"  recorded: {_named(one)}, since {minute(one['since'])}, {one['days']:.1f} days"
+            )
+            continue
         console.say(
             f"  before: {_named(one)}, {minute(one['since'])} to {minute(one['until'])}, "
             f"{one['days']:.1f} days; left by {CAUSES[one['ended_by']]}"

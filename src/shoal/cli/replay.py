@@ -29,7 +29,9 @@ def replay(
     every: Annotated[
         str, typer.Option("--every", metavar="SPAN", help="From cut to cut: 7d, 2w, 12h.")
     ] = "7d",
-    method: Annotated[str, typer.Option("--method", metavar="M", help="kmeans or rfm.")] = "kmeans",
+    method: Annotated[
+        str, typer.Option("--method", metavar="M", help="One that shoal segment knows.")
+    ] = "kmeans",
     k: Annotated[
         int | None, typer.Option("--k", metavar="K", help="Number of segments; default: chosen.")
     ] = None,

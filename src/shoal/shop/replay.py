@@ -12,7 +12,8 @@ from shoal.shop.base import Verbs
 if TYPE_CHECKING:
     from shoal.shop.base import Moment
     from shoal.workflows.progress import Progress
-    from shoal.workflows.replay import Cut, Replay
+    from shoal.workflows.replay import Replay
+    from shoal.workflows.replay_cut import Cut
     from shoal.workflows.replay_files import Replayed
 
 
@@ -38,7 +39,7 @@ class ReplayVerbs(Verbs):
 
         Args:
             every: from cut to cut: `7d`, `12h`, `2w`.
-            method: `kmeans` or `rfm`.
+            method: one that `segment` knows, such as `kmeans` or `rfm`.
             k: number of segments; None: the configured one, or chosen at every learning.
             refit: `each`: every cut learns; `first`: the first one does and the others apply it;
                 `28d`: a cut learns where so long has passed since the last that did.
@@ -108,11 +109,12 @@ class ReplayVerbs(Verbs):
         progress: Progress | None,
     ) -> Replay:
         from shoal.domain.time import parse_moment, parse_span, span_text
-        from shoal.workflows.replay import Replay, Steps
+        from shoal.workflows.replay import Replay
+        from shoal.workflows.replay_steps import Steps
 
         settings, parts = self.config.segment, self._parts
         if k is None:
-            k = settings.k if method == "kmeans" else 0
+            k = 0 if method == "rfm" else settings.k
         steps = Steps(
             parse_moment(from_),
             parse_moment(to),

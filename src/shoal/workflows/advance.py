@@ -68,6 +68,7 @@ class Advanced:
     """What a step says of its customers, n rows in their order.
 
     Args:
+        inputs: what the segmenter read.
         weights: (n, k) of the segmenter's segments.
         memberships: `MEMBERSHIPS_SCHEMA`: where each belongs now, with weight and margin as they
             are now; `since` and `cause` are those of the change, recorded or new.
@@ -75,6 +76,7 @@ class Advanced:
         embeddings: `customer_id`, `e0`, ...; None where the segmentation needs none.
     """
 
+    inputs: pa.Table
     weights: Weights
     memberships: pa.Table
     moved: Mask
@@ -106,7 +108,8 @@ def advance(
         arrived: customers of whom events came in that may be older than `since`.
         entering: the cause for those who have no membership yet.
     """
-    weights = segmentation.segmenter.transform(known.table(segmentation.vocabulary))
+    inputs = known.table(segmentation.vocabulary)
+    weights = segmentation.segmenter.transform(inputs)
     active = None
     if since is not None:
         active = active_since(known.features, known.as_of, since)
@@ -117,7 +120,7 @@ def advance(
         known.features[CUSTOMER], weights, segmentation, recorded, known.as_of,
         active=active, entering=entering,
     )  # fmt: skip
-    return Advanced(weights, memberships, moved, known.embeddings)
+    return Advanced(inputs, weights, memberships, moved, known.embeddings)
 
 
 def placed(
@@ -278,8 +281,8 @@ def recorded_of(store: StateStore, segmentation_id: str) -> Recorded | None:
     if told is None:
         return None
     document = json.loads(told)
-    moments = (parse_moment(document[name]) for name in ("until", "known_at"))
-    return Recorded(*moments, int(document["table_version"]))
+    until, known_at = (parse_moment(document[name]) for name in ("until", "known_at"))
+    return Recorded(until, known_at, int(document["table_version"]))
 
 
 def recorded_until(store: StateStore, found: SegmentationArtefact) -> Recorded:

@@ -12,17 +12,16 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from shoal.config import SegmentConfig
 from shoal.domain.errors import InputError, UsageError
-from shoal.domain.segment import EVENT, TIER_NEW, VERSION
-from shoal.domain.time import Zone, iso, parse_span, span_text
+from shoal.domain.segment import EVENT, VERSION
+from shoal.domain.time import Zone, iso
 from shoal.domain.version import __version__
+from shoal.events.schema import NO_CUSTOMER
 from shoal.features import reference
 from shoal.features.fold import Fold
 from shoal.features.span import customer_events, log_span
@@ -30,110 +29,21 @@ from shoal.features.tastes import Vocabulary
 from shoal.ports import EventTable, Warehouse
 from shoal.segments.assign import MEMBERSHIPS_SCHEMA as LOG_SCHEMA
 from shoal.segments.base import CUSTOMER, Segmenter
+from shoal.segments.rules import Rfm
 from shoal.workflows.admission import Admission
 from shoal.workflows.advance import InForce, advance
+from shoal.workflows.following import MOST_EVENTS, Following
 from shoal.workflows.progress import NoProgress, Progress
-from shoal.workflows.segment_learn import HORIZON_DAYS, Known, Learner, check_methods
-
-EACH: Final = "each"
-FIRST: Final = "first"
+from shoal.workflows.replay_cut import MEMBERSHIPS_SCHEMA, Cut, dated
+from shoal.workflows.replay_steps import Steps
+from shoal.workflows.segment_learn import Known, Learner
+from shoal.workflows.segment_outlook import HORIZON_DAYS
 
 #: The error for which a cut is skipped.
 TOO_LITTLE: Final = "too_little_data"
 
 #: The end of the log's last day, given as a date, is the next midnight.
 _AFTER_THE_END: Final = timedelta(days=1)
-
-MEMBERSHIPS_SCHEMA: Final = pa.schema(
-    [
-        pa.field(CUSTOMER, pa.string()),
-        pa.field("as_of", pa.timestamp("us", tz="UTC")),
-        pa.field("segmentation", pa.string()),
-        pa.field("segment_id", pa.string()),
-        pa.field("weight", pa.float64()),
-        pa.field("since", pa.timestamp("us", tz="UTC")),
-        pa.field("cause", pa.string()),
-        pa.field("margin", pa.float64()),
-    ]
-)
-
-
-@dataclass(frozen=True)
-class Steps:
-    """When to cut, and how to segment there.
-
-    Args:
-        since, until: the first cut, and the moment after which there is none.
-        every: from one cut to the next.
-        method: `kmeans` or `rfm`.
-        k: number of segments of k-means; 0: chosen at every learning.
-        refit: `each` learns at every cut, `first` once; `28d` where so long has passed.
-        seed: of k-means.
-        margin: between two learnings, a customer changes only to a segment that weighs more by more
-            than this; 0: always to the heaviest.
-
-    Raises:
-        UsageError: `bad_period`, `bad_time`, `unknown_method`, `usage` (k).
-    """
-
-    since: datetime
-    until: datetime
-    every: timedelta
-    method: str = "kmeans"
-    k: int = 0
-    refit: str = EACH
-    seed: int = 0
-    margin: float = SegmentConfig.switch_margin
-
-    def __post_init__(self) -> None:
-        check_methods((self.method,))
-        parse_span(self.every)
-        if self.refit not in (EACH, FIRST):
-            parse_span(self.refit)
-        if self.k < 0 or self.k == 1:
-            raise UsageError(
-                "usage", f"k is {self.k}", hint="Allowed: a whole number of at least 2."
-            )
-        if self.k and self.method == "rfm":
-            raise UsageError(
-                "usage", f"k is {self.k}, but RFM has a fixed number of segments",
-                hint="Leave k out, or take the method kmeans.",
-            )  # fmt: skip
-        if not 0 <= self.margin < 1:
-            raise UsageError(
-                "usage", f"the margin is {self.margin}", hint="Allowed: 0 <= margin < 1."
-            )
-        if self.until < self.since:
-            raise UsageError(
-                "bad_period",
-                f"the period is reversed: from {iso(self.since)} to {iso(self.until)}",
-                hint="Give a --to that is not before --from.",
-            )
-
-    @cached_property
-    def moments(self) -> tuple[datetime, ...]:
-        """The cuts in order of time."""
-        count = (self.until - self.since) // self.every + 1
-        return tuple(self.since + place * self.every for place in range(count))
-
-    def refit_due(self, learned_at: datetime, moment: datetime) -> bool:
-        """Whether a cut learns anew."""
-        if self.refit in (EACH, FIRST):
-            return self.refit == EACH
-        return moment - learned_at >= parse_span(self.refit)
-
-    def as_document(self) -> dict[str, Any]:
-        """As JSON."""
-        return {
-            "from": iso(self.since),
-            "to": iso(self.until),
-            "every": span_text(self.every),
-            "method": self.method,
-            "k": self.k or ("chosen" if self.method == "kmeans" else None),
-            "refit": self.refit,
-            "seed": self.seed,
-            "margin": self.margin,
-        }
 
 
 @dataclass(frozen=True)
@@ -153,62 +63,6 @@ class Model:
     def in_force(self, margin: float) -> InForce:
         """As the step applies it."""
         return InForce(self.name, self.segmenter, self.vocabulary, margin)
-
-
-@dataclass(frozen=True)
-class Cut:
-    """One step: who belonged where, by what was known at `as_of`.
-
-    `memberships` has `MEMBERSHIPS_SCHEMA`, a row a customer: where, with which weight and margin at
-    the cut, and since when and why. `features` is the snapshot with the tastes that they were told
-    from, by `segmenter`; `events` counts customers' events since the cut before (the first: all
-    before it). Of a cut with too few customers `skipped` says why, and both tables are empty.
-    """
-
-    as_of: datetime
-    memberships: pa.Table
-    features: pa.Table
-    segmentation: str = ""
-    trained_until: datetime | None = None
-    segmenter: Segmenter | None = None
-    events: int = 0
-    table_version: int = -1
-    warnings: tuple[str, ...] = ()
-    skipped: str = ""
-
-    @property
-    def segment_ids(self) -> tuple[str, ...]:
-        """Ids of the segments."""
-        return () if self.segmenter is None else self.segmenter.segment_ids
-
-    @property
-    def learned(self) -> bool:
-        """Whether this cut learned the segments that it tells of."""
-        return self.trained_until == self.as_of
-
-    @property
-    def changed(self) -> pa.Table:
-        """The memberships that began at this cut: the first ones, and those of who moved."""
-        now = pa.scalar(self.as_of, MEMBERSHIPS_SCHEMA.field("since").type)
-        return self.memberships.filter(pc.equal(self.memberships["since"], now))
-
-    def as_document(self) -> dict[str, Any]:
-        """A row of `shoal.replay/1`."""
-        sizes = _counted(self.memberships["segment_id"])
-        return {
-            "as_of": iso(self.as_of),
-            "segmentation": self.segmentation or None,
-            "trained_until": None if self.trained_until is None else iso(self.trained_until),
-            "learned": self.learned,
-            "k": len([name for name in self.segment_ids if name != TIER_NEW]) or None,
-            "customers": self.memberships.num_rows,
-            "segments": {name: sizes.get(name, 0) for name in self.segment_ids},
-            "changed": _counted(self.changed["cause"]),
-            "events": self.events,
-            "table_version": self.table_version,
-            "warnings": list(self.warnings),
-            "skipped": self.skipped or None,
-        }
 
 
 class Replay:
@@ -235,8 +89,9 @@ class Replay:
         self._learner = Learner(fold, zone, admission, self._settings, steps.k, steps.seed)
         self._model: Model | None = None
         self._recorded = LOG_SCHEMA.empty_table()
-        self._begins, ends = log_span(warehouse)
-        _check_inside(steps, self._begins, ends)
+        self._following: Following | None = None
+        self._begins, self._ends = log_span(warehouse)
+        _check_inside(steps, self._begins, self._ends)
 
     @property
     def moments(self) -> tuple[datetime, ...]:
@@ -293,12 +148,13 @@ class Replay:
         self._read_latest()
         learner, told = self._learner, len(self._learner.warnings)
         events = learner.admitted(moment)
+        self._follow(events)
         if self._model is None or self.steps.refit_due(self._model.trained_until, moment):
             self._model, known = self._learn(moment, events)
             # segments of another learning are other segments, whatever their ids
             recorded, entering = LOG_SCHEMA.empty_table(), VERSION
         else:
-            known = learner.known(moment, events, self._model.items)
+            known = self._known(moment, events, self._model.items)
             recorded, entering = self._recorded, EVENT
         model = self._model
         step = advance(
@@ -307,8 +163,8 @@ class Replay:
         self._recorded = step.memberships
         return Cut(
             as_of=moment,
-            memberships=_dated(step.memberships, moment),
-            features=known.table(model.vocabulary),
+            memberships=dated(step.memberships, moment),
+            features=step.inputs,
             segmentation=model.name,
             trained_until=model.trained_until,
             segmenter=model.segmenter,
@@ -344,15 +200,38 @@ class Replay:
         learner = self._learner
         files = events.events(version=learner.table_version)
         items = reference.build(events.engine, files, moment, learner.fold.rules.noise)
-        known = learner.known(moment, events, items)
+        known = self._known(moment, events, items)
         vocabulary = learner.vocabulary(known)
         [(segmenter, _)] = learner.learn(known, vocabulary, (self.steps.method,))
         # Choosing k looks back by a horizon: a later cut may find this one there.
-        if not self.steps.k and self.steps.method == "kmeans":
+        if not self.steps.k and self.steps.method != Rfm.method:
             oldest = moment - timedelta(days=HORIZON_DAYS)
             kept = {then: known for then, known in learner.past.items() if then >= oldest}
             learner.past = {**kept, moment: known}
         return Model(segmenter, vocabulary, items, moment), known
+
+    def _known(self, moment: datetime, events: EventTable, items: pa.Table) -> Known:
+        """What is known at a moment: by states that follow the log where they can."""
+        if self._following is not None and self._following.moment <= moment:
+            return self._following.known(moment, items)
+        return self._learner.known(moment, events, items)
+
+    def _follow(self, events: EventTable) -> None:
+        """Let states follow the log as long as its events count as they are stored.
+
+        Where a sign-in, a flag or a rate may change what an earlier event counts for, or the log is
+        too long, every cut reads its events anew.
+        """
+        if events is not self._warehouse:
+            self._following = None
+            return
+        learner, counts = self._learner, self._warehouse.bucket_counts()
+        total = sum(n for bucket, n in counts.items() if bucket != NO_CUSTOMER)
+        if self._following is None and total <= MOST_EVENTS:
+            files = self._warehouse.events(version=learner.table_version)
+            self._following = Following(
+                learner.fold, learner.zone, files, total, self._begins, self._ends
+            )
 
     def _read_latest(self) -> None:
         """Read one version of the event table for a whole cut."""
@@ -360,20 +239,7 @@ class Replay:
         if version != self._learner.table_version:
             self._learner.past = {}
             self._learner.table_version = version
-
-
-def _dated(members: pa.Table, moment: datetime) -> pa.Table:
-    """Memberships of the step as those of a cut."""
-    as_of = pa.repeat(pa.scalar(moment, MEMBERSHIPS_SCHEMA.field("as_of").type), members.num_rows)
-    own = {"as_of": as_of, "segmentation": members["segmentation_id"]}
-    columns = [own[one] if one in own else members[one] for one in MEMBERSHIPS_SCHEMA.names]
-    return pa.table(columns, schema=MEMBERSHIPS_SCHEMA)
-
-
-def _counted(values: pa.ChunkedArray) -> dict[str, int]:
-    """How often each value occurs, by value."""
-    found = {one["values"]: one["counts"] for one in values.value_counts().to_pylist()}
-    return dict(sorted(found.items()))
+            self._following = None
 
 
 def _check_inside(steps: Steps, first: datetime, last: datetime) -> None:

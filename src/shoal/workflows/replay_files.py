@@ -19,7 +19,9 @@ import pyarrow.parquet as pq
 from shoal.domain.errors import InputError, UsageError
 from shoal.domain.time import parse_moment
 from shoal.workflows.progress import NoProgress, Progress
-from shoal.workflows.replay import MEMBERSHIPS_SCHEMA, TOO_LITTLE, Cut, Replay, Steps
+from shoal.workflows.replay import TOO_LITTLE, Replay
+from shoal.workflows.replay_cut import MEMBERSHIPS_SCHEMA, Cut
+from shoal.workflows.replay_steps import Steps
 
 SCHEMA: Final = "shoal.replay/1"
 JOURNAL: Final = "replay.json"
