@@ -182,12 +182,13 @@ def _plural(word: str) -> str:
 
 def _compare(what: Text, test: Test) -> Text:
     pattern = _OPS[test.op]
+    told: tuple[str, ...] = ()
     if test.op == "between":
         told = tuple(map(_value, test.value))
     elif isinstance(test.value, tuple):
         shown = ", ".join(map(_value, test.value[:_SHOWN]))
         told = (shown + (", …" if len(test.value) > _SHOWN else ""),)
-    else:
+    elif test.value is not None:
         told = (_value(test.value),)
     return Text(f"{what.en} {pattern.en.format(*told)}", f"{what.zh} {pattern.zh.format(*told)}")
 
