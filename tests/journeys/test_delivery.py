@@ -316,6 +316,8 @@ def test_changes_since_an_export_a_segmentation_and_a_moment(
 ) -> None:
     as_of = shoal("export", shop, "r01", "--to", "a", "--json").document["as_of"]
     moved_on(shoal, shop, tmp_path)
+    early = shoal("export", shop, "r01", "--channel", "email", "--since", "2024-01-02", "--json")
+    assert early.document["entered"] == early.document["customers"]  # before anybody granted it
     found = []
     for since in ("export-0001", "rfm-0001", as_of):
         out = tmp_path / f"{len(found)}.csv"
@@ -431,6 +433,22 @@ def exposures_of_all(shop: Path) -> list[Any]:
             "SELECT customer_id, action_id, properties FROM events WHERE kind = 'exposure'",
             {"events": opened._parts.warehouse.events()},
         ).to_pylist()
+
+
+def test_a_control_group_of_a_list_that_is_out_already_is_not_told_of_it(
+    shoal: Shoal, shop: Path, tmp_path: Path
+) -> None:
+    call = ("export", shop, "r01", "--to", "mailer", "--since", "last", "--json")
+    first = shoal(*call).document
+    answer = shoal(*call, "--holdout", "50%").document
+    assert answer["held_out"] == answer["exited"] > 0  # who is held out now is taken off the list
+    assert answer["entered"] == answer["delivery"]["exposures"] == 0
+    assert answer["delivery"]["listed"] == first["delivery"]["listed"] - answer["exited"]
+    moved_on(shoal, shop, tmp_path)
+    later = shoal(*call, "--holdout", "50%").document
+    told = exposures(shop)
+    assert len(told) == later["delivery"]["exposures"] > later["entered"] > 0
+    assert sum(one["exposed"] for one in told.values()) == later["entered"]
 
 
 def test_another_holdout_is_another_group(

@@ -141,7 +141,8 @@ def planned(sources: Sources, order: Order) -> Plan:
     if order.share is not None:
         group = holdout.settled(sources.store, order.holdout_name, order.share)
     told = _base_of(sources.registry, order, segment_id)
-    standing = _standing(sources, order, audience_of(sources, found, segment_id), group)
+    members = audience_of(sources, found, segment_id)
+    standing = _standing(sources, order, members, group, now=True)
     before, baseline = Listed.nobody(), ""
     if told is not None:
         before = told.before(sources, order, segment_id, standing.members.as_of, group)
@@ -155,6 +156,8 @@ def planned(sources: Sources, order: Order) -> Plan:
     if changes is not None and standing.contacts is not None:
         exited_contacts = _contacts(sources, changes.exited, standing.members.as_of)
     exposed = changes.entered if changes is not None else standing.members.customers
+    # Like those who entered, they were on neither side of the list before.
+    unexposed = _without(_without(standing.held_out, before.held_out), before.customers)
     return Plan(
         order,
         standing,
@@ -163,20 +166,30 @@ def planned(sources: Sources, order: Order) -> Plan:
         group,
         None if group is None else _action(order, standing.members, group, baseline),
         exposed,
-        _without(standing.held_out, before.held_out),
+        unexposed,
         exited_contacts,
         (*standing.members.warnings, *_warnings(sources, order, standing, changes)),
     )
 
 
-def _standing(sources: Sources, order: Order, members: Audience, group: Holdout | None) -> Standing:
-    """Consents first, then addresses, then the control group, so that it is like those sent to."""
+def _standing(
+    sources: Sources, order: Order, members: Audience, group: Holdout | None, *, now: bool
+) -> Standing:
+    """Consents first, then addresses, then the control group, so that it is like those sent to.
+
+    Args:
+        now: else at a moment at which nobody may have said anything of the channel yet.
+
+    Raises:
+        UsageError: `unknown_channel`.
+    """
     from shoal.features.consent import consents_at
 
     everybody = members.table.num_rows
     with told_by(sources, members.as_of) as events:
         consents = consents_at(sources.warehouse.engine, events, members.as_of)
-    check_channel(consents, order.channel)
+    if now:
+        check_channel(consents, order.channel)
     members = members.kept(allowing(consents, members.customers, order.channel))
     willing = members.table.num_rows
     contacts = None
@@ -249,7 +262,7 @@ class _Base:
                 hint="Give a moment before it.",
             )
         then = audience_of(sources, found, segment_id, self.moment)
-        return _standing(sources, order, then, group).listed
+        return _standing(sources, order, then, group, now=False).listed
 
 
 def _base_of(registry: Registry, order: Order, segment_id: str) -> _Base | None:
