@@ -24,6 +24,9 @@ from shoal.segments.wording import THE_REST, Described, sentence
 
 Matrix = npt.NDArray[np.float64]
 
+#: Features that tell at which times of the day and the week.
+TIMES: Final = ("night_share", "morning_share", "afternoon_share", "evening_share", "weekend_share")
+
 EFFECT_CUSTOMERS: Final = 50_000
 _EFFECTS: Final = 12
 _EXEMPLARS: Final = 5
@@ -96,6 +99,14 @@ def profiles(
                 "means": {one.feature: _short(one.mean) for one in compared},
                 "differences": {one.feature: _short(one.effect) for one in compared},
                 "effects": [effect_document(one, catalog) for one in telling[:_EFFECTS]],
+                "time_effects": [
+                    effect_document(one, catalog) for one in telling if one.feature in TIMES
+                ],
+                "category_effects": [
+                    effect_document(one, catalog)
+                    for one in telling
+                    if one.feature.startswith("category:")
+                ],
                 "exemplars": _exemplars(placed, place, own, rank, telling),
                 **_names(placed, own),
             }

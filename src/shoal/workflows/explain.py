@@ -40,6 +40,9 @@ SEGMENT: Final = "shoal.explain_segment/1"
 PAIR: Final = "shoal.explain_pair/1"
 SQL: Final = "shoal.explain_sql/1"
 
+_TOLD: Final = (
+    "persona", "value", "effects", "times", "categories", "typical", "borderline",
+)  # fmt: skip
 #: Members of a pair of segments that are compared, of each.
 PAIR_CUSTOMERS: Final = 5_000
 
@@ -266,6 +269,6 @@ def _segment(
         "name": profile["name"],
         "size": profile["size"],
         "share": profile["share"],
-        **{key: own[key] for key in ("persona", "value", "effects", "typical", "borderline")},
+        **{key: own[key] for key in _TOLD},
         "rule": None if rule is None else {key: rule[key] for key in ("words", "paths")},
     }

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.domain.segment import TIER_NEW
+from shoal.domain.text import Text
 from shoal.features.catalog import Catalog
 from shoal.heads.next_period import ACTIVE, COLUMNS, ORDERS, SPEND
 from shoal.segments.base import CUSTOMER, column
@@ -35,6 +36,7 @@ Rows = npt.NDArray[np.int64]
 #: Customers that the tree is learned from and asked of, at most.
 TREE_CUSTOMERS: Final = 10_000
 _BORDERLINE: Final = 5
+_NO_HEAD: Final = Text("needs the next-period head", "需要下一周期预测模型")
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ def explanation(subject: Subject) -> dict[str, Any]:
             {
                 "segment_id": one["segment_id"],
                 "effects": one["effects"],
+                "times": one.get("time_effects", []),
+                "categories": one.get("category_effects", []),
                 "typical": [
                     {key: each[key] for key in (CUSTOMER, "weight")} for each in one["exemplars"]
                 ],
@@ -106,8 +110,14 @@ def asked_of(subject: Subject, rows: Rows) -> Readable:
     """Some customers in readable columns."""
     features = subject.placed.features.take(pa.array(rows))
     own = pc.is_in(subject.counts[CUSTOMER], value_set=features[CUSTOMER].combine_chunks())
-    return readable(
+    found = readable(
         features, subject.counts.filter(own), subject.catalog, subject.placed.vocabulary
+    )
+    expected = _expected(subject)
+    return (
+        found
+        if expected is None
+        else found.beside({name: values[rows] for name, values in expected.items()}, _NO_HEAD)
     )
 
 

@@ -58,6 +58,15 @@ class Readable:
             dtype=np.int64,
         )
 
+    def beside(self, more: Mapping[str, Matrix], reason: Text) -> Readable:
+        """With (n,) columns more, which for a reason have no form in SQL."""
+        varying = {name: values for name, values in more.items() if _varies(values)}
+        return Readable(
+            (*self.names, *varying),
+            np.column_stack([self.values, *varying.values()]),
+            {**self.left_out, **dict.fromkeys(varying, reason)},
+        )
+
     def only(self, places: Sequence[int] | npt.NDArray[np.int64]) -> Readable:
         """Some columns."""
         names = tuple(self.names[place] for place in places)
