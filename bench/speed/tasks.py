@@ -245,6 +245,33 @@ def _features_of(face: Any, customers: list[str], moment: Any, items: pa.Table) 
     return parts.fold.finish(partials, moment, face.zone, items)
 
 
+def replay(*, directory: str, every: str, method: str, days: int, turn: int) -> dict[str, Any]:
+    """A log replayed through the one step, segmented at its first cut and moved on at every one."""
+    from datetime import datetime
+
+    from shoal import shop as face
+
+    with face.open(Path(directory) / "shop") as shop:
+        first, last = (datetime.fromisoformat(shop.status()[name]) for name in ("from", "to"))
+        begin = first.replace(hour=0, minute=0, second=0, microsecond=0)
+        since = begin + timedelta(days=max(days // 10, 1))
+        start, cpu = time.perf_counter(), time.process_time()
+        learned, changes, cuts = start, 0, 0
+        k = None if method == "rfm" else 8
+        for cut in shop.replay(since, last, every=every, method=method, k=k, refit="first"):
+            changes += 0 if cut.learned else cut.changed.num_rows
+            learned = time.perf_counter() if cut.learned else learned
+            cuts += 1
+        done = time.perf_counter()
+    return {
+        "seconds": done - start,
+        "cpu_seconds": time.process_time() - cpu,
+        "seconds_a_cut": (done - learned) / max(cuts - 1, 1),
+        "cuts": cuts,
+        "changes": changes,
+    }
+
+
 def _news(source: Path, out: Path, events: int, *, seed: int) -> None:
     """Events of random customers, made of rows of the log's last day, with new ids."""
     import numpy as np
@@ -280,7 +307,7 @@ def _peak_mib() -> float:
 
 TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     task.__name__: task
-    for task in (prepare, simulate_only, fold, fold_to_file, ingest, load, incremental)
+    for task in (prepare, simulate_only, fold, fold_to_file, ingest, load, incremental, replay)
 }
 
 if __name__ == "__main__":
