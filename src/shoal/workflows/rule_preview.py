@@ -200,8 +200,10 @@ def preview(
 
 def parts(rule: Rule) -> Sequence[tuple[str, Rule]]:
     """The clauses that a funnel shows, with the ends of their paths: those directly in a rule."""
-    key = {All: "all", AnyOf: "any"}.get(type(rule), "")
-    if isinstance(rule, Sets):
+    key = ""
+    if isinstance(rule, All | AnyOf):
+        key = "all" if isinstance(rule, All) else "any"
+    elif isinstance(rule, Sets):
         key = rule.word
     if not key:
         return [("", rule)]

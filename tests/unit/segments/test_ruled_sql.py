@@ -18,7 +18,8 @@ from shoal.features.queries import Rules
 from shoal.segments.ruled import batch, rule
 from shoal.segments.ruled.document import checked, of_document
 from shoal.segments.ruled.language import Rule
-from shoal.segments.ruled.sql import DIALECTS, EQUIVALENTS, rules_sql, start_of
+from shoal.segments.ruled.sql import DIALECTS, rules_sql
+from shoal.segments.ruled.sql_values import EQUIVALENTS, start_of
 
 NOW = datetime(2024, 6, 10, 12, tzinfo=UTC)
 SHOP = Rules(currency="EUR", order_sources=("shop",))

@@ -134,7 +134,9 @@ class History:
             return sum(known)
         if not known:
             return None
-        return {"min": min, "max": max, LATEST: lambda values: values[-1]}[asked.measure](known)
+        if asked.measure == LATEST:
+            return known[-1]
+        return min(known) if asked.measure == "min" else max(known)
 
     def _chain(self, chain: Chain) -> bool:
         """Whether the steps follow one another, among events that share a field if one is named."""

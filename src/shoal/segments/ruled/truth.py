@@ -64,7 +64,7 @@ def truth(rule: Rule, values: Values) -> Bools:
                 raise unread(rule_id)
             return truth(target, values)
         case AtLeast(count, members):
-            held: Bools = sum(truth(one, values).astype(np.int64) for one in members) >= count
+            held: Bools = np.sum([truth(one, values) for one in members], axis=0) >= count
             return held
         case All(members) | Sets("intersect", members):
             return np.logical_and.reduce([truth(one, values) for one in members])
