@@ -61,7 +61,7 @@ def test_files_that_cannot_be_used_say_why(tmp_path):
     with pytest.raises(InputError, match="holds the segment; found 'customer_id', 'tier'"):
         read(tmp_path / "a.csv", "customer_id,tier\nc1,vip\n")
     with pytest.raises(
-        InputError, match="no row of b.csv can be used: of 2 read, 2 name a customer"
+        InputError, match=r"no row of b\.csv can be used: of 2 read, 2 name a customer"
     ):
         read(tmp_path / "b.csv", "customer_id,segment\nx1,vip\nx2,vip\n")
     with pytest.raises(InputError) as caught:
