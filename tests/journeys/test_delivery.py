@@ -640,6 +640,7 @@ def test_what_a_kill_left_half_written_is_cleaned_too(
         (["r01", "--since", "export-0099"], "unknown_export", "'export-0099' is no export"),
         (["r01", "--since", "rfm-0099"], "unknown_export", "'rfm-0099' is no export"),
         (["r01", "--since", "2031-01-01"], "bad_period", "later than the shop's now"),
+        (["r01", "--to", "a" * 81], "usage", "no name of a destination"),
         (["r01", "--format", "sql", "--holdout", "5%"], "usage", "no list to be sent"),
         (["r01", "--format", "history", "--since", "last"], "usage", "no list to be sent"),
         (["r01", "--format", "sql", "--channel", "email"], "usage", "held to consents"),
@@ -702,3 +703,15 @@ def test_a_failure_in_between_leaves_the_old_file_and_no_half_one(
     assert len(exposures_of_all(shop)) == len(
         {(one["customer_id"], one["action_id"]) for one in exposures_of_all(shop)}
     )
+
+
+def test_while_somebody_writes_to_the_shop_only_plain_lists_are_made(
+    shoal: Shoal, shop: Path, largest: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "lists" / "list.csv"
+    with face.open(shop) as other, other._parts.store.lease():
+        answer = shoal("export", shop, largest, "--to", "crm", "--out", out, "--json")
+        assert (answer.code, answer.error["code"]) == (1, "shop_locked")
+        assert list(out.parent.iterdir()) == []
+        assert shoal("export", shop, largest, "--out", out).code == 0
+    assert shoal("export", shop, largest, "--to", "crm", "--out", out).code == 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,6 +31,9 @@ from shoal.workflows.forget_lists import cleanings
 from shoal.workflows.memberships import check_ending, write_table
 from shoal.workflows.unlisted import memberships_over_time, query
 from shoal.workflows.whole_file import WholeFile, aside
+
+#: The longest name that a destination may have.
+_LONGEST_NAME: Final = 80
 
 
 def export(
@@ -125,6 +128,13 @@ def check(order: Order, out: Path | None) -> None:
         )
     if out is not None and FORMATS[order.format]:
         check_ending(out, FORMATS[order.format], f"lists in the format {order.format}")
+    if len(order.to) > _LONGEST_NAME or not order.to.isprintable():
+        raise UsageError(
+            "usage",
+            f"{order.to[:_LONGEST_NAME]!r} is no name of a destination",
+            where="--to",
+            hint=f"Allowed: at most {_LONGEST_NAME} printable characters.",
+        )
     if order.format in NO_LISTS and (order.to or order.since or order.share is not None):
         raise UsageError(
             "usage",
