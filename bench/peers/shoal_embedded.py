@@ -211,10 +211,17 @@ def relearned(
     if (k, seed) != (model.k, model.seed) or drawn is not None:
         again = ClusterSegmenter(
             model.columns, k, minimum_events=model.minimum_events,
-            preparation=model.preparation, seed=seed,
+            preparation=model.preparation, seed=seed, outlook=_same(model.outlook),
         )  # fmt: skip
         model = again.fit(table if drawn is None else own.take(pa.array(drawn)))
     return np.asarray(model.predict(own), np.int64)
+
+
+def _same(outlook: Any) -> Any:
+    """The same head and share, to be fitted to other customers."""
+    from shoal.segments.outlook import Outlook
+
+    return None if outlook is None else Outlook(outlook.head, outlook.share)
 
 
 class ShoalEmbedded(ShoalFrozen):

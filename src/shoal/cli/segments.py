@@ -43,6 +43,15 @@ def segment(
             help="What segments are made on; default: both where there is a model.",
         ),
     ] = None,
+    aim: Annotated[
+        str | None,
+        typer.Option(
+            "--aim",
+            metavar="balance|style|outlook",
+            help="Told apart by how customers shop (style), by what they are expected to do next "
+            "(outlook), or by as much of both as foretells best (balance, the default).",
+        ),
+    ] = None,
     k: Annotated[
         int | None, typer.Option("--k", metavar="K", help="Number of segments; default: chosen.")
     ] = None,
@@ -97,6 +106,7 @@ def segment(
         result = opened.segment(
             method=listed(method),
             on=on,
+            aim=aim,
             k=k,
             levels=_numbers(levels),
             density=density,

@@ -54,6 +54,7 @@ CODES: Final = MappingProxyType(
         "nothing_to_resume": "no unfinished training is like the one to go on with",
         "no_device": "the machine has no accelerator that can be used",
         "unknown_input": "segments cannot be made on that",
+        "unknown_aim": "segments have no such aim",
         "unknown_dialect": "no SQL dialect has that name",
         "unknown_channel": "the shop has no consent of that channel",
         "unknown_export": "the shop has recorded no export of that id or for that segment",

@@ -2,9 +2,13 @@
 
 No internal index finds k reliably, so candidates are scored by the next period: segments are made
 from what was known a horizon H before the end, and their members' mean is the forecast of what each
-customer did within H. The score is the mean share of what could be foretold (Bernoulli deviance of
-being active, Poisson deviance of orders, variance of log spend, divergence of the mix of
-categories), cross-validated over customers.
+customer did within H. The score is the mean over outcomes (Bernoulli deviance of being active,
+Poisson deviance of orders, variance of log spend, divergence of the mix of categories;
+cross-validated over customers) of the share that is foretold, each in shares of the best
+candidate's: an outcome of which little can be foretold has the same say.
+In the same way the share of the outlook is chosen, what customers are expected to do next beside
+how they shop: the smallest one within one standard error of the best, so that segments are no more
+of a score than it takes.
 Trusted are candidates whose segments come back when the customers are drawn again (bootstrap
 adjusted Rand index, Hubert and Arabie, 1985) and that are not tiny. Chosen is the smallest trusted
 k within one standard error of the best trusted one. Where the log is too short for a next period,
@@ -15,7 +19,7 @@ the largest trusted k with a prediction strength of at least 0.8 is taken (Tibsh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -32,6 +36,18 @@ Matrix = npt.NDArray[np.float64]
 TOLD: Final = "told"
 NEXT_PERIOD: Final = "next_period"
 STABILITY_ONLY: Final = "stability_only"
+NO_GROUPS: Final = "no_groups"
+
+#: Fewer customers cannot tell that there are no groups.
+_FEWEST_TO_DENY: Final = 200
+
+#: Shares of the outlook that are tried: none, up to nothing else.
+SHARES: Final = (0.0, 0.1, 0.2, 0.33, 0.5, 1.0)
+#: An outcome of which nobody foretells more than this share does not count.
+LEAST_FORETOLD: Final = 0.005
+
+#: Score, its standard error, and the share foretold by outcome.
+Score = tuple[float, float, dict[str, float]]
 
 #: Prediction strength above which Tibshirani and Walther call the clusters well separated.
 _STRONG: Final = 0.8
@@ -41,7 +57,8 @@ _STRONG: Final = 0.8
 class Future:
     """What was known a horizon before the end, and what came.
 
-    `X` (n, d) prepared features then; `active` (n,) 0/1, `orders` (n,) counts, `spend` (n,) net
+    `X` (n, d) prepared features then, `outlook` (n, m) what was expected then, of variance one in
+    all (None: nothing); `active` (n,) 0/1, `orders` (n,) counts, `spend` (n,) net
     revenue (currency units) and `categories` (n, c) events by category within the horizon; rows are
     the same customers. An outcome without variation (no purchases, no prices) does not count.
     """
@@ -52,6 +69,16 @@ class Future:
     orders: Matrix
     spend: Matrix
     categories: Matrix | None = None
+    outlook: Matrix | None = None
+
+    def at(self, share: float) -> Future:
+        """With the outlook as a share of the variance of `X`."""
+        if self.outlook is None or not share:
+            return self
+        spread = float(np.sqrt(self.X.var(axis=0).sum())) or 1.0
+        own, told = np.sqrt(1 - share) / spread, np.sqrt(share)
+        X = np.hstack([own * self.X, told * self.outlook]) if own else self.outlook
+        return replace(self, X=X)
 
 
 @dataclass(frozen=True)
@@ -130,15 +157,27 @@ def choose(
     seed: int,
     future: Future | None = None,
     limits: Limits | None = None,
+    settled: int | None = None,
+    groups: Matrix | None = None,
     step: Callable[[], None] = lambda: None,
 ) -> Choice:
     """The number of segments of prepared features X (n, d), and the evidence for it.
 
     Candidates are judged on a sample of `limits.sample_customers`; `step` is called after each.
+    `settled` is the number of the version before: it stays where it is as good as the best, within
+    one standard error, so that segments do not come and go for nothing.
+
+    `groups` (n, c) is where groups must show (X but for the outlook; None: nobody asks). Where
+    neither two nor three clusters of one half of the customers are found again in the other
+    (prediction strength below 0.8), there are none, and the answer is one segment.
     """
     # Hundreds of small products: threads would wait for each other longer than they work.
     with threadpool_limits(1, user_api="blas"):
-        return _choose(X, ks, seed, future, limits or Limits(), step)
+        if groups is not None:
+            none = _no_groups(groups, seed, limits or Limits())
+            if none is not None:
+                return none
+        return _choose(X, ks, seed, future, limits or Limits(), settled, step)
 
 
 def _choose(
@@ -147,6 +186,7 @@ def _choose(
     seed: int,
     future: Future | None,
     limits: Limits,
+    settled: int | None,
     step: Callable[[], None],
 ) -> Choice:
     X = X[sample_rows(X, limits.sample_customers, seed)]
@@ -156,23 +196,66 @@ def _choose(
         folds = _Foretelling(future, rows, limits.folds)
         if not folds.outcomes:
             folds = None
+    least = ks[0]
+    ks = [k for k in ks if k <= len(X) // 2]
+    found: list[Score | None] = [None] * len(ks)
+    if folds is not None:
+        found = folds.scored([folds.segment(k, seed, limits.starts) for k in ks])
     candidates = []
-    for k in ks:
-        if k > len(X) // 2:
-            break
-        labels = folds.segment(k, seed, limits.starts) if folds else None
-        found = None if folds is None or labels is None else folds.judge(labels)
-        candidates.append(_evidence(X, k, seed, limits, found))
+    for k, score in zip(ks, found, strict=True):
+        candidates.append(_evidence(X, k, seed, limits, score))
         step()
     if not candidates:
-        k = max(1, min(ks[0], len(X) // 2))
+        k = max(1, min(least, len(X) // 2))
         text = Text(
             f"Only {len(X)} customers: too few to compare numbers of segments; k = {k} was taken.",
             f"仅有 {len(X)} 位客户，不足以比较分群数量，取 k = {k}。",
         )
         return Choice(k, STABILITY_ONLY, text, sample_customers=len(X))
     horizon = future.horizon_days if future is not None and folds is not None else None
-    return _decide(candidates, limits, horizon, len(X))
+    return _decide(candidates, limits, horizon, len(X), settled)
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """The share of the outlook, and what each share that was tried foretells."""
+
+    share: float
+    tried: tuple[Mapping[str, Any], ...]
+
+    def as_document(self) -> dict[str, Any]:
+        return {"share": self.share, "tried": [dict(one) for one in self.tried]}
+
+
+def weigh(
+    future: Future,
+    k: int,
+    *,
+    seed: int,
+    limits: Limits | None = None,
+    settled: float | None = None,
+) -> Weighed | None:
+    """How much of what k segments are made on should be the outlook; None where nothing tells.
+
+    The smallest of `SHARES` within one standard error of the one whose segments foretell best;
+    `settled`, the share of the version before, where it is one of these.
+    """
+    limits = limits or Limits()
+    rows = sample_rows(future.X, 2 * limits.sample_customers, seed)
+    folds = [_Foretelling(future.at(share), rows, limits.folds) for share in SHARES]
+    if future.outlook is None or not folds[0].outcomes or k > len(rows) // 2:
+        return None
+    with threadpool_limits(1, user_api="blas"):
+        found = folds[0].scored([one.segment(k, seed, limits.starts) for one in folds])
+    scores = [one for one in found if one is not None]
+    best = max(scores, key=lambda one: one[0])
+    near = [share for share, one in zip(SHARES, scores, strict=True) if one[0] >= best[0] - best[1]]
+    share = settled if settled in near else near[0]
+    tried = tuple(
+        {"share": share, "score": one[0], "score_se": one[1], "shares": one[2]}
+        for share, one in zip(SHARES, scores, strict=True)
+    )
+    return Weighed(share, tried)
 
 
 # --- Evidence -------------------------------------------------------------------------------------
@@ -183,7 +266,7 @@ def _evidence(
     k: int,
     seed: int,
     limits: Limits,
-    found: tuple[float, float, dict[str, float]] | None,
+    found: Score | None,
 ) -> Candidate:
     model = KMeans(k, n_starts=2 * limits.starts, random_state=seed).fit(X)
     shares = np.bincount(model.labels_, minlength=k) / len(X)
@@ -218,6 +301,28 @@ def _evidence(
         shares=None if found is None else found[2],
         why_not=why_not,
     )
+
+
+def _no_groups(X: Matrix, seed: int, limits: Limits) -> Choice | None:
+    """The answer that customers form no groups; None where they do, or are too few to tell."""
+    X = X[sample_rows(X, limits.sample_customers, seed)]
+    if len(X) < _FEWEST_TO_DENY:
+        return None
+    strengths = {k: _prediction_strength(X, k, seed, limits.starts) for k in (2, 3)}
+    if max(strengths.values()) >= _STRONG:
+        return None
+    told = ", ".join(f"{k}: {strength:.2f}" for k, strength in strengths.items())
+    reason = Text(
+        "No segments here: customers differ one by one, not by groups (prediction strength "
+        f"{told}; {_STRONG} would tell groups). All are one segment. To cut them all the same, tell "
+        "a number (--k) or cut by what is expected of them next (--aim outlook).",
+        f"这里没有分群：客户各不相同，但不成群体（预测强度 {told}；达到 {_STRONG} 才算成群）。"
+        "全部客户归为一群。如仍需划分，请指定数量（--k），或按预期行为划分（--aim outlook）。",
+    )
+    return Choice(
+        1, NO_GROUPS, reason, sample_customers=len(X),
+        extra={"prediction_strength": {str(k): one for k, one in strengths.items()}},
+    )  # fmt: skip
 
 
 def _bootstrap_ari(
@@ -282,20 +387,41 @@ class _Foretelling:
             return None
         return KMeans(k, n_starts=2 * starts, random_state=seed).fit(self.X).labels_
 
-    def judge(self, labels: npt.NDArray[np.int64]) -> tuple[float, float, dict[str, float]]:
-        """Mean share foretold, its standard error, and the share an outcome.
+    def scored(self, labels: Sequence[npt.NDArray[np.int64] | None]) -> list[Score | None]:
+        """Of each division of the customers: score, its standard error, and share by outcome.
 
         The share is 1 - D / D0, D0 the deviance under one common mean; its error by linearisation
-        of the ratio.
+        of the ratio. The score is the mean over outcomes of shares of the best division's.
         """
-        shares, parts = {}, np.zeros(len(labels))
+        judged = [None if one is None else self._judge(one) for one in labels]
+        best = {
+            name: max((one[0][name] for one in judged if one is not None), default=0.0)
+            for name in self.outcomes
+        }
+        # Where nobody foretells anything the plain shares are left, which are about nothing.
+        unit = {name: share for name, share in best.items() if share >= LEAST_FORETOLD}
+        unit = unit or dict.fromkeys(self.outcomes, 1.0)
+        found: list[Score | None] = []
+        for one in judged:
+            if one is None:
+                found.append(None)
+                continue
+            shares, parts = one
+            score = float(np.mean([shares[name] / size for name, size in unit.items()]))
+            error = sum(parts[name] / size for name, size in unit.items()) / len(unit)
+            found.append((score, float(np.sqrt(np.sum(error**2))), shares))
+        return found
+
+    def _judge(self, labels: npt.NDArray[np.int64]) -> tuple[dict[str, float], dict[str, Matrix]]:
+        """By outcome: the share foretold, and each customer's part in its error."""
+        shares, parts = {}, {}
         for name, (values, weight, deviance) in self.outcomes.items():
             forecast, common = self._forecast(values, weight, labels)
             own, base = weight * deviance(values, forecast), weight * deviance(values, common)
             ratio = own.sum() / base.sum()
             shares[name] = float(1 - ratio)
-            parts -= (own - ratio * base) / base.sum() / len(self.outcomes)
-        return float(np.mean(list(shares.values()))), float(np.sqrt(np.sum(parts**2))), shares
+            parts[name] = -(own - ratio * base) / base.sum()
+        return shares, parts
 
     def _forecast(
         self, values: Matrix, weight: Matrix, labels: npt.NDArray[np.int64]
@@ -349,6 +475,7 @@ def _decide(
     limits: Limits,
     horizon_days: int | None,
     sample: int,
+    settled: int | None,
 ) -> Choice:
     rule = STABILITY_ONLY if horizon_days is None else NEXT_PERIOD
     trusted = [candidate for candidate in candidates if candidate.why_not is None]
@@ -365,6 +492,7 @@ def _decide(
         strong = [one for one in trusted if one.prediction_strength >= _STRONG]
         best = max(trusted, key=lambda one: one.prediction_strength)
         chosen = max(strong, key=lambda one: one.k, default=best)
+        chosen = next((one for one in strong if one.k == settled), chosen)
         reason = Text(
             "The log is too short for a next period to be foretold: "
             f"k = {chosen.k} was chosen by stability alone (prediction strength "
@@ -375,18 +503,26 @@ def _decide(
     else:
         best = max(trusted, key=lambda one: one.score or 0.0)
         bound = (best.score or 0.0) - (best.score_se or 0.0)
-        chosen = next(one for one in trusted if (one.score or 0.0) >= bound)
-        reason = _foretold(chosen, best, horizon_days)
+        near = [one for one in trusted if (one.score or 0.0) >= bound]
+        chosen = next((one for one in near if one.k == settled), near[0])
+        reason = _foretold(chosen, best, horizon_days, stays=chosen.k != near[0].k)
     return Choice(chosen.k, rule, reason, tuple(candidates), horizon_days, sample)
 
 
-def _foretold(chosen: Candidate, best: Candidate, horizon_days: int | None) -> Text:
+def _foretold(chosen: Candidate, best: Candidate, horizon_days: int | None, *, stays: bool) -> Text:
     shares = ", ".join(f"{name} {share:.0%}" for name, share in (chosen.shares or {}).items())
     en = f"Membership foretells the next {horizon_days} days ({shares} of what varies)."
     zh = f"分群能预测未来 {horizon_days} 天的行为（解释比例：{shares}）。"
-    if (best.score or 0.0) <= (best.score_se or 0.0):
+    if max((best.shares or {}).values(), default=0.0) < LEAST_FORETOLD:
         en = f"No number of segments foretells the next {horizon_days} days ({shares})."
         zh = f"任何分群数量都不能预测未来 {horizon_days} 天的行为（{shares}）。"
+    if stays:
+        return Text(
+            f"{en} k = {chosen.k} stays as it was: it is within one standard error of the best "
+            f"stable candidate (k = {best.k}); bootstrap ARI {chosen.stability:.2f}.",
+            f"{zh}k = {chosen.k} 保持不变：它与最佳稳定候选（k = {best.k}）相差不超过一个标准误；"
+            f"自助法 ARI {chosen.stability:.2f}。",
+        )
     return Text(
         f"{en} k = {chosen.k} is the smallest within one standard error of the best stable "
         f"candidate (k = {best.k}); bootstrap ARI {chosen.stability:.2f}.",

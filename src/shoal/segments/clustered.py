@@ -28,6 +28,7 @@ from shoal.segments.base import EVENTS, Arrays, Weights, column
 from shoal.segments.methods.base import Clusterer, Labels
 from shoal.segments.methods.kmeans import KMeansClusterer
 from shoal.segments.methods.registry import clusterer_of
+from shoal.segments.outlook import Outlook
 
 Matrix = npt.NDArray[np.float64]
 
@@ -55,6 +56,8 @@ class ClusterSegmenter:
         minimum_events: a customer with fewer events is not clustered.
         preparation: parameters of the preparation.
         seed: of the method's starts.
+        outlook: what customers are expected to do, clustered on beside the features: its share of
+            the variance of both. None: features alone.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class ClusterSegmenter:
         minimum_events: int = 3,
         preparation: Preparation | None = None,
         seed: int = 0,
+        outlook: Outlook | None = None,
     ) -> None:
         self.columns = tuple(columns)
         self.clusterer: Clusterer = KMeansClusterer() if clusterer is None else clusterer
@@ -74,6 +78,8 @@ class ClusterSegmenter:
         self.minimum_events = minimum_events
         self.preparation = preparation or Preparation()
         self.seed = seed
+        self.outlook = outlook
+        self.spread = 1.0
         self.parts: list[Any] = []
         self.dropped: list[tuple[str, str]] = []
         self.ids: tuple[str, ...] = ()
@@ -168,7 +174,20 @@ class ClusterSegmenter:
         ):
             Z = part.fit(Z).transform(Z)
             self.parts.append(part)
-        return Z
+        if self.outlook is None:
+            return Z
+        self.spread = float(np.sqrt(Z.var(axis=0).sum())) or 1.0
+        known_features = features.filter(pa.array(known))
+        self.outlook.fit(known_features)
+        return self._beside(Z, known_features)
+
+    def _beside(self, Z: Matrix, features: pa.Table) -> Matrix:
+        """Prepared features, and the outlook with its share of the variance."""
+        if self.outlook is None:
+            return Z
+        own = np.sqrt(1 - self.outlook.share) / self.spread
+        told = np.sqrt(self.outlook.share) * self.outlook.transform(features)
+        return np.hstack([own * Z, told]) if own else told
 
     def fit(self, features: pa.Table) -> Self:
         """Learn preparation and segments.
@@ -202,6 +221,10 @@ class ClusterSegmenter:
 
     def embed(self, features: pa.Table) -> Matrix:
         """(n, components) of any customers, by the fitted preparation."""
+        return self._beside(self.style(features), features)
+
+    def style(self, features: pa.Table) -> Matrix:
+        """(n, components) of any customers without the outlook."""
         Z = matrix(features, [one.name for one in self.columns])
         for part in self.parts:
             Z = part.transform(Z)
@@ -260,6 +283,8 @@ class ClusterSegmenter:
             "seed": self.seed,
             "ids": list(self.ids),
             "shares": self.shares.tolist(),
+            "spread": self.spread,
+            "outlook": None if self.outlook is None else self.outlook.to_document(),
             "clusterer": {"method": self.method, **learned},
             "parts": documents,
             "dropped": [list(pair) for pair in self.dropped],
@@ -285,7 +310,9 @@ class ClusterSegmenter:
             minimum_events=document["minimum_events"],
             preparation=Preparation(**document["preparation"]),
             seed=document["seed"],
+            outlook=Outlook.from_document(document["outlook"]) if document.get("outlook") else None,
         )
+        self.spread = document.get("spread", 1.0)
         self.parts = load(document["parts"], arrays)
         self.dropped = [(name, reason) for name, reason in document["dropped"]]
         count = len(self.centers)

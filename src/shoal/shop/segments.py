@@ -29,6 +29,7 @@ class SegmentVerbs(Verbs):
         *,
         method: str | Sequence[str] = "kmeans",
         on: str | None = None,
+        aim: str | None = None,
         k: int | None = None,
         levels: Sequence[int] = (),
         density: str = "hdbscan",
@@ -47,6 +48,9 @@ class SegmentVerbs(Verbs):
                 (docs/concepts/methods.md) or `rfm`; of several the first becomes the main one.
             on: what learned segments are made on: `features`, `embedding` of the current behaviour
                 model, or `both`. None: both where the shop has a model, else features.
+            aim: `style` tells segments by how customers shop, `outlook` by what they are expected
+                to do next, `balance` by as much of both as foretells best. None: balance, but
+                style of labelled customers and on the embedding alone.
             levels: of `hierarchy`, such as 3, 8, 20; the finest counts unless `k` says another.
             density: `hdbscan` or `dbscan`, of `density`.
             of: the members of `consensus`.
@@ -54,7 +58,7 @@ class SegmentVerbs(Verbs):
             warm: start from the segments of the version before as well; the better end counts.
 
         Raises:
-            UsageError: `unknown_method`, `unknown_input`, `unknown_model`, `usage`.
+            UsageError: `unknown_method`, `unknown_aim`, `unknown_input`, `unknown_model`, `usage`.
             InputError: `too_little_data`, and what is wrong with the labels.
         """
         from shoal.segments.methods.registry import Options
@@ -72,6 +76,7 @@ class SegmentVerbs(Verbs):
             labels=None if labels is None else str(labels),
             warm=warm,
             on=on,
+            aim=aim,
             k=k,
             seed=seed,
             table_version=table_version,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -20,9 +20,10 @@ from shoal.domain.time import Zone, iso
 from shoal.features.fold import Fold
 from shoal.features.snapshot import snapshot_table
 from shoal.features.tastes import Vocabulary, counts_at
+from shoal.heads.next_period import ACTIVE, ORDERS, SPEND
 from shoal.ports import EventTable
-from shoal.segments.base import CUSTOMER, EVENTS, NET_REVENUE, ORDERS, Segmenter, column
-from shoal.segments.choose import Choice, Future, choose, told
+from shoal.segments.base import CUSTOMER, Segmenter
+from shoal.segments.choose import NO_GROUPS, Choice, Future, choose, told, weigh
 from shoal.segments.clustered import ClusterSegmenter, Preparation
 from shoal.segments.inputs import (
     EMBEDDING,
@@ -41,23 +42,33 @@ from shoal.segments.methods.hierarchy import Hierarchy
 from shoal.segments.methods.kmeans import KMeansClusterer
 from shoal.segments.methods.registry import CLUSTERERS, Options, make
 from shoal.segments.methods.seeded import Anchors, Seeded
+from shoal.segments.outlook import Outlook
+from shoal.segments.protected import protected_of
 from shoal.segments.rules import Rfm
 from shoal.workflows.admission import Admission
 from shoal.workflows.embedded import ModelInUse
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.segment_labels import Labels, labels_of_feature, read_labels
+from shoal.workflows.segment_outlook import (
+    BALANCE,
+    OUTLOOK,
+    STYLE,
+    UNTOLD_SHARE,
+    Foreseen,
+    came_between,
+    foresee,
+    horizon_of,
+)
 
 #: Every method; without being asked for one, k-means with the RFM rules beside it.
 METHODS: Final = (*CLUSTERERS, Rfm.method)
 DEFAULT: Final = (KMeansClusterer.method, Rfm.method)
 
-#: The period that segments have to foretell, and the shortest one worth asking for.
-HORIZON_DAYS: Final = 28
-SHORTEST_HORIZON_DAYS: Final = 7
-#: A horizon may take this share of the log at most.
-_HORIZON_SHARE: Final = 4
 #: Customers a segment that k is chosen among; below, k has to be told.
 CUSTOMERS_A_SEGMENT: Final = 10
+
+#: Segments that the share of the outlook is found with where their number is not told.
+_USUAL_K: Final = 8
 
 #: Dimensions of an embedding have no long tails and are no facts counted twice.
 EMBEDDED: Final = Preparation(skew="none", correlation_limit=1.0)
@@ -133,6 +144,20 @@ class Known:
         return with_more(table, self.more)
 
 
+@dataclass(frozen=True)
+class Settled:
+    """Number of segments and share of the outlook of a version; None where it does not say."""
+
+    k: int | None
+    share: float | None
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Settled:
+        """Of a published segmentation."""
+        choice = document.get("choice") or {}
+        return cls(document.get("k"), choice.get("outlook_share"))
+
+
 @dataclass
 class Learner:
     """Reads a shop at a moment and learns segmenters from it.
@@ -148,6 +173,9 @@ class Learner:
         options: what single methods are told.
         labels: a file, or the name of a text feature, that names segments of known customers.
         warm: `customer_id`, `segment_id` of an earlier version: a further start.
+        aim: one of `shoal.workflows.segment_outlook.AIMS`; None: balance, but style where somebody
+            asked for the embedding alone or labelled customers.
+        settled: what the version before had, kept where it is as good as anything.
     """
 
     fold: Fold
@@ -165,6 +193,8 @@ class Learner:
     options: Options = field(default_factory=Options)
     labels: str | None = None
     warm: pa.Table | None = None
+    aim: str | None = None
+    settled: Settled | None = None
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -233,7 +263,8 @@ class Learner:
 
     def _clustered(self, known: Known, vocabulary: Vocabulary, method: str) -> Learned:
         table = known.table(vocabulary)
-        segmenter = self._segmenter(table, vocabulary, self.k or self.settings.k_min)
+        outlook, future, weighed = self._outlook(known, vocabulary, method)
+        segmenter = self._segmenter(table, vocabulary, self.k or self.settings.k_min, outlook)
         Z = segmenter.prepare(table)
         anchors: Anchors | None = None
         account: dict[str, Any] = {}
@@ -242,7 +273,7 @@ class Learner:
         least = 0 if anchors is None else len(anchors.names)
         choice = None
         if method != Density.method:
-            choice = self._choice(known, vocabulary, Z, least, method)
+            choice = self._choice(segmenter, table, future, Z, least, method, weighed)
         segmenter.clusterer = make(method, choice.chosen if choice else 0, self.options, anchors)
         segmenter.cluster(Z, self._places_before(segmenter, table))
         segmenter.clusterer.facts = {**segmenter.clusterer.facts, **account}
@@ -258,28 +289,72 @@ class Learner:
             )
         return segmenter, choice
 
+    def _outlook(
+        self, known: Known, vocabulary: Vocabulary, method: str
+    ) -> tuple[Outlook | None, Future | None, dict[str, Any]]:
+        """The outlook that segments are made on, the period that judges them (with the outlook's
+        share in it; None where k is told or the log is short), and how the share was found."""
+        fixed = {STYLE: 0.0, OUTLOOK: 1.0}
+        unasked = STYLE if method == Seeded.method or self.on == EMBEDDING else BALANCE
+        aim = self.aim or unasked
+        horizon = horizon_of(known.features)
+        if horizon is None or (aim == STYLE and self.k):
+            return None, None, {"aim": aim, "outlook_share": 0.0, "outlook": None}
+        seen = None
+        if aim != STYLE:
+            self.progress.start("outlook", None)
+            seen = foresee(
+                known, self._then, vocabulary, self.fold.catalog, horizon,
+                minimum_events=self.settings.min_events, seed=self.seed,
+            )  # fmt: skip
+            self.progress.done()
+        if seen is None and self.k:
+            return None, None, {"aim": aim, "outlook_share": 0.0, "outlook": None}
+        future = self._future(known, vocabulary, horizon, seen)
+        weighed = None
+        if aim == BALANCE and seen is not None and future is not None:
+            k = self.k or min(max(_USUAL_K, self.settings.k_min), self.settings.k_max)
+            before = self.settled.share if self.settled else None
+            weighed = weigh(future, k, seed=self.seed, settled=before)
+        share = fixed.get(aim, UNTOLD_SHARE if weighed is None else weighed.share)
+        share = share if seen is not None else 0.0
+        evidence = {
+            "aim": aim, "outlook_share": share,
+            "outlook": None if weighed is None else weighed.as_document(),
+            "head": None if seen is None else seen.head.figures,
+        }  # fmt: skip
+        outlook = seen.outlook(share) if seen is not None and share else None
+        return outlook, None if future is None else future.at(share), evidence
+
     def _choice(
-        self, known: Known, vocabulary: Vocabulary, Z: Matrix, least: int, method: str
-    ) -> Choice:
+        self, segmenter: ClusterSegmenter, table: pa.Table, future: Future | None, Z: Matrix,
+        least: int, method: str, evidence: Mapping[str, Any],
+    ) -> Choice:  # fmt: skip
         """The number of segments: told, the finest level asked for, or chosen.
 
         Args:
             least: as many are named.
         """
         if self.k:
-            return told(self.k)
+            return replace(told(self.k), extra=evidence)
         if method == Hierarchy.method and self.options.levels:
-            return told(max(self.options.levels))
-        self._enough(len(Z), known.features.num_rows)
-        future = self._future(known, vocabulary)
+            return replace(told(max(self.options.levels)), extra=evidence)
+        self._enough(len(Z), table.num_rows)
+        groups = None
+        if evidence["aim"] != OUTLOOK and not least:
+            groups = segmenter.style(table.filter(pa.array(segmenter.known(table))))
         lowest = max(self.settings.k_min, least)
         ks = range(lowest, max(self.settings.k_max, lowest) + 1)
         self.progress.start("number of segments", len(ks))
-        choice = choose(Z, ks, seed=self.seed, future=future, step=self.progress.advance)
+        choice = choose(
+            Z, ks, seed=self.seed, future=future, step=self.progress.advance,
+            settled=self.settled.k if self.settled else None,
+            groups=groups,
+        )  # fmt: skip
         self.progress.done()
-        if not choice.trusted:
+        if not choice.trusted or choice.rule == NO_GROUPS:
             self.warnings.append(choice.reason)
-        return choice
+        return replace(choice, extra={**choice.extra, **evidence})
 
     def _anchors(
         self, segmenter: ClusterSegmenter, table: pa.Table, Z: Matrix
@@ -304,13 +379,16 @@ class Learner:
         found = np.array([place.get(one, -1) for one in ids], np.int64)
         return found[segmenter.known(table)]
 
-    def _segmenter(self, table: pa.Table, vocabulary: Vocabulary, k: int) -> ClusterSegmenter:
+    def _segmenter(
+        self, table: pa.Table, vocabulary: Vocabulary, k: int, outlook: Outlook | None = None
+    ) -> ClusterSegmenter:
         return ClusterSegmenter(
-            inputs(table, self.fold.catalog, vocabulary, self.on),
+            inputs(table, self.fold.catalog, vocabulary, self.on, protected_of(self.settings)),
             k,
             minimum_events=self.settings.min_events,
             preparation=EMBEDDED if self.on == EMBEDDING else Preparation(group_weights=WEIGHTS),
             seed=self.seed,
+            outlook=outlook,
         )
 
     def _enough(self, placed: int, customers: int) -> None:
@@ -325,13 +403,11 @@ class Learner:
                 "with less: RFM rules (--method rfm) or features alone (shoal features).",
             )
 
-    def _future(self, known: Known, vocabulary: Vocabulary) -> Future | None:
-        """What was known a horizon ago and what came since; None if the log is too short."""
-        features, counts = known.features, known.counts
-        span = float(np.nanmax(column(features, "tenure_days")))
-        horizon = min(HORIZON_DAYS, int(span / _HORIZON_SHARE))
-        if horizon < SHORTEST_HORIZON_DAYS:
-            return None
+    def _future(
+        self, known: Known, vocabulary: Vocabulary, horizon: int, seen: Foreseen | None
+    ) -> Future | None:
+        """What was known, and expected, a horizon ago and what came since; None where too few were
+        known then."""
         then = self._then(known.as_of - timedelta(days=horizon))
         before = then.table(vocabulary)
         segmenter = self._segmenter(before, vocabulary, self.settings.k_min)
@@ -340,17 +416,17 @@ class Learner:
             return None
         Z = segmenter.prepare(before)
         before = before.filter(pa.array(enough))
-        after = features.take(pc.index_in(before[CUSTOMER], features[CUSTOMER].combine_chunks()))
-        events, orders, spend = (
-            np.nan_to_num(column(after, name)) - np.nan_to_num(column(before, name))
-            for name in (EVENTS, ORDERS, NET_REVENUE)
-        )
-        taken = vocabulary.events(before[CUSTOMER], counts) - vocabulary.events(
+        expected = None
+        if seen is not None and seen.earlier is not None:
+            expected = Outlook(seen.earlier, 1.0).fit(before).transform(before)
+        came = came_between(before, known.features)
+        taken = vocabulary.events(before[CUSTOMER], known.counts) - vocabulary.events(
             before[CUSTOMER], then.counts
         )
         categories = [facet == "category" for facet, _ in vocabulary.names]
-        active = (events > 0).astype(np.float64)
-        return Future(Z, horizon, active, np.maximum(orders, 0), spend, taken[:, categories])
+        return Future(
+            Z, horizon, came[ACTIVE], came[ORDERS], came[SPEND], taken[:, categories], expected
+        )
 
     def _rfm(self, features: pa.Table, *, needed: bool) -> list[Learned]:
         try:

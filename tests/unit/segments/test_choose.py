@@ -8,11 +8,14 @@ from sklearn.datasets import make_blobs
 
 from shoal.segments.choose import (
     NEXT_PERIOD,
+    NO_GROUPS,
+    SHARES,
     STABILITY_ONLY,
     Future,
     Limits,
     choose,
     told,
+    weigh,
 )
 
 QUICK = Limits(bootstraps=5, sample_customers=1500, starts=2)
@@ -111,3 +114,77 @@ def test_the_evidence_is_a_plain_document():
     document = choose(X, [4, 5], seed=0, future=future(X, y), limits=QUICK).as_document()
     assert json.loads(json.dumps(document))["candidates"][1]["k"] == 5
     assert told(7).as_document()["rule"] == "told"
+
+
+def continuum(n=1500, seed=0):
+    """Customers whose style are five groups, and whose orders follow something else."""
+    rng = np.random.default_rng(seed)
+    X, y = blobs(n=n, seed=seed)
+    rate = rng.gamma(1.0, 1.0, n)
+    orders = rng.poisson(rate).astype(float)
+    outlook = (np.sqrt(rate) - np.sqrt(rate).mean())[:, None] / np.sqrt(rate).std()
+    return X, y, orders, outlook
+
+
+def test_the_outlook_counts_where_it_foretells():
+    X, _, orders, outlook = continuum()
+    active = (orders > 0).astype(float)
+    with_it = Future(X, 28, active, orders, orders * 10, outlook=outlook)
+    found = weigh(with_it, 5, seed=0, limits=QUICK)
+    assert found.share >= 0.5
+    assert found.tried[0]["score"] < 0.2 < 0.9 < found.tried[-1]["score"]
+    assert [one["share"] for one in found.tried] == list(SHARES)
+
+
+def test_the_outlook_is_left_out_where_style_foretells_as_well():
+    X, y = blobs()
+    rng = np.random.default_rng(0)
+    orders = rng.poisson(0.3 + 0.7 * y).astype(float)
+    noise = rng.normal(size=(len(X), 1))
+    found = weigh(
+        Future(X, 28, (orders > 0) * 1.0, orders, orders * 10, outlook=noise), 5, seed=0,
+        limits=QUICK,
+    )  # fmt: skip
+    assert found.share == 0.0
+
+
+def test_the_share_of_the_version_before_stays_where_it_is_as_good():
+    X, _, orders, outlook = continuum()
+    future = Future(X, 28, (orders > 0) * 1.0, orders, orders * 10, outlook=outlook)
+    assert weigh(future, 5, seed=0, limits=QUICK, settled=1.0).share == 1.0
+    assert weigh(future, 5, seed=0, limits=QUICK, settled=0.0).share >= 0.5
+
+
+def test_nothing_is_weighed_without_an_outlook():
+    X, y = blobs()
+    assert weigh(future(X, y), 5, seed=0, limits=QUICK) is None
+
+
+def test_a_number_that_is_as_good_as_the_best_stays():
+    X, y = blobs()
+    known = future(X, y)
+    first = choose(X, range(3, 9), seed=0, future=known, limits=QUICK)
+    eligible = [one.k for one in first.candidates if one.why_not is None]
+    near = [
+        one.k for one in first.candidates
+        if one.k in eligible
+        and one.score >= max(c.score for c in first.candidates if c.k in eligible) - one.score_se
+    ]  # fmt: skip
+    settled = choose(X, range(3, 9), seed=0, future=known, limits=QUICK, settled=max(near))
+    assert settled.chosen == max(near)
+    assert choose(X, range(3, 9), seed=0, future=known, limits=QUICK, settled=3).chosen == 5
+
+
+def test_customers_without_groups_are_one_segment():
+    X = np.random.default_rng(0).normal(size=(1500, 12))
+    choice = choose(X, range(4, 8), seed=0, limits=QUICK, groups=X)
+    assert (choice.chosen, choice.rule) == (1, NO_GROUPS)
+    assert "No segments here" in choice.reason.en
+    assert set(choice.as_document()["prediction_strength"]) == {"2", "3"}
+
+
+def test_groups_are_not_denied_where_there_are_some_or_too_few_customers():
+    X, _ = blobs()
+    assert choose(X, [5], seed=0, limits=QUICK, groups=X).chosen == 5
+    few = np.random.default_rng(0).normal(size=(150, 12))
+    assert choose(few, [4], seed=0, limits=QUICK, groups=few).chosen == 4

@@ -64,9 +64,10 @@ def test_gaps_go_on_from_the_state_and_begin_with_none():
     assert gaps_s(us, carry).tolist() == [[6.0, 2.0], [0.0, 0.0]]
 
 
-def test_the_state_of_the_default_is_below_8_kib_at_2_x_128():
-    net = make(ModelConfig())
-    assert (net.config.backbone, net.config.layers, net.config.d_model) == ("recurrence", 2, 128)
+@pytest.mark.parametrize("backbone", [ModelConfig().backbone, "recurrence"])
+def test_the_state_is_below_8_kib_at_2_x_128(backbone):
+    net = make(ModelConfig(backbone=backbone))
+    assert (net.config.layers, net.config.d_model) == (2, 128)
     assert sum(one.nbytes for one in net.initial(1).values()) < 8 * 1024
 
 
