@@ -137,10 +137,12 @@ def _updates(units: Sequence[Row]) -> str:
 
 
 def _histories(units: Sequence[Row]) -> str:
-    found = _of(units, "update", backbone="gru", customers=1)
-    lengths = sorted({row["history"] for row in found})
-    if len(lengths) < 2:
+    single = _of(units, "update", customers=1)
+    many = [row["backbone"] for row in single if row["history"] != 100]
+    if not many:
         return ""
+    found = [row for row in single if row["backbone"] == many[0]]
+    lengths = sorted({row["history"] for row in found})
     rows = [
         [f"{history:,}", *(
             _figure([row for row in found if (row["history"], row["runtime"]) == (history, name)],
@@ -150,7 +152,7 @@ def _histories(units: Sequence[Row]) -> str:
         for history in lengths
     ]  # fmt: skip
     head = ["events before", *(f"{name}: p50 ms" for name in _RUNTIMES.values())]
-    return f"## Cost and length of history\n\n{table(head, rows)}"
+    return f"## Cost and length of history: {many[0]}\n\n{table(head, rows)}"
 
 
 def _embedding(units: Sequence[Row]) -> str:
