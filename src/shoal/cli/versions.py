@@ -255,8 +255,9 @@ def _show_incumbent(console: Console, found: Mapping[str, Any]) -> None:
             ],
             right=["customers", "share in it", "overlap"],
         )  # fmt: skip
+        rand = round(table["adjusted_rand_index"], 2) + 0.0  # no minus before a zero
         console.say(
-            f"Agreement: adjusted Rand index {table['adjusted_rand_index']:.2f}, normalised mutual "
+            f"Agreement: adjusted Rand index {rand:.2f}, normalised mutual "
             f"information {table['normalised_mutual_information']:.2f} (1: the same segments)."
         )
     _show_backtest(console, found["backtest"])
