@@ -137,7 +137,7 @@ class ShopRules:
         moment = moment_of(as_of) or latest_moment(parts.warehouse)
         return rules_sql(
             found, parts.fold.rules, as_of=moment, zone=parts.zone, dialect=dialect,
-            segment=segment,
+            segment=segment, since=parts.first_moment(),
         )  # fmt: skip
 
     def segment(

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
+import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 
 from shoal.domain.errors import InputError, UsageError
 from shoal.domain.text import Text
-from shoal.domain.time import Zone, iso
+from shoal.domain.time import Zone, from_us, iso
+from shoal.features.algebra import epoch_us
 from shoal.features.fold import Fold
+from shoal.features.queries import events_table
 from shoal.features.snapshot import latest_moment, snapshot_table
 from shoal.ports import Registry, StateStore, Warehouse
 from shoal.segments.base import CUSTOMER
@@ -62,6 +66,14 @@ class RuleShop:
         """What a person should look at again."""
         known = known_of(self.store, self.registry, self.fold.catalog)
         return [one.as_document() for one in doubts(rules, known)]
+
+    def first_moment(self) -> datetime | None:
+        """The moment of the first event; None without any."""
+        files = self.warehouse.events(version=self.table_version)
+        engine = self.warehouse.engine
+        found = engine.run(engine.compile(_first_definition()), {"events": files})
+        first_us = found["first_us"][0].as_py()
+        return None if first_us is None else from_us(first_us)
 
     def holds(
         self,
@@ -131,6 +143,12 @@ class RuleShop:
         table, _ = self.holds(named, as_of, more)
         inside = RuleSegmenter(found).transform(table)[:, ids.index(wanted)] > 0
         return table.select([CUSTOMER]).filter(pa.array(inside))
+
+
+@lru_cache(maxsize=1)
+def _first_definition() -> ir.Table:
+    events = events_table()
+    return events.agg(first_us=epoch_us(events.event_time.min()))
 
 
 def preview(

@@ -36,6 +36,8 @@ def sql_of(rules: Any, dialect: str = "duckdb", **more: Any) -> str:
 
 EVERYTHING = (
     (rule.feature("orders") >= 3)
+    & (rule.feature("spend") > 99.5)
+    & (rule.feature("night_share") < 0.1)
     & (rule.events("view").where(rule.field("category").under("home")).last_days(30) >= 2)
     & (rule.events("value").sum("net") > 100)
     & (rule.events().latest("channel").contains("app"))
@@ -95,13 +97,17 @@ def test_texts_select_the_events_that_have_them(text: str) -> None:
     ("clause", "what"),
     [
         (rule.feature("price_level") > 0.5, "feature price_level"),
-        (rule.feature("order_recency_days") > 5, "feature order_recency_days"),
+        (rule.feature("country") == "DE", "feature country"),
+        (rule.feature("next_active") > 0.5, "feature next_active"),
         (rule.trait("plan") == "gold", "trait plan"),
         (rule.segment("s01"), "segment s01"),
         (rule.events().where(rule.field("hour") >= 22) >= 1, "field hour"),
         (rule.events().latest("properties.plan") == "gold", "field properties.plan"),
         (rule.events().days() > 3, "measure days"),
-        ((rule.feature("orders") > 1) & ~(rule.feature("spend") > 1), "feature spend"),
+        (
+            (rule.feature("orders") > 1) & ~(rule.feature("item_age_days") > 1),
+            "feature item_age_days",
+        ),
     ],
 )
 def test_what_an_events_table_does_not_tell_is_refused(clause: Rule, what: str) -> None:
@@ -165,6 +171,33 @@ def test_features_with_sql_are_the_measures_they_stand_for(seed: int) -> None:
     for key, (name, value) in bounds.items():
         own = features[name].to_pylist()
         assert got[key].to_pylist() == [one is not None and one >= value for one in own], key
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_features_that_events_tell_have_sql(seed: int) -> None:
+    """Beside the measures of events: whatever of the catalog stands on events alone."""
+    fold, moment, zone = fold_of(), AS_OFS[seed], Zone(ZONES[seed])
+    table = to_table(random_log(seed, 300), zone.name)
+    features = fold.features(table, moment, zone)
+    bounds = {
+        "spend": 19.49, "order_recency_days": 100.5, "night_share": 0.2, "weekend_share": 0.25,
+        "basket_value_mean": 10, "spend_28d": 0, "category_entropy": 0.5, "cart_per_view": 0.5,
+        "order_gap_mean_days": 30, "refund_share": 0.1, "active_days_90d": 2,
+    }  # fmt: skip
+    segments = [
+        {"id": name, "rule": {"feature": name, "op": op, "value": value}}
+        for (name, value), op in zip(bounds.items(), [">", "<=", ">=", "<"] * 3, strict=False)
+    ]
+    rules = of_document({"segments": segments, "overlap": True})
+    held = batch.answers(
+        fold.engine, rules.rules, fold.rules, as_of=moment, zone=zone, features=features
+    ).to_pylist()
+    first = min(table["event_time"].to_pylist())
+    text = rules_sql(rules, fold.rules, as_of=moment, zone=zone, since=first)
+    rows = engine().run(text, {"events": table}).to_pylist()
+    got = {(row["customer_id"], row["segment_id"]) for row in rows if row["segment_id"] != "rest"}
+    assert got == {(row["customer_id"], name) for row in held for name in bounds if row[name]}
+    assert got
 
 
 @pytest.mark.parametrize("zone", [*ZONES, "America/Havana", "Asia/Beirut", "Pacific/Apia"])

@@ -28,6 +28,7 @@ from shoal.segments.ruled.language import (
     AtLeast,
     Compare,
     Events,
+    Feature,
     Named,
     Not,
     Rule,
@@ -38,7 +39,14 @@ from shoal.segments.ruled.language import (
 )
 from shoal.segments.ruled.language import Sequence as Chain
 from shoal.segments.ruled.measured import condition_of
-from shoal.segments.ruled.sql_parts import compared, field_sql, moment_sql, text_sql
+from shoal.segments.ruled.sql_features import FEATURES, columns_of, with_features
+from shoal.segments.ruled.sql_parts import (
+    compared,
+    field_sql,
+    float_sql,
+    moment_sql,
+    text_sql,
+)
 from shoal.segments.ruled.sql_values import Measures, number
 
 DIALECTS: Final = ("duckdb", "bigquery", "snowflake", "spark")
@@ -52,6 +60,7 @@ def rules_sql(
     zone: Zone,
     dialect: str = "duckdb",
     segment: str | None = None,
+    since: datetime | None = None,
 ) -> str:
     """SQL whose rows are `customer_id` and `segment_id` of everybody, in order.
 
@@ -62,6 +71,8 @@ def rules_sql(
         zone: the shop's, for the days of windows.
         dialect: one of `DIALECTS`.
         segment: only the `customer_id` of its members.
+        since: no later than the first event, where it is known: clock changes before it are then
+            left out of features of local days and hours.
 
     Raises:
         UsageError: `unknown_dialect`, `unknown_segment`; `no_sql_form`, with the clause that has
@@ -79,18 +90,20 @@ def rules_sql(
             hint=suggestion(segment, ids),
         )  # fmt: skip
     statement = _Statement(shop, as_of, zone, rules)
-    text = statement.text(segment)
+    tree = _parsed(statement.text(segment), dialect)
+    if statement.features:
+        tree = with_features(tree, statement.features, shop, as_of, zone, dialect, since)
     what = f"Segment {segment}" if segment else "Segments"
     head = [
         f"{what} by rules, customers as of {iso(as_of)}.",
         "events: one row an event (deduplicated, persons joined, no noise), canonical columns,",
         "money in micro-units.",
     ]
-    return "\n".join([*(f"-- {line}" for line in head), _generated(text, dialect), ""])
+    return "\n".join([*(f"-- {line}" for line in head), tree.sql(dialect, pretty=True), ""])
 
 
-def _generated(text: str, dialect: str) -> str:
-    """The statement in a dialect; microseconds of a moment are named differently in each."""
+def _parsed(text: str, dialect: str) -> Any:
+    """The statement as a tree; microseconds of a moment are named differently in each dialect."""
     import sqlglot
     from sqlglot import exp
 
@@ -110,8 +123,7 @@ def _generated(text: str, dialect: str) -> str:
             return exp.Anonymous(this="EPOCH_US", expressions=[inner])
         return node
 
-    tree = sqlglot.parse_one(text, read="duckdb").transform(micros)
-    return tree.sql(dialect, pretty=True)
+    return sqlglot.parse_one(text, read="duckdb").transform(micros)
 
 
 class _Statement:
@@ -122,6 +134,7 @@ class _Statement:
         self.values = Measures(shop, as_of, zone)
         things = dict.fromkeys(self.values.thing_of(leaf) for leaf in leaves(*rules.rules.values()))
         self.names = {thing: f"v{place}" for place, thing in enumerate(things)}
+        self.features = [thing.name for thing in things if isinstance(thing, Feature)]
 
     def text(self, segment: str | None) -> str:
         summed = {
@@ -131,11 +144,17 @@ class _Statement:
         }
         values = [f"{self.values.measure(thing)} AS {name}" for thing, name in summed.items()]
         own = ["customer_id", *values]
-        parts = [f"measured AS (SELECT {', '.join(own)} FROM lines GROUP BY customer_id)"]
+        parts = [f"measured AS (SELECT {', '.join(own)} FROM counted GROUP BY customer_id)"]
         joins, told = [], []
+        columns = columns_of(self.features)
+        if columns:
+            joins.append(f"JOIN {FEATURES} ON measured.customer_id = {FEATURES}.customer_id")
         for thing, name in self.names.items():
             if thing in summed:
                 told.append(f"measured.{name}")
+                continue
+            if isinstance(thing, Feature):
+                told.append(f"{FEATURES}.{columns[thing.name]} AS {name}")
                 continue
             parts += self.values.chain(thing, name) if isinstance(thing, Chain) else [
                 self.values.latest(thing, name)
@@ -146,9 +165,9 @@ class _Statement:
         known = ", ".join(["measured.customer_id", *told])
         parts.append(f"known AS (SELECT {known} FROM measured {' '.join(joins)})")
         parts.append(f"flags AS (SELECT customer_id, {self._flags()} FROM known)")
-        return f"WITH {self._lines()}, {', '.join(parts)} {self._answer(segment)}"
+        return f"WITH {self._counted()}, {', '.join(parts)} {self._answer(segment)}"
 
-    def _lines(self) -> str:
+    def _counted(self) -> str:
         """The events that count, with the fields that are asked for; last, when they are known."""
         fields = [f"{field_sql(name, self.shop)} AS f_{name}" for name in self.values.fields]
         columns = ", ".join(
@@ -161,7 +180,7 @@ class _Statement:
             money = f"{text_sql(kinds.PURCHASE)}, {text_sql(kinds.REFUND)}"
             once = f" AND (kind NOT IN ({money}) OR source IN ({sources}))"
         return (
-            f"lines AS (SELECT {columns} FROM events WHERE customer_id IS NOT NULL "
+            f"counted AS (SELECT {columns} FROM events WHERE customer_id IS NOT NULL "
             f"AND kind <> {text_sql(kinds.ITEM)} AND event_time < {moment_sql(self.as_of)}{once})"
         )
 
@@ -232,6 +251,9 @@ class _Statement:
 
     def _compare(self, rule: Compare) -> str:
         thing = self.values.thing_of(rule)
+        if isinstance(thing, Feature):
+            found = condition(rule.test, None)
+            return compared(self.names[thing], found, float_sql, nullable=True)
         assert isinstance(thing, Events)
         scale = scale_of(thing)
         if thing.measure == LATEST:

@@ -24,6 +24,11 @@ def text_sql(text: str) -> str:
     return exp.Literal.string(text).sql("duckdb")
 
 
+def float_sql(value: Any) -> str:
+    """A number as a literal; rules have at most 15 digits, which engines read alike."""
+    return f"{float(value):.15g}"
+
+
 def moment_sql(moment: datetime) -> str:
     """A moment as a literal."""
     text = moment.isoformat(sep=" ", timespec="microseconds")
@@ -89,12 +94,12 @@ def compared(
 
 
 def _bounds(name: str, found: Range, literal: Callable[[Any], str], turned: bool) -> list[str]:
-    low, high = ("<=", ">=") if turned else (">=", "<=")
+    low, high = (">", "<") if not turned else ("<", ">")
     told = []
     if found.low is not None:
-        told.append(f"{name} {low} {literal(found.low)}")
+        told.append(f"{name} {low}{'' if found.above else '='} {literal(found.low)}")
     if found.high is not None:
-        told.append(f"{name} {high} {literal(found.high)}")
+        told.append(f"{name} {high}{'' if found.below else '='} {literal(found.high)}")
     return told
 
 

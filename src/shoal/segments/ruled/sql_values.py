@@ -1,4 +1,4 @@
-"""What rules measure of events, as SQL: aggregates of `lines`, and tables of their own."""
+"""What rules measure of events, as SQL: aggregates of `counted`, and tables of their own."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from shoal.segments.ruled.language import (
 )
 from shoal.segments.ruled.language import Sequence as Chain
 from shoal.segments.ruled.measured import condition_of, day_number, kinds_of
+from shoal.segments.ruled.sql_features import forms
 from shoal.segments.ruled.sql_parts import FIELDS, compared, moment_sql, text_sql
 
 _ORDER: Final = "event_time{0}, COALESCE(sequence, 0){0}, COALESCE(event_id, ''){0}, source{0}"
@@ -61,7 +62,7 @@ class Measures:
     """Writes what is measured of the events before a moment.
 
     Attributes:
-        fields: fields of events that were asked for; `lines` has each as `f_NAME`.
+        fields: fields of events that were asked for; `counted` has each as `f_NAME`.
     """
 
     def __init__(self, shop: Rules, as_of: datetime, zone: Zone) -> None:
@@ -69,24 +70,19 @@ class Measures:
         self.today = zone.local_day(as_of - _MICROSECOND)
         self.fields: dict[str, None] = {}
 
-    def thing_of(self, leaf: Compare | Chain) -> Events | Chain:
-        """What a leaf measures of events.
+    def thing_of(self, leaf: Compare | Chain) -> Events | Chain | Feature:
+        """What a leaf measures of events, or the feature that it asks for.
 
         Raises:
             UsageError: `no_sql_form`.
         """
         thing = asked(leaf)
         if isinstance(thing, Feature) and thing.name in EQUIVALENTS:
-            thing = EQUIVALENTS[thing.name]
+            return EQUIVALENTS[thing.name]
+        if isinstance(thing, Feature) and thing.name in forms():
+            return thing
         if not isinstance(thing, Events | Chain):
-            name = getattr(thing, "name", "") or getattr(thing, "segment_id", "")
-            what = type(thing).__name__.lower().replace("member", "segment")
-            raise no_sql(
-                f"{what} {name}",
-                "An events table does not tell it. Ask for events instead, such as "
-                '{"events": "value", "measure": "days_since_last", ...}, or export the members as '
-                f"csv or parquet. Features with SQL: {', '.join(EQUIVALENTS)}.",
-            )
+            raise _untold(thing)
         steps = thing.steps if isinstance(thing, Chain) else (thing,)
         names = {one.field for step in steps for one in step.where}
         names |= {thing.same} if isinstance(thing, Chain) else {thing.of}
@@ -101,7 +97,7 @@ class Measures:
         return thing
 
     def measure(self, one: Events) -> str:
-        """An aggregate over a customer's `lines`; moments for ages."""
+        """An aggregate over a customer's `counted`; moments for ages."""
         here = self._matches(one.kinds, one.where, one.window)
         match one.measure:
             case "count":
@@ -127,7 +123,7 @@ class Measures:
         here = self._matches(one.kinds, one.where, one.window)
         rows = (
             f"SELECT customer_id, {value} AS {name}, ROW_NUMBER() OVER (PARTITION BY customer_id "
-            f"ORDER BY {_ORDER.format(' DESC')}) AS place FROM lines "
+            f"ORDER BY {_ORDER.format(' DESC')}) AS place FROM counted "
             f"WHERE {here} AND {value} IS NOT NULL"
         )
         return f"{name}_found AS (SELECT customer_id, {name} FROM ({rows}) AS r WHERE place = 1)"
@@ -144,9 +140,8 @@ class Measures:
         keys = ", ".join([*by, "event_time", "sequence", "event_id", "source"])
         reached = f"CASE WHEN {first} THEN 1 ELSE 0 END AS reached"
         us = "SHOAL_MICROS(event_time) AS us"
-        parts = [
-            f"{name}_0 AS (SELECT {keys}, {us}, {steps}, {reached} FROM lines WHERE ({some}){same})"
-        ]
+        source = f"counted WHERE ({some}){same}"
+        parts = [f"{name}_0 AS (SELECT {keys}, {us}, {steps}, {reached} FROM {source})"]
         passed = ", ".join(f"s{n}" for n in range(len(whole)))
         over = f"OVER (PARTITION BY {', '.join(by)} ORDER BY {_ORDER.format('')}"
         for n, step in enumerate(chain.steps[1:], start=1):
@@ -215,6 +210,20 @@ class Measures:
     def _field(self, name: str) -> str:
         self.fields.setdefault(name)
         return f"f_{name}"
+
+
+def _untold(thing: Any) -> UsageError:
+    """The refusal of what events do not tell."""
+    name = getattr(thing, "name", "") or getattr(thing, "segment_id", "")
+    what = type(thing).__name__.lower().replace("member", "segment")
+    reason = forms().left_out.get(name) if isinstance(thing, Feature) else None
+    told = f"It {reason.en}." if reason else "An events table does not tell it."
+    return no_sql(
+        f"{what} {name}",
+        f"{told} Ask for events instead, such as "
+        '{"events": "any", "measure": "latest", "of": "channel", ...}, or export the members as '
+        "csv or parquet.",
+    )
 
 
 def number(value: Any) -> str:
