@@ -666,9 +666,18 @@ def test_what_cannot_be_is_told_and_leaves_nothing(
 
 def test_an_export_of_another_segment_is_no_baseline(shoal: Shoal, shop: Path) -> None:
     assert shoal("export", shop, "r02", "--to", "a").code == 0
+    with face.open(shop) as opened:
+        opened.rules.segment({"feature": "orders", "op": ">=", "value": 3})
+    answer = shoal("export", shop, "r01", "--to", "a", "--since", "rules-0001", "--json")
+    assert (answer.code, answer.error["code"]) == (2, "unknown_export")
+    assert "no version of rfm-0001" in answer.error["message"]
     answer = shoal("export", shop, "r01", "--to", "a", "--since", "export-0001", "--json")
     assert (answer.code, answer.error["code"]) == (2, "unknown_export")
     assert "another segment" in answer.error["message"]
+    record = shop / "artefacts" / "delivery" / "export-0001" / "delivery.json"
+    record.write_text("{")
+    answer = shoal("exports", shop, "--json")
+    assert (answer.code, answer.error["code"]) == (1, "artefact_damaged")
 
 
 def test_a_failure_in_between_leaves_the_old_file_and_no_half_one(
@@ -697,13 +706,17 @@ def test_a_failure_in_between_leaves_the_old_file_and_no_half_one(
     def stopped(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    for module, name in ((told, "commit"), (export.deliveries, "write")):
+    places = ((told, "commit"), (told.units, "finish"), (export.deliveries, "write"))
+    for module, name in places:
         with monkeypatch.context() as patch:
             patch.setattr(module, name, stopped)
             assert shoal(*call).code == 1
         assert [path.name for path in out.parent.iterdir()] == ["list.csv"]
     answer = shoal(*call).document
-    # what was told before the last interrupt is told once
+    with face.open(shop) as opened:
+        statuses = [one["status"] for one in opened._parts.store.units()]
+    assert set(statuses) == {"committed"}
+    # what was told before the last interrupts is told once
     assert answer["delivery"]["exposures"] == 0
     assert len(exposures_of_all(shop)) == len(
         {(one["customer_id"], one["action_id"]) for one in exposures_of_all(shop)}

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from shoal.domain.errors import OperationError
 from shoal.domain.time import parse_moment
 from shoal.ports import Registry
 from shoal.segments.base import CUSTOMER
@@ -93,7 +94,11 @@ def write(registry: Registry, document: Mapping[str, Any], listed: Listed) -> st
 
 
 def deliveries(registry: Registry) -> list[Delivery]:
-    """Every recorded export, oldest first."""
+    """Every recorded export, oldest first.
+
+    Raises:
+        OperationError: `artefact_damaged`.
+    """
     return [_read(registry, name) for name in registry.list(KIND)]
 
 
@@ -119,5 +124,14 @@ def _backwards(registry: Registry) -> Iterator[Delivery]:
 
 
 def _read(registry: Registry, name: str) -> Delivery:
-    text = (registry.directory(KIND, name) / _DOCUMENT).read_text(encoding="utf-8")
-    return Delivery(name, json.loads(text))
+    path = registry.directory(KIND, name) / _DOCUMENT
+    try:
+        return Delivery(name, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise OperationError(
+            "artefact_damaged",
+            f"the record of {name} cannot be read",
+            where=str(path),
+            hint=f"Restore it from a backup, or delete {path.parent}: the next export to that "
+            "destination then lists everybody.",
+        ) from error

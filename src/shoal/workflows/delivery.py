@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 
 from shoal.domain.errors import UsageError
 from shoal.domain.time import iso, parse_moment
-from shoal.ports import Registry
 from shoal.segments import artefact
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.workflows import deliveries, holdout
@@ -31,6 +30,7 @@ from shoal.workflows.deliveries import Listed
 from shoal.workflows.exposures import Action
 from shoal.workflows.holdout import Holdout
 from shoal.workflows.list_formats import Changes, klaviyo_address
+from shoal.workflows.membership_log import line_of
 
 #: `--since` of the last export of the segment to the destination.
 LAST: Final = "last"
@@ -140,7 +140,7 @@ def planned(sources: Sources, order: Order) -> Plan:
     group = None
     if order.share is not None:
         group = holdout.settled(sources.store, order.holdout_name, order.share)
-    told = _base_of(sources.registry, order, segment_id)
+    told = _base_of(sources, order, found.segmentation_id, segment_id)
     members = audience_of(sources, found, segment_id)
     standing = _standing(sources, order, members, group, now=True)
     before, baseline = Listed.nobody(), ""
@@ -265,13 +265,13 @@ class _Base:
         return _standing(sources, order, then, group, now=False).listed
 
 
-def _base_of(registry: Registry, order: Order, segment_id: str) -> _Base | None:
+def _base_of(sources: Sources, order: Order, segmentation_id: str, segment_id: str) -> _Base | None:
     """What `--since` means; None for nothing, and for `last` before the first export.
 
     Raises:
         UsageError: `unknown_export`.
     """
-    since = order.since
+    registry, since = sources.registry, order.since
     if since in ("", LAST):
         if since == "":
             return None
@@ -283,6 +283,8 @@ def _base_of(registry: Registry, order: Order, segment_id: str) -> _Base | None:
             raise _unknown(order, known, f"{since} was an export of another segment")
         return _Base(since, since)
     if since in registry.list(artefact.KIND):
+        if since not in line_of(sources.store, segmentation_id):
+            raise _unknown(order, known, f"{since} is no version of {segmentation_id}")
         found = artefact.read(registry, since)
         return _Base(since, segmentation=found, moment=parse_moment(found.document["as_of"]))
     try:

@@ -92,7 +92,12 @@ class FrontDoor:
             return 0
         name = _unit_name(action, exposed, held_out)
         known = units.find(self.store, name)
-        if known is not None and known.status == units.COMMITTED:
+        if known is not None and (
+            known.status == units.COMMITTED or self.warehouse.committed(name)
+        ):
+            if known.status != units.COMMITTED:  # a kill left it so
+                units.finish(self.store, known)
+            self._follow()
             return 0
         mapping, forgotten = load(_PRESET), tombstones_of(self.store)
         writer = self.warehouse.unit(name)
@@ -114,10 +119,13 @@ class FrontDoor:
             if not self.warehouse.committed(name):
                 writer.discard()
             raise
+        self._follow()
+        return settled["stored"]
+
+    def _follow(self) -> None:
         catch_up(
             warehouse=self.warehouse, store=self.store, fold=self.fold, admission=self.admission
         )
-        return settled["stored"]
 
 
 def _chunks(action: Action, exposed: pa.Array, held_out: pa.Array) -> Iterator[RawChunk]:
