@@ -34,7 +34,8 @@ MAIN_K = 8
 _LABELLED = (
     "bench/segments/unit.py", "bench/segments/peers.py", "bench/segments/outcomes.py",
     "bench/segments/sets.py", "bench/segments/settings.py", "bench/peers", "src/shoal/segments",
-    "src/shoal/features", "src/shoal/workflows/replay.py", "src/shoal/workflows/segment_learn.py",
+    "src/shoal/features", "src/shoal/heads", "src/shoal/workflows/segment_learn.py",
+    "src/shoal/workflows/segment_outlook.py",
 )  # fmt: skip
 #: And where it stands on a model.
 _MODELLED = (*_LABELLED, *ENTRY_CODE, "bench/segments/embedded.py")

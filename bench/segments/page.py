@@ -20,7 +20,8 @@ _MODE = {"alone": "Membership alone", "given": "Membership given recent activity
 def markdown(document: Mapping[str, Any]) -> str:
     """The page of `docs/results/segments.md`."""
     parts = [
-        _head(document), _added(document), _models(document), _carry(document), _ranks(document),
+        _head(document), _added(document), _outlook(document), _models(document),
+        _carry(document), _ranks(document),
         *(_shares(document, mode) for mode in _MODE), _differences(document),
         _stability(document), _logs(document), _failed(document),
     ]  # fmt: skip
@@ -77,6 +78,24 @@ def _added(document: Mapping[str, Any]) -> str:
         f"{text} Mean ranks at k = {document['main_k']} are over all methods. Where a table has no "
         "figure of an added method (ranks at another k, the best peer beside it), it stands as it "
         "was before."
+    )
+
+
+def _outlook(document: Mapping[str, Any]) -> str:
+    """What Shoal's segments are made on."""
+    shares = document["methods"].get(SHOAL, {}).get("outlook_share")
+    if not shares:
+        return ""
+    by_set: dict[str, list[str]] = {}
+    for label, share in shares.items():
+        by_set.setdefault(label.rsplit("-", 1)[0], []).append(f"{share:.0%}")
+    told = "; ".join(f"{name} {', '.join(found)}" for name, found in by_set.items())
+    return (
+        "Shoal makes segments on how customers shop and on the outlook, what a head that learned "
+        "from the two periods before T expects of them; it chooses the outlook's share of the "
+        "variance by what segments of the period before T would have foretold, with k as asked "
+        f"first, before it is asked about another: {told}. `--aim style` leaves the outlook out, "
+        "`--aim outlook` all else. Its stability is that of segments with a given head."
     )
 
 

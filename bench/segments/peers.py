@@ -157,7 +157,9 @@ def _river(name: str, title: str) -> Method:
 METHODS: dict[str, Method] = {
     one.name: one
     for one in (
-        Method(SHOAL, "Shoal, first segmentation"),
+        Method(SHOAL, "Shoal"),
+        Method("shoal-style", "Shoal, --aim style"),
+        Method("shoal-outlook", "Shoal, --aim outlook"),
         Method("shoal-embedding", "Shoal on the embedding"),
         Method("shoal-both", "Shoal on embedding and features"),
         Method("rfm-grid", "RFM grid, bands of the summed score", _of("rfm-grid"), "rfm"),
@@ -186,7 +188,9 @@ METHODS: dict[str, Method] = {
 }  # fmt: skip
 
 #: Shoal's own entries.
-OWN = (SHOAL, "shoal-embedding", "shoal-both")
+OWN = (SHOAL, "shoal-style", "shoal-outlook", "shoal-embedding", "shoal-both")
+#: What entries without a model are made for; None is the default.
+AIMS: dict[str, str | None] = {SHOAL: None, "shoal-style": "style", "shoal-outlook": "outlook"}
 QUICK = (SHOAL, "rfm-cells", "kmeans", "lightgbm-orders")
 
 

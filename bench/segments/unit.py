@@ -20,7 +20,7 @@ from bench.peers.shoal_embedded import relearned
 from bench.segments.attain import attained
 from bench.segments.embedded import ON, Fits
 from bench.segments.outcomes import outcomes
-from bench.segments.peers import METHODS, PLANTED, SHOAL, Method, outcome_matrix
+from bench.segments.peers import AIMS, METHODS, PLANTED, Method, outcome_matrix
 from bench.segments.sets import MOST_CUSTOMERS, Log, Opened
 
 Predict = Callable[[Labels], Labels]
@@ -48,6 +48,8 @@ def label(
     }
     if isinstance(fit, Fits):
         result["model"] = fit.model
+    if isinstance(fit, Learned):
+        result["outlook_share"] = fit.share
     drawn = min(bootstraps, method.bootstraps)
     if drawn:
         result["ari"] = _stability(fit, labels[main_k], main_k, n, opened.log.seed, drawn)
@@ -104,8 +106,8 @@ Fit = Callable[[int, int, Labels | None], Labels]
 
 
 def _fits(opened: Opened, method: Method) -> Fit:
-    if method.name == SHOAL:
-        return _shoal(opened)
+    if method.name in AIMS:
+        return Learned(opened, AIMS[method.name])
     if method.name in ON:
         return Fits(opened, ON[method.name], customers_of(opened))
     if method.name == PLANTED:
@@ -138,28 +140,42 @@ def _fits(opened: Opened, method: Method) -> Fit:
     return fit
 
 
-def _shoal(opened: Opened) -> Fit:
-    """`shop.replay` at the cut: what `shop.segment(until=T)` gives, without a copy of the shop.
+class Learned:
+    """What `shop.segment(until=T, aim=...)` learns at the cut, without a copy of the shop.
 
-    The log is read once; another k, seed or draw of customers learns from what the cut read, by the
-    segmenter of the cut.
+    The log is read once, and the outlook's head and share are those of the first k; another k, seed
+    or draw of customers learns segments from what was read, in the same way.
     """
-    import shoal
 
-    cuts: list[Any] = []
+    def __init__(self, opened: Opened, aim: str | None) -> None:
+        self._opened, self._aim = opened, aim
+        self._found: Any = None
+        self.share = 0.0
 
-    def cut_of(k: int, seed: int) -> Any:
-        if not cuts:
-            with shoal.open(opened.source.shop_dir) as shop:
-                cuts.extend(shop.replay(opened.moment, opened.moment, k=k, seed=seed))
-            refuse_later(cuts[0].trained_until, opened.moment, SHOAL)
-        return cuts[0]
+    def __call__(self, k: int, seed: int, drawn: Labels | None) -> Labels:
+        """(n,) labels, as `Fit`."""
+        if self._found is None:
+            self._found = self._learn(k, seed)
+        segmenter, table = self._found
+        return relearned(segmenter, table, customers_of(self._opened), drawn, k=k, seed=seed)
 
-    def fit(k: int, seed: int, drawn: Labels | None) -> Labels:
-        cut, customers = cut_of(k, seed), customers_of(opened)
-        return relearned(cut.segmenter, cut.features, customers, drawn, k=k, seed=seed)
+    def _learn(self, k: int, seed: int) -> Any:
+        import shoal
+        from shoal.workflows.segment_learn import Learner
 
-    return fit
+        moment = self._opened.moment
+        with shoal.open(self._opened.source.shop_dir) as shop:
+            parts = shop._parts
+            learner = Learner(
+                parts.fold, shop.zone, parts.admission, shop.config.segment, k, seed, aim=self._aim
+            )
+            known = learner.known(moment, learner.admitted(moment))
+            refuse_later(known.as_of, moment, "Shoal")
+            vocabulary = learner.vocabulary(known)
+            [(segmenter, choice)] = learner.learn(known, vocabulary, ("kmeans",))
+        assert choice is not None
+        self.share = choice.extra["outlook_share"]
+        return segmenter, known.table(vocabulary)
 
 
 def _planted(opened: Opened) -> Fit:

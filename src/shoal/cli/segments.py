@@ -83,6 +83,12 @@ def segment(
     cold: Annotated[
         bool, typer.Option("--cold", help="Do not start from the version before as well.")
     ] = False,
+    tune: Annotated[
+        int,
+        typer.Option(
+            "--tune", metavar="N", help="Search method, inputs and number of segments by N trials."
+        ),
+    ] = 0,
     until: Annotated[
         str | None, typer.Option("--until", metavar="T", help="Learn only from before T.")
     ] = None,
@@ -113,6 +119,7 @@ def segment(
             of=listed(of),
             labels=labels,
             warm=not cold,
+            tune=tune,
             until=until,
             seed=seed,
             table_version=table_version,

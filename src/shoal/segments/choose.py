@@ -49,6 +49,9 @@ LEAST_FORETOLD: Final = 0.005
 #: Score, its standard error, and the share foretold by outcome.
 Score = tuple[float, float, dict[str, float]]
 
+#: By outcome: a share foretold, and (n,) each customer's part in its error.
+Judged = tuple[dict[str, float], dict[str, Matrix]]
+
 #: Prediction strength above which Tibshirani and Walther call the clusters well separated.
 _STRONG: Final = 0.8
 
@@ -190,10 +193,10 @@ def _choose(
     step: Callable[[], None],
 ) -> Choice:
     X = X[sample_rows(X, limits.sample_customers, seed)]
-    folds: _Foretelling | None = None
+    folds: Judge | None = None
     if future is not None:
         rows = sample_rows(future.X, 2 * limits.sample_customers, seed)
-        folds = _Foretelling(future, rows, limits.folds)
+        folds = Judge(future, rows, limits.folds)
         if not folds.outcomes:
             folds = None
     least = ks[0]
@@ -242,7 +245,7 @@ def weigh(
     """
     limits = limits or Limits()
     rows = sample_rows(future.X, 2 * limits.sample_customers, seed)
-    folds = [_Foretelling(future.at(share), rows, limits.folds) for share in SHARES]
+    folds = [Judge(future.at(share), rows, limits.folds) for share in SHARES]
     if future.outlook is None or not folds[0].outcomes or k > len(rows) // 2:
         return None
     with threadpool_limits(1, user_api="blas"):
@@ -314,8 +317,8 @@ def _no_groups(X: Matrix, seed: int, limits: Limits) -> Choice | None:
     told = ", ".join(f"{k}: {strength:.2f}" for k, strength in strengths.items())
     reason = Text(
         "No segments here: customers differ one by one, not by groups (prediction strength "
-        f"{told}; {_STRONG} would tell groups). All are one segment. To cut them all the same, tell "
-        "a number (--k) or cut by what is expected of them next (--aim outlook).",
+        f"{told}; {_STRONG} would tell groups). All are one segment. To cut them all the same, "
+        "tell a number (--k) or cut by what is expected of them next (--aim outlook).",
         f"这里没有分群：客户各不相同，但不成群体（预测强度 {told}；达到 {_STRONG} 才算成群）。"
         "全部客户归为一群。如仍需划分，请指定数量（--k），或按预期行为划分（--aim outlook）。",
     )
@@ -355,8 +358,11 @@ def _prediction_strength(X: Matrix, k: int, seed: int, starts: int, splits: int 
     return float(np.mean(found))
 
 
-class _Foretelling:
-    """Cross-validated deviances of outcomes under the means of segments.
+class Judge:
+    """Cross-validated deviances of the outcomes of a period under the means of segments.
+
+    Args:
+        future: the period; `rows` of its customers are judged by, in `folds` folds.
 
     Folds are drawn over customers in canonical order; `outcomes` maps a name to its values and the
     deviance of each customer under a forecast.
@@ -393,7 +399,10 @@ class _Foretelling:
         The share is 1 - D / D0, D0 the deviance under one common mean; its error by linearisation
         of the ratio. The score is the mean over outcomes of shares of the best division's.
         """
-        judged = [None if one is None else self._judge(one) for one in labels]
+        return self.of([None if one is None else self.judged(one) for one in labels])
+
+    def of(self, judged: Sequence[Judged | None]) -> list[Score | None]:
+        """Scores beside each other of what `judged` gave."""
         best = {
             name: max((one[0][name] for one in judged if one is not None), default=0.0)
             for name in self.outcomes
@@ -412,8 +421,9 @@ class _Foretelling:
             found.append((score, float(np.sqrt(np.sum(error**2))), shares))
         return found
 
-    def _judge(self, labels: npt.NDArray[np.int64]) -> tuple[dict[str, float], dict[str, Matrix]]:
-        """By outcome: the share foretold, and each customer's part in its error."""
+    def judged(self, labels: npt.NDArray[np.int64]) -> tuple[dict[str, float], dict[str, Matrix]]:
+        """By outcome: the share that a division foretells, and each customer's part in its
+        error."""
         shares, parts = {}, {}
         for name, (values, weight, deviance) in self.outcomes.items():
             forecast, common = self._forecast(values, weight, labels)

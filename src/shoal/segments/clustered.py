@@ -174,17 +174,23 @@ class ClusterSegmenter:
         ):
             Z = part.fit(Z).transform(Z)
             self.parts.append(part)
-        if self.outlook is None:
+        if not self._told():
             return Z
         self.spread = float(np.sqrt(Z.var(axis=0).sum())) or 1.0
         known_features = features.filter(pa.array(known))
+        assert self.outlook is not None
         self.outlook.fit(known_features)
         return self._beside(Z, known_features)
 
+    def _told(self) -> bool:
+        """Whether the outlook has a part in the segments."""
+        return self.outlook is not None and self.outlook.share > 0
+
     def _beside(self, Z: Matrix, features: pa.Table) -> Matrix:
         """Prepared features, and the outlook with its share of the variance."""
-        if self.outlook is None:
+        if not self._told():
             return Z
+        assert self.outlook is not None
         own = np.sqrt(1 - self.outlook.share) / self.spread
         told = np.sqrt(self.outlook.share) * self.outlook.transform(features)
         return np.hstack([own * Z, told]) if own else told

@@ -30,12 +30,13 @@ class Outlook:
 
     Args:
         head: fitted.
-        share: of the variance of all that is clustered on, 0 to 1; 1: the outlook alone.
+        share: of the variance of all that is clustered on, 0 to 1; 0: it is told and has no part
+            in the segments, 1: the outlook alone.
     """
 
     def __init__(self, head: NextPeriod, share: float) -> None:
-        if not 0 < share <= 1:
-            raise ValueError(f"share is {share}, allowed: above 0, at most 1")
+        if not 0 <= share <= 1:
+            raise ValueError(f"share is {share}, allowed: 0 to 1")
         self.head, self.share = head, share
         self.center_: Matrix = np.empty(0)
         self.scale_: Matrix = np.empty(0)

@@ -36,6 +36,7 @@ class SegmentVerbs(Verbs):
         of: Sequence[str] = (),
         labels: str | Path | None = None,
         warm: bool = True,
+        tune: int = 0,
         until: Moment | None = None,
         seed: int | None = None,
         table_version: int | None = None,
@@ -55,6 +56,8 @@ class SegmentVerbs(Verbs):
             density: `hdbscan` or `dbscan`, of `density`.
             of: the members of `consensus`.
             labels: of `seeded`: a file with customer_id and segment, or a text feature (a trait).
+            tune: trials of a search (Optuna) for method, inputs, number and weights, judged by the
+                last period of the log; what is told (method, k, aim) stays.
             warm: start from the segments of the version before as well; the better end counts.
 
         Raises:
@@ -75,6 +78,7 @@ class SegmentVerbs(Verbs):
             options=Options(tuple(levels), density, tuple(of)),
             labels=None if labels is None else str(labels),
             warm=warm,
+            tune=tune,
             on=on,
             aim=aim,
             k=k,

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
 from shoal.config import SegmentConfig
+from shoal.domain.errors import UsageError
 from shoal.domain.text import Text
 from shoal.domain.time import Clock, Zone, iso, system_clock
 from shoal.features.fold import Fold
 from shoal.features.snapshot import latest_moment
+from shoal.features.tastes import Vocabulary
 from shoal.ports import EventTable, Registry, StateStore, Warehouse
 from shoal.segments import artefact
+from shoal.segments.inputs import FEATURES
 from shoal.segments.methods.registry import Options
 from shoal.workflows import reference
 from shoal.workflows.admission import Admission
 from shoal.workflows.embedded import ModelInUse, in_use
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.segment_identity import Line
-from shoal.workflows.segment_learn import DEFAULT, Learner, check_methods
+from shoal.workflows.segment_learn import DEFAULT, Known, Learner, check_methods
 from shoal.workflows.segment_outlook import check_aim
 from shoal.workflows.segment_publish import Publisher
 
@@ -82,6 +85,7 @@ def segment(
     table_version: int | None = None,
     warm: bool = True,
     aim: str | None = None,
+    tune: int = 0,
     clock_now: Clock = system_clock,
     progress: Progress | None = None,
 ) -> SegmentResult:
@@ -103,6 +107,8 @@ def segment(
             good as others go on.
         aim: what learned segments are for, one of `shoal.workflows.segment_outlook.AIMS`; None:
             `balance`, but `style` of labelled customers and on the embedding alone.
+        tune: trials of a search for method, inputs, number and weights; 0: no search. A method,
+            k or aim that is told stays.
 
     Raises:
         UsageError: `unknown_method`, `unknown_aim`, `unknown_input`, `unknown_model`, `usage`.
@@ -112,6 +118,8 @@ def segment(
     """
     check_methods(methods, labels, k)
     check_aim(aim)
+    if tune:
+        _check_tune(tune, methods)
     settings = settings or SegmentConfig()
     on, model = in_use(store, registry, fold, "features" if set(methods) == {"rfm"} else on)
     job = _Job(
@@ -127,6 +135,8 @@ def segment(
         table_version=table_version,
         warm=warm,
         aim=aim,
+        tune=tune,
+        methods_told=tuple(methods) != DEFAULT,
         now=clock_now(),
         on=on,
         model=model,
@@ -136,6 +146,18 @@ def segment(
     )
     with store.lease():
         return job.run(until, methods)
+
+
+def _check_tune(tune: int, methods: Sequence[str]) -> None:
+    from shoal.workflows.segment_tune import METHODS, check_trials
+
+    check_trials(tune)
+    if not any(one in METHODS for one in methods):
+        raise UsageError(
+            "usage",
+            f"--tune with the method {', '.join(methods)}",
+            hint=f"A search tries {', '.join(METHODS)}; give some of them, or no method.",
+        )
 
 
 @dataclass
@@ -154,6 +176,8 @@ class _Job:
     table_version: int | None
     warm: bool
     aim: str | None
+    tune: int
+    methods_told: bool
     now: datetime
     on: str
     model: ModelInUse | None
@@ -180,7 +204,13 @@ class _Job:
         line = self._line(events)
         if self.warm:
             learner.warm, learner.settled = line.labels(known), line.settled()
+        methods, searched = self._searched(learner, known, vocabulary, methods)
         made = learner.learn(known, vocabulary, methods)
+        if searched is not None and made[0][1] is not None:
+            choice = made[0][1]
+            why, evidence = searched
+            extra = {**choice.extra, "search": evidence}
+            made[0] = made[0][0], replace(choice, reason=why, extra=extra)
         self.progress.start("profiles", len(made))
         publisher = self._publisher(line)
         documents: dict[int, Mapping[str, Any]] = {}
@@ -192,6 +222,26 @@ class _Job:
         self.store.set_pointer(reference.POINTER, reference_id, self.now)
         told = tuple(documents[place] for place in range(len(made)))
         return SegmentResult(as_of, told, tuple(text.en for text in self.warnings))
+
+    def _searched(
+        self, learner: Learner, known: Known, vocabulary: Vocabulary, methods: Sequence[str]
+    ) -> tuple[Sequence[str], tuple[Text, dict[str, Any]] | None]:
+        """The methods to learn by; after a search with the settings that it found, and why."""
+        if not self.tune:
+            return methods, None
+        from shoal.workflows import segment_tune
+
+        tried = tuple(one for one in methods if one in segment_tune.METHODS)
+        search = segment_tune.SegmentSearch(
+            learner, known, vocabulary, tried if self.methods_told else segment_tune.METHODS
+        )
+        setting, evidence = search.run(self.tune)
+        learner.k, learner.share, learner.on = setting.k, setting.share, setting.on
+        learner.preparation = setting.preparation
+        self.on = setting.on
+        self.model = None if setting.on == FEATURES else self.model
+        rest = [one for one in methods if one not in segment_tune.METHODS]
+        return (setting.method, *rest), (segment_tune.reason(setting, self.tune), evidence)
 
     def _learner(self) -> Learner:
         return Learner(

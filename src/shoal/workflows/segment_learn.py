@@ -144,6 +144,10 @@ class Known:
         return with_more(table, self.more)
 
 
+def _usual(on: str) -> Preparation:
+    return EMBEDDED if on == EMBEDDING else Preparation(group_weights=WEIGHTS)
+
+
 @dataclass(frozen=True)
 class Settled:
     """Number of segments and share of the outlook of a version; None where it does not say."""
@@ -176,6 +180,8 @@ class Learner:
         aim: one of `shoal.workflows.segment_outlook.AIMS`; None: balance, but style where somebody
             asked for the embedding alone or labelled customers.
         settled: what the version before had, kept where it is as good as anything.
+        preparation: of features; None: the usual one.
+        share: of the outlook, told and not chosen.
     """
 
     fold: Fold
@@ -195,6 +201,8 @@ class Learner:
     warm: pa.Table | None = None
     aim: str | None = None
     settled: Settled | None = None
+    preparation: Preparation | None = None
+    share: float | None = None
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -312,18 +320,20 @@ class Learner:
             return None, None, {"aim": aim, "outlook_share": 0.0, "outlook": None}
         future = self._future(known, vocabulary, horizon, seen)
         weighed = None
-        if aim == BALANCE and seen is not None and future is not None:
+        if self.share is None and aim == BALANCE and seen is not None and future is not None:
             k = self.k or min(max(_USUAL_K, self.settings.k_min), self.settings.k_max)
             before = self.settled.share if self.settled else None
             weighed = weigh(future, k, seed=self.seed, settled=before)
         share = fixed.get(aim, UNTOLD_SHARE if weighed is None else weighed.share)
+        if self.share is not None:
+            share = self.share
         share = share if seen is not None else 0.0
         evidence = {
             "aim": aim, "outlook_share": share,
             "outlook": None if weighed is None else weighed.as_document(),
             "head": None if seen is None else seen.head.figures,
         }  # fmt: skip
-        outlook = seen.outlook(share) if seen is not None and share else None
+        outlook = None if seen is None else seen.outlook(share)
         return outlook, None if future is None else future.at(share), evidence
 
     def _choice(
@@ -386,7 +396,7 @@ class Learner:
             inputs(table, self.fold.catalog, vocabulary, self.on, protected_of(self.settings)),
             k,
             minimum_events=self.settings.min_events,
-            preparation=EMBEDDED if self.on == EMBEDDING else Preparation(group_weights=WEIGHTS),
+            preparation=self.preparation or _usual(self.on),
             seed=self.seed,
             outlook=outlook,
         )
@@ -402,6 +412,34 @@ class Learner:
                 hint="Ingest more events, tell the number of segments (--k), or use what works "
                 "with less: RFM rules (--method rfm) or features alone (shoal features).",
             )
+
+    def horizon(self, known: Known) -> int | None:
+        """Days of the period to foretell; None where the log is too short."""
+        return horizon_of(known.features)
+
+    def shares_of_aim(self, shares: Sequence[float]) -> tuple[float, ...]:
+        """Of shares of the outlook, those that the aim allows."""
+        if self.aim in (STYLE, OUTLOOK):
+            wanted = 1.0 if self.aim == OUTLOOK else 0.0
+            return (wanted,) if wanted in shares else (0.0,)
+        return tuple(shares)
+
+    def past_period(self, known: Known, vocabulary: Vocabulary) -> tuple[Future, pa.Table] | None:
+        """The last period with what was known and expected before it, and the table of the
+        customers who were known enough then; None where the log is too short."""
+        horizon = horizon_of(known.features)
+        if horizon is None:
+            return None
+        seen = foresee(
+            known, self._then, vocabulary, self.fold.catalog, horizon,
+            minimum_events=self.settings.min_events, seed=self.seed,
+        )  # fmt: skip
+        future = self._future(known, vocabulary, horizon, seen)
+        if future is None:
+            return None
+        table = self._then(known.as_of - timedelta(days=horizon)).table(vocabulary)
+        enough = self._segmenter(table, vocabulary, self.settings.k_min).known(table)
+        return future, table.filter(pa.array(enough))
 
     def _future(
         self, known: Known, vocabulary: Vocabulary, horizon: int, seen: Foreseen | None

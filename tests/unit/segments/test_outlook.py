@@ -53,6 +53,13 @@ def test_the_outlook_has_variance_one_in_all(head):
     assert places.var(axis=0) == pytest.approx([0.25] * 4)
 
 
+def test_a_share_of_nothing_leaves_the_rows_as_they_are(head):
+    table, _ = customers()
+    told = ClusterSegmenter([Column("style", "style", MEDIAN)], 2, outlook=Outlook(head, 0.0))
+    assert np.array_equal(told.prepare(table), segmenter(head, 0.0).prepare(table))
+    assert told.fit(table).outlook.head is head
+
+
 @pytest.mark.parametrize("share", [0.2, 0.5, 1.0])
 def test_a_share_is_that_of_the_variance(head, share):
     table, _ = customers()
@@ -82,8 +89,8 @@ def test_a_segmenter_with_an_outlook_comes_back_from_its_artefact(head):
 
 
 def test_a_share_outside_zero_and_one_is_refused(head):
-    for share in (0.0, -0.1, 1.1):
-        with pytest.raises(ValueError, match="allowed: above 0, at most 1"):
+    for share in (-0.1, 1.1):
+        with pytest.raises(ValueError, match="allowed: 0 to 1"):
             Outlook(head, share)
 
 

@@ -1,0 +1,103 @@
+"""What segments are for, how settings are searched, and when the answer is that there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import shoal as package
+from shoal.domain.errors import InputError, UsageError
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("aims")
+    package.simulate(out=folder / "log", customers=400, days=120, world="steady", seed=3)
+    with package.init(folder / "shop") as shop:
+        shop.ingest([folder / "log"], preset="shoal")
+        shop.segment(k=4)
+    yield folder / "shop"
+
+
+def test_the_share_of_the_outlook_is_chosen_by_what_it_foretells(home: Path) -> None:
+    with package.open(home) as shop:
+        made = shop.segment(k=4, warm=False)
+        choice = made.documents[0]["choice"]
+    tried = choice["outlook"]["tried"]
+    best = max(tried, key=lambda one: one["score"])
+    near = [one["share"] for one in tried if one["score"] >= best["score"] - best["score_se"]]
+    assert choice["aim"] == "balance"
+    assert choice["outlook_share"] == choice["outlook"]["share"] == near[0]
+    assert choice["head"]["next_active"]["auroc"] > 0.6
+
+
+def test_style_and_outlook_are_the_two_ends(home: Path) -> None:
+    with package.open(home) as shop:
+        style, outlook = (
+            shop.segment(k=4, aim=aim, warm=False).documents[0] for aim in ("style", "outlook")
+        )
+    assert style["choice"]["outlook_share"] == 0.0
+    assert style["choice"]["outlook"] is None
+    assert outlook["choice"]["outlook_share"] == 1.0
+
+
+def test_an_unknown_aim_is_refused(home: Path) -> None:
+    with package.open(home) as shop, pytest.raises(UsageError) as told:
+        shop.segment(aim="money")
+    assert told.value.code == "unknown_aim"
+    assert "balance, style, outlook" in told.value.hint
+
+
+def test_a_search_keeps_what_it_tried_and_takes_the_smallest_within_an_error(home: Path) -> None:
+    with package.open(home) as shop:
+        made = shop.segment(method="kmeans", tune=6, seed=2).documents[0]
+    search = made["choice"]["search"]
+    scores = {one["trial"]: one for one in search["trials"]}
+    assert len(scores) == 6
+    best = scores[search["best"]]
+    assert best["score"] == max(one["score"] for one in scores.values())
+    near = [one for one in scores.values() if one["score"] >= best["score"] - best["score_se"]]
+    assert scores[search["chosen"]]["k"] == min(one["k"] for one in near)
+    assert made["method"] == scores[search["chosen"]]["method"]
+    assert made["k"] == scores[search["chosen"]]["k"]
+    assert made["choice"]["outlook_share"] == scores[search["chosen"]]["outlook_share"]
+    assert {"silhouette", "calinski_harabasz"} <= set(best["indices"])
+    assert "A search of 6 trials" in made["choice"]["reason"]["en"]
+
+
+def test_what_is_told_is_not_searched(home: Path) -> None:
+    with package.open(home) as shop:
+        made = shop.segment(method="mixture", k=5, aim="style", tune=3).documents[0]
+    trials = made["choice"]["search"]["trials"]
+    assert {(one["method"], one["k"], one["outlook_share"]) for one in trials} == {
+        ("mixture", 5, 0.0)
+    }
+
+
+def test_a_search_that_cannot_be_is_refused(home: Path, tmp_path: Path) -> None:
+    with package.open(home) as shop:
+        with pytest.raises(UsageError, match="--tune is 501"):
+            shop.segment(tune=501)
+        with pytest.raises(UsageError, match="--tune with the method density"):
+            shop.segment(method="density", tune=5)
+    package.simulate(out=tmp_path / "log", customers=300, days=20, world="steady", seed=3)
+    with package.init(tmp_path / "shop") as short:
+        short.ingest([tmp_path / "log"], preset="shoal")
+        with pytest.raises(InputError, match="judged by the period that followed"):
+            short.segment(tune=5)
+
+
+def test_a_world_without_groups_is_one_segment_and_a_number_cuts_it_all_the_same(
+    tmp_path: Path,
+) -> None:
+    package.simulate(out=tmp_path / "log", customers=800, days=120, world="noise", seed=3)
+    with package.init(tmp_path / "shop") as shop:
+        shop.ingest([tmp_path / "log"], preset="shoal")
+        made = shop.segment()
+        assert made.documents[0]["k"] == 1
+        assert made.documents[0]["choice"]["rule"] == "no_groups"
+        assert any("No segments here" in text for text in made.warnings)
+        assert shop.segment(k=3).documents[0]["k"] == 3
+        assert shop.segment(aim="outlook").documents[0]["k"] > 1
