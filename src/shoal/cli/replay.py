@@ -52,6 +52,14 @@ def replay(
             help="Between learnings, change only to a segment that weighs more by more than M.",
         ),
     ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            "--on",
+            metavar="embedding|features|both",
+            help="What segments are made on (default: features).",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -72,7 +80,7 @@ def replay(
     with shops.open(shop) as opened:
         made = opened.write_replay(
             out, from_, to, every=every, method=method, k=k, refit=refit, seed=seed,
-            margin=margin, progress=console.progress(),
+            margin=margin, on=on, progress=console.progress(),
         )  # fmt: skip
     console.document(made.as_document())
     _show(console, made)

@@ -31,6 +31,7 @@ class ReplayVerbs(Verbs):
         refit: str | timedelta = "each",
         seed: int | None = None,
         margin: float | None = None,
+        on: str | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Cut]:
         """Segment at every cut from one moment to another, with only what was known then.
@@ -45,13 +46,15 @@ class ReplayVerbs(Verbs):
                 `28d`: a cut learns where so long has passed since the last that did.
             margin: between two learnings, a customer changes only to a segment that weighs more by
                 more than this; None: the configured one (`segment.switch_margin`).
+            on: what segments are made on: `features` (None), `embedding` of the current behaviour
+                model, or `both`. A cut before the model's end of training warns.
 
         Raises:
             UsageError: `bad_period`, `bad_time`, `unknown_method`, `usage`; before the first cut.
             InputError: `too_little_data`, the shop is empty, or every cut was skipped (at the end);
                 `mixed_currencies`, `rates_missing`.
         """
-        return self._replay(from_, to, every, method, k, refit, seed, margin, progress).cuts(
+        return self._replay(from_, to, every, method, k, refit, seed, margin, on, progress).cuts(
             progress
         )
 
@@ -67,6 +70,7 @@ class ReplayVerbs(Verbs):
         refit: str | timedelta = "each",
         seed: int | None = None,
         margin: float | None = None,
+        on: str | None = None,
         progress: Progress | None = None,
     ) -> Replayed:
         """As `replay`, and write who belonged where at every cut; a row a cut comes back.
@@ -82,7 +86,7 @@ class ReplayVerbs(Verbs):
         from shoal.workflows.replay_files import Replayed, is_one_file, write_file, write_folder
 
         one_file = out is not None and is_one_file(Path(out))
-        replay = self._replay(from_, to, every, method, k, refit, seed, margin, progress)
+        replay = self._replay(from_, to, every, method, k, refit, seed, margin, on, progress)
         if out is None:
             return Replayed(replay.steps, [cut.as_document() for cut in replay.cuts(progress)])
         path = Path(out)
@@ -106,13 +110,18 @@ class ReplayVerbs(Verbs):
         refit: str | timedelta,
         seed: int | None,
         margin: float | None,
+        on: str | None,
         progress: Progress | None,
     ) -> Replay:
         from shoal.domain.time import parse_moment, parse_span, span_text
+        from shoal.segments.inputs import FEATURES
+        from shoal.workflows.embedded import in_use
         from shoal.workflows.replay import Replay
         from shoal.workflows.replay_steps import Steps
 
         settings, parts = self.config.segment, self._parts
+        made_on = FEATURES if on is None or method == "rfm" else on
+        made_on, model = in_use(parts.store, parts.registry, parts.fold, made_on)
         if k is None:
             k = 0 if method == "rfm" else settings.k
         steps = Steps(
@@ -124,6 +133,7 @@ class ReplayVerbs(Verbs):
             span_text(refit) if isinstance(refit, timedelta) else refit,
             settings.seed if seed is None else seed,
             settings.switch_margin if margin is None else margin,
+            made_on,
         )
         self.catch_up(progress, reading=True)
         self._one_currency(steps.until)
@@ -134,4 +144,5 @@ class ReplayVerbs(Verbs):
             admission=parts.admission,
             steps=steps,
             settings=settings,
+            model=model,
         )

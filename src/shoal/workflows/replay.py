@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -32,7 +32,10 @@ from shoal.segments.base import CUSTOMER, Segmenter
 from shoal.segments.rules import Rfm
 from shoal.workflows.admission import Admission
 from shoal.workflows.advance import InForce, advance
+from shoal.workflows.embed import late_warning
+from shoal.workflows.embedded import ModelInUse
 from shoal.workflows.following import MOST_EVENTS, Following
+from shoal.workflows.following_model import Carried, carried
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.replay_cut import MEMBERSHIPS_SCHEMA, Cut, dated
 from shoal.workflows.replay_steps import Steps
@@ -68,6 +71,9 @@ class Model:
 class Replay:
     """The cuts of a shop's log.
 
+    Args:
+        model: whose embeddings segments are made on; None only where the steps are on features.
+
     Raises:
         UsageError: `bad_period`, the cuts lie outside the log.
         InputError: `too_little_data`, the shop holds no event.
@@ -82,14 +88,18 @@ class Replay:
         admission: Admission,
         steps: Steps,
         settings: SegmentConfig | None = None,
+        model: ModelInUse | None = None,
     ) -> None:
         self._warehouse = warehouse
         self.steps = steps
         self._settings = settings or SegmentConfig()
-        self._learner = Learner(fold, zone, admission, self._settings, steps.k, steps.seed)
+        self._learner = Learner(
+            fold, zone, admission, self._settings, steps.k, steps.seed, on=steps.on, model=model
+        )
         self._model: Model | None = None
         self._recorded = LOG_SCHEMA.empty_table()
         self._following: Following | None = None
+        self._carried: Carried | None = None
         self._begins, self._ends = log_span(warehouse)
         _check_inside(steps, self._begins, self._ends)
 
@@ -103,6 +113,7 @@ class Replay:
         parts = (
             __version__, self._learner.fold.fingerprint, self._learner.admission.fingerprint,
             self._learner.zone, self._settings,
+            None if self._learner.model is None else self._learner.model.model_id,
         )  # fmt: skip
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
@@ -170,7 +181,7 @@ class Replay:
             segmenter=model.segmenter,
             events=customer_events(events, since, moment, version=learner.table_version),
             table_version=learner.table_version or 0,
-            warnings=tuple(text.en for text in learner.warnings[told:]),
+            warnings=(*(text.en for text in learner.warnings[told:]), *self._late(moment)),
         )
 
     def skipped(self, place: int, error: InputError) -> Cut:
@@ -212,9 +223,21 @@ class Replay:
 
     def _known(self, moment: datetime, events: EventTable, items: pa.Table) -> Known:
         """What is known at a moment: by states that follow the log where they can."""
-        if self._following is not None and self._following.moment <= moment:
-            return self._following.known(moment, items)
-        return self._learner.known(moment, events, items)
+        following, model = self._following, self._learner.model
+        if following is None or following.moment > moment:
+            return self._learner.known(moment, events, items)
+        known = following.known(moment, items)
+        if model is None:
+            return known
+        if self._carried is not None:
+            return replace(known, embeddings=self._carried.embeddings(moment))
+        version = self._learner.table_version
+        return replace(known, embeddings=model.embeddings(events, moment, version=version))
+
+    def _late(self, moment: datetime) -> tuple[str, ...]:
+        """A warning where the behaviour model was trained on what was still to come."""
+        model = self._learner.model
+        return () if model is None else late_warning(model.found, moment)
 
     def _follow(self, events: EventTable) -> None:
         """Let states follow the log as long as its events count as they are stored.
@@ -223,7 +246,7 @@ class Replay:
         too long, every cut reads its events anew.
         """
         if events is not self._warehouse:
-            self._following = None
+            self._following = self._carried = None
             return
         learner, counts = self._learner, self._warehouse.bucket_counts()
         total = sum(n for bucket, n in counts.items() if bucket != NO_CUSTOMER)
@@ -232,6 +255,8 @@ class Replay:
             self._following = Following(
                 learner.fold, learner.zone, files, total, self._begins, self._ends
             )
+            if learner.model is not None:
+                self._carried = carried(learner.model, events, learner.table_version)
 
     def _read_latest(self) -> None:
         """Read one version of the event table for a whole cut."""
@@ -239,7 +264,7 @@ class Replay:
         if version != self._learner.table_version:
             self._learner.past = {}
             self._learner.table_version = version
-            self._following = None
+            self._following = self._carried = None
 
 
 def _check_inside(steps: Steps, first: datetime, last: datetime) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from shoal.config import SegmentConfig
 from shoal.domain.errors import UsageError
 from shoal.domain.time import iso, parse_span, span_text
+from shoal.segments.inputs import FEATURES
 from shoal.segments.rules import Rfm
 from shoal.workflows.segment_learn import check_methods
 
@@ -30,6 +31,7 @@ class Steps:
         seed: of the method.
         margin: between two learnings, a customer changes only to a segment that weighs more by more
             than this; 0: always to the heaviest.
+        on: what learned segments are made on, one of `shoal.segments.inputs.ON`.
 
     Raises:
         UsageError: `bad_period`, `bad_time`, `unknown_method`, `usage` (k).
@@ -43,6 +45,7 @@ class Steps:
     refit: str = EACH
     seed: int = 0
     margin: float = SegmentConfig.switch_margin
+    on: str = FEATURES
 
     def __post_init__(self) -> None:
         check_methods((self.method,))
@@ -92,4 +95,5 @@ class Steps:
             "refit": self.refit,
             "seed": self.seed,
             "margin": self.margin,
+            "on": self.on,
         }
