@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from shoal.config import SegmentConfig
@@ -11,6 +10,7 @@ from shoal.domain.time import Clock, system_clock
 from shoal.features.snapshot import latest_moment
 from shoal.features.tastes import Vocabulary
 from shoal.segments.inputs import TASTE_PRIOR_EVENTS
+from shoal.segments.ruled.language import RuleSet
 from shoal.segments.ruled.segmenter import RuleSegmenter
 from shoal.workflows import reference
 from shoal.workflows.known import from_events
@@ -20,14 +20,6 @@ from shoal.workflows.rule_known import Rules, lasting
 from shoal.workflows.rule_preview import RuleShop
 from shoal.workflows.segment import SegmentResult
 from shoal.workflows.segment_publish import Publisher
-
-
-@dataclass(frozen=True)
-class _Made:
-    """A segmenter by rules and what it was told to warn of."""
-
-    segmenter: RuleSegmenter
-    warnings: list[Text]
 
 
 def segment_by_rules(
@@ -56,7 +48,9 @@ def segment_by_rules(
     progress = progress or NoProgress()
     settings = settings or SegmentConfig()
     with shop.store.lease():
-        made = _made(shop, rules)
+        found = shop.read(rules)
+        segmenter = RuleSegmenter(lasting(found, shop.store))
+        warnings = _warnings(shop, found)
         moment = until or latest_moment(shop.warehouse, version=shop.table_version)
         counted = shop.admission.at(moment, version=shop.table_version)
         progress.start("features", None)
@@ -73,7 +67,7 @@ def segment_by_rules(
         asking = Asking(
             counted, shop.fold, shop.zone, shop.registry, shop.store, shop.table_version
         )
-        known = with_rules(made.segmenter, known, asking)
+        known = with_rules(segmenter, known, asking)
         progress.done()
         version = shop.table_version
         publisher = Publisher(
@@ -85,19 +79,17 @@ def segment_by_rules(
             settings.seed,
             shop.warehouse.version() if version is None else version,
             clock_now(),
-            made.warnings,
+            warnings,
         )
         vocabulary = Vocabulary.of(known.counts, prior=TASTE_PRIOR_EVENTS)
-        document = publisher.publish(made.segmenter, None, known, vocabulary, reference_id)
+        document = publisher.publish(segmenter, None, known, vocabulary, reference_id)
         if shop.store.get_pointer(reference.POINTER) is None:
             shop.store.set_pointer(reference.POINTER, reference_id, publisher.now)
-    return SegmentResult(moment, (document,), tuple(text.en for text in made.warnings))
+    return SegmentResult(moment, (document,), tuple(text.en for text in warnings))
 
 
-def _made(shop: RuleShop, rules: Rules) -> _Made:
-    found = shop.read(rules)
-    told = [
+def _warnings(shop: RuleShop, rules: RuleSet) -> list[Text]:
+    return [
         Text(f"{one['path']}: {one['message']}.", f"{one['path']}：{one['message']}。")
-        for one in shop.doubts(found)
+        for one in shop.doubts(rules)
     ]
-    return _Made(RuleSegmenter(lasting(found, shop.store)), told)

@@ -156,11 +156,9 @@ class _Finder:
         if isinstance(subject, Member):
             weight = subject.measure == "weight"
             return (Range(0, 1) if weight else Range(0)), not weight
-        if isinstance(subject, Feature) and self.known is not None:
-            if self.known.features.get(subject.name) == "count":
-                return Range(0), True
-            if self.known.units.get(subject.name) == "share":
-                return Range(0, 1), True
+        counts = self.known is not None and isinstance(subject, Feature)
+        if counts and subject.name in self.known.counted:
+            return Range(0), True
         return Range(), True
 
 

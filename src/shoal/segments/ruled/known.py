@@ -28,13 +28,13 @@ class Known:
         features: what each holds.
         traits: that the shop declares.
         segments: ids by segmentation; `main` and `rfm` are the current ones.
-        units: of features, for bounds that go without saying.
+        counted: features that count something, of which nobody has less than none.
     """
 
     features: Mapping[str, ValueType]
     traits: tuple[str, ...] = ()
     segments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    units: Mapping[str, str] = field(default_factory=dict)
+    counted: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -48,7 +48,7 @@ class Known:
             {one.name: one.type for one in catalog} | dict(more or {}),
             catalog.traits,
             {name: tuple(ids) for name, ids in (segments or {}).items()},
-            {one.name: one.unit for one in catalog},
+            frozenset(one.name for one in catalog if one.type == "count" and one.unit != "units"),
         )
 
 

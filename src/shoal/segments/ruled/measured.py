@@ -39,8 +39,8 @@ from shoal.segments.ruled.language import (
 )
 from shoal.segments.ruled.language import Sequence as Chain
 
-#: Who belongs where: `days` since when in microseconds where it is the customer's segment, else
-#: null; soft `weight`. One row a customer and segment, `segmentation` as rules name it.
+#: Who belongs where, a row a customer and segment: `segmentation` as rules name it, soft `weight`,
+#: and `since_us` where it is the customer's segment, else null.
 MEMBERS_SCHEMA: Final = pa.schema(
     [
         pa.field(CUSTOMER, pa.string()),

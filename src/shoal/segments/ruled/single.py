@@ -7,12 +7,14 @@ Pure Python over the rows of one customer, as they count at the moment. It gives
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 
 from shoal.domain import kinds
@@ -20,7 +22,6 @@ from shoal.domain.money import MICROS
 from shoal.domain.time import DAY_US, SECOND_US, Zone, to_us
 from shoal.features.queries import HOUR_US, Rules
 from shoal.segments.ruled.batch import clock
-from shoal.segments.ruled.comparison import Condition
 from shoal.segments.ruled.language import (
     EVERY,
     LATEST,
@@ -37,10 +38,11 @@ from shoal.segments.ruled.language import (
 )
 from shoal.segments.ruled.language import Sequence as Chain
 from shoal.segments.ruled.measured import condition_of, day_number, kinds_of
-from shoal.segments.ruled.truth import compared, of_mapping, truth
+from shoal.segments.ruled.truth import Bools, compared, of_mapping, truth
 
 Row = Mapping[str, Any]
-_EPOCH_WEEKDAY = 3
+#: 1970-01-01 was a Thursday; Monday is 0.
+_EPOCH_WEEKDAY: Final = 3
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class History:
         rows = [row for row in rows if row["us"] < now_us]
         self.rows = sorted(rows, key=lambda row: row["place"])
         self._values: dict[Any, pa.Array] = {}
-        self._held: dict[Where, Condition] = {}
+        self._masks: dict[Any, Bools] = {}
 
     def value(self, asked: Any) -> pa.Array:
         """What was asked of the customer, an array of one."""
@@ -111,11 +113,8 @@ class History:
         return pa.array([self.now_us - max(since) if since else None], pa.int64())
 
     def _measure(self, asked: Events) -> int | str | None:
-        rows = [
-            row
-            for row in self.rows
-            if self._matches(row, asked.kinds, asked.where) and self._within(row, asked.window)
-        ]
+        here = self._matches(asked.kinds, asked.where) & self._within(asked.window)
+        rows = [self.rows[place] for place in np.flatnonzero(here)]
         match asked.measure:
             case "count":
                 return len(rows)
@@ -138,27 +137,30 @@ class History:
             return known[-1]
         return min(known) if asked.measure == "min" else max(known)
 
+    # -- sequences ---------------------------------------------------------------------------------
+
     def _chain(self, chain: Chain) -> bool:
         """Whether the steps follow one another, among events that share a field if one is named."""
-        groups: dict[Any, list[Row]] = {}
-        for row in self.rows:
+        steps = [self._matches(step.kinds, step.where) for step in chain.steps]
+        first = steps[0] & self._within(chain.window)
+        groups: dict[Any, list[int]] = {}
+        for place, row in enumerate(self.rows):
             key = row[chain.same] if chain.same else ""
             if key is not None:
-                groups.setdefault(key, []).append(row)
-        return any(self._follows(rows, chain) for rows in groups.values())
+                groups.setdefault(key, []).append(place)
+        return any(self._follows(places, chain, steps, first) for places in groups.values())
 
-    def _follows(self, rows: list[Row], chain: Chain) -> bool:
-        reached = [
-            self._step(row, chain.steps[0]) and self._within(row, chain.window) for row in rows
-        ]
-        for step in chain.steps[1:]:
-            here = [self._step(row, step) for row in rows]
-            reached = list(self._next(rows, step, here, reached))
+    def _follows(self, places: list[int], chain: Chain, steps: list[Bools], first: Bools) -> bool:
+        rows = [self.rows[place] for place in places]
+        reached = first[places].tolist()
+        for step, here in zip(chain.steps[1:], steps[1:], strict=True):
+            reached = list(self._next(rows, step, here[places].tolist(), reached))
         return any(reached)
 
     def _next(
         self, rows: list[Row], step: Step, here: list[bool], reached: list[bool]
     ) -> Iterator[bool]:
+        """Whether each event reaches a step: an earlier one reached the step before in time."""
         span = None if step.within_days is None else round(step.within_days * DAY_US)
         if not step.absent:
             last = None
@@ -178,22 +180,28 @@ class History:
                 late = then is None or then - row["us"] > span
                 yield was_reached and late and row["us"] + span < self.now_us
 
-    def _step(self, row: Row, step: Step) -> bool:
-        return self._matches(row, step.kinds, step.where)
+    # -- which events ------------------------------------------------------------------------------
 
-    def _matches(self, row: Row, of: tuple[str, ...], where: tuple[Where, ...]) -> bool:
-        if EVERY not in of and row["kind"] not in kinds_of(of, self.shop):
-            return False
-        return all(self._fulfils(row, one) for one in where)
+    def _matches(self, of: tuple[str, ...], where: tuple[Where, ...]) -> Bools:
+        """(events,) which are of some kinds and fulfil all conditions."""
+        held = np.ones(len(self.rows), dtype=bool)
+        if EVERY not in of:
+            wanted = kinds_of(of, self.shop)
+            held &= self._mask(of, lambda: [row["kind"] in wanted for row in self.rows])
+        for one in where:
+            held &= self._mask(one, partial(self._fulfil, one))
+        return held
 
-    def _fulfils(self, row: Row, where: Where) -> bool:
-        if where not in self._held:
-            self._held[where] = condition_of(where)
+    def _fulfil(self, where: Where) -> Bools:
         kind = pa.string() if is_text(where.field) else pa.int64()
-        return bool(compared(pa.array([event_field(row, where.field)], kind), self._held[where])[0])
+        values = pa.array([event_field(row, where.field) for row in self.rows], kind)
+        return compared(values, condition_of(where))
 
-    def _within(self, row: Row, window: Window) -> bool:
-        day = row["day"]
+    def _within(self, window: Window) -> Bools:
+        """(events,) which lie on the days of a window."""
+        return self._mask(window, lambda: [self._inside(row["day"], window) for row in self.rows])
+
+    def _inside(self, day: int, window: Window) -> bool:
         if window.last_days is not None and day <= self.today - window.last_days:
             return False
         if window.skip_days and day > self.today - window.skip_days:
@@ -201,6 +209,12 @@ class History:
         if window.first is not None and day < day_number(window.first):
             return False
         return window.last is None or day <= day_number(window.last)
+
+    def _mask(self, of: Any, make: Callable[[], Any]) -> Bools:
+        """What was made of a condition, made once."""
+        if of not in self._masks:
+            self._masks[of] = np.asarray(make(), dtype=bool)
+        return self._masks[of]
 
 
 def _counts(row: Row, shop: Rules) -> bool:
