@@ -200,8 +200,10 @@ def lift(
 
 def _show_lift(console: Console, found: dict[str, Any]) -> None:
     money = found["currency"] or ""
+    each = f"net revenue each {money}".strip()
+    since, until = (found[name][:16].replace("T", " ") for name in ("since", "until"))
     console.table(
-        ["", "customers", "buyers", "share buying", "orders", f"net revenue each {money}".strip()],
+        ["", "customers", "buyers", "share buying", "orders", each],
         [
             [
                 title, f"{side['customers']:,}", f"{side['buyers']:,}",
@@ -210,8 +212,8 @@ def _show_lift(console: Console, found: dict[str, Any]) -> None:
             ]
             for title, side in (("exposed", found["exposed"]), ("held out", found["held_out"]))
         ],
-        title=f"{found['action_id']}: {found['since'][:16]} to {found['until'][:16]} UTC",
-        right=["customers", "buyers", "share buying", "orders"],
+        title=f"{found['action_id']}: {since} to {until} UTC",
+        right=["customers", "buyers", "share buying", "orders", each],
     )  # fmt: skip
     share = found["share_buying_lift"]
     console.say(
