@@ -181,6 +181,16 @@ def test_a_thousand_clauses_deep_is_refused_and_breaks_nothing(depth: int) -> No
     assert str(MAX_DEPTH) in caught.value.hint
 
 
+def test_a_value_of_great_depth_is_refused() -> None:
+    value: list[Any] = []
+    for _ in range(100_000):
+        value = [value]
+    error = refused({"feature": "orders", "op": "=", "value": value})
+    assert error.message == "received a list of great depth"
+    while value:  # freed from the outside in, or the interpreter runs out of stack
+        value = value[0]
+
+
 def test_brackets_in_texts_are_no_depth() -> None:
     value = '{"[' * 150 + '\\"'
     text = json.dumps({"feature": "country", "op": "=", "value": value})

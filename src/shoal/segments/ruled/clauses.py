@@ -39,6 +39,7 @@ from shoal.segments.ruled.language import (
     Where,
     Window,
 )
+from shoal.segments.ruled.values import shown
 
 #: The key that says which clause an object is, and the keys that may stand beside it.
 CLAUSES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -95,7 +96,7 @@ class Clauses:
                        "Put alternatives side by side, many values into one `in`.")  # fmt: skip
             return None
         if not isinstance(node, Mapping):
-            self.wrong(path, f"received {_shown(node)}", "A clause is an object, such as "
+            self.wrong(path, f"received {shown(node)}", "A clause is an object, such as "
                        '{"feature": "orders", "op": ">=", "value": 3}.')  # fmt: skip
             return None
         which = [key for key in CLAUSES if key in node]
@@ -128,7 +129,7 @@ class Clauses:
 
     def _members(self, node: Any, path: str, depth: int) -> tuple[Rule, ...]:
         if not isinstance(node, list) or not node:
-            what = "the list of clauses is empty" if node == [] else f"received {_shown(node)}"
+            what = "the list of clauses is empty" if node == [] else f"received {shown(node)}"
             self.wrong(path, what, "Give a list of clauses, at least one.")
             return ()
         found = [self.clause(one, f"{path}[{n}]", depth + 1) for n, one in enumerate(node)]
@@ -149,7 +150,7 @@ class Clauses:
         count = node["at_least"]
         most = len(node["of"]) if isinstance(node.get("of"), list) else 1
         if not values.is_whole(count, 1, most):
-            self.wrong(f"{path}.at_least", f"received {_shown(count)}",
+            self.wrong(f"{path}.at_least", f"received {shown(count)}",
                        f"Allowed: a whole number from 1 to {most}.")  # fmt: skip
             count = 1
         return AtLeast(count, members)
@@ -175,7 +176,7 @@ class Clauses:
     def _rule(self, node: Mapping[str, Any], path: str, depth: int) -> Rule | None:
         rule_id = node["rule"]
         if not isinstance(rule_id, str):
-            self.wrong(f"{path}.rule", f"received {_shown(rule_id)}", "Give the id of a rule.")
+            self.wrong(f"{path}.rule", f"received {shown(rule_id)}", "Give the id of a rule.")
             return None
         found = self.named(rule_id, f"{path}.rule", depth + 1)
         return None if found is None else Named(rule_id, found)
@@ -190,7 +191,7 @@ class Clauses:
             kind = values.TEXT if self.known.features[name] == "text" else values.NUMBER
         else:
             names = () if self.known is None else tuple(self.known.features)
-            self.wrong(f"{path}.feature", f"no feature is called {_shown(name)}",
+            self.wrong(f"{path}.feature", f"no feature is called {shown(name)}",
                        f"{suggestion(str(name), names)} docs/concepts/catalog.md.")  # fmt: skip
             return None
         return self._compare(Feature(name), node, path, kind)
@@ -199,7 +200,7 @@ class Clauses:
         name = node["trait"]
         traits = () if self.known is None else self.known.traits
         if not isinstance(name, str) or (self.known is not None and name not in traits):
-            self.wrong(f"{path}.trait", f"the shop declares no trait {_shown(name)}",
+            self.wrong(f"{path}.trait", f"the shop declares no trait {shown(name)}",
                        f"{suggestion(str(name), traits)} Declare it in shop.toml: "
                        "[features] traits.")  # fmt: skip
             return None
@@ -210,20 +211,20 @@ class Clauses:
         if self.known is not None:
             ids = self.known.segments.get(of) if isinstance(of, str) else None
             if ids is None:
-                self.wrong(f"{path}.of", f"the shop has no segmentation {_shown(of)}",
+                self.wrong(f"{path}.of", f"the shop has no segmentation {shown(of)}",
                            suggestion(str(of), tuple(self.known.segments)))  # fmt: skip
                 return None
             if segment_id not in ids:
-                self.wrong(f"{path}.segment", f"{of} has no segment {_shown(segment_id)}",
+                self.wrong(f"{path}.segment", f"{of} has no segment {shown(segment_id)}",
                            suggestion(str(segment_id), ids))  # fmt: skip
                 return None
         if not isinstance(segment_id, str) or not isinstance(of, str):
-            self.wrong(f"{path}.segment", f"received {_shown(segment_id)} of {_shown(of)}",
+            self.wrong(f"{path}.segment", f"received {shown(segment_id)} of {shown(of)}",
                        "Give ids as texts.")  # fmt: skip
             return None
         measure = node.get("measure", "days")
         if measure not in ("days", "weight"):
-            self.wrong(f"{path}.measure", f"received {_shown(measure)}",
+            self.wrong(f"{path}.measure", f"received {shown(measure)}",
                        suggestion(str(measure), ("days", "weight")))  # fmt: skip
             return None
         subject = Member(segment_id, of, measure)
@@ -234,7 +235,7 @@ class Clauses:
     def _events(self, node: Mapping[str, Any], path: str, depth: int) -> Rule | None:
         measure, of = node.get("measure", "count"), node.get("of", "")
         if measure not in MEASURES:
-            self.wrong(f"{path}.measure", f"no measure is called {_shown(measure)}",
+            self.wrong(f"{path}.measure", f"no measure is called {shown(measure)}",
                        suggestion(str(measure), MEASURES))  # fmt: skip
             return None
         if (measure in AMOUNTS or measure == LATEST) != bool(of):
@@ -269,11 +270,11 @@ class Clauses:
     def _sequence(self, node: Mapping[str, Any], path: str, depth: int) -> Rule | None:
         steps, same = node["sequence"], node.get("same", "")
         if not isinstance(steps, list) or not 2 <= len(steps) <= _MAX_STEPS:
-            self.wrong(f"{path}.sequence", f"received {_shown(steps)}",
+            self.wrong(f"{path}.sequence", f"received {shown(steps)}",
                        f"Give a list of 2 to {_MAX_STEPS} steps, each with `events`.")  # fmt: skip
             return None
         if same and same not in TEXT_FIELDS:
-            self.wrong(f"{path}.same", f"no text field is called {_shown(same)}",
+            self.wrong(f"{path}.same", f"no text field is called {shown(same)}",
                        suggestion(str(same), TEXT_FIELDS))  # fmt: skip
         found = [
             self._step(one, f"{path}.sequence[{n}]", first=n == 0, last=n == len(steps) - 1)
@@ -284,17 +285,17 @@ class Clauses:
 
     def _step(self, node: Any, path: str, *, first: bool, last: bool) -> Step | None:
         if not isinstance(node, Mapping) or "events" not in node:
-            self.wrong(path, f"received {_shown(node)}", 'A step is {"events": "view", ...}.')
+            self.wrong(path, f"received {shown(node)}", 'A step is {"events": "view", ...}.')
             return None
         more = () if first else ("within_days", "absent") if last else ("within_days",)
         self.keys(node, path, ("events", "where", "note", *more))
         within, absent = node.get("within_days"), node.get("absent", False)
         if within is not None and not values.is_number(within, 0.0, values.MOST_DAYS, above=True):
-            self.wrong(f"{path}.within_days", f"received {_shown(within)}",
+            self.wrong(f"{path}.within_days", f"received {shown(within)}",
                        f"Allowed: a number above 0, at most {values.MOST_DAYS}.")  # fmt: skip
             return None
         if not isinstance(absent, bool):
-            self.wrong(f"{path}.absent", f"received {_shown(absent)}", "Allowed: true, false.")
+            self.wrong(f"{path}.absent", f"received {shown(absent)}", "Allowed: true, false.")
             return None
         return Step(
             self.kinds(node["events"], f"{path}.events"),
@@ -312,20 +313,20 @@ class Clauses:
             self.wrong(path, "no kind of event is given", f'"{EVERY}" means every kind.')
         for one in given:
             if one not in _EVENT_KINDS:
-                self.wrong(path, f"no kind of event is called {_shown(one)}",
+                self.wrong(path, f"no kind of event is called {shown(one)}",
                            suggestion(str(one), _EVENT_KINDS))  # fmt: skip
         return tuple(given)
 
     def where(self, node: Any, path: str) -> tuple[Where, ...]:
         """Conditions on fields of an event."""
         if not isinstance(node, list):
-            self.wrong(path, f"received {_shown(node)}", "Give a list of conditions on fields.")
+            self.wrong(path, f"received {shown(node)}", "Give a list of conditions on fields.")
             return ()
         found = []
         for n, one in enumerate(node):
             place = f"{path}[{n}]"
             if not isinstance(one, Mapping) or "field" not in one:
-                self.wrong(place, f"received {_shown(one)}", "A condition is "
+                self.wrong(place, f"received {shown(one)}", "A condition is "
                            '{"field": "price", "op": ">=", "value": 20}.')  # fmt: skip
                 continue
             self.keys(one, place, ("field", "op", "value", "note"))
@@ -342,29 +343,29 @@ class Clauses:
         texts = name in TEXT_FIELDS or values.is_property(name)
         if texts and TEXT_FIELDS[0] in allowed:
             return values.TEXT
-        self.wrong(path, f"no field here is called {_shown(name)}", suggestion(str(name), allowed))
+        self.wrong(path, f"no field here is called {shown(name)}", suggestion(str(name), allowed))
         return None
 
     def window(self, node: Any, path: str) -> Window:
         """Days that count."""
         if not isinstance(node, Mapping):
-            self.wrong(path, f"received {_shown(node)}",
+            self.wrong(path, f"received {shown(node)}",
                        'Give {"last_days": 30} or {"from": DATE, "to": DATE}.')  # fmt: skip
             return Window()
         self.keys(node, path, ("last_days", "skip_days", "from", "to", "note"))
         days, skip = node.get("last_days"), node.get("skip_days", 0)
         first, last = node.get("from"), node.get("to")
         if days is not None and not values.is_whole(days, 1, values.MOST_DAYS):
-            self.wrong(f"{path}.last_days", f"received {_shown(days)}",
+            self.wrong(f"{path}.last_days", f"received {shown(days)}",
                        f"Allowed: a whole number from 1 to {values.MOST_DAYS}.")  # fmt: skip
         elif skip and not values.is_whole(skip, 0, (days or 1) - 1):
-            self.wrong(f"{path}.skip_days", f"received {_shown(skip)}",
+            self.wrong(f"{path}.skip_days", f"received {shown(skip)}",
                        "Allowed: a whole number below last_days.")  # fmt: skip
         if days is not None and (first is not None or last is not None):
             self.wrong(path, "both last_days and dates are given", "Give one of them.")
         for key in ("from", "to"):
             if node.get(key) is not None and not values.is_date(node[key]):
-                self.wrong(f"{path}.{key}", f"received {_shown(node[key])}",
+                self.wrong(f"{path}.{key}", f"received {shown(node[key])}",
                            "Give a date, for example 2024-03-01.")  # fmt: skip
                 return Window()
         if first and last and first > last:
@@ -390,9 +391,3 @@ class Clauses:
     def wrong(self, path: str, message: str, hint: str) -> None:
         """Gather a problem."""
         self.problems.append(Problem(path, message, hint))
-
-
-def _shown(value: Any) -> str:
-    """A received value, short."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -17,10 +17,8 @@ from shoal.domain.time import DAY_US
 from shoal.segments.ruled.language import (
     AGES,
     COUNTS,
-    LATEST,
     MONEY_FIELDS,
     TEXTUAL,
-    Events,
     Feature,
     Member,
     Subject,
@@ -149,8 +147,3 @@ def plain_number(text: str | None) -> float | None:
     (41.0, -0.5, None, None)
     """
     return float(text) if text is not None and _PLAIN.fullmatch(text) else None
-
-
-def asks_latest(subject: Subject) -> bool:
-    """Whether the latest value of a field is asked for."""
-    return isinstance(subject, Events) and subject.measure == LATEST

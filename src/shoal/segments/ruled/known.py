@@ -5,16 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from types import MappingProxyType
 from typing import Final, Self
 
 from shoal.features.algebra import ValueType
 from shoal.features.catalog import Catalog
-
-#: What the head of the next period says of each customer, where a shop has one.
-NEXT_PERIOD: Final[Mapping[str, ValueType]] = MappingProxyType(
-    {"next_active": "number", "next_orders": "number", "next_spend": "number"}
-)
 
 _CLOSE: Final = 0.6
 _SHOWN: Final = 12

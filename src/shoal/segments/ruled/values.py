@@ -39,7 +39,7 @@ def test(node: Mapping[str, Any], kind: str | None) -> Test | Wrong:
     op = node["op"]
     if op not in allowed:
         of = f" of a {kind}" if kind and op in (*ORDERINGS, *TEXTUAL) else ""
-        return "op", f"no comparison{of} is called {_shown(op)}", suggestion(str(op), allowed)
+        return "op", f"no comparison{of} is called {shown(op)}", suggestion(str(op), allowed)
     if op in ("known", "unknown"):
         if "value" in node:
             return "value", f"{op} takes no value", "Leave it out."
@@ -58,19 +58,19 @@ def test(node: Mapping[str, Any], kind: str | None) -> Test | Wrong:
 
 def _between(value: Any) -> Test | Wrong:
     if not isinstance(value, list) or len(value) != 2:
-        return "value", f"received {_shown(value)}", "Give two numbers: [low, high]."
+        return "value", f"received {shown(value)}", "Give two numbers: [low, high]."
     for place, one in enumerate(value):
         wrong = _wrong(one, NUMBER)
         if wrong is not None:
             return f"value[{place}]", *wrong
     if value[0] > value[1]:
-        return "value", f"received {_shown(value)}", "The lower bound stands first."
+        return "value", f"received {shown(value)}", "The lower bound stands first."
     return Test("between", tuple(value))
 
 
 def _listed(op: str, value: Any, kind: str | None) -> Test | Wrong:
     if not isinstance(value, list) or not 1 <= len(value) <= _MOST_VALUES:
-        return "value", f"received {_shown(value)}", f"Give a list of 1 to {_MOST_VALUES:,} values."
+        return "value", f"received {shown(value)}", f"Give a list of 1 to {_MOST_VALUES:,} values."
     kind = kind or (TEXT if isinstance(value[0], str) else NUMBER)
     for place, one in enumerate(value):
         wrong = _wrong(one, kind)
@@ -81,7 +81,7 @@ def _listed(op: str, value: Any, kind: str | None) -> Test | Wrong:
 
 def _wrong(value: Any, kind: str | None) -> tuple[str, str] | None:
     """What is wrong with one value, and what is allowed."""
-    received = f"received {_shown(value)}"
+    received = f"received {shown(value)}"
     if kind is None:
         kind = TEXT if isinstance(value, str) else NUMBER
     if kind == TEXT:
@@ -131,6 +131,10 @@ def is_clean(text: str) -> bool:
     return "\0" not in text and not any(0xD800 <= ord(mark) <= 0xDFFF for mark in text)
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
+def shown(value: Any) -> str:
+    """A received value, short."""
+    try:
+        text = repr(value)
+    except RecursionError:
+        return f"a {type(value).__name__} of great depth"
     return text if len(text) <= 60 else f"{text[:57]}..."
