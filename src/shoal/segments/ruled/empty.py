@@ -156,8 +156,8 @@ class _Finder:
         if isinstance(subject, Member):
             weight = subject.measure == "weight"
             return (Range(0, 1) if weight else Range(0)), not weight
-        counts = self.known is not None and isinstance(subject, Feature)
-        if counts and subject.name in self.known.counted:
+        counts = self.known.counted if self.known is not None else frozenset()
+        if isinstance(subject, Feature) and subject.name in counts:
             return Range(0), True
         return Range(), True
 

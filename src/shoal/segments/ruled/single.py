@@ -158,7 +158,7 @@ class History:
         return any(reached)
 
     def _next(
-        self, rows: list[Row], step: Step, here: list[bool], reached: list[bool]
+        self, rows: Sequence[Row], step: Step, here: list[bool], reached: list[bool]
     ) -> Iterator[bool]:
         """Whether each event reaches a step: an earlier one reached the step before in time."""
         span = None if step.within_days is None else round(step.within_days * DAY_US)
