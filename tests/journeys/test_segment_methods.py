@@ -14,6 +14,7 @@ import torch
 from tests.journeys.conftest import Shoal
 
 import shoal as package
+from shoal.domain.errors import InputError
 from shoal.segments.methods.registry import CLUSTERERS
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -125,7 +126,9 @@ def test_levels_are_kept_with_their_parents(home: Path, shoal: Shoal) -> None:
     assert main["k"] == 6
     fine = main["method_facts"]["levels"][-1]
     assert fine["k"] == 6 and set(fine["parents"]) == {0, 1}
-    assert "levels 2 > 6" in shoal("segment", home / "shop", *told).out
+    shown = shoal("segment", home / "shop", "--method", "hierarchy", "--levels", "2,3,6", "--k", 3)
+    assert "levels 2 > 3 > 6" in shown.out
+    assert "group of 2   of 6 in it" in shown.out
 
 
 def test_of_several_methods_the_first_is_the_main_one(home: Path, shoal: Shoal) -> None:
@@ -134,6 +137,44 @@ def test_of_several_methods_the_first_is_the_main_one(home: Path, shoal: Shoal) 
     assert methods == ["mixture", "kmeans", "rfm"]
     shown = shoal("segments", home / "shop", "--json").document
     assert shown["segmentation_id"] == made.document["segmentations"][0]["segmentation_id"]
+
+
+def _few(folder: Path, customers: int, *, alike: bool) -> package.shop.Shop:
+    """A shop of few customers; alike in all they do, or with one who buys for millions."""
+    rows = []
+    for number in range(customers):
+        for place in range(5):
+            of = 0 if alike else number
+            rows.append(
+                {
+                    "event_id": f"{number}-{place}", "customer_id": f"c{number:02d}",
+                    "kind": "purchase", "event_time": START + timedelta(days=7 * place, hours=of),
+                    "item_id": f"i{of}", "category": f"k{of % 2}", "quantity": 1,
+                    "price": 1e8 if of == 2 else 5.0 + of, "currency": "EUR",
+                }
+            )  # fmt: skip
+    folder.mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), folder / "events.parquet")
+    made = package.init(folder / "shop")
+    made.ingest([folder / "events.parquet"], preset="shoal")
+    return made
+
+
+@pytest.mark.parametrize(("customers", "alike"), [(3, False), (12, True)])
+def test_few_or_equal_customers_get_segments_or_a_reason(
+    customers: int, alike: bool, tmp_path: Path
+) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("customer_id,segment\nc00,first\nc01,second\n")
+    with _few(tmp_path / "few", customers, alike=alike) as shop:
+        for method in CLUSTERERS:
+            told = {"density": {}, "seeded": {"k": 2, "labels": labels}}.get(method, {"k": 2})
+            made = shop.segment(method=method, **told)
+            main = made.documents[0]
+            assert sum(one["size"] for one in main["segments"]) == customers, method
+            assert all(one["size"] for one in main["segments"])
+        with pytest.raises(InputError, match=f"only {customers} customers"):
+            shop.segment(method="mixture", k=customers + 1)
 
 
 WRONG: dict[str, tuple[Callable[[Path], list[str]], int, str, str]] = {

@@ -34,7 +34,7 @@ def main() -> int:
     units = _units(options)
     say(f"{len(units)} units, load {os.getloadavg()[0]:.1f}")
     rows = run(_FUNCTION, units, kept=options.kept, timeout_s=1_800.0, keep=not options.fresh)
-    told = [{**unit.arguments, **row} for unit, row in zip(units, rows, strict=True)]
+    told = [{**row, **unit.arguments} for unit, row in zip(units, rows, strict=True)]
     document = {
         **header("bench.speed.segments/1", "bench.speed.segments", [options.seed]),
         "customers": options.customers, "columns": COLUMNS, "groups": GROUPS, "starts": STARTS,

@@ -43,9 +43,11 @@ _CHUNK_ROWS = 8_192
 _MANY_ROWS = 100_000
 #: Relative fall of the inertia in a step below which many rows are left as they are.
 _HARDLY: Final = 1e-6
-#: The same while ends are only compared, and the vain swaps in a row after which it is enough.
+#: The same while ends are only compared, the vain swaps in a row after which it is enough, and how
+#: many of the starts are gone on with so.
 _NEARLY: Final = 1e-4
-_VAIN: Final = 5
+_VAIN: Final = 8
+_BEST: Final = 3
 #: Two ends are the same if their inertia differs by less than this share.
 _NO_BETTER: Final = 1e-9
 
@@ -126,9 +128,15 @@ class KMeans(ClusterMixin, TransformerMixin, BaseEstimator):
             Z = _single(X, order, shift)
         starts = [plus_plus(sample, self.n_clusters, random) for _ in range(self.n_starts)]
         tries = _shared(lambda start: lloyd(sample, start, self.max_iterations), starts, many)
-        found = min(tries, key=lambda one: one[2])
         if many:
-            found = swapped(sample, found, self.max_iterations, random)
+            seeds = random.integers(2**31, size=_BEST)
+            best = sorted(tries, key=lambda one: one[2])[:_BEST]
+            tries = _shared(
+                lambda pair: swapped(sample, pair[0], self.max_iterations, pair[1]),
+                list(zip(best, map(np.random.default_rng, seeds), strict=False)),
+                many,
+            )
+        found = min(tries, key=lambda one: one[2])
         if len(sample) < len(Z):
             found = _refined(Z, found[0], self.max_iterations, random)
         if self.init is not None:

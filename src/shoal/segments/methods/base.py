@@ -16,13 +16,15 @@ import numpy.typing as npt
 from shoal.domain.errors import InputError
 from shoal.domain.text import Text
 from shoal.segments.base import Arrays, Weights
-from shoal.segments.kmeans import plus_plus, squared_distances
+from shoal.segments.kmeans import plus_plus
 
 Matrix = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
 #: Rows worked on at a time where a row takes many numbers.
 _BLOCK_ROWS: Final = 16_384
+#: Distances of a block of rows to many cores.
+_CELLS: Final = 250_000
 
 
 class Clusterer(Protocol):
@@ -120,12 +122,12 @@ def spread_within(Z: Matrix, labels: Labels, centers: Matrix) -> float:
     return max(total / max(Z.size, 1), 1e-12)
 
 
-def in_blocks(Z: Matrix, work: Callable[[Matrix], Matrix]) -> Matrix:
-    """What the work makes of blocks of rows, put together: bounded memory."""
-    if len(Z) <= _BLOCK_ROWS:
+def in_blocks(Z: Matrix, work: Callable[[Matrix], Matrix], size: int = _BLOCK_ROWS) -> Matrix:
+    """What the work makes of blocks of `size` rows, put together: bounded memory."""
+    if len(Z) <= size:
         return work(Z)
-    starts = range(0, len(Z), _BLOCK_ROWS)
-    return np.concatenate([work(Z[start : start + _BLOCK_ROWS]) for start in starts])
+    starts = range(0, len(Z), size)
+    return np.concatenate([work(Z[start : start + size]) for start in starts])
 
 
 def softmax(logits: Matrix) -> Weights:
@@ -144,9 +146,15 @@ def nearest_cores(Z: Matrix, cores: Matrix, owner: Labels, k: int) -> Matrix:
     order = np.argsort(owner, kind="stable")
     begins = np.searchsorted(owner[order], np.arange(k))
     mine = np.asarray(cores)[order]
-    return in_blocks(
-        Z, lambda rows: np.minimum.reduceat(squared_distances(rows, mine), begins, axis=1)
-    )
+    half = np.square(mine).sum(axis=1) / 2
+
+    def work(rows: Matrix) -> Matrix:
+        score = np.minimum.reduceat(half - rows @ mine.T, begins, axis=1)
+        squares = np.square(rows).sum(axis=1)[:, None]
+        return np.maximum(squares + 2 * score, 0.0)
+
+    # Blocks that stay in the processor's cache.
+    return in_blocks(Z, work, max(_CELLS // max(len(mine), 1), 64))
 
 
 def warm_centers(Z: Matrix, warm: Labels, k: int, seed: int) -> Matrix | None:

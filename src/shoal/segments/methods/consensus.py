@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shoal.domain.text import Text
+from shoal.features.prepare import sample_rows
 from shoal.segments.base import Arrays, Weights
 from shoal.segments.methods.base import (
     Clusterer,
@@ -41,6 +42,8 @@ MEMBERS: Final = tuple(_MEMBERS)
 DEFAULT: Final = ("kmeans", "mixture", "hierarchy")
 
 _MICRO: Final = 300
+#: Customers whose places tell how far the members agree.
+_ASKED: Final = 20_000
 #: Agreement of members with the consensus below which it is told that they disagree.
 _LITTLE: Final = 0.5
 
@@ -83,10 +86,10 @@ class Consensus:
         labels = cut(ward(together, micro.sizes), len(micro.centers), groups)
         member_of = np.eye(groups)[labels] * micro.sizes[:, None]
         self.votes = [_votes(one, member_of) for one in said]
-        self._number(Z)
+        self._number(Z, seed)
         return self
 
-    def _number(self, Z: Matrix) -> None:
+    def _number(self, Z: Matrix, seed: int) -> None:
         """Largest first; groups that nobody leans to most are left out, their votes shared out."""
         places = self.weights(Z).argmax(axis=1)
         count = self.votes[0].shape[1]
@@ -95,7 +98,8 @@ class Consensus:
         order = by_size(sizes, means)
         self.votes = [_normalised(one[:, order]) for one in self.votes]
         self.centers = means[order]
-        self._tell(Z, places)
+        rows = sample_rows(Z, _ASKED, seed)
+        self._tell(Z[rows], places[rows])
 
     def _tell(self, Z: Matrix, places: Labels) -> None:
         from sklearn.metrics import adjusted_rand_score

@@ -97,8 +97,8 @@ class Density:
         self.centers = means_of(sample, labels, groups)
         own = labels >= 0
         self.variance = spread_within(P[own], labels[own], means_of(P, labels, groups))
-        self._renumber(Z)
-        self._tell(Z, P, labels, share, lone)
+        noise = self._renumber(Z)
+        self._tell(noise, P, labels, share, lone)
         return self
 
     def _grouped(self, P: Matrix) -> tuple[Labels, float]:
@@ -133,18 +133,21 @@ class Density:
         self.cores, self.owner = np.concatenate(cores), np.concatenate(owner)
         self.reach = np.array(reach)
 
-    def _renumber(self, Z: Matrix) -> None:
-        """Largest group first, of everybody."""
+    def _renumber(self, Z: Matrix) -> float:
+        """Largest group first, of everybody; the share of noise."""
         groups = len(self.reach)
-        order = by_size(np.bincount(self._places(Z), minlength=groups), self.centers)
+        distances = self._distances(Z)
+        noise = float(self._far(distances).mean())
+        places = distances.argmin(axis=1)
+        order = by_size(np.bincount(places, minlength=groups), self.centers)
         place = np.full(groups, -1)
         place[order] = np.arange(len(order))
         there = place[self.owner] >= 0
         self.cores, self.owner = self.cores[there], place[self.owner][there]
         self.reach, self.centers = self.reach[order], self.centers[order]
+        return noise
 
-    def _tell(self, Z: Matrix, P: Matrix, labels: Labels, share: float, lone: bool) -> None:
-        noise = float(self.noise(Z).mean())
+    def _tell(self, noise: float, P: Matrix, labels: Labels, share: float, lone: bool) -> None:
         self.facts = {
             "kind": self.kind, "sample_customers": len(P), "smallest_share": share,
             "noise_share_of_sample": 1.0 if lone else float((labels < 0).mean()),
@@ -170,12 +173,12 @@ class Density:
 
     def noise(self, Z: Matrix) -> npt.NDArray[np.bool_]:
         """(n,) whether a row lies farther from the nearest core than its group's members do."""
-        distances = self._distances(Z)
-        places = distances.argmin(axis=1)
-        return np.asarray(distances[np.arange(len(Z)), places] > self.reach[places] + _ROUNDING)
+        return self._far(self._distances(Z))
 
-    def _places(self, Z: Matrix) -> Labels:
-        return np.asarray(self._distances(Z).argmin(axis=1))
+    def _far(self, distances: Matrix) -> npt.NDArray[np.bool_]:
+        places = distances.argmin(axis=1)
+        own = distances[np.arange(len(distances)), places]
+        return np.asarray(own > self.reach[places] + _ROUNDING)
 
     def _distances(self, Z: Matrix) -> Matrix:
         groups = len(self.reach)
