@@ -60,6 +60,14 @@ def replay(
             help="What segments are made on (default: features).",
         ),
     ] = None,
+    aim: Annotated[
+        str | None,
+        typer.Option(
+            "--aim",
+            metavar="balance|style|outlook",
+            help="What segments are for, as in shoal segment.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -80,7 +88,7 @@ def replay(
     with shops.open(shop) as opened:
         made = opened.write_replay(
             out, from_, to, every=every, method=method, k=k, refit=refit, seed=seed,
-            margin=margin, on=on, progress=console.progress(),
+            margin=margin, on=on, aim=aim, progress=console.progress(),
         )  # fmt: skip
     console.document(made.as_document())
     _show(console, made)

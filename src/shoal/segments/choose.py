@@ -11,9 +11,9 @@ how they shop: the smallest one within one standard error of the best, so that s
 of a score than it takes.
 Trusted are candidates whose segments come back when the customers are drawn again (bootstrap
 adjusted Rand index, Hubert and Arabie, 1985) and that are not tiny. Chosen is the smallest trusted
-k within one standard error of the best trusted one. Where the log is too short for a next period,
-the largest trusted k with a prediction strength of at least 0.8 is taken (Tibshirani and Walther,
-2005), else the one with the highest. The whole table of evidence is kept.
+k within one standard error of the difference from the best trusted one. Where the log is too short
+for a next period, the largest trusted k with a prediction strength of at least 0.8 is taken
+(Tibshirani and Walther, 2005), else the one with the highest. The whole table of evidence is kept.
 """
 
 from __future__ import annotations
@@ -46,14 +46,35 @@ SHARES: Final = (0.0, 0.1, 0.2, 0.33, 0.5, 1.0)
 #: An outcome of which nobody foretells more than this share does not count.
 LEAST_FORETOLD: Final = 0.005
 
-#: Score, its standard error, and the share foretold by outcome.
-Score = tuple[float, float, dict[str, float]]
-
 #: By outcome: a share foretold, and (n,) each customer's part in its error.
 Judged = tuple[dict[str, float], dict[str, Matrix]]
 
 #: Prediction strength above which Tibshirani and Walther call the clusters well separated.
 _STRONG: Final = 0.8
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well a division of customers foretells, beside others.
+
+    Args:
+        score: mean over outcomes of the share foretold, in shares of the best division's.
+        shares: foretold, by outcome.
+        parts: (n,) each customer's part in the error of the score.
+    """
+
+    score: float
+    shares: dict[str, float]
+    parts: Matrix
+
+    @property
+    def error(self) -> float:
+        """The standard error of the score."""
+        return float(np.sqrt(np.sum(self.parts**2)))
+
+    def error_of_difference(self, other: Score) -> float:
+        """The standard error of the difference of two divisions of the same customers."""
+        return float(np.sqrt(np.sum((self.parts - other.parts) ** 2)))
 
 
 @dataclass(frozen=True)
@@ -216,7 +237,8 @@ def _choose(
         )
         return Choice(k, STABILITY_ONLY, text, sample_customers=len(X))
     horizon = future.horizon_days if future is not None and folds is not None else None
-    return _decide(candidates, limits, horizon, len(X), settled)
+    scores = {k: score for k, score in zip(ks, found, strict=True) if score is not None}
+    return _decide(candidates, scores, limits, horizon, len(X), settled)
 
 
 @dataclass(frozen=True)
@@ -251,11 +273,12 @@ def weigh(
     with threadpool_limits(1, user_api="blas"):
         found = folds[0].scored([one.segment(k, seed, limits.starts) for one in folds])
     scores = [one for one in found if one is not None]
-    best = max(scores, key=lambda one: one[0])
-    near = [share for share, one in zip(SHARES, scores, strict=True) if one[0] >= best[0] - best[1]]
+    best = max(scores, key=lambda one: one.score)
+    bound = best.score - best.error
+    near = [share for share, one in zip(SHARES, scores, strict=True) if one.score >= bound]
     share = settled if settled in near else near[0]
     tried = tuple(
-        {"share": share, "score": one[0], "score_se": one[1], "shares": one[2]}
+        {"share": share, "score": one.score, "score_se": one.error, "shares": one.shares}
         for share, one in zip(SHARES, scores, strict=True)
     )
     return Weighed(share, tried)
@@ -299,9 +322,9 @@ def _evidence(
         smallest_share=float(shares.min()),
         largest_share=float(shares.max()),
         inertia=model.inertia_,
-        score=None if found is None else found[0],
-        score_se=None if found is None else found[1],
-        shares=None if found is None else found[2],
+        score=None if found is None else found.score,
+        score_se=None if found is None else found.error,
+        shares=None if found is None else found.shares,
         why_not=why_not,
     )
 
@@ -417,8 +440,8 @@ class Judge:
                 continue
             shares, parts = one
             score = float(np.mean([shares[name] / size for name, size in unit.items()]))
-            error = sum(parts[name] / size for name, size in unit.items()) / len(unit)
-            found.append((score, float(np.sqrt(np.sum(error**2))), shares))
+            error = np.mean([parts[name] / size for name, size in unit.items()], axis=0)
+            found.append(Score(score, shares, error))
         return found
 
     def judged(self, labels: npt.NDArray[np.int64]) -> tuple[dict[str, float], dict[str, Matrix]]:
@@ -482,6 +505,7 @@ def _log_money(spend: Matrix) -> Matrix:
 
 def _decide(
     candidates: list[Candidate],
+    scores: Mapping[int, Score],
     limits: Limits,
     horizon_days: int | None,
     sample: int,
@@ -511,11 +535,15 @@ def _decide(
             f"（预测强度 {chosen.prediction_strength:.2f}，自助法 ARI {chosen.stability:.2f}）。",
         )
     else:
-        best = max(trusted, key=lambda one: one.score or 0.0)
-        bound = (best.score or 0.0) - (best.score_se or 0.0)
-        near = [one for one in trusted if (one.score or 0.0) >= bound]
-        chosen = next((one for one in near if one.k == settled), near[0])
-        reason = _foretold(chosen, best, horizon_days, stays=chosen.k != near[0].k)
+        told = [(one, scores[one.k]) for one in trusted if one.k in scores]
+        best, top = max(told, key=lambda pair: pair[1].score)
+        behind = [(one, top.score - score.score, score) for one, score in told]
+        # Customers are the same: what chance moves in both candidates alike is no doubt.
+        least = next(one for one, gap, score in behind if gap <= top.error_of_difference(score))
+        chosen = next(
+            (one for one, gap, _ in behind if one.k == settled and gap <= top.error), least
+        )
+        reason = _foretold(chosen, best, horizon_days, stays=chosen is not least)
     return Choice(chosen.k, rule, reason, tuple(candidates), horizon_days, sample)
 
 

@@ -32,6 +32,7 @@ class ReplayVerbs(Verbs):
         seed: int | None = None,
         margin: float | None = None,
         on: str | None = None,
+        aim: str | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Cut]:
         """Segment at every cut from one moment to another, with only what was known then.
@@ -48,15 +49,16 @@ class ReplayVerbs(Verbs):
                 more than this; None: the configured one (`segment.switch_margin`).
             on: what segments are made on: `features` (None), `embedding` of the current behaviour
                 model, or `both`. A cut before the model's end of training warns.
+            aim: what they are for, as in `segment`.
 
         Raises:
             UsageError: `bad_period`, `bad_time`, `unknown_method`, `usage`; before the first cut.
             InputError: `too_little_data`, the shop is empty, or every cut was skipped (at the end);
                 `mixed_currencies`, `rates_missing`.
         """
-        return self._replay(from_, to, every, method, k, refit, seed, margin, on, progress).cuts(
-            progress
-        )
+        return self._replay(
+            from_, to, every, method, k, refit, seed, margin, on, aim, progress
+        ).cuts(progress)
 
     def write_replay(
         self,
@@ -71,6 +73,7 @@ class ReplayVerbs(Verbs):
         seed: int | None = None,
         margin: float | None = None,
         on: str | None = None,
+        aim: str | None = None,
         progress: Progress | None = None,
     ) -> Replayed:
         """As `replay`, and write who belonged where at every cut; a row a cut comes back.
@@ -86,7 +89,7 @@ class ReplayVerbs(Verbs):
         from shoal.workflows.replay_files import Replayed, is_one_file, write_file, write_folder
 
         one_file = out is not None and is_one_file(Path(out))
-        replay = self._replay(from_, to, every, method, k, refit, seed, margin, on, progress)
+        replay = self._replay(from_, to, every, method, k, refit, seed, margin, on, aim, progress)
         if out is None:
             return Replayed(replay.steps, [cut.as_document() for cut in replay.cuts(progress)])
         path = Path(out)
@@ -111,6 +114,7 @@ class ReplayVerbs(Verbs):
         seed: int | None,
         margin: float | None,
         on: str | None,
+        aim: str | None,
         progress: Progress | None,
     ) -> Replay:
         from shoal.domain.time import parse_moment, parse_span, span_text
@@ -134,6 +138,7 @@ class ReplayVerbs(Verbs):
             settings.seed if seed is None else seed,
             settings.switch_margin if margin is None else margin,
             made_on,
+            aim,
         )
         self.catch_up(progress, reading=True)
         self._one_currency(steps.until)

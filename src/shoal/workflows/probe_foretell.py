@@ -36,7 +36,7 @@ from shoal.segments.inputs import TASTE_PRIOR_EVENTS, with_tastes
 from shoal.workflows.admission import Admission
 from shoal.workflows.embed import embeddings
 from shoal.workflows.progress import Progress
-from shoal.workflows.segment_learn import HORIZON_DAYS, SHORTEST_HORIZON_DAYS
+from shoal.workflows.segment_outlook import HORIZON_DAYS, SHORTEST_HORIZON_DAYS
 
 if TYPE_CHECKING:
     from shoal.model.artefact import ModelArtefact

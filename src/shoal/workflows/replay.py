@@ -16,6 +16,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from shoal.adjust.align import number_of
 from shoal.config import SegmentConfig
 from shoal.domain.errors import InputError, UsageError
 from shoal.domain.segment import EVENT, VERSION
@@ -29,6 +30,7 @@ from shoal.features.tastes import Vocabulary
 from shoal.ports import EventTable, Warehouse
 from shoal.segments.assign import MEMBERSHIPS_SCHEMA as LOG_SCHEMA
 from shoal.segments.base import CUSTOMER, Segmenter
+from shoal.segments.clustered import ClusterSegmenter
 from shoal.segments.rules import Rfm
 from shoal.workflows.admission import Admission
 from shoal.workflows.advance import InForce, advance
@@ -39,7 +41,8 @@ from shoal.workflows.following_model import Carried, carried
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.replay_cut import MEMBERSHIPS_SCHEMA, Cut, dated
 from shoal.workflows.replay_steps import Steps
-from shoal.workflows.segment_learn import Known, Learner
+from shoal.workflows.segment_identity import compared
+from shoal.workflows.segment_learn import Known, Learner, Settled
 from shoal.workflows.segment_outlook import HORIZON_DAYS
 
 #: The error for which a cut is skipped.
@@ -68,6 +71,30 @@ class Model:
         return InForce(self.name, self.segmenter, self.vocabulary, margin)
 
 
+@dataclass(frozen=True)
+class Before:
+    """A segmenter that is to be followed by another, and what it reads of the customers now."""
+
+    segmenter: ClusterSegmenter
+    table: pa.Table
+    seed: int
+
+    @property
+    def warm(self) -> pa.Table:
+        """`customer_id`, `segment_id` of everybody: a further start."""
+        places = pa.array(self.segmenter.predict(self.table))
+        ids = pa.array(self.segmenter.segment_ids, pa.string()).take(places)
+        return pa.table({CUSTOMER: self.table[CUSTOMER], "segment_id": ids})
+
+    def go_on(self, after: ClusterSegmenter, table: pa.Table, highest: int) -> int:
+        """Give the segments of `after` the ids of those that they continue; the highest number."""
+        aligned, _, _ = compared(
+            self.segmenter, self.table, after, table, highest=highest, seed=self.seed
+        )
+        after.rename(aligned.ids)
+        return max(highest, *(number_of(one) for one in aligned.ids))
+
+
 class Replay:
     """The cuts of a shop's log.
 
@@ -94,9 +121,11 @@ class Replay:
         self.steps = steps
         self._settings = settings or SegmentConfig()
         self._learner = Learner(
-            fold, zone, admission, self._settings, steps.k, steps.seed, on=steps.on, model=model
-        )
+            fold, zone, admission, self._settings, steps.k, steps.seed, on=steps.on, model=model,
+            aim=steps.aim,
+        )  # fmt: skip
         self._model: Model | None = None
+        self._highest = 0
         self._recorded = LOG_SCHEMA.empty_table()
         self._following: Following | None = None
         self._carried: Carried | None = None
@@ -162,7 +191,7 @@ class Replay:
         self._follow(events)
         if self._model is None or self.steps.refit_due(self._model.trained_until, moment):
             self._model, known = self._learn(moment, events)
-            # segments of another learning are other segments, whatever their ids
+            # The log begins anew with every learning: a version tells where everybody is.
             recorded, entering = LOG_SCHEMA.empty_table(), VERSION
         else:
             known = self._known(moment, events, self._model.items)
@@ -199,13 +228,21 @@ class Replay:
         Args:
             memberships: what the last cut that was made left (`MEMBERSHIPS_SCHEMA`).
         """
-        if not self.steps.refit_due(trained_until, trained_until):
-            self._read_latest()
-            events = self._learner.admitted(trained_until)
-            self._model, _ = self._learn(trained_until, events)
-            names = {"segmentation_id": "segmentation"}
-            columns = [memberships[names.get(one, one)] for one in LOG_SCHEMA.names]
-            self._recorded = pa.table(columns, schema=LOG_SCHEMA)
+        self._read_latest()
+        # Segments go on from those learned before them, so all are learned again in their order.
+        for moment in self.moments:
+            if moment > trained_until:
+                break
+            model = self._model
+            if model is None or self.steps.refit_due(model.trained_until, moment):
+                try:
+                    self._model, _ = self._learn(moment, self._learner.admitted(moment))
+                except InputError as error:
+                    if error.code != TOO_LITTLE:
+                        raise
+        names = {"segmentation_id": "segmentation"}
+        columns = [memberships[names.get(one, one)] for one in LOG_SCHEMA.names]
+        self._recorded = pa.table(columns, schema=LOG_SCHEMA)
 
     def _learn(self, moment: datetime, events: EventTable) -> tuple[Model, Known]:
         learner = self._learner
@@ -213,13 +250,29 @@ class Replay:
         items = reference.build(events.engine, files, moment, learner.fold.rules.noise)
         known = self._known(moment, events, items)
         vocabulary = learner.vocabulary(known)
-        [(segmenter, _)] = learner.learn(known, vocabulary, (self.steps.method,))
-        # Choosing k looks back by a horizon: a later cut may find this one there.
-        if not self.steps.k and self.steps.method != Rfm.method:
-            oldest = moment - timedelta(days=HORIZON_DAYS)
+        before = self._before(known)
+        if before is not None:
+            learner.warm = before.warm
+        [(segmenter, choice)] = learner.learn(known, vocabulary, (self.steps.method,))
+        if choice is not None:
+            learner.settled = Settled(choice.chosen, choice.extra.get("outlook_share"))
+        if before is not None and isinstance(segmenter, ClusterSegmenter):
+            self._highest = before.go_on(segmenter, known.table(vocabulary), self._highest)
+        elif isinstance(segmenter, ClusterSegmenter):
+            self._highest = len(segmenter.ids)
+        # Learning looks back by two horizons: a later cut may find this one there.
+        if self.steps.method != Rfm.method:
+            oldest = moment - 2 * timedelta(days=HORIZON_DAYS)
             kept = {then: known for then, known in learner.past.items() if then >= oldest}
             learner.past = {**kept, moment: known}
         return Model(segmenter, vocabulary, items, moment), known
+
+    def _before(self, known: Known) -> Before | None:
+        """The segments learned last, as they see the customers now; None at the beginning."""
+        model = self._model
+        if model is None or not isinstance(model.segmenter, ClusterSegmenter):
+            return None
+        return Before(model.segmenter, known.table(model.vocabulary), self.steps.seed)
 
     def _known(self, moment: datetime, events: EventTable, items: pa.Table) -> Known:
         """What is known at a moment: by states that follow the log where they can."""

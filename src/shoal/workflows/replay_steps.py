@@ -13,6 +13,7 @@ from shoal.domain.time import iso, parse_span, span_text
 from shoal.segments.inputs import FEATURES
 from shoal.segments.rules import Rfm
 from shoal.workflows.segment_learn import check_methods
+from shoal.workflows.segment_outlook import check_aim
 
 EACH: Final = "each"
 FIRST: Final = "first"
@@ -32,9 +33,10 @@ class Steps:
         margin: between two learnings, a customer changes only to a segment that weighs more by more
             than this; 0: always to the heaviest.
         on: what learned segments are made on, one of `shoal.segments.inputs.ON`.
+        aim: what they are for, one of `shoal.workflows.segment_outlook.AIMS`; None: the usual.
 
     Raises:
-        UsageError: `bad_period`, `bad_time`, `unknown_method`, `usage` (k).
+        UsageError: `bad_period`, `bad_time`, `unknown_method`, `unknown_aim`, `usage` (k).
     """
 
     since: datetime
@@ -46,9 +48,11 @@ class Steps:
     seed: int = 0
     margin: float = SegmentConfig.switch_margin
     on: str = FEATURES
+    aim: str | None = None
 
     def __post_init__(self) -> None:
         check_methods((self.method,))
+        check_aim(self.aim)
         parse_span(self.every)
         if self.refit not in (EACH, FIRST):
             parse_span(self.refit)
@@ -96,4 +100,5 @@ class Steps:
             "seed": self.seed,
             "margin": self.margin,
             "on": self.on,
+            "aim": self.aim,
         }

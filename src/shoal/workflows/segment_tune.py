@@ -211,7 +211,7 @@ class SegmentSearch:
         """Scores of all trials so far: shares of the best that any of them foretells."""
         scores = judge.of([judged for _, judged, _ in self._judged])
         for done, score in zip(self._done, scores, strict=True):
-            done["score"] = None if score is None else score[0]
+            done["score"] = None if score is None else score.score
 
     def _best(self, horizon_days: int, judge: Judge) -> tuple[Setting, dict[str, Any]]:
         scores = judge.of([judged for _, judged, _ in self._judged])
@@ -219,22 +219,22 @@ class SegmentSearch:
         if not there:
             raise _too_little("no setting made segments of the customers known then")
         told = {place: score for place, score in enumerate(scores) if score is not None}
-        best = max(there, key=lambda place: (told[place][0], -place))
-        bound = told[best][0] - told[best][1]
-        near = [place for place in there if told[place][0] >= bound]
+        best = max(there, key=lambda place: (told[place].score, -place))
+        bound = told[best].score - told[best].error
+        near = [place for place in there if told[place].score >= bound]
         least = min(self._judged[place][0].k for place in near)
         taken = max(
             (place for place in near if self._judged[place][0].k == least),
-            key=lambda place: (told[place][0], -place),
+            key=lambda place: (told[place].score, -place),
         )
         evidence = {
             "schema": SCHEMA, "search": "optuna", "horizon_days": horizon_days, "best": best,
             "chosen": taken,
             "trials": [
                 {"trial": place, **setting.as_document(), "indices": indices,
-                 "score": None if score is None else score[0],
-                 "score_se": None if score is None else score[1],
-                 "shares": None if score is None else score[2]}
+                 "score": None if score is None else score.score,
+                 "score_se": None if score is None else score.error,
+                 "shares": None if score is None else score.shares}
                 for place, ((setting, _, indices), score)
                 in enumerate(zip(self._judged, scores, strict=True))
             ],
