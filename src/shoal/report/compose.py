@@ -14,9 +14,8 @@ import pyarrow.compute as pc
 from shoal.domain.money import MICROS
 from shoal.domain.segment import TIER_NEW
 from shoal.features.months import Beside, MonthMoney
+from shoal.report.compose_reasons import in_language
 from shoal.report.document import (
-    Candidate,
-    Choice,
     Effect,
     Exemplar,
     Fact,
@@ -159,11 +158,11 @@ def segments(
         found.append(
             Segment(
                 segment_id=one["segment_id"],
-                name=_said(one["name"], lang),
+                name=in_language(one["name"], lang),
                 customers=one["size"],
                 orders=one["orders"],
                 revenue=(one["revenue"] or 0.0) if has_money else None,
-                rule=_said(one.get("rule"), lang),
+                rule=in_language(one.get("rule"), lang),
                 effects=tuple(_effect(each, lang, described) for each in one["effects"]),
                 categories=_preferences(texts.get("top_category")),
                 brands=_preferences(texts.get("top_brand")),
@@ -246,39 +245,12 @@ def shop_money(
     )
 
 
-def choice(document: Mapping[str, Any], lang: str) -> Choice | None:
-    """How the number of segments was chosen, of a segmentation's document."""
-    found = document.get("choice")
-    if not found:
-        return None
-    return Choice(
-        rule=found["rule"],
-        chosen=found["chosen"],
-        candidates=tuple(
-            Candidate(
-                one["k"],
-                one.get("score"),
-                one.get("score_se"),
-                one.get("stability"),
-                one.get("smallest_share"),
-                one.get("eligible", True),
-                _said(one.get("why_not"), lang),
-            )
-            for one in found.get("candidates") or ()
-        ),
-        reason=_said(found.get("reason"), lang),
-        horizon_days=found.get("horizon_days"),
-    )
-
-
 def warnings(documents: Sequence[Mapping[str, Any]], lang: str) -> tuple[str, ...]:
     """What the segmentations warn of, each thing once."""
-    said = [_said(one, lang) for document in documents for one in document.get("warnings") or ()]
+    said = [
+        in_language(one, lang) for document in documents for one in document.get("warnings") or ()
+    ]
     return tuple(dict.fromkeys(said))
-
-
-def _said(text: Mapping[str, str] | None, lang: str) -> str:
-    return str(text[lang]) if text else ""
 
 
 def _label(feature: str, lang: str, described: Mapping[str, Described]) -> str:
@@ -301,6 +273,8 @@ def _effect(one: Mapping[str, Any], lang: str, described: Mapping[str, Described
         size,
         inside,
         outside,
+        one.get("low"),
+        one.get("high"),
         average=hidden,
     )
 

@@ -13,7 +13,9 @@ from datetime import date, datetime
 from typing import Any
 
 from shoal.domain.quality import Quality
+from shoal.report.document_lineage import Lineage, Logged
 from shoal.report.document_model import ModelSeen
+from shoal.report.document_reasons import Choice, CustomerMap, Explanation, Protected
 from shoal.report.document_story import Story
 
 
@@ -120,34 +122,6 @@ class Period:
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """One number of segments that was tried, with the evidence on it (None: not measured)."""
-
-    k: int
-    score: float | None
-    spread: float | None = None
-    stability: float | None = None
-    smallest: float | None = None
-    eligible: bool = True
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """How the number of segments was chosen.
-
-    `rule` is `told` (a person gave it), `next_period` (scores are the share of the next
-    `horizon_days` foretold) or `stability_only`.
-    """
-
-    rule: str
-    chosen: int
-    candidates: tuple[Candidate, ...] = ()
-    reason: str = ""
-    horizon_days: int | None = None
-
-
-@dataclass(frozen=True)
 class Rows:
     """The row account of all ingests of a shop.
 
@@ -251,6 +225,11 @@ class ReportDocument:
     money: ShopMoney | None = None
     quality: Quality | None = None
     model: ModelSeen | None = None
+    lineage: Lineage | None = None
+    logged: Logged | None = None
+    explanation: Explanation | None = None
+    protected: Protected | None = None
+    map: CustomerMap | None = None
     warnings: tuple[str, ...] = ()
     story: Story = field(default_factory=Story)
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shoal.report.document import Choice, Effect, Grid, Period, Preference, ReportDocument, Segment
+from shoal.report.document import Effect, Grid, Period, Preference, ReportDocument, Segment
+from shoal.report.document_reasons import Candidate, Choice, Tried
 from shoal.report.draw import (
     Dot,
     Drawing,
@@ -195,8 +196,53 @@ def choice(evidence: Choice, alt: str, texts: Texts, numbers: Numbers) -> Drawin
         for one in evidence.candidates
         if (score := one.score if foretold else one.stability) is not None
     ]
-    tick = numbers.short_share if foretold else numbers.plain
+    tick = numbers.short_share if foretold and not evidence.relative else numbers.plain
     return dots(points, alt, tick=tick, axis=texts("choice.axis_k"))
+
+
+def trust(known: Sequence[Candidate], alt: str, texts: Texts) -> Drawing:
+    """Stability and prediction strength, 0 to 1, over the numbers of segments tried."""
+
+    def series(key: str, values: Sequence[float | None]) -> Series:
+        return Series(texts(key), values, ["" if one is None else f"{one:.3f}" for one in values])
+
+    panel = Panel(
+        "",
+        [
+            series("col.stability", [one.stability for one in known]),
+            series("choice.strength", [one.strength for one in known]),
+        ],
+        lambda value: f"{value:.1f}",
+    )
+    step = 1 + (len(known) - 1) // 12
+    return lines(
+        [float(one.k) for one in known],
+        [panel],
+        alt,
+        ticks=[(float(one.k), str(one.k)) for one in known[::step]],
+        names=[f"k = {one.k}" for one in known],
+        axis=texts("choice.axis_k"),
+        height=200,
+    )
+
+
+def tried(
+    shares: Sequence[Tried], taken: float, alt: str, texts: Texts, numbers: Numbers
+) -> Drawing:
+    """Score of each share of expected behaviour, with its standard error; the taken one filled."""
+    points = [
+        Dot(
+            numbers.short_share(one.share),
+            one.score,
+            one.spread,
+            mark=texts("choice.taken", share=numbers.short_share(one.share))
+            if one.share == taken
+            else "",
+            said=f"{numbers.short_share(one.share)}: {one.score:.3f}",
+        )
+        for one in shares
+    ]
+    return dots(points, alt, tick=numbers.plain, axis=texts("choice.axis_share"))
 
 
 def _part(value: float | None, whole: float | None) -> float:

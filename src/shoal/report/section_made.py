@@ -7,11 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from shoal.report import figures
-from shoal.report.document import Candidate, Choice
 from shoal.report.names import clean
 from shoal.report.numbers import MISSING
-from shoal.report.views import Made, Plot, RowsView, Table
+from shoal.report.views import Made, RowsView, Table
 from shoal.report.wording import Wording
 
 
@@ -29,13 +27,7 @@ def data(wording: Wording) -> RowsView:
 
 def made(wording: Wording) -> Made:
     """How the report was made, enough to make it again."""
-    found = wording.document.choice
-    return Made(
-        _facts(wording),
-        _parameters(wording),
-        _choice(wording, found) if found else None,
-        _choice_reason(wording),
-    )
+    return Made(_facts(wording), _parameters(wording))
 
 
 def _parameters(wording: Wording) -> list[tuple[str, str]]:
@@ -132,56 +124,3 @@ def _compared(wording: Wording, zone: str) -> list[tuple[str, str]]:
     day = wording.numbers.moment(local(wording, moves.since)) + zone
     key = "made.since_told" if moves.told else "made.since_chosen"
     return [(wording.texts("made.since"), wording.texts(key, day=day))]
-
-
-def _choice_reason(wording: Wording) -> str:
-    choice = wording.document.choice
-    if choice is None:
-        return ""
-    return (
-        clean(choice.reason, 600)
-        if choice.reason
-        else (wording.texts("choice.told") if choice.rule == "told" else "")
-    )
-
-
-def _choice(wording: Wording, choice: Choice) -> Plot | None:
-    texts, numbers = wording.texts, wording.numbers
-    next_period = choice.rule == "next_period"
-
-    def score(one: Candidate) -> float | None:
-        return one.score if next_period else one.stability
-
-    tried = [one for one in choice.candidates if score(one) is not None]
-    if len(tried) < 2:
-        return None
-    days = choice.horizon_days or 0
-    measure = (
-        texts("choice.next_period", days=texts.counted("day", days, numbers.count(days)))
-        if next_period
-        else texts("choice.stability")
-    )
-    rows = []
-    for one in choice.candidates:
-        note = texts("col.chosen") if one.k == choice.chosen else one.note
-        rows.append(
-            [
-                str(one.k), _decimal(wording, one.score), _decimal(wording, one.spread),
-                _decimal(wording, one.stability), numbers.share(one.smallest), clean(note, 200),
-            ]
-        )  # fmt: skip
-    columns = [
-        texts(f"col.{what}") for what in ("k", "score", "spread", "stability", "smallest", "note")
-    ]
-    alt = texts("choice.alt", low=tried[0].k, high=tried[-1].k, what=measure, k=choice.chosen)
-    return Plot(
-        key="choice",
-        title=measure,
-        drawing=figures.choice(choice, alt, texts, numbers),
-        table=Table(columns, rows, text_columns=frozenset({5})),
-        note="" if all(one.eligible for one in tried) else texts("choice.left_out"),
-    )
-
-
-def _decimal(wording: Wording, value: float | None) -> str:
-    return MISSING if value is None else f"{value:.3f}"

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from shoal.domain.segment import TIER_NEW
+from shoal.domain.segment import TIER_NEW, VERSION
+from shoal.report.document_lineage import Logged
 from shoal.report.document_story import Flow, Moves
 from shoal.report.draw import Flow as Link
 from shoal.report.draw import Node, flows
@@ -29,13 +30,16 @@ class MovesView:
     plot: Plot | None = None
     standings: Table | None = None
     notes: Sequence[str] = ()
+    logged: Sequence[str] = ()
+    causes: Table | None = None
 
 
-def moves(teller: Teller, found: Moves | None) -> MovesView | None:
+def moves(teller: Teller, found: Moves | None, logged: Logged | None = None) -> MovesView | None:
     """The section; None where there is nothing to say."""
+    log = (_logged(teller, logged), _causes(teller, logged)) if logged else ((), None)
     if found is None:
         why = teller.absent("moves")
-        return MovesView(why) if why else None
+        return MovesView(why, None, None, (), *log) if why else None
     texts = teller.wording.texts
     span = teller.span(found)
     lead = texts("moves.lead", **span)
@@ -44,7 +48,43 @@ def moves(teller: Teller, found: Moves | None) -> MovesView | None:
     if not found.whole:
         note = texts("moves.not_whole", **span)
     lead = texts("punct.between").join(filter(None, (lead, end)))
-    return MovesView(lead, _plot(teller, found), _standings(teller, found), [note])
+    return MovesView(lead, _plot(teller, found), _standings(teller, found), [note], *log)
+
+
+def _logged(teller: Teller, found: Logged) -> list[str]:
+    """What the membership log holds since the date, in sentences."""
+    texts, numbers = teller.wording.texts, teller.wording.numbers
+    count = sum(one.changes for one in found.causes)
+    changes = texts.counted("change", count, numbers.count(count))
+    said = [texts("logged.lead", day=teller.day(found.since), changes=changes)]
+    if count and {one.cause for one in found.causes} == {VERSION}:
+        said.append(texts("logged.only_versions"))
+    if found.later:
+        said.append(texts("logged.later", n=numbers.count(found.later)))
+    return said
+
+
+def _causes(teller: Teller, found: Logged) -> Table | None:
+    """Changes by their recorded cause, and what these customers brought of late."""
+    texts, numbers = teller.wording.texts, teller.wording.numbers
+    if not found.causes:
+        return None
+    rows = []
+    for one in found.causes:
+        key = f"logged.cause.{one.cause}"
+        rows.append(
+            [
+                texts(key) if texts.known(key) else clean(one.cause, 40),
+                numbers.count(one.changes), numbers.count(one.customers),
+                teller.worth_cell(one.worth),
+            ]
+        )  # fmt: skip
+    days = teller.days(found.window_days)
+    columns = [
+        texts("logged.col.cause"), texts("logged.col.changes"), texts("col.customers"),
+        texts("stake.worth", what=teller.worth_noun(), days=days),
+    ]  # fmt: skip
+    return Table(columns, rows)
 
 
 def _plot(teller: Teller, found: Moves) -> Plot:

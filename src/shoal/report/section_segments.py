@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from shoal.report import figures, section_funnel, section_moves, section_trend
+from shoal.report import figures, section_funnel, section_moves, section_rules, section_trend
 from shoal.report.document import Exemplar, Period, Preference, Segment
 from shoal.report.draw import Drawing, sparkline
 from shoal.report.names import clean, clipped
@@ -125,6 +125,7 @@ def profile(wording: Wording, segment: Segment) -> Profile:
         *_story_plots(wording, segment, place),
     ]
     since, moved = _moved(wording, segment)
+    told = section_rules.told(Teller(wording), segment)
     return Profile(
         anchor=_anchor(place),
         segment_id=clean(segment.segment_id, 40),
@@ -135,6 +136,12 @@ def profile(wording: Wording, segment: Segment) -> Profile:
         exemplars=_exemplars(wording, segment.exemplars) if segment.exemplars else None,
         since=since,
         moved=moved,
+        persona=told.persona,
+        expected=told.expected,
+        rule_title=told.rule_title,
+        rules=told.rules,
+        rule_notes=told.rule_notes,
+        borderline=told.borderline,
     )
 
 

@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shoal.report import (
+    section_choice,
     section_cohorts,
     section_funnel,
     section_heat,
+    section_lineage,
     section_look,
     section_made,
+    section_map,
     section_model,
     section_money,
     section_moves,
     section_pair,
     section_quality,
+    section_rules,
     section_segments,
     section_shop,
     section_stake,
+    section_traits,
 )
 from shoal.report.names import clean
 from shoal.report.story_wording import Teller
@@ -51,12 +56,15 @@ def _sections(wording: Wording) -> Iterator[Section]:
     story = document.story
     yield from _if(wording, "look", section_look.look(teller))
     yield Section("segments", texts("segments.title"), "segments", section_segments.glance(wording))
+    yield from _if(wording, "choice", section_choice.choice(wording, document.choice))
+    yield from _if(wording, "map", section_map.customer_map(teller, document.map))
     yield from _if(wording, "features", section_heat.features(teller, story.features), "heat.title")
     if len(document.segments) > 1:
         yield Section("pair", texts("pair.title"), "pair", section_pair.pair(wording))
     yield Section("tier", texts("tier.title"), "tier", section_segments.tier(wording))
-    yield from _if(wording, "moves", section_moves.moves(teller, story.moves))
+    yield from _if(wording, "moves", section_moves.moves(teller, story.moves, document.logged))
     yield from _if(wording, "stake", section_stake.stake(teller, story.stake))
+    yield from _if(wording, "lineage", section_lineage.lineage(teller, document.lineage))
     yield from _if(wording, "cohorts", section_cohorts.cohorts(teller, story.cohorts))
     yield from _if(wording, "funnel", section_funnel.funnel(teller, story.funnels))
     yield Section("grid", texts("grid.title"), "grid", section_shop.grid(wording))
@@ -72,6 +80,8 @@ def _sections(wording: Wording) -> Iterator[Section]:
         profiles = [section_segments.profile(wording, one) for one in document.segments]
         entries = [(one.anchor, one.name) for one in profiles]
         yield Section("profiles", texts("profile.title"), "profiles", profiles, entries)
+    yield from _if(wording, "rules", section_rules.rules(teller, document.explanation))
+    yield from _if(wording, "traits", section_traits.traits(teller, document.protected))
     yield from _if(wording, "model", section_model.model(teller, document.model))
     yield Section("data", texts("data.title"), "data", section_made.data(wording))
     if document.quality:

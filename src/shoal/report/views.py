@@ -102,7 +102,10 @@ class Glance:
 
 @dataclass(frozen=True)
 class Profile:
-    """One segment's part; `moved` says what became of it, under the heading `since`."""
+    """One segment's part; `moved` says what became of it, under the heading `since`.
+
+    `rules` are ways into it under the heading `rule_title`, with `rule_notes` on how far they go.
+    """
 
     anchor: str
     segment_id: str
@@ -113,6 +116,12 @@ class Profile:
     exemplars: Table | None
     since: str = ""
     moved: Sequence[str] = ()
+    persona: str = ""
+    expected: str = ""
+    rule_title: str = ""
+    rules: Sequence[str] = ()
+    rule_notes: Sequence[str] = ()
+    borderline: Table | None = None
 
 
 @dataclass(frozen=True)
@@ -156,5 +165,3 @@ class Made:
 
     facts: Sequence[tuple[str, str]]
     parameters: Sequence[tuple[str, str]]
-    choice: Plot | None
-    choice_reason: str

@@ -99,7 +99,8 @@ class Wording:
             return [texts("found.none", customers=customers), *self._unusable()]
         found = [self._placed(customers), self._top(), *self._concentration()]
         if len(document.segments) == 1:
-            found = [found[0], texts("found.single")]
+            none = document.choice is not None and document.choice.rule == "no_groups"
+            found = [found[0], texts("choice.none_found" if none else "found.single")]
         largest = max(document.segments, key=lambda one: one.customers)
         if len(document.segments) > 1 and largest is not max(document.segments, key=self.worth):
             found.append(

@@ -142,6 +142,7 @@ class SegmentVerbs(Verbs):
                 segmentation=segmentation,
                 since=moment_of(since),
                 quality=checked(self._parts),
+                settings=self.config.segment,
             ),
             lambda written: written,
         )

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shoal.config import SegmentConfig
 from shoal.domain.errors import OperationError, UsageError
 from shoal.domain.quality import Quality
 from shoal.domain.time import Clock, Zone, system_clock
@@ -22,6 +23,7 @@ from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.report_gather import Gathered
 from shoal.workflows.report_model import model_seen
 from shoal.workflows.report_rows import row_account
+from shoal.workflows.report_versions import lineage_seen
 
 if TYPE_CHECKING:
     from shoal.features.fold import Fold
@@ -44,6 +46,7 @@ def report(
     segmentation: str | None = None,
     since: datetime | None = None,
     quality: Quality | None = None,
+    settings: SegmentConfig | None = None,
     clock: Clock = system_clock,
     progress: Progress | None = None,
 ) -> Path:
@@ -71,7 +74,7 @@ def report(
         made = document(
             warehouse=warehouse, store=store, registry=registry, fold=fold, shop_name=shop_name,
             zone=zone, admission=admission, currency=currency, lang=lang,
-            segmentation=segmentation, since=since, quality=quality, clock=clock,
+            segmentation=segmentation, since=since, quality=quality, settings=settings, clock=clock,
         )  # fmt: skip
         bar.advance()
         text = render(made, lang)
@@ -97,6 +100,7 @@ def document(
     segmentation: str | None = None,
     since: datetime | None = None,
     quality: Quality | None = None,
+    settings: SegmentConfig | None = None,
     clock: Clock = system_clock,
 ) -> ReportDocument:
     """Everything that the report says, as plain data.
@@ -112,6 +116,7 @@ def document(
         since: the date to compare with; None: 90 or 28 days before the end where the log is long
             enough (`compose_story.SPANS_DAYS`), else a quarter of the log before.
         quality: what the checks of the data found; None leaves their section out.
+        settings: the shop's, for the traits that it marks as protected; None: the usual ones.
 
     Raises:
         UsageError: `unknown_segmentation`, there is none of that id or none at all; `bad_period`,
@@ -120,11 +125,16 @@ def document(
     """
     main, grid = _current(store, registry, segmentation)
     gathered = Gathered(
-        warehouse, fold, registry, zone, admission, main, grid, currency, lang, since
-    )
+        warehouse, fold, registry, zone, admission, main, grid, currency, lang, since, store,
+        settings,
+    )  # fmt: skip
     found = gathered.document(shop_name, row_account(units.all_units(store)), clock())
     seen = model_seen(store, registry, admission, fold.rules, main, found)
-    return replace(found, quality=quality, money=gathered.money(store), model=seen)
+    lineage = lineage_seen(
+        warehouse=warehouse, store=store, registry=registry, fold=fold, zone=zone,
+        admission=admission, main=main, lang=lang,
+    )  # fmt: skip
+    return replace(found, quality=quality, money=gathered.money(), model=seen, lineage=lineage)
 
 
 def _current(

@@ -6,15 +6,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from shoal.config import SegmentConfig
 from shoal.domain.kinds import PURCHASE
 from shoal.domain.time import Zone, parse_moment
 from shoal.domain.version import __version__
 from shoal.features import activity
 from shoal.ports import Registry, StateStore, Warehouse
-from shoal.report import compose
+from shoal.report import compose, compose_reasons
 from shoal.report.document import Provenance, ReportDocument, Rows, ShopMoney
 from shoal.segments.wording import describe
 from shoal.workflows.report_story import Storyteller
+from shoal.workflows.report_versions import logged_changes, protected_seen
 
 if TYPE_CHECKING:
     from shoal.features.fold import Fold
@@ -36,6 +38,8 @@ class Gathered:
     currency: str
     lang: str
     since: datetime | None
+    store: StateStore
+    settings: SegmentConfig | None = None
 
     def document(self, shop_name: str, rows: Rows, made_at: datetime) -> ReportDocument:
         engine, events = self.warehouse.engine, self.warehouse.events()
@@ -53,10 +57,11 @@ class Gathered:
         history = activity.periods(
             engine, counted, rules, as_of, members, origin=last + 1 - width, width=width
         )
-        story = Storyteller(
+        teller = Storyteller(
             self.main, self.fold, self.registry, self.zone, self.admission, table, first, last,
             has_money, self.lang, self.since,
-        ).story()  # fmt: skip
+        )  # fmt: skip
+        story = teller.story()
         trends = compose.trends(history, first, last, has_money=has_money)
         shop_week = week.get("", compose.Week())
         told, others = _currency(self.currency or head.get("currency") or "", totals["currencies"])
@@ -76,7 +81,15 @@ class Gathered:
             tier_minimum=head.get("minimum_events"),
             rows=rows,
             provenance=self._provenance(as_of, made_at),
-            choice=compose.choice(head, self.lang),
+            choice=compose_reasons.choice(head, self.lang),
+            logged=logged_changes(self.store, teller),
+            explanation=compose_reasons.explanation(
+                self.main.extra("explanation"), self.lang, _horizon(self.main)
+            ),
+            protected=protected_seen(
+                self.main, self.fold, self.registry, self.zone, table, self.settings, self.lang
+            ),
+            map=compose_reasons.customer_map(self.main.profiles),
             activity=compose.periods(history, first, last, has_money=has_money),
             days_per_period=width,
             hours=shop_week.hours,
@@ -87,15 +100,15 @@ class Gathered:
         )
         return self._with_grid(_by_worth(document), has_money)
 
-    def money(self, store: StateStore) -> ShopMoney | None:
+    def money(self) -> ShopMoney | None:
         """The shop's months; None where its events tell no purchase or no price."""
         from shoal.workflows.reconcile import ledger_of, summary
 
         rules = self.fold.rules
         before = parse_moment(self.main.document["as_of"])
         ledger = ledger_of(
-            self.warehouse, store, self.registry, self.admission, rules.noise, rules.order_sources,
-            before,
+            self.warehouse, self.store, self.registry, self.admission, rules.noise,
+            rules.order_sources, before,
         )  # fmt: skip
         if not any(one.gross for one in ledger.months()):
             return None
@@ -147,6 +160,12 @@ class Gathered:
             as_of=as_of,
             parameters={name: value for name, value in parameters.items() if value is not None},
         )
+
+
+def _horizon(main: SegmentationArtefact) -> int | None:
+    """Days of the period that a segmentation's own head foretells; None without one."""
+    outlook = getattr(main.segmenter, "outlook", None)
+    return None if outlook is None else int(outlook.head.horizon_days)
 
 
 def _by_worth(document: ReportDocument) -> ReportDocument:

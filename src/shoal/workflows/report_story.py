@@ -35,7 +35,7 @@ Ints = npt.NDArray[np.int64]
 
 #: Features at one more date cost a quarter of a large report's time: the span before is looked at
 #: where no more events than this count.
-_SPAN_BEFORE_EVENTS: Final = 500_000
+SPAN_BEFORE_EVENTS: Final = 500_000
 
 
 @dataclass
@@ -178,7 +178,7 @@ class Storyteller:
             active_now=_positive(self.habits["span_events"]),
             names=self._other_names(),
         )
-        small = sum(self.counted.bucket_counts().values()) <= _SPAN_BEFORE_EVENTS
+        small = sum(self.counted.bucket_counts().values()) <= SPAN_BEFORE_EVENTS
         return found, self._moves_before(since, span, then) if whole and small else None
 
     def _other_names(self) -> dict[str, str]:

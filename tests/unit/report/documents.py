@@ -6,12 +6,11 @@ import math
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
-from tests.unit.report.stories import story
+from tests.unit.report import reasons
+from tests.unit.report.stories import SINCE, story
 
 from shoal.domain.quality import Finding, Quality, SourceFacts
 from shoal.report.document import (
-    Candidate,
-    Choice,
     Effect,
     Exemplar,
     Fact,
@@ -134,13 +133,18 @@ def document(
         ),
         provenance=_provenance(),
         grid=_grid(money),
-        choice=_choice(segments),
+        choice=reasons.choice(segments),
         activity=_activity(money),
         hours=tuple([1 / 24] * 24) if hours else (),
         weekdays=tuple([1 / 7] * 7),
         quality=quality(),
         money=shop_money(currency) if money else None,
         model=model_seen(parts),
+        lineage=reasons.lineage(parts),
+        logged=reasons.logged(SINCE),
+        explanation=reasons.explanation(parts),
+        protected=reasons.protected(parts),
+        map=reasons.customer_map(parts),
         story=replace(
             story(parts, unknown if tier else None, money=money), features=_features(parts)
         ),
@@ -242,20 +246,6 @@ def _grid(money: bool) -> Grid:
     return Grid("rfm-0001", cells, (named,))
 
 
-def _choice(chosen: int) -> Choice:
-    candidates = tuple(
-        Candidate(
-            k, 0.31 - 0.004 * abs(k - 8), 0.006, 0.97 - 0.02 * (k - 4), 0.2 / k, k < 11,
-            "" if k < 11 else "Not stable enough over resamples",
-        )
-        for k in range(4, 13)
-    )  # fmt: skip
-    reason = (
-        "The smallest number within one standard error of the best at foretelling the next 28 days."
-    )
-    return Choice("next_period", min(max(chosen, 4), 12), candidates, reason, 28)
-
-
 def _activity(money: bool) -> tuple[Period, ...]:
     return tuple(
         Period(
@@ -323,6 +313,10 @@ def hostile() -> ReportDocument:
         quality=quality(bad),
         money=shop_money(bad, why=bad),
         model=model_seen((first, second), bad),
+        lineage=reasons.lineage((first, second), bad),
+        explanation=reasons.explanation((first, second), bad),
+        protected=reasons.protected((first, second), bad),
+        map=reasons.customer_map((first, second)),
         warnings=(bad,),
         story=replace(
             story((first, second, plain.segments[2]), plain.tier, who=bad),

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from shoal.domain.text import Text
-from shoal.report import compose
+from shoal.report import compose, compose_reasons
 from shoal.report.document import Effect
 from shoal.segments.wording import Described
 
@@ -122,12 +122,13 @@ def test_a_choice_keeps_its_evidence_and_warnings_are_said_once() -> None:
         },
         "warnings": [{"code": "a", "en": "Mind.", "zh": "注意。"}] * 2,
     }  # fmt: skip
-    found = compose.choice(stored, "en")
+    found = compose_reasons.choice(stored, "en")
     assert found is not None
     assert (found.candidates[0].spread, found.candidates[0].note, found.reason) == (
         0.01,
         "",
         "Why.",
     )
-    assert compose.choice({"choice": None}, "en") is None
+    assert (found.relative, found.aim, found.tried, found.head) == (False, "", (), ())
+    assert compose_reasons.choice({"choice": None}, "en") is None
     assert compose.warnings([stored, stored], "zh") == ("注意。",)

@@ -7,7 +7,8 @@ from tests.unit.report.documents import document, effects
 from tests.unit.report.svg import Read
 
 from shoal.report import figures
-from shoal.report.document import Choice, Effect, Preference, ReportDocument, Segment
+from shoal.report.document import Effect, Preference, ReportDocument, Segment
+from shoal.report.document_reasons import Choice
 from shoal.report.numbers import Numbers
 from shoal.report.texts import Texts
 

@@ -21,6 +21,7 @@ heat map of many columns) has a least `width` and is to be put where it can scro
 | `strip` | values on one line, two of them marked, for a cell of a table |
 | `timeline` | what happened one after the other, in lanes, each as high as it weighs |
 | `flows` | a Sankey diagram between two or more columns |
+| `scatter` | points on a plane, in groups |
 """
 
 from shoal.report.draw.bars import bars, diverging, funnel
@@ -31,11 +32,13 @@ from shoal.report.draw.flows import Flow, Node, flows
 from shoal.report.draw.heat import heat
 from shoal.report.draw.lines import Band, Panel, lines, sparkline
 from shoal.report.draw.scale import date_ticks, round_ticks
+from shoal.report.draw.scatter import Cloud, scatter
 from shoal.report.draw.strip import strip
 from shoal.report.draw.timeline import Happened, timeline
 
 __all__ = [
     "Band",
+    "Cloud",
     "Dot",
     "Drawing",
     "Flow",
@@ -53,6 +56,7 @@ __all__ = [
     "heat",
     "lines",
     "round_ticks",
+    "scatter",
     "sparkline",
     "strip",
     "timeline",

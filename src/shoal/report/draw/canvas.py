@@ -59,6 +59,12 @@ STYLE: Final = """
 .draw .m0 { fill: #0072b2; } .draw .m1 { fill: #75808c; } .draw .m2 { fill: #b34a00; }
 .draw .m3 { fill: #00805d; } .draw .m4 { fill: #a8477d; } .draw .m5 { fill: #8a6100; }
 .draw .m6 { fill: #1f2933; }
+.draw .mq { fill: #b4bcc6; }
+.draw .cloud { fill: none; stroke-width: 4.5; stroke-linecap: round; stroke-opacity: .55;
+  vector-effect: non-scaling-stroke; }
+.draw .c0 { stroke: #0072b2; } .draw .c1 { stroke: #75808c; } .draw .c2 { stroke: #b34a00; }
+.draw .c3 { stroke: #00805d; } .draw .c4 { stroke: #a8477d; } .draw .c5 { stroke: #8a6100; }
+.draw .c6 { stroke: #1f2933; } .draw .cq { stroke: #b4bcc6; }
 .draw .dot { fill: #fff; stroke: #55606e; stroke-width: 2; }
 .draw .dot.chosen { fill: #0072b2; stroke: #0072b2; }
 .draw .cross { stroke: #55606e; stroke-width: 2; }

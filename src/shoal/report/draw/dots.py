@@ -96,7 +96,12 @@ def dots(
         else:
             parts.append(_cross(x, y, said))
         if one.mark:
-            parts.append(words(x, up(one.value + one.spread) - 12, one.mark, "strong mid halo"))
+            # At an edge the text begins, or ends, at its point.
+            side = {0: "", len(points) - 1: " end"}.get(place, " mid") if len(points) > 1 else " mid"
+            parts.append(
+                words(x, up(one.value + one.spread) - 12, one.mark, f"strong{side} halo",
+                      dx=0 if side == " mid" else 6 if side else -6)
+            )  # fmt: skip
         parts.append(words(x, top + height + 17, one.name, "mid"))
     foot = top + height
     if axis:

@@ -59,6 +59,7 @@ def flows(
     *,
     heads: Sequence[str] = (),
     height: int = _TALL,
+    width: int = 0,
 ) -> Drawing:
     """Nodes in two or more columns and bands between them as thick as their values.
 
@@ -71,6 +72,7 @@ def flows(
             columns. Those of value 0 are left out.
         heads: a heading a column (dates, say).
         height: of the nodes of the fullest column together, in pixels, before gaps.
+        width: the least that the drawing can do with, in pixels; 0: a phone's.
 
     Raises:
         ValueError: fewer than two columns.
@@ -95,9 +97,9 @@ def flows(
             y = tops[place][order]
             said = f"{node.label}: {node.shown}" if node.shown else node.label
             parts.append(box(percent(x), y, str(_NODE), tall, "node", said, shift=shift))
-            wide = _WIDE_ROOM / max(1, len(columns) - 1)
+            wide = max(_WIDE_ROOM / (len(columns) - 1), _LABEL_ROOM if width else 0)
             parts.append(_label(node, percent(x), y + tall / 2 + 4, last, wide))
-    return drawing(parts, height=foot + 4, alt=alt)
+    return drawing(parts, height=foot + 4, alt=alt, width=width)
 
 
 def _sizes(columns: Sequence[Sequence[Node]], links: Sequence[Flow]) -> list[list[float]]:

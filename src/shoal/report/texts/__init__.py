@@ -8,19 +8,39 @@ from typing import Final
 
 from shoal.domain.errors import UsageError
 from shoal.report.texts.en import EN
+from shoal.report.texts.lineage import LINEAGE_EN, LINEAGE_ZH
 from shoal.report.texts.model import MODEL_EN, MODEL_ZH
 from shoal.report.texts.money import MONEY_EN, MONEY_ZH
 from shoal.report.texts.pair import PAIR_EN, PAIR_ZH
 from shoal.report.texts.quality_en import QUALITY_EN
 from shoal.report.texts.quality_zh import QUALITY_ZH
+from shoal.report.texts.reasons import REASONS_EN, REASONS_ZH
 from shoal.report.texts.story_en import STORY_EN
 from shoal.report.texts.story_zh import STORY_ZH
 from shoal.report.texts.zh import ZH
 
 CATALOGUE: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
-        "en": {**EN, **MODEL_EN, **MONEY_EN, **PAIR_EN, **QUALITY_EN, **STORY_EN},
-        "zh": {**ZH, **MODEL_ZH, **MONEY_ZH, **PAIR_ZH, **QUALITY_ZH, **STORY_ZH},
+        "en": {
+            **EN,
+            **LINEAGE_EN,
+            **MODEL_EN,
+            **MONEY_EN,
+            **PAIR_EN,
+            **QUALITY_EN,
+            **REASONS_EN,
+            **STORY_EN,
+        },
+        "zh": {
+            **ZH,
+            **LINEAGE_ZH,
+            **MODEL_ZH,
+            **MONEY_ZH,
+            **PAIR_ZH,
+            **QUALITY_ZH,
+            **REASONS_ZH,
+            **STORY_ZH,
+        },
     }
 )
 

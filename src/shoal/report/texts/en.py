@@ -279,28 +279,6 @@ EN: Final[Mapping[str, str]] = {
     "made.catalog": "Feature catalog",
     "made.seed": "Random seed",
     "made.parameters": "Parameters",
-    "choice.title": "Why this number of segments",
-    "choice.axis_k": "Number of segments",
-    "choice.alt": (
-        "Line chart for each number of segments tried, from {low} to {high}: {what}. "
-        "{k} was chosen."
-    ),
-    "choice.next_period": "Share of the next {days} foretold",
-    "choice.stability": "Stability over resamples (adjusted Rand index)",
-    "choice.chosen": "chosen: {k}",
-    "choice.left_out": "Crosses were left out; the table says why.",
-    "choice.told": "The number of segments was told, not searched for.",
-    "choice.note": (
-        "No measure of “how many segments” is sure. Read the chosen number as a working choice, "
-        "not as a fact about your customers."
-    ),
-    "col.k": "Segments",
-    "col.score": "Score",
-    "col.spread": "Standard error",
-    "col.stability": "Stability (ARI)",
-    "col.smallest": "Smallest segment",
-    "col.note": "Note",
-    "col.chosen": "chosen",
     # caveats
     "caveat.title": "What this report cannot tell",
     "caveat.snapshot": (
