@@ -9,6 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from shoal.domain.errors import ShoalError
+from shoal.domain.segment import TIER_NEW
 from shoal.features.algebra import ValueType
 from shoal.features.catalog import Catalog
 from shoal.ports import Registry, StateStore
@@ -18,7 +20,9 @@ from shoal.segments.ruled.batch import segmentations
 from shoal.segments.ruled.document import checked, of_document, read
 from shoal.segments.ruled.known import Known
 from shoal.segments.ruled.language import Rule, RuleSet
+from shoal.segments.ruled.segmenter import RuleSegmenter
 from shoal.segments.ruled.written import as_document
+from shoal.segments.rules import NAMES, Rfm
 from shoal.workflows.rule_columns import CURRENT
 
 #: A file of rules, or rules made in Python.
@@ -76,13 +80,20 @@ def _renamed(node: Any, names: Mapping[str, str | None]) -> Any:
 
 
 def _segments(registry: Registry, segmentation_id: str) -> tuple[str, ...]:
-    """Ids of the segments of a published segmentation; none where it cannot be read."""
+    """Ids of a published segmentation, empty ones among them; none where it cannot be read."""
     path = registry.directory(artefact.KIND, segmentation_id) / "segmentation.json"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        return tuple(one["segment_id"] for one in document["segments"])
-    except (OSError, ValueError, KeyError):
+        told = tuple(one["segment_id"] for one in document["segments"])
+        if document["method"] == RuleSegmenter.method:
+            told = RuleSegmenter.from_artefact(document["learned"], {}).segment_ids
+        elif document["method"] == Rfm.method:
+            told = tuple(NAMES)
+        else:  # nobody may be too little known at the moment
+            told = tuple(dict.fromkeys((*told, TIER_NEW)))
+    except (OSError, ValueError, KeyError, ShoalError):
         return ()
+    return told
 
 
 def _types(table: pa.Table) -> dict[str, ValueType]:

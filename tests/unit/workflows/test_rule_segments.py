@@ -215,6 +215,8 @@ def test_rules_over_other_segments_keep_to_the_version_they_were_made_with(shop:
     rules = RuleSet((RuleSegment("best", shop.rules.check(RULES).segments[0].name,
                                  rule.segment(wanted, "rfm")),))  # fmt: skip
     inside = [row["customer_id"] for row in best if row["segment_id"] == wanted]
+    empty = sorted({f"r{n:02d}" for n in range(12)} - {row["segment_id"] for row in best})[0]
+    assert members(shop, rule.segment(empty, "rfm")) == []
     assert members(shop, rules, "best") == inside
     name = shop.rules.segment(rules).ids[0]
     learned = json.loads(
