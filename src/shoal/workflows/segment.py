@@ -203,7 +203,7 @@ class _Job:
         self.progress.done()
         line = self._line(events)
         if self.warm:
-            learner.warm, learner.settled = line.labels(known), line.settled()
+            learner.warm, learner.settled = line.labels(known), line.settled(known)
         methods, searched = self._searched(learner, known, vocabulary, methods)
         made = learner.learn(known, vocabulary, methods)
         if searched is not None and made[0][1] is not None:

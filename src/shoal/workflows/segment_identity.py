@@ -11,7 +11,7 @@ import copy
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -61,6 +61,18 @@ class Identified:
 
 
 @dataclass(frozen=True)
+class Before:
+    """The version before, and what is known now as it reads it; None at the beginning of a line.
+
+    `why` says why it cannot be asked, where it should be.
+    """
+
+    found: SegmentationArtefact | None = None
+    table: pa.Table | None = None
+    why: tuple[Text, ...] = ()
+
+
+@dataclass
 class Line:
     """The line of main segmentations, and what it takes to ask its latest version again.
 
@@ -75,46 +87,51 @@ class Line:
 
     registry: Registry
     fold: Fold
-    events: EventTable | None
+    events: EventTable
     version: int | None
     model: ModelInUse | None
     previous_id: str | None
+    _read: Before | None = field(default=None, init=False, repr=False)
 
-    def previous(self) -> SegmentationArtefact | None:
-        """The current version where its segments are numbered; None at the beginning.
+    def before(self, known: Known) -> Before:
+        """The version before, read once; one that cannot be read or asked is none.
 
-        Rules have ids of their own, which no fit changes.
-
-        Raises:
-            OperationError: `artefact_damaged`.
+        Only numbered segments are continued: rules have ids of their own, which no fit changes.
         """
+        if self._read is None:
+            try:
+                self._read = self._asked(known)
+            except ShoalError as error:
+                self._read = Before(why=(_unreadable(error),))
+        return self._read
+
+    def _asked(self, known: Known) -> Before:
         if self.previous_id is None:
-            return None
+            return Before()
         found = artefact.read(self.registry, self.previous_id)
-        return found if isinstance(found.segmenter, ClusterSegmenter) else None
+        if not isinstance(found.segmenter, ClusterSegmenter):
+            return Before()
+        embedded, model_id = known.embeddings, found.document.get("model_id")
+        if model_id and (self.model is None or self.model.model_id != model_id):
+            model = of_segmentation(found.document, self.registry, self.fold)
+            if model is not None:
+                embedded = model.embeddings(self.events, known.as_of, version=self.version)
+        return Before(found, as_read(known.features, known.counts, found.vocabulary, embedded))
 
     def labels(self, known: Known) -> pa.Table | None:
-        """`customer_id`, `segment_id` of everybody known by the version before; None without one.
-
-        One that cannot be read is no start either; `identified` says so.
-        """
-        try:
-            before = self.previous()
-        except ShoalError:
+        """`customer_id`, `segment_id` of everybody by the version before; None without one."""
+        before = self.before(known)
+        if before.found is None or before.table is None:
             return None
-        if before is None:
-            return None
-        places = before.segmenter.predict(self._as_before(before, known))
-        ids = pa.array(before.segmenter.segment_ids, pa.string()).take(pa.array(places))
+        segmenter = before.found.segmenter
+        places = segmenter.predict(before.table)
+        ids = pa.array(segmenter.segment_ids, pa.string()).take(pa.array(places))
         return pa.table({CUSTOMER: known.features[CUSTOMER], "segment_id": ids})
 
-    def settled(self) -> Settled | None:
+    def settled(self, known: Known) -> Settled | None:
         """Number of segments and share of the outlook of the version before; None without one."""
-        try:
-            before = self.previous()
-        except ShoalError:
-            return None
-        return None if before is None else Settled.of(before.document)
+        found = self.before(known).found
+        return None if found is None else Settled.of(found.document)
 
     def identified(
         self,
@@ -133,40 +150,26 @@ class Line:
         if not isinstance(segmenter, ClusterSegmenter):
             return Identified(segmenter)
         highest = highest_number(self.registry)
-        told: tuple[Text, ...]
-        try:
-            before, told = self.previous(), ()
-        except ShoalError as error:
-            before, told = None, (_unreadable(error),)
-        if before is None:
-            count = len([one for one in segmenter.segment_ids if one != TIER_NEW])
+        before = self.before(known)
+        if before.found is None or before.table is None:
+            count = len(segmenter.ids)
             ids = [numbered(highest + place + 1) for place in range(count)]
-            return Identified(segmenter.rename(ids), beginning(highest + count), {}, None, told)
+            told = beginning(highest + count)
+            return Identified(segmenter.rename(ids), told, {}, None, before.why)
+        found = before.found
         aligned, noise, tiers = compared(
-            before.segmenter, self._as_before(before, known), segmenter, table,
-            highest=highest, seed=seed,
-        )  # fmt: skip
-        names = {one["segment_id"]: Text(**one["name"]) for one in before.document["segments"]}
+            found.segmenter, before.table, segmenter, table, highest=highest, seed=seed
+        )
+        names = {one["segment_id"]: Text(**one["name"]) for one in found.document["segments"]}
         return Identified(
             segmenter.rename(aligned.ids),
             lineage(
-                aligned, noise, previous_id=before.segmentation_id, date=iso(known.as_of),
-                why=causes(_told(before.document), _told(document)), tiers=tiers,
+                aligned, noise, previous_id=found.segmentation_id, date=iso(known.as_of),
+                why=causes(found.document, document), tiers=tiers,
             ),
             {name: names[name] for name in aligned.same if name in names},
-            before.segmentation_id,
+            found.segmentation_id,
         )  # fmt: skip
-
-    def _as_before(self, before: SegmentationArtefact, known: Known) -> pa.Table:
-        """What is known now as the version before reads it."""
-        embedded = known.embeddings
-        model_id = before.document.get("model_id")
-        if model_id and (self.model is None or self.model.model_id != model_id):
-            model = of_segmentation(before.document, self.registry, self.fold)
-            embedded = None
-            if model is not None and self.events is not None:
-                embedded = model.embeddings(self.events, known.as_of, version=self.version)
-        return as_read(known.features, known.counts, before.vocabulary, embedded)
 
 
 def as_read(
@@ -247,13 +250,6 @@ def _noise(
     rank = np.empty(int(rows.max()) + 1, dtype=np.int64)
     rank[rows] = np.arange(len(rows))
     return noise_of(labels[asked], said, places, rank[asked])
-
-
-def _told(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a document decides where segments lie, in one level."""
-    told = dict(document)
-    told["k"] = document.get("k")
-    return told
 
 
 def _unreadable(error: ShoalError) -> Text:
