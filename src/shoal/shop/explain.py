@@ -63,7 +63,6 @@ class ExplainVerbs(Verbs):
             customer_id,
             segmentation=segmentation,
             as_of=moment_of(as_of),
-            margin=self.config.segment.switch_margin,
         )
 
     def segment_sql(

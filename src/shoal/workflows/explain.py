@@ -24,15 +24,14 @@ from shoal.segments.explain.readable import readable, telling
 from shoal.segments.explain.tree import Tree
 from shoal.segments.explain.tree_sql import tree_sql
 from shoal.segments.profile import Placed, told_columns
+from shoal.segments.ruled.segmenter import RuleSegmenter
+from shoal.segments.ruled.sql import rules_sql
 from shoal.segments.rules import Rfm
 from shoal.segments.rules_sql import segment_sql
 from shoal.segments.wording import describe
-from shoal.workflows import reference
 from shoal.workflows.admission import Admission
-from shoal.workflows.embedded import of_segmentation
 from shoal.workflows.explain_publish import explained
-from shoal.workflows.known import from_events
-from shoal.workflows.memberships import current, fold_warning
+from shoal.workflows.memberships import current, fold_warning, known_at
 from shoal.workflows.segment_learn import Known
 
 ALL: Final = "shoal.explain/1"
@@ -148,12 +147,9 @@ class Explaining:
         if segment_id is not None:
             found.profile(segment_id)
         moment = as_of or latest_moment(self.warehouse)
-        if isinstance(found.segmenter, Rfm) and segment_id and found.segmenter.thresholds:
-            text = segment_sql(
-                segment_id, found.segmenter.thresholds, moment, self.fold.rules, dialect
-            )
-            fidelity: Mapping[str, Any] | None = None
-        else:
+        text = self._own_sql(found, segment_id, dialect, moment)
+        fidelity: Mapping[str, Any] | None = None
+        if text is None:
             told = self.told(found)["tree"]
             if told is None:
                 raise UsageError(
@@ -169,6 +165,20 @@ class Explaining:
             "sql": text, "fidelity": fidelity,
             "warnings": list(fold_warning(found.document, self.fold)),
         }  # fmt: skip
+
+    def _own_sql(
+        self, found: SegmentationArtefact, segment_id: str | None, dialect: str, moment: datetime
+    ) -> str | None:
+        """What rules say of themselves; None where only a tree can say it."""
+        segmenter = found.segmenter
+        if isinstance(segmenter, RuleSegmenter):
+            return rules_sql(
+                segmenter.rules, self.fold.rules, as_of=moment, zone=self.zone, dialect=dialect,
+                segment=segment_id,
+            )  # fmt: skip
+        if isinstance(segmenter, Rfm) and segment_id and segmenter.thresholds:
+            return segment_sql(segment_id, segmenter.thresholds, moment, self.fold.rules, dialect)
+        return None
 
     def _tree_sql(
         self,
@@ -212,10 +222,9 @@ class Explaining:
     def placed(self, found: SegmentationArtefact) -> tuple[Known, Placed]:
         """The customers of a segmentation at the moment that it was made of, and their places."""
         moment = parse_moment(found.document["as_of"])
-        known = from_events(
-            self.admission.at(moment), self.fold, self.zone, moment,
-            reference.read(self.registry, found.document["reference_id"]),
-            model=of_segmentation(found.document, self.registry, self.fold),
+        known = known_at(
+            found, self.admission.at(moment), self.fold, self.registry, self.zone, moment,
+            store=self.store,
         )  # fmt: skip
         weights = found.segmenter.transform(known.table(found.vocabulary))
         shares = found.vocabulary.shares(known.features[CUSTOMER], known.counts)

@@ -6,17 +6,23 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+import pyarrow as pa
+
 from shoal.domain.errors import UsageError
 from shoal.domain.time import iso
 from shoal.features.snapshot import latest_moment
 from shoal.segments.artefact import SegmentationArtefact
-from shoal.segments.explain.customer import Asked, about
+from shoal.segments.base import CUSTOMER
+from shoal.segments.explain.customer import about
+from shoal.segments.explain.move import Asked
 from shoal.workflows import reference
+from shoal.workflows.advance import InForce, margin_of, placed
 from shoal.workflows.catch_up import states_are_of
 from shoal.workflows.embedded import of_segmentation
 from shoal.workflows.explain import Explaining
 from shoal.workflows.known import from_states, one_from_events
 from shoal.workflows.memberships import current, fold_warning, late_warning
+from shoal.workflows.rule_columns import Asking, asks_more, with_rules
 from shoal.workflows.segment_learn import Known
 
 SCHEMA: Final = "shoal.explain_customer/1"
@@ -28,14 +34,12 @@ def explain_customer(
     *,
     segmentation: str | None = None,
     as_of: datetime | None = None,
-    margin: float = 0.0,
 ) -> dict[str, Any]:
     """The document `shoal.explain_customer/1`.
 
     Args:
         customer_id: also an anonymous id that belongs to somebody.
         as_of: what was known before T; None: now.
-        margin: by how much another segment has to weigh more before a customer changes.
 
     Raises:
         UsageError: `unknown_customer`, `unknown_segmentation`.
@@ -43,8 +47,11 @@ def explain_customer(
     found = current(explaining.store, explaining.registry, segmentation)
     moment = as_of or latest_moment(explaining.warehouse)
     known = _known(explaining, found, customer_id, moment, as_of)
-    told = Asked(found, explaining.told(found), explaining.fold.catalog, known.features,
-                 known.counts, known.table(found.vocabulary), margin)  # fmt: skip
+    row = known.table(found.vocabulary)
+    told = Asked(
+        found, explaining.told(found), explaining.fold.catalog, known.features, known.counts, row,
+        margin_of(found), _where(explaining, found, row, moment),
+    )  # fmt: skip
     head = {
         "schema": SCHEMA,
         "customer_id": known.features["customer_id"][0].as_py(),
@@ -54,6 +61,18 @@ def explain_customer(
     }
     warnings = [*late_warning(found, moment), *fold_warning(found.document, explaining.fold)]
     return {**head, **about(told), "warnings": warnings}
+
+
+def _where(
+    explaining: Explaining, found: SegmentationArtefact, row: pa.Table, moment: datetime
+) -> str:
+    """The segment that a customer is in: the recorded one until the margin is overcome."""
+    recorded = explaining.store.get_memberships(
+        found.segmentation_id, customers=row[CUSTOMER].to_pylist(), as_of=moment
+    )
+    weights = found.segmenter.transform(row)
+    members, _ = placed(row[CUSTOMER], weights, InForce.of(found), recorded, moment)
+    return str(members["segment_id"][0].as_py())
 
 
 def _known(
@@ -83,7 +102,10 @@ def _known(
     model = of_segmentation(found.document, explaining.registry, fold)
     if model is not None:
         counted = explaining.admission.at(moment)
-        known = replace(
-            known, embeddings=model.embeddings(counted, moment, customers=[customer_id])
-        )
+        own = model.embeddings(counted, moment, customers=[customer_id])
+        known = replace(known, embeddings=own)
+    if asks_more(found.segmenter):
+        counted = explaining.admission.at(moment)
+        asking = Asking(counted, fold, explaining.zone, explaining.registry, store)
+        known = with_rules(found.segmenter, known, asking, few=True)
     return known

@@ -72,8 +72,8 @@ def _learned(found: SegmentationArtefact, segment_id: str) -> UsageError:
         f"{where} was learned by {found.document['method']} and cannot be written as SQL over "
         "canonical columns",
         where=where,
-        hint="Export it as csv or parquet; RFM segments (r01, r02, ...) and those of rules have "
-        "SQL.",
+        hint="Export it as csv or parquet, or take the rule that its tree tells: shoal explain "
+        f"SHOP --sql {segment_id}. RFM segments (r01, r02, ...) and those of rules have SQL.",
     )
 
 

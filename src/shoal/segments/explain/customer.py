@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
 
 from shoal.domain.segment import TIER_NEW
 from shoal.domain.text import Text
-from shoal.features.catalog import Catalog
 from shoal.heads.next_period import ACTIVE, ORDERED, ORDERS, SPEND
-from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.base import column
 from shoal.segments.clustered import ClusterSegmenter
-from shoal.segments.explain.change import Change, levers, smallest_change
+from shoal.segments.explain.move import Asked, change_told
 from shoal.segments.explain.readable import columns_of
 from shoal.segments.explain.reasons import OUTLOOK, Part, Reasons, reasons
 from shoal.segments.explain.tree import Tree
@@ -44,26 +41,6 @@ _TYPICALLY: Final = Text("typically", "通常")
 _ON_AVERAGE: Final = Text("on average", "平均")
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A customer, and the segmentation that is asked about them.
-
-    Args:
-        told: the explanation of the segmentation.
-        features, counts: of the customer alone, one row and a row a name.
-        row: the customer as the segmenter reads them.
-        margin: by how much another segment has to weigh more before the customer changes.
-    """
-
-    found: SegmentationArtefact
-    told: Mapping[str, Any]
-    catalog: Catalog
-    features: pa.Table
-    counts: pa.Table
-    row: pa.Table
-    margin: float = 0.0
-
-
 def about(asked: Asked) -> dict[str, Any]:
     """All that is told of the customer, as JSON (docs/concepts/explanation.md)."""
     return _Telling(asked).document()
@@ -86,6 +63,8 @@ class _Telling:
         self.weights = self.found.segmenter.transform(self.row)[0]
         self.ids = self.found.segmenter.segment_ids
         self.here = int(self.weights.argmax())
+        if asked.segment_id:
+            self.here = self.ids.index(asked.segment_id)
         self.words = describe(asked.catalog, self.found.vocabulary)
 
     def document(self) -> dict[str, Any]:
@@ -114,6 +93,7 @@ class _Telling:
             },
             "decided_by": why.how,
             "total": why.total,
+            "held_by_margin": bool(self.weights[there] > self.weights[self.here]),
             "why_here": self._parts(for_here, why, next_id),
             "why_not_next": {
                 "sentence": self._why_not(for_here, for_next, next_id).as_document(),
@@ -121,7 +101,7 @@ class _Telling:
             },
             "themes": _themes(why.parts),
             "rule": self._rule(),
-            "change": self._change(),
+            "change": change_told(self.asked, self.here, self._described, self._name),
         }
 
     def _too_little(self, segment_id: str) -> dict[str, Any]:
@@ -134,7 +114,8 @@ class _Telling:
             text = Text("There is no other segment.", "没有其他分群。")
         nothing = {"sentence": text.as_document(), "speaks_for_it": []}
         return {
-            "total": None, "why_here": [], "why_not_next": nothing, "themes": {}, "rule": None,
+            "total": None, "held_by_margin": False, "why_here": [], "why_not_next": nothing,
+            "themes": {}, "rule": None,
             "change": {"found": False, "sentence": text.as_document()},
         }  # fmt: skip
 
@@ -257,12 +238,18 @@ class _Telling:
             )
         share = speaks / ((speaks + against) or 1.0)
         second = self._label(for_next[0])
-        return Text(
+        en = (
             f"{share:.0%} of the evidence speaks for {next_id} (most: {second.en}), "
-            f"{1 - share:.0%} against it (most: {first.en}).",
-            f"{share:.0%} 的依据支持 {next_id}（主要：{second.zh}），"
-            f"{1 - share:.0%} 反对（主要：{first.zh}）。",
+            f"{1 - share:.0%} against it (most: {first.en})."
         )
+        zh = (
+            f"{share:.0%} 的依据支持 {next_id}（主要：{second.zh}），"
+            f"{1 - share:.0%} 反对（主要：{first.zh}）。"
+        )
+        if against < speaks:  # they were here before, and stay until the margin is overcome
+            en += f" Not by more than the margin of {self.asked.margin:g} yet, so they stay."
+            zh += f"尚未超过 {self.asked.margin:g} 的切换幅度，故保留在原群。"
+        return Text(en, zh)
 
     def _label(self, part: Part) -> Text:
         return _LEARNED if part.feature == EMBEDDING else self._described(part.feature).text
@@ -284,57 +271,6 @@ class _Telling:
             "agrees": place == self.here,
             "words": rule_in_words([path], self.words, told["undefined"]).as_document(),
         }
-
-    def _change(self) -> dict[str, Any]:
-        segmenter = self.found.segmenter
-        used = set(self.row.column_names)
-        if isinstance(segmenter, ClusterSegmenter):
-            used = set(segmenter.used)
-        quantiles = {
-            name: points for name, points in self.asked.told["quantiles"].items() if name in used
-        }
-        tastes: dict[str, list[str]] = {}
-        for name, (facet, _) in zip(
-            self.found.vocabulary.columns, self.found.vocabulary.names, strict=True
-        ):
-            tastes.setdefault(facet, []).append(name)
-        options = levers(self.row, list(self.asked.catalog), tastes, quantiles)
-        found = smallest_change(segmenter, self.row, self.here, options, margin=self.asked.margin)
-        if found is None:
-            return self._no_change(len(options))
-        return self._change_document(found)
-
-    def _no_change(self, options: int) -> dict[str, Any]:
-        text = Text(
-            f"No change of one or two of the {options} columns that a customer can change was "
-            "found to move them.",
-            f"在客户可改变的 {options} 项指标中，未找到一项或两项的改变能使其换群。",
-        )
-        if not options:
-            text = Text(
-                "The segments rest on nothing that a customer can change one thing at a time.",
-                "分群所依据的内容无法逐项改变。",
-            )
-        return {"found": False, "columns": options, "sentence": text.as_document()}
-
-    def _change_document(self, found: Change) -> dict[str, Any]:
-        segment_id = self.ids[found.place]
-        english, chinese, changes = [], [], []
-        for name, new in found.values.items():
-            described, old = self._described(name), float(column(self.row, name)[0])
-            a, b = amount(old, described.unit), amount(new, described.unit)
-            english.append(f"{described.text.en}: from {a} to {b}")
-            chinese.append(f"{described.text.zh}：由 {a} 变为 {b}")
-            changes.append({"feature": name, "from": old, "to": new})
-        called = self._name(segment_id)
-        text = Text(
-            f"{'; '.join(english)} would put them into {segment_id} ({called['en']}).",
-            f"{'；'.join(chinese)}，即会归入 {segment_id}（{called['zh']}）。",
-        )
-        return {
-            "found": True, "segment_id": segment_id, "weight": found.weight, "size": found.size,
-            "margin": self.asked.margin, "changes": changes, "sentence": text.as_document(),
-        }  # fmt: skip
 
 
 def _themes(parts: Sequence[Part]) -> dict[str, float]:
