@@ -256,3 +256,18 @@ def test_rules_of_a_file_that_is_not_there(shop: Shop, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         shop.rules.preview(tmp_path / "no.json")
     assert caught.value.code == "input_missing"
+
+
+def test_silence_moves_a_customer_whose_rule_waits_for_it(shop: Shop) -> None:
+    """Last, because the membership log is then written up to a later moment."""
+    asleep = rule.events().days_since_last() > 60
+    rules = RuleSet((RuleSegment("asleep", shop.rules.check(asleep).segments[0].name, asleep),))
+    name = shop.rules.segment(rules).ids[0]
+    assert set(shop.memberships(segmentation=name)["segment_id"].to_pylist()) == {"rest"}
+    shop.refresh(as_of=START + timedelta(days=LAST_DAY + 70))
+    found = shop.customer("c00")["memberships"]
+    own = next(one for one in found if one["segmentation_id"] == name)
+    told = shop._parts.store.get_memberships(name).to_pylist()
+    assert {row["segment_id"] for row in told} == {"asleep"}
+    assert {row["cause"] for row in told} == {"silence"}
+    assert own["segment_id"] == "rest"  # at the latest event nobody slept yet
