@@ -27,14 +27,15 @@ class ShoalFrozen:
 
     Args:
         choose: let Shoal choose the number of segments, whatever k is asked for.
+        aim: what segments are for, as `shop.segment` has it; None: the default.
     """
 
     name = "shoal"
     #: As `shop.replay` has it.
     refit = "first"
 
-    def __init__(self, choose: bool = False) -> None:
-        self.choose = choose
+    def __init__(self, choose: bool = False, aim: str | None = None) -> None:
+        self.choose, self.aim = choose, aim
         self._shop: Any = None
         self._labels: dict[str, int] = {}
 
@@ -55,7 +56,7 @@ class ShoalFrozen:
     def fit_at(self, until: datetime, k: int, seed: int) -> Self:
         """Segment by what was known before `until`."""
         self._k, self._seed, self._until = k, seed, until
-        self._shop.segment(until=until, k=0 if self.choose else k, seed=seed)
+        self._shop.segment(until=until, k=0 if self.choose else k, seed=seed, aim=self.aim)
         return self
 
     def predict_at(self, as_of: datetime) -> tuple[npt.NDArray[Any], Labels, Matrix | None]:
@@ -82,23 +83,26 @@ class ShoalFrozen:
 
 
 def through_replay(
-    source: Source, cuts: Cuts, k: int, seed: int, refit: str
+    source: Source, cuts: Cuts, k: int, seed: int, refit: str, aim: str | None = None
 ) -> Iterator[tuple[npt.NDArray[Any], Labels, Matrix, float]]:
     """What `shop.replay` says at each cut: customers, labels, soft weights, and its seconds.
 
     Args:
         k: 0 lets Shoal choose at every learning.
-        refit: `first`, `each`, or a span such as `28d`; see `shop.replay`.
+        refit, aim: `first`, `each`, or a span such as `28d`, and what segments are for; see
+            `shop.replay`.
 
-    A segment is told by its id, which is nothing but its place by size: a method that learns anew
-    may give the same id to other customers, and that is scored as it stands.
+    A segment is told by its id, which a refit keeps where it goes on. Labels are memberships: a
+    customer changes to another segment beyond the configured margin only.
     """
     import shoal
 
     every = cuts.moments[1] - cuts.moments[0] if len(cuts.moments) > 1 else timedelta(days=7)
     labels: dict[str, int] = {}
     with shoal.open(source.shop_dir) as shop:
-        steps = shop.replay(cuts.first, cuts.moments[-1], every=every, k=k, refit=refit, seed=seed)
+        steps = shop.replay(
+            cuts.first, cuts.moments[-1], every=every, k=k, refit=refit, seed=seed, aim=aim
+        )
         for moment in cuts.moments:
             started = time.perf_counter()
             cut = next(steps)
@@ -111,7 +115,11 @@ def through_replay(
             wide = np.zeros((len(weights), len(labels)))
             wide[:, places] = weights
             customers = np.asarray(cut.features["customer_id"].to_pylist(), dtype=object)
-            yield customers, wide.argmax(axis=1).astype(np.int64), wide, seconds
+            told = cut.memberships
+            if told["customer_id"].to_pylist() != customers.tolist():
+                raise RuntimeError("memberships are of other customers than features")
+            where = [labels[one] for one in told["segment_id"].to_pylist()]
+            yield customers, np.array(where, dtype=np.int64), wide, seconds
 
 
 class ShoalRefit(ShoalFrozen):

@@ -306,7 +306,8 @@ def _code(peer: str) -> str:
     if spec is not None and spec.environment:
         paths.append("bench/peers/river_worker.py")
     if spec is None or spec.needs_shop:
-        paths += ["src/shoal/segments", "src/shoal/workflows/replay.py"]
+        paths += ["src/shoal/segments", "src/shoal/heads", "src/shoal/workflows/replay.py"]
+        paths += [f"src/shoal/workflows/segment_{name}.py" for name in ("learn", "outlook")]
     return code_hash(*paths) + catalog_fingerprint()
 
 

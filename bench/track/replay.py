@@ -85,7 +85,7 @@ def _through_shop(name: str, source: Source, cuts: Cuts, k: int, seed: int) -> R
 
     peer = make(name)
     found = Replay()
-    told = through_replay(source, cuts, 0 if peer.choose else k, seed, peer.refit)
+    told = through_replay(source, cuts, 0 if peer.choose else k, seed, peer.refit, peer.aim)
     for moment, (customers, labels, weights, seconds) in zip(cuts.moments, told, strict=True):
         wanted = inputs_of(source.features(moment)).customers
         at = np.searchsorted(customers.astype(str), wanted.astype(str))
