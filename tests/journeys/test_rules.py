@@ -123,6 +123,13 @@ def test_what_has_no_sql_is_refused_by_name(shoal: Shoal, full: Path, tmp_path: 
     assert "snowflake" in wrong.error["hint"]
 
 
+def test_what_rules_do_not_need_is_refused(shoal: Shoal, shop: Path, rules: Path) -> None:
+    for more in (["--k", "4"], ["--method", "mixture"], ["--seed", "3"]):
+        answer = shoal("segment", shop, "--rules", rules, *more, "--json")
+        assert (answer.code, answer.error["code"]) == (2, "usage")
+        assert "no method, number or seed goes with --rules" in answer.error["message"]
+
+
 def test_a_shop_without_events_says_so(shoal: Shoal, shop: Path, rules: Path) -> None:
     assert shoal("rules", "check", shop, rules).code == 0
     answer = shoal("rules", "preview", shop, rules, "--json")

@@ -106,6 +106,11 @@ def segment(
         raise UsageError("usage", f"--k is {k}", hint="Allowed: a whole number of at least 2.")
     console = Console(json)
     if rules is not None:
+        if method != "kmeans" or any((on, aim, k, levels, of, labels, cold, tune, seed)):
+            raise UsageError(
+                "usage", "rules learn nothing, so that no method, number or seed goes with --rules",
+                hint="Leave the others out; --until and --table-version go with it.",
+            )  # fmt: skip
         _by_rules(console, shop, rules, until, table_version)
         return
     with shops.open(shop) as opened:

@@ -101,6 +101,17 @@ def test_a_rule_that_stands_twice_is_told() -> None:
     assert found == [{"path": "$.segments[1].rule", "message": "the rule is that of 'a' once more"}]
 
 
+def test_a_name_that_stands_twice_is_told() -> None:
+    segments = [
+        {"id": f"r{n}", "name": "Best", "rule": {"feature": "orders", "op": ">", "value": n}}
+        for n in range(2)
+    ]
+    found = [one.as_document() for one in doubts(of_document({"segments": segments}), KNOWN)]
+    assert found == [
+        {"path": "$.segments[1].name", "message": "the name 'Best' is that of 'r0' too"}
+    ]
+
+
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_looking_at_any_rule_ends(seed: int) -> None:

@@ -61,10 +61,15 @@ class Doubt:
 
 
 def doubts(rules: RuleSet, known: Known | None = None) -> tuple[Doubt, ...]:
-    """What a person should look at again: clauses that nobody can fulfil, and repeated rules."""
+    """What a person should look at again: what nobody can fulfil, rules and names that repeat."""
     found: list[Doubt] = []
     seen: dict[Rule, str] = {}
+    names: dict[str, str] = {}
     for place, one in enumerate(rules.segments):
+        other = names.setdefault(one.name.en, one.segment_id)
+        if other != one.segment_id:
+            told = f"the name {one.name.en!r} is that of {other!r} too"
+            found.append(Doubt(f"$.segments[{place}].name", told))
         path = f"$.segments[{place}].rule"
         if len(rules.segments) == 1 and one.segment_id == ONLY:
             path = "$"
