@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,12 @@ from shoal.ports import Registry
 from shoal.segments import artefact
 from shoal.segments.base import Segmenter
 from shoal.segments.clustered import ClusterSegmenter
-from shoal.segments.explain.document import Subject, explanation
+from shoal.segments.explain.document import Subject, explanation, sample
 from shoal.segments.profile import Placed
 from shoal.segments.wording import describe
+
+#: Placed customers whose next period is foretold for the value of segments, at most.
+NEXT_CUSTOMERS: Final = 100_000
 
 
 def explained(
@@ -42,7 +45,8 @@ def explained(
         nexts: the next-period head's table; None: of the segmenter's own outlook, if it has one.
     """
     if nexts is None and isinstance(segmenter, ClusterSegmenter) and segmenter.outlook is not None:
-        nexts = segmenter.outlook.head.table(table)
+        asked = sample(placed, seed, NEXT_CUSTOMERS)
+        nexts = segmenter.outlook.head.table(table.take(pa.array(asked)))
     subject = Subject(
         placed,
         counts,

@@ -280,18 +280,18 @@ def _expected(subject: Subject) -> dict[str, Matrix] | None:
 
 
 def _next(expected: Mapping[str, Matrix], own: npt.NDArray[np.bool_]) -> dict[str, Any] | None:
-    """What the next period is expected to bring, over members of whom it is known.
+    """What the next period is expected to bring; None where it is known of no member.
 
-    `active`: mean chance; `orders`, `spend`: sums; `means`: of a member, by outcome. An outcome
-    that could not be learned is None.
+    `customers`: of whom it is known; `means`: of a member, by outcome; `active`: the mean chance;
+    `orders`, `spend`: means times members. An outcome that could not be learned is None.
     """
     values = {name: told[own] for name, told in expected.items()}
     known = {name: told[~np.isnan(told)] for name, told in values.items()}
     known = {name: told for name, told in known.items() if len(told)}
     if not known:
         return None
-    sums = {name: float(told.sum()) for name, told in known.items()}
     means = {name: float(told.mean()) for name, told in known.items()}
+    sums = {name: mean * int(own.sum()) for name, mean in means.items()}
     return {
         "customers": max(len(told) for told in known.values()),
         "active": means.get(ACTIVE), "orders": sums.get(ORDERS), "spend": sums.get(SPEND),
