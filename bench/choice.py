@@ -221,10 +221,7 @@ def page(document: Mapping[str, Any]) -> str:
         wrong = np.mean([row["bayes"] for row in own])
         parts.append(
             f"## {difficulty.capitalize()}: {len(own)} data sets, the rule of Bayes errs in "
-            f"{wrong:.1%}\n\n"
-            + table(
-                ["rule", "exact", "within 1", "bias", "seconds"], [_told(own, n) for n in RULES]
-            )
+            f"{wrong:.1%}\n\n" + table(head, [_told(own, name) for name in RULES])
         )
     return "\n\n".join(parts) + "\n"
 

@@ -83,20 +83,29 @@ def _added(document: Mapping[str, Any]) -> str:
 
 def _outlook(document: Mapping[str, Any]) -> str:
     """What Shoal's segments are made on."""
-    shares = document["methods"].get(SHOAL, {}).get("outlook_share")
-    if not shares:
+    told = [
+        f"- **{document['methods'][name]['title']}**: " + _by_set(document["methods"][name])
+        for name in (SHOAL, "shoal-foretell")
+        if "outlook_share" in document["methods"].get(name, {})
+    ]
+    if not told:
         return ""
-    by_set: dict[str, list[str]] = {}
-    for label, share in shares.items():
-        by_set.setdefault(label.rsplit("-", 1)[0], []).append(f"{share:.0%}")
-    told = "; ".join(f"{name} {', '.join(found)}" for name, found in by_set.items())
     return (
-        "Shoal makes segments on how customers shop and on the outlook, what a head that learned "
-        "from the two periods before T expects of them; it chooses the outlook's share of the "
-        "variance by what segments of the period before T would have foretold, with k as asked "
-        f"first, before it is asked about another: {told}. `--aim style` leaves the outlook out, "
-        "`--aim outlook` all else. Its stability is that of segments with a given head."
+        "Shoal makes segments on how customers shop (style) and on the outlook, what a head that "
+        "learned from the two periods before T expects of them. The outlook's share of the "
+        "variance is chosen by what segments of the period before T would have foretold, with k as "
+        "asked first: by default the smallest with which they foretold no worse than segments of "
+        "RFM, with `--aim foretell` the smallest within one standard error of the best. `--aim "
+        "style` leaves the outlook out, `--aim outlook` all else. Stability is that of segments "
+        "with a given head. Shares chosen, by seed:\n\n" + "\n".join(told)
     )
+
+
+def _by_set(method: Mapping[str, Any]) -> str:
+    by_set: dict[str, list[str]] = {}
+    for label, share in method["outlook_share"].items():
+        by_set.setdefault(label.rsplit("-", 1)[0], []).append(f"{share:.0%}")
+    return "; ".join(f"{name} {', '.join(found)}" for name, found in by_set.items())
 
 
 def _models(document: Mapping[str, Any]) -> str:

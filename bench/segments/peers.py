@@ -158,6 +158,7 @@ METHODS: dict[str, Method] = {
     one.name: one
     for one in (
         Method(SHOAL, "Shoal"),
+        Method("shoal-foretell", "Shoal, --aim foretell"),
         Method("shoal-style", "Shoal, --aim style"),
         Method("shoal-outlook", "Shoal, --aim outlook"),
         Method("shoal-embedding", "Shoal on the embedding"),
@@ -188,9 +189,11 @@ METHODS: dict[str, Method] = {
 }  # fmt: skip
 
 #: Shoal's own entries.
-OWN = (SHOAL, "shoal-style", "shoal-outlook", "shoal-embedding", "shoal-both")
+OWN = (SHOAL, "shoal-foretell", "shoal-style", "shoal-outlook", "shoal-embedding", "shoal-both")
 #: What entries without a model are made for; None is the default.
-AIMS: dict[str, str | None] = {SHOAL: None, "shoal-style": "style", "shoal-outlook": "outlook"}
+AIMS: dict[str, str | None] = {
+    SHOAL: None, "shoal-foretell": "foretell", "shoal-style": "style", "shoal-outlook": "outlook",
+}  # fmt: skip
 QUICK = (SHOAL, "rfm-cells", "kmeans", "lightgbm-orders")
 
 

@@ -64,7 +64,7 @@ def replay(
         str | None,
         typer.Option(
             "--aim",
-            metavar="balance|style|outlook",
+            metavar="balance|foretell|style|outlook",
             help="What segments are for, as in shoal segment.",
         ),
     ] = None,

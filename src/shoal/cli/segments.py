@@ -47,9 +47,10 @@ def segment(
         str | None,
         typer.Option(
             "--aim",
-            metavar="balance|style|outlook",
+            metavar="balance|foretell|style|outlook",
             help="Told apart by how customers shop (style), by what they are expected to do next "
-            "(outlook), or by as much of both as foretells best (balance, the default).",
+            "(outlook), by the mix of both that foretells best (foretell), or by style as far as "
+            "it foretells no worse than RFM (balance, the default).",
         ),
     ] = None,
     k: Annotated[

@@ -7,8 +7,7 @@ Poisson deviance of orders, variance of log spend, divergence of the mix of cate
 cross-validated over customers) of the share that is foretold, each in shares of the best
 candidate's: an outcome of which little can be foretold has the same say.
 In the same way the share of the outlook is chosen, what customers are expected to do next beside
-how they shop: the smallest one within one standard error of the best, so that segments are no more
-of a score than it takes.
+how they shop (`weigh`).
 Trusted are candidates whose segments come back when the customers are drawn again (bootstrap
 adjusted Rand index, Hubert and Arabie, 1985) and that are not tiny. Chosen is the smallest trusted
 k within one standard error of the difference from the best trusted one. Where the log is too short
@@ -82,9 +81,10 @@ class Future:
     """What was known a horizon before the end, and what came.
 
     `X` (n, d) prepared features then, `outlook` (n, m) what was expected then, of variance one in
-    all (None: nothing); `active` (n,) 0/1, `orders` (n,) counts, `spend` (n,) net
-    revenue (currency units) and `categories` (n, c) events by category within the horizon; rows are
-    the same customers. An outcome without variation (no purchases, no prices) does not count.
+    all (None: nothing); `rfm` (n, 3) recency, frequency and money then, standardised; `active` (n,)
+    0/1, `orders` (n,) counts, `spend` (n,) net revenue (currency units) and `categories` (n, c)
+    events by category within the horizon; rows are the same customers. An outcome without variation
+    (no purchases, no prices) does not count.
     """
 
     X: Matrix
@@ -94,6 +94,7 @@ class Future:
     spend: Matrix
     categories: Matrix | None = None
     outlook: Matrix | None = None
+    rfm: Matrix | None = None
 
     def at(self, share: float) -> Future:
         """With the outlook as a share of the variance of `X`."""
@@ -243,13 +244,19 @@ def _choose(
 
 @dataclass(frozen=True)
 class Weighed:
-    """The share of the outlook, and what each share that was tried foretells."""
+    """The share of the outlook, what each share that was tried foretells, and what RFM does."""
 
     share: float
     tried: tuple[Mapping[str, Any], ...]
+    rfm: Mapping[str, Any] | None = None
 
     def as_document(self) -> dict[str, Any]:
-        return {"share": self.share, "tried": [dict(one) for one in self.tried]}
+        tried = [dict(one) for one in self.tried]
+        return {
+            "share": self.share,
+            "tried": tried,
+            "rfm": None if self.rfm is None else dict(self.rfm),
+        }
 
 
 def weigh(
@@ -257,31 +264,49 @@ def weigh(
     k: int,
     *,
     seed: int,
+    best: bool = False,
     limits: Limits | None = None,
     settled: float | None = None,
 ) -> Weighed | None:
     """How much of what k segments are made on should be the outlook; None where nothing tells.
 
-    The smallest of `SHARES` within one standard error of the one whose segments foretell best;
-    `settled`, the share of the version before, where it is one of these.
+    The smallest of `SHARES` whose segments foretell no worse than k segments of RFM, within one
+    standard error of the difference: segments that tell as much of how customers shop as can be had
+    without telling less of what they will do than RFM does. With `best`, the smallest within one
+    standard error of the share that foretells best. `settled`, the share of the version before,
+    stays where it is one of these.
     """
     limits = limits or Limits()
     rows = sample_rows(future.X, 2 * limits.sample_customers, seed)
-    folds = [Judge(future.at(share), rows, limits.folds) for share in SHARES]
-    if future.outlook is None or not folds[0].outcomes or k > len(rows) // 2:
+    judge = Judge(future, rows, limits.folds)
+    if future.outlook is None or not judge.outcomes or k > len(rows) // 2:
         return None
+    made = [future.at(share).X for share in SHARES]
+    made += [] if future.rfm is None else [future.rfm]
     with threadpool_limits(1, user_api="blas"):
-        found = folds[0].scored([one.segment(k, seed, limits.starts) for one in folds])
-    scores = [one for one in found if one is not None]
-    best = max(scores, key=lambda one: one.score)
-    bound = best.score - best.error
-    near = [share for share, one in zip(SHARES, scores, strict=True) if one.score >= bound]
+        labels = [
+            KMeans(k, n_starts=2 * limits.starts, random_state=seed).fit(X[rows]).labels_
+            for X in made
+        ]
+        found = [one for one in judge.scored(labels) if one is not None]
+    told = list(zip(SHARES, found[: len(SHARES)], strict=True))
+    rfm = None if future.rfm is None else found[-1]
+    top = max((score for _, score in told), key=lambda one: one.score)
+    near = [share for share, score in told if score.score >= top.score - top.error]
+    if not best and rfm is not None:
+        level = [
+            share
+            for share, score in told
+            if score.score >= rfm.score - rfm.error_of_difference(score)
+        ]
+        near = level or near
+    tried = tuple({"share": share, **_as_document(score)} for share, score in told)
     share = settled if settled in near else near[0]
-    tried = tuple(
-        {"share": share, "score": one.score, "score_se": one.error, "shares": one.shares}
-        for share, one in zip(SHARES, scores, strict=True)
-    )
-    return Weighed(share, tried)
+    return Weighed(share, tried, None if rfm is None else _as_document(rfm))
+
+
+def _as_document(score: Score) -> dict[str, Any]:
+    return {"score": score.score, "score_se": score.error, "shares": score.shares}
 
 
 # --- Evidence -------------------------------------------------------------------------------------

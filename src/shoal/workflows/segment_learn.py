@@ -51,6 +51,7 @@ from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.segment_labels import Labels, labels_of_feature, read_labels
 from shoal.workflows.segment_outlook import (
     BALANCE,
+    FORETELL,
     OUTLOOK,
     STYLE,
     UNTOLD_SHARE,
@@ -58,6 +59,7 @@ from shoal.workflows.segment_outlook import (
     came_between,
     foresee,
     horizon_of,
+    rfm_of,
 )
 
 #: Every method; without being asked for one, k-means with the RFM rules beside it.
@@ -320,10 +322,11 @@ class Learner:
             return None, None, {"aim": aim, "outlook_share": 0.0, "outlook": None}
         future = self._future(known, vocabulary, horizon, seen)
         weighed = None
-        if self.share is None and aim == BALANCE and seen is not None and future is not None:
+        searched = self.share is None and aim in (BALANCE, FORETELL)
+        if searched and seen is not None and future is not None:
             k = self.k or min(max(_USUAL_K, self.settings.k_min), self.settings.k_max)
             before = self.settled.share if self.settled else None
-            weighed = weigh(future, k, seed=self.seed, settled=before)
+            weighed = weigh(future, k, seed=self.seed, best=aim == FORETELL, settled=before)
         share = fixed.get(aim, UNTOLD_SHARE if weighed is None else weighed.share)
         if self.share is not None:
             share = self.share
@@ -463,8 +466,9 @@ class Learner:
         )
         categories = [facet == "category" for facet, _ in vocabulary.names]
         return Future(
-            Z, horizon, came[ACTIVE], came[ORDERS], came[SPEND], taken[:, categories], expected
-        )
+            Z, horizon, came[ACTIVE], came[ORDERS], came[SPEND], taken[:, categories], expected,
+            rfm_of(before),
+        )  # fmt: skip
 
     def _rfm(self, features: pa.Table, *, needed: bool) -> list[Learned]:
         try:

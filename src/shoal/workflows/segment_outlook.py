@@ -23,16 +23,24 @@ from shoal.features.catalog import Catalog
 from shoal.features.matrix import numeric_columns
 from shoal.features.tastes import Vocabulary
 from shoal.heads.next_period import NextPeriod, Period, outcomes_between
-from shoal.segments.base import CUSTOMER, EVENTS, NET_REVENUE, ORDERS, column
+from shoal.segments.base import (
+    CUSTOMER,
+    EVENTS,
+    NET_REVENUE,
+    ORDERS,
+    SINCE_LAST_ORDER,
+    column,
+)
 from shoal.segments.outlook import Outlook
 from shoal.segments.protected import left_out
 
-#: What segments are for: to tell how customers shop, what they will do, or as much of both as
-#: foretells the next period best.
+#: What segments are for: to tell how customers shop while foretelling no worse than RFM, to
+#: foretell as well as can be, to tell how customers shop alone, or what they will do alone.
 BALANCE: Final = "balance"
+FORETELL: Final = "foretell"
 STYLE: Final = "style"
 OUTLOOK: Final = "outlook"
-AIMS: Final = (BALANCE, STYLE, OUTLOOK)
+AIMS: Final = (BALANCE, FORETELL, STYLE, OUTLOOK)
 
 #: The period that segments have to foretell, and the shortest one worth asking for.
 HORIZON_DAYS: Final = 28
@@ -41,7 +49,7 @@ SHORTEST_HORIZON_DAYS: Final = 7
 _HORIZON_SHARE: Final = 4
 
 #: The share of the outlook where nothing tells which is best.
-UNTOLD_SHARE: Final = 0.2
+UNTOLD_SHARE: Final = 0.1
 #: Periods that a head learns from, and customers of each at most.
 _PERIODS: Final = 2
 _MOST_CUSTOMERS: Final = 20_000
@@ -170,3 +178,15 @@ def _period(
         enough = np.sort(np.random.default_rng(seed).permutation(enough)[:_MOST_CUSTOMERS])
     table = table.take(pa.array(enough))
     return Period(table, came_between(table, after.features))
+
+
+def rfm_of(table: pa.Table) -> npt.NDArray[np.float64]:
+    """(n, 3) recency, frequency and money as segments of RFM are usually made on: logarithms,
+    standardised; who never ordered is as long ago as the longest known."""
+    recency = column(table, SINCE_LAST_ORDER)
+    never = float(np.nanmax(recency)) if np.isfinite(recency).any() else 0.0
+    money = np.maximum(np.nan_to_num(column(table, NET_REVENUE)), 0)
+    columns = (np.nan_to_num(recency, nan=never), np.nan_to_num(column(table, ORDERS)), money)
+    X = np.log1p(np.maximum(np.column_stack(columns), 0))
+    spread = X.std(axis=0)
+    return np.asarray((X - X.mean(axis=0)) / np.where(spread > 0, spread, 1.0))

@@ -24,9 +24,10 @@ def test_a_data_set_has_the_planted_number_and_harder_ones_err_more() -> None:
 def test_the_page_counts_exact_hits() -> None:
     found = dict.fromkeys(choice.RULES, 5) | {"gap": 7}
     seconds = {f"{name}_s": 1.0 for name in choice.RULES}
-    rows = [{"difficulty": "easy", "seed": 1, "planted": 5, "bayes": 0.01, **found, **seconds},
-            {"difficulty": "easy", "seed": 2, "planted": 6, "bayes": 0.01, **found, **seconds}]  # fmt: skip
-
+    rows = [
+        {"difficulty": "easy", "seed": planted, "planted": planted, "bayes": 0.01} | found | seconds
+        for planted in (5, 6)
+    ]
     page = choice.page(header("bench.choice/1", "bench.choice", [1, 2], rows=rows))
     assert "| **Shoal** | 50% | 100% | -0.5 | 1.0 |" in page
     assert "| gap statistic | 0% | 50% | +1.5 | 1.0 |" in page

@@ -126,14 +126,34 @@ def continuum(n=1500, seed=0):
     return X, y, orders, outlook
 
 
-def test_the_outlook_counts_where_it_foretells():
+def outlook_future(**more):
     X, _, orders, outlook = continuum()
-    active = (orders > 0).astype(float)
-    with_it = Future(X, 28, active, orders, orders * 10, outlook=outlook)
-    found = weigh(with_it, 5, seed=0, limits=QUICK)
+    return Future(X, 28, (orders > 0) * 1.0, orders, orders * 10, outlook=outlook, **more)
+
+
+def test_the_outlook_counts_where_it_foretells():
+    found = weigh(outlook_future(), 5, seed=0, limits=QUICK)
     assert found.share >= 0.5
     assert found.tried[0]["score"] < 0.2 < 0.9 < found.tried[-1]["score"]
     assert [one["share"] for one in found.tried] == list(SHARES)
+    assert found.rfm is None
+
+
+def test_no_more_of_the_outlook_than_it_takes_to_foretell_no_worse_than_rfm():
+    rng = np.random.default_rng(1)
+    *_, outlook = continuum()
+    dull = weigh(outlook_future(rfm=rng.normal(size=(1500, 3))), 5, seed=0, limits=QUICK)
+    assert dull.share == 0.0
+    assert dull.rfm["score"] < 0.1
+    sharp = outlook_future(rfm=np.repeat(outlook, 3, axis=1))
+    level = weigh(sharp, 5, seed=0, limits=QUICK)
+    assert level.share >= 0.5
+    share = {one["share"]: one["score"] for one in level.tried}
+    assert share[level.share] > level.rfm["score"] - 0.1
+    assert weigh(sharp, 5, seed=0, limits=QUICK, best=True).share >= 0.5
+    blurred = outlook_future(rfm=outlook + rng.normal(size=(1500, 3)))
+    some = weigh(blurred, 5, seed=0, limits=QUICK)
+    assert some.share < weigh(blurred, 5, seed=0, limits=QUICK, best=True).share
 
 
 def test_the_outlook_is_left_out_where_style_foretells_as_well():
@@ -141,16 +161,12 @@ def test_the_outlook_is_left_out_where_style_foretells_as_well():
     rng = np.random.default_rng(0)
     orders = rng.poisson(0.3 + 0.7 * y).astype(float)
     noise = rng.normal(size=(len(X), 1))
-    found = weigh(
-        Future(X, 28, (orders > 0) * 1.0, orders, orders * 10, outlook=noise), 5, seed=0,
-        limits=QUICK,
-    )  # fmt: skip
-    assert found.share == 0.0
+    future = Future(X, 28, (orders > 0) * 1.0, orders, orders * 10, outlook=noise)
+    assert weigh(future, 5, seed=0, limits=QUICK).share == 0.0
 
 
 def test_the_share_of_the_version_before_stays_where_it_is_as_good():
-    X, _, orders, outlook = continuum()
-    future = Future(X, 28, (orders > 0) * 1.0, orders, orders * 10, outlook=outlook)
+    future = outlook_future()
     assert weigh(future, 5, seed=0, limits=QUICK, settled=1.0).share == 1.0
     assert weigh(future, 5, seed=0, limits=QUICK, settled=0.0).share >= 0.5
 
