@@ -163,7 +163,7 @@ def segments(
                 orders=one["orders"],
                 revenue=(one["revenue"] or 0.0) if has_money else None,
                 rule=in_language(one.get("rule"), lang),
-                effects=tuple(_effect(each, lang, described) for each in one["effects"]),
+                effects=tuple(_effect(each, lang, described) for each in _differences(one)),
                 categories=_preferences(texts.get("top_category")),
                 brands=_preferences(texts.get("top_brand")),
                 hours=week.hours,
@@ -258,6 +258,13 @@ def _label(feature: str, lang: str, described: Mapping[str, Described]) -> str:
     if known is None:
         return feature
     return known.text.zh if lang == "zh" else known.text.en
+
+
+def _differences(profile: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The strongest differences, then those of times and categories that are not among them."""
+    told = {one["feature"] for one in profile["effects"]}
+    more = [*(profile.get("time_effects") or ()), *(profile.get("category_effects") or ())]
+    return [*profile["effects"], *(one for one in more if one["feature"] not in told)]
 
 
 def _effect(one: Mapping[str, Any], lang: str, described: Mapping[str, Described]) -> Effect:

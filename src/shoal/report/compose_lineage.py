@@ -102,7 +102,7 @@ def logged(
 
     Args:
         spells: `membership_log.spells`: a row a spell, by customer and time.
-        until: changes after it are counted apart.
+        until: the moment of the report.
         worth: customers, and what each brought in the last `window_days`.
     """
     if spells.num_rows < 2:
@@ -115,8 +115,9 @@ def logged(
     changed[1:] = (owner[1:] == owner[:-1]) & (place[1:] != place[:-1])
     began = spells["since"].cast(pa.int64()).to_numpy()
     changed &= began > to_us(since)
-    inside = changed & (began <= to_us(until))
-    rows = spells.take(pa.array(np.flatnonzero(inside)))
+    if not changed.any():
+        return None
+    rows = spells.take(pa.array(np.flatnonzero(changed)))
     known = worth[0].combine_chunks() if isinstance(worth[0], pa.ChunkedArray) else worth[0]
     at = pc.fill_null(pc.index_in(rows[_CUSTOMER], value_set=known), -1).to_numpy()
     brought = np.where(at >= 0, worth[1][at], 0.0) if len(worth[1]) else np.zeros(len(at))
@@ -124,11 +125,9 @@ def logged(
     for cause in pc.unique(rows["cause"]).to_pylist():
         own = pc.equal(rows["cause"], cause).to_numpy()
         # A customer who changed twice is one customer, with what they brought once.
-        _, first = np.unique(owner[inside][own], return_index=True)
+        _, first = np.unique(owner[changed][own], return_index=True)
         found.append(
             LoggedCause(cause, int(own.sum()), len(first), float(brought[own][first].sum()))
         )
-    if not changed.any():
-        return None
     ranked = sorted(found, key=lambda one: (-one.changes, one.cause))
-    return Logged(since, window_days, tuple(ranked), int((changed & ~inside).sum()))
+    return Logged(since, window_days, tuple(ranked), int((changed & (began > to_us(until))).sum()))

@@ -116,7 +116,7 @@ class LoggedCause:
 class Logged:
     """Changes of segment that the membership log holds since a date, by cause, most first.
 
-    `later` counts those after the moment of the report.
+    `later` of them lie after the moment of the report.
     """
 
     since: datetime

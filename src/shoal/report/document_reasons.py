@@ -219,3 +219,8 @@ class CustomerMap:
     points: tuple[tuple[float, float, str], ...]
     sampled: bool = False
     floor: int = 0
+
+    @property
+    def flat(self) -> bool:
+        """Whether it shows no plane: no points, or all on one line."""
+        return any(len({point[axis] for point in self.points}) < 2 for axis in (0, 1))

@@ -227,7 +227,7 @@ def trust(known: Sequence[Candidate], alt: str, texts: Texts) -> Drawing:
 
 
 def tried(
-    shares: Sequence[Tried], taken: float, alt: str, texts: Texts, numbers: Numbers
+    shares: Sequence[Tried], taken: float | None, alt: str, texts: Texts, numbers: Numbers
 ) -> Drawing:
     """Score of each share of expected behaviour, with its standard error; the taken one filled."""
     points = [

@@ -21,9 +21,9 @@ _STYLE, _OUTLOOK = "style", "outlook"
 
 @dataclass(frozen=True)
 class ChoiceView:
-    """What the template shows; `headline` is there where customers form no groups."""
+    """What the template shows; `none` says that customers form no groups."""
 
-    headline: str
+    none: bool
     reason: str
     sentences: Sequence[str]
     plots: Sequence[Plot] = ()
@@ -40,7 +40,7 @@ def choice(wording: Wording, found: Choice | None) -> ChoiceView | None:
     plots = [_score(wording, found), _trust(wording, found), _outlook(wording, found)]
     sentences = [*_how(wording, found), *_aim(wording, found)]
     return ChoiceView(
-        texts("choice.none") if found.rule == NO_GROUPS else "",
+        found.rule == NO_GROUPS,
         clean(found.reason, 600) if found.reason else told,
         sentences,
         [one for one in plots if one is not None],
@@ -61,7 +61,7 @@ def _how(wording: Wording, found: Choice) -> list[str]:
 def _aim(wording: Wording, found: Choice) -> list[str]:
     """What segments are made on, where the segmentation says so."""
     texts = wording.texts
-    if not found.aim or found.outlook is None:
+    if not found.aim or found.outlook is None or found.rule == NO_GROUPS:
         return []
     if found.aim == _STYLE:
         return [texts("choice.aim_style")]
@@ -159,13 +159,13 @@ def _outlook(wording: Wording, found: Choice) -> Plot | None:
     if len(found.tried) < 2 or found.outlook is None:
         return None
     best = max(found.tried, key=lambda one: one.score)
-    alt = texts(
-        "choice.outlook_alt", best=numbers.share(best.share), taken=numbers.share(found.outlook)
-    )
+    # Where there are no groups, nothing was cut by any share.
+    taken = None if found.rule == NO_GROUPS else found.outlook
+    alt = texts("choice.outlook_alt", best=numbers.share(best.share))
     rows = [
         [
             numbers.share(one.share), _decimal(one.score), _decimal(one.spread),
-            texts("col.chosen") if one.share == found.outlook else "",
+            texts("col.chosen") if one.share == taken else "",
         ]
         for one in found.tried
     ]  # fmt: skip
@@ -173,7 +173,7 @@ def _outlook(wording: Wording, found: Choice) -> Plot | None:
     return Plot(
         key="outlook",
         title=texts("choice.outlook"),
-        drawing=figures.tried(found.tried, found.outlook, alt, texts, numbers),
+        drawing=figures.tried(found.tried, taken, alt, texts, numbers),
         table=Table(columns, rows, text_columns=frozenset({3})),
         note=texts("choice.error"),
     )

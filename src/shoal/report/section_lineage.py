@@ -210,7 +210,8 @@ def _name(teller: Teller, version: Version, name: str) -> str:
 def _flows(teller: Teller, shown: Sequence[Version]) -> Table:
     """Every flow of the versions that are drawn, the latest step and the largest first."""
     texts, numbers = teller.wording.texts, teller.wording.numbers
-    rows, rest = [], 0
+    rows: list[list[str]] = []
+    rest = 0
     for before, after in reversed(list(pairwise(shown))):
         whole: dict[str, int] = {}
         for one in after.flows:

@@ -25,9 +25,9 @@ class MapView:
 
 
 def customer_map(teller: Teller, found: CustomerMap | None) -> MapView | None:
-    """The section; None for segments that no map was drawn of, such as those of rules."""
+    """The section; None for segments that no map was made of, such as those of rules."""
     document, texts = teller.wording.document, teller.wording.texts
-    if found is None or not found.points or not document.segments:
+    if found is None or found.flat or not document.segments:
         return None
     key = "map.lead_one" if len(document.segments) == 1 else "map.lead"
     lead = texts("punct.between").join((texts(key), _sample(teller, found)))

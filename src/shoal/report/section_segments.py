@@ -16,6 +16,9 @@ from shoal.report.wording import Wording
 
 #: The most segments that the figure shows, those of most worth; the table has all.
 _DRAWN: Final = 20
+#: Differences that a segment's figure shows, and that its table lists.
+_EFFECTS: Final = 8
+_LISTED: Final = 30
 
 
 def _everyone(wording: Wording) -> tuple[Segment, ...]:
@@ -170,13 +173,14 @@ def _moved(wording: Wording, segment: Segment) -> tuple[str, Sequence[str]]:
 
 def _effects_plot(wording: Wording, segment: Segment, key: str) -> Plot | None:
     texts, numbers = wording.texts, wording.numbers
-    items = sorted(segment.effects, key=lambda one: -abs(one.size))[:8]
+    every = sorted(segment.effects, key=lambda one: -abs(one.size))[:_LISTED]
+    items = every[:_EFFECTS]
     if not items:
         return None
     columns = [texts("col.feature"), texts("col.inside"), texts("col.outside"), texts("col.size")]
-    intervals = any(one.low is not None for one in items)
+    intervals = any(one.low is not None for one in every)
     rows = []
-    for one in items:
+    for one in every:
         row = [
             clipped(one.label, 90), wording.value(one.unit, one.inside),
             wording.value(one.unit, one.outside), numbers.signed(one.size),

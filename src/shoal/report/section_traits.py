@@ -68,9 +68,9 @@ def _trait(teller: Teller, found: Protected, one: Trait, place: int) -> TraitVie
     sentences = [gap]
     if one.association is not None:
         sentences.append(texts("traits.association", v=f"{one.association:.2f}"))
-    sentences.append(
-        texts("traits.known", known=teller.customers(one.known), unknown=numbers.count(one.unknown))
-    )
+    if one.unknown:
+        known, unknown = teller.customers(one.known), numbers.count(one.unknown)
+        sentences.append(texts("traits.known", known=known, unknown=unknown))
     return TraitView(name, sentences, _plot(teller, one, name, gap, f"trait-{place}"))
 
 
@@ -125,6 +125,9 @@ def _plot(teller: Teller, one: Trait, name: str, gap: str, key: str) -> Plot:
             *(numbers.share(each) for each in one.shares),
         ]
     )
+    notes = [texts("traits.figure_note", trait=name, reach=numbers.plain(100 * _REACH))]
+    if sum(1 for each in order if known[each].known) > len(drawn):
+        notes.append(texts("segments.foremost", n=len(drawn)))
     links = [teller.segments[each][1] if each in teller.segments else None for each in order]
     return Plot(
         key=key,
@@ -140,7 +143,7 @@ def _plot(teller: Teller, one: Trait, name: str, gap: str, key: str) -> Plot:
         ),
         table=Table([texts("col.segment"), texts("traits.known_col"), *labels], rows,
                     links=[*links, None]),
-        note=texts("traits.figure_note", trait=name, reach=numbers.plain(100 * _REACH)),
+        note=texts("punct.between").join(notes),
         wide=True,
     )  # fmt: skip
 

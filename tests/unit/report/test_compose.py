@@ -87,6 +87,25 @@ def test_effects_show_medians_unless_these_hide_the_difference(
     )
 
 
+def test_times_and_categories_follow_the_strongest_differences_with_their_intervals() -> None:
+    def stored(feature: str, size: float) -> dict[str, object]:
+        return {"feature": feature, "unit": "share", "effect": size, "low": size - 0.1,
+                "high": size + 0.1, "median": 2.0, "rest_median": 1.0, "mean": 2.0,
+                "rest_mean": 1.0}  # fmt: skip
+
+    profile = {
+        "segment_id": "s01", "name": {"en": "A", "zh": "甲"}, "size": 3, "orders": 4,
+        "revenue": None, "exemplars": [], "effects": [stored("orders", 0.9), stored("night", 0.8)],
+        "time_effects": [stored("night", 0.8), stored("weekend", 0.4)],
+        "category_effects": [stored("category:toys", 0.3)],
+    }  # fmt: skip
+    (found,) = compose.segments({"segments": [profile]}, "en", DESCRIBED, {}, has_money=False)
+    assert [one.feature for one in found.effects] == [
+        "orders", "night", "weekend", "category:toys",
+    ]  # fmt: skip
+    assert (found.effects[2].low, found.effects[2].high) == (pytest.approx(0.3), pytest.approx(0.5))
+
+
 def test_the_grid_says_each_segments_cells_once() -> None:
     profile = {"size": 1, "orders": 1, "revenue": 2.0, "effects": [], "exemplars": []}
     stored = {

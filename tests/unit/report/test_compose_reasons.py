@@ -43,7 +43,7 @@ def test_changes_are_counted_by_cause_and_worth_once_a_customer() -> None:
     )  # fmt: skip
     assert found is not None
     told = {one.cause: (one.changes, one.customers, one.worth) for one in found.causes}
-    assert told == {"event": (2, 1, 10.0), "silence": (1, 1, 200.0), "rollback": (1, 1, 0.0)}
+    assert told == {"event": (3, 2, 10.0), "silence": (1, 1, 200.0), "rollback": (1, 1, 0.0)}
     assert found.later == 1
     assert found.causes[0].cause == "event"
 

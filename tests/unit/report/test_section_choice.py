@@ -88,7 +88,11 @@ def test_no_groups_are_said_first_and_everywhere() -> None:
                   outlook=0.0)  # fmt: skip
     seen = view(none)
     assert seen is not None
-    assert (seen.headline, seen.reason, seen.plots) == ("No segments here", "Because.", [])
+    assert (seen.none, seen.reason, seen.plots, seen.sentences) == (True, "Because.", [], [])
+    tried = view(replace(none, tried=made_choice(7).tried, outlook=0.2))
+    assert tried is not None
+    assert Read(tried.plots[0].drawing).texts("strong") == []
+    assert "<strong>Because.</strong>" in render(replace(SHOP, choice=none))
     assert seen.strengths is not None
     assert [list(row) for row in seen.strengths.rows] == [["2", "0.550"], ["3", "0.410"]]
     one = replace(document(1), choice=none)

@@ -151,7 +151,7 @@ def test_the_log_tells_causes_with_what_is_at_stake() -> None:
     one = moves(TELLER, SHOP.story.moves, SHOP.logged)
     assert one is not None and one.causes is not None
     assert "it has 55 changes" in one.logged[0]
-    assert "4 more were written after" in one.logged[-1]
+    assert "4 of these are later than the moment" in one.logged[-1]
     assert [list(row) for row in one.causes.rows] == [
         ["Their own events", "40", "35", "GBP\xa01,250"],
         ["Silence: time without an event", "12", "12", "GBP\xa099.50"],

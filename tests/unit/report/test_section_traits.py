@@ -64,6 +64,16 @@ def test_every_segment_and_value_is_drawn_and_in_the_table() -> None:
     assert list(plot.table.columns[2:]) == ["DE", "FR", "Other"]
 
 
+def test_of_many_segments_those_that_bring_most_are_drawn_and_all_are_in_the_table() -> None:
+    shop = document(50)
+    seen = traits(teller(shop), shop.protected)
+    assert seen is not None
+    plot = seen.traits[0].plot
+    assert len(Read(plot.drawing).marks("rect", "cell")) == (20 + 1) * 3
+    assert len(plot.table.rows) == 51
+    assert "The 20 that bring most are drawn" in plot.note
+
+
 def test_small_numbers_give_no_gap_and_nothing_known_gives_no_figure() -> None:
     seen = view(SHOP.protected)
     assert "hold the 20 known customers that a gap needs" in seen.traits[1].sentences[0]
@@ -93,7 +103,10 @@ def points(svg: str) -> int:
 def test_customers_are_drawn_by_segment_and_the_sample_is_told() -> None:
     seen = map_of(SHOP)
     assert points(seen.plot.drawing.svg) == 60
-    assert "60 customers of 4,580 were drawn" in plain(seen.lead) and "at least 20" in seen.lead
+    assert (
+        "60 customers of the 4,580 who were placed were drawn" in plain(seen.lead)
+        and "at least 20" in seen.lead
+    )
     assert [row[2] for row in seen.plot.table.rows] == ["20", "20", "20"]
     assert Read(seen.plot.drawing).texts("strong") != []
     everybody = replace(SHOP, map=CustomerMap(reasons.customer_map(SHOP.segments).points))  # type: ignore[union-attr]
@@ -104,6 +117,8 @@ def test_customers_are_drawn_by_segment_and_the_sample_is_told() -> None:
 def test_one_segment_has_a_map_and_rules_have_none() -> None:
     assert "There is one segment" in map_of(document(1)).lead
     assert customer_map(teller(SHOP), None) is None
+    line = CustomerMap(((1.0, 0.0, "s01"), (2.0, 0.0, "s01")))
+    assert customer_map(teller(SHOP), line) is None
     assert 'id="map"' not in render(replace(SHOP, map=None))
 
 

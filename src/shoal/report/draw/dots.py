@@ -97,7 +97,9 @@ def dots(
             parts.append(_cross(x, y, said))
         if one.mark:
             # At an edge the text begins, or ends, at its point.
-            side = {0: "", len(points) - 1: " end"}.get(place, " mid") if len(points) > 1 else " mid"
+            side = (
+                {0: "", len(points) - 1: " end"}.get(place, " mid") if len(points) > 1 else " mid"
+            )
             parts.append(
                 words(x, up(one.value + one.spread) - 12, one.mark, f"strong{side} halo",
                       dx=0 if side == " mid" else 6 if side else -6)

@@ -105,10 +105,11 @@ LINEAGE_EN: Final[Mapping[str, str]] = {
     ),
     "logged.only_versions": (
         "All were written when a version was made; between versions nobody was followed. "
-        "`shoal replay SHOP` writes down who moves on which day, and why."
+        "`shoal refresh SHOP`, run every day, writes down who moves and why."
     ),
     "logged.later": (
-        "{n} more were written after the moment of this report and are not counted here."
+        "{n} of these are later than the moment of the segments, of which the rest of this report "
+        "speaks."
     ),
     "logged.col.cause": "Cause",
     "logged.col.changes": "Changes",
@@ -202,9 +203,9 @@ LINEAGE_ZH: Final[Mapping[str, str]] = {
     "logged.lead": "日志记下每次换群的时刻和原因。自{day}以来共有{changes}。",
     "logged.only_versions": (
         "全部是生成新版本时写下的；版本之间没有跟踪任何人。"
-        "运行 `shoal replay SHOP` 会记下谁在哪一天移动以及原因。"
+        "每天运行 `shoal refresh SHOP` 会记下谁移动了以及原因。"
     ),
-    "logged.later": "另有 {n} 次写于本报告时刻之后，此处不计。",
+    "logged.later": "其中 {n} 次晚于分群的时刻，而报告其余部分以该时刻为准。",
     "logged.col.cause": "原因",
     "logged.col.changes": "换群次数",
     "logged.cause.event": "客户自己的事件",

@@ -8,7 +8,6 @@ from typing import Final
 REASONS_EN: Final[Mapping[str, str]] = {
     # how many
     "choice.title": "Why this number of segments",
-    "choice.none": "No segments here",
     "choice.none_found": (
         "No segments here: customers differ one by one, not by groups, so all are one segment."
     ),
@@ -72,8 +71,8 @@ REASONS_EN: Final[Mapping[str, str]] = {
     ),
     "choice.outlook": "How well segments foretell, by the share of expected behaviour",
     "choice.outlook_alt": (
-        "Dots for each share of expected behaviour that was tried. The best is {best}, taken was "
-        "{taken}."
+        "Dots for each share of expected behaviour that was tried, with its score. The best is "
+        "{best}."
     ),
     "choice.taken": "taken: {share}",
     "choice.share": "Share",
@@ -210,12 +209,13 @@ REASONS_EN: Final[Mapping[str, str]] = {
     ),
     "map.all": "All {customers} who were placed are drawn.",
     "map.sampled": (
-        "{customers} of {placed} were drawn at random, every segment by its share, of a small one "
-        "at least {floor}, so that it is seen: small segments look larger than they are."
+        "{customers} of the {placed} who were placed were drawn at random, every segment by its "
+        "share, of a small one at least {floor}, so that it is seen: small segments look larger "
+        "than they are."
     ),
     "map.sampled_plain": (
-        "{customers} of {placed} were drawn at random, every segment by its share: very small "
-        "segments may have no dot."
+        "{customers} of the {placed} who were placed were drawn at random, every segment by its "
+        "share: very small segments may have no dot."
     ),
     "map.figure": "Customers by segment",
     "map.alt": (
@@ -228,7 +228,6 @@ REASONS_EN: Final[Mapping[str, str]] = {
 REASONS_ZH: Final[Mapping[str, str]] = {
     # how many
     "choice.title": "为什么是这个分群数",
-    "choice.none": "这里没有分群",
     "choice.none_found": "这里没有分群：客户各不相同，但不成群体，因此全部归为一群。",
     "choice.axis_k": "分群数",
     "choice.axis_share": "预期行为所占的比例",
@@ -278,7 +277,7 @@ REASONS_ZH: Final[Mapping[str, str]] = {
     "choice.aim_style": "按要求，分群依据客户的购物方式。",
     "choice.aim_outlook": "按要求，分群只依据对客户未来行为的预期。",
     "choice.outlook": "预期行为占不同比例时分群的预示程度",
-    "choice.outlook_alt": "点图：所试的各个预期行为比例。最佳为 {best}，采用 {taken}。",
+    "choice.outlook_alt": "点图：所试的各个预期行为比例及其得分。最佳为 {best}。",
     "choice.taken": "采用：{share}",
     "choice.share": "比例",
     "choice.head": "预期在上一时期的价值",
@@ -322,10 +321,10 @@ REASONS_ZH: Final[Mapping[str, str]] = {
     "rules.cost": "规则归在一起的客户，彼此差异比分群内大 {more}。",
     "rules.left_out": "{features}无法用事件查询得出，未用于规则；用上它们可多找到 {lost}。",
     "rules.steady": (
-        "树中{asked}里，有 {kept} 个也出现在 {previous} 的树中；"
+        "树中 {asked}里，有 {kept} 个也出现在 {previous} 的树中；"
         "两棵树把 {agreement} 的客户归入同一分群。"
     ),
-    "rules.looked": "由{customers}学得。",
+    "rules.looked": "由 {customers}学得。",
     "rules.table": "规则能找到每个分群的多少成员",
     "rules.found": "找到的成员",
     "rules.ways": "途径数",
@@ -398,13 +397,13 @@ REASONS_ZH: Final[Mapping[str, str]] = {
         "每个点是一位客户，画在客户差异最大的两个方向上。只有一个分群。"
         "两个方向没有单位，各有刻度；落在图外的客户画在边缘。"
     ),
-    "map.all": "画出了全部 {customers}已归群者。",
+    "map.all": "已归群的 {customers}全部画出。",
     "map.sampled": (
-        "在 {placed} 位中随机抽取 {customers}，各分群按比例抽取，小分群至少 {floor} 位以便看见："
-        "因此小分群看起来比实际大。"
+        "从已归群的 {placed} 位中随机抽取 {customers}，各分群按比例抽取，"
+        "小分群至少 {floor} 位以便看见：因此小分群看起来比实际大。"
     ),
     "map.sampled_plain": (
-        "在 {placed} 位中随机抽取 {customers}，各分群按比例抽取：很小的分群可能没有点。"
+        "从已归群的 {placed} 位中随机抽取 {customers}，各分群按比例抽取：很小的分群可能没有点。"
     ),
     "map.figure": "按分群显示的客户",
     "map.alt": "散点图：{segments}中的{customers}；表中给出每个分群画出的人数。",
