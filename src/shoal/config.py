@@ -18,6 +18,7 @@ from shoal.domain.errors import InputError, OperationError, UsageError
 from shoal.domain.money import CURRENCIES
 from shoal.domain.quality import CHECKS
 from shoal.domain.time import Zone
+from shoal.domain.traits import PROTECTED
 from shoal.events.noise import RULES as NOISE_RULES
 from shoal.model.config import BACKBONES
 from shoal.model.config import RECIPES as MODEL_RECIPES
@@ -72,7 +73,7 @@ class SegmentConfig:
     """How segments are formed. `k` 0 means: choose between `k_min` and `k_max`.
 
     A customer changes to another segment only if its weight exceeds the own one's by more than
-    `switch_margin`.
+    `switch_margin`. Nothing is learned from `protected` traits and features.
     """
 
     k: int = 0
@@ -80,6 +81,7 @@ class SegmentConfig:
     k_max: int = 12
     min_events: int = 3
     switch_margin: float = 0.1
+    protected: tuple[str, ...] = PROTECTED
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -403,6 +405,10 @@ k_min = {segment.k_min}
 k_max = {segment.k_max}
 # Customers with fewer events are too little known to place.
 min_events = {segment.min_events}
+# A customer changes to another segment only if that one weighs more by more than this.
+switch_margin = {segment.switch_margin}
+# Traits and features that nothing is learned from.
+protected = [{_listed(segment.protected)}]
 seed = {segment.seed}
 
 [model]

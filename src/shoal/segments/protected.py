@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from shoal.domain.traits import PROTECTED
 from shoal.features.algebra import Feature
 from shoal.features.catalog import Catalog
 from shoal.features.covariates import covariate_features
@@ -23,10 +24,6 @@ from shoal.segments.ruled.comparison import plain_number
 
 SCHEMA: Final = "shoal.protected/1"
 
-#: Traits and features that are protected unless the shop says otherwise.
-PROTECTED: Final = (
-    "age", "birth_date", "birth_year", "birthday", "country", "gender", "region", "sex",
-)  # fmt: skip
 _PLACES: Final = frozenset({"country", "region"})
 _FOREIGN: Final = "foreign_lines"
 _TRAIT: Final = "trait_"

@@ -316,6 +316,7 @@ class Learner:
             seen = foresee(
                 known, self._then, vocabulary, self.fold.catalog, horizon,
                 minimum_events=self.settings.min_events, seed=self.seed,
+                protected=protected_of(self.settings),
             )  # fmt: skip
             self.progress.done()
         if seen is None and self.k:
@@ -436,6 +437,7 @@ class Learner:
         seen = foresee(
             known, self._then, vocabulary, self.fold.catalog, horizon,
             minimum_events=self.settings.min_events, seed=self.seed,
+            protected=protected_of(self.settings),
         )  # fmt: skip
         future = self._future(known, vocabulary, horizon, seen)
         if future is None:

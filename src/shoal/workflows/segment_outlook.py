@@ -7,7 +7,7 @@ anything of the future is known, how large a share of the outlook makes segments
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.domain.errors import UsageError
+from shoal.domain.traits import PROTECTED
 from shoal.features.catalog import Catalog
 from shoal.features.matrix import numeric_columns
 from shoal.features.tastes import Vocabulary
@@ -119,16 +120,18 @@ def foresee(
     *,
     minimum_events: int,
     seed: int,
+    protected: Sequence[str] = PROTECTED,
 ) -> Foreseen | None:
     """The heads that the shop's past allows; None where too few customers have one.
 
     Args:
         then: what was known at an earlier moment.
+        protected: traits and features that nothing is learned from.
 
     The embedding of a model that was trained later than a past moment knows what came after it, so
     heads read features and tastes alone.
     """
-    names = head_inputs(known.table(vocabulary), catalog, vocabulary)
+    names = head_inputs(known.table(vocabulary), catalog, vocabulary, protected)
     moments = [known.as_of - n * timedelta(days=horizon_days) for n in range(_PERIODS + 1)]
     states = [known, *(then(moment) for moment in moments[1:])]
     periods = [
@@ -145,10 +148,12 @@ def foresee(
     return Foreseen(head, earlier if earlier is not None and earlier.foretold else None)
 
 
-def head_inputs(table: pa.Table, catalog: Catalog, vocabulary: Vocabulary) -> tuple[str, ...]:
+def head_inputs(
+    table: pa.Table, catalog: Catalog, vocabulary: Vocabulary, protected: Sequence[str] = PROTECTED
+) -> tuple[str, ...]:
     """The columns that a head reads: numeric features of the customer, and tastes; no brands."""
     aside = {one.name for one in catalog if one.window == "now" or one.group == "profile"}
-    aside |= left_out(catalog).keys()
+    aside |= left_out(catalog, protected).keys()
     names = [one.name for one in numeric_columns(table, catalog) if one.name not in aside]
     tastes = [
         name
