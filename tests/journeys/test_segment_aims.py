@@ -94,6 +94,33 @@ def test_a_search_that_cannot_be_is_refused(home: Path, tmp_path: Path) -> None:
             short.segment(tune=5)
 
 
+def test_rules_may_ask_what_is_expected_of_a_customer(home: Path) -> None:
+    rules = {
+        "schema": "shoal.rules/1",
+        "segments": [
+            {
+                "id": "about",
+                "name": {"en": "About to buy", "zh": "即将购买"},
+                "rule": {"feature": "next_ordered", "op": ">=", "value": 0.3},
+            }
+        ],
+    }
+    with package.open(home) as shop:
+        shop.segment(k=4)
+        about = set(shop.rules.members(rules, segment="about")["customer_id"].to_pylist())
+        shop.rules.segment(rules)
+        told = shop.memberships(segmentation=shop.current("rules")).to_pylist()
+        features = shop.features()
+    orders = dict(
+        zip(features["customer_id"].to_pylist(), features["orders_90d"].to_pylist(), strict=True)
+    )
+    assert {row["customer_id"] for row in told if row["segment_id"] == "about"} == about
+    assert 0 < len(about) < len(told)
+    inside = [orders[one] or 0 for one in orders if one in about]
+    outside = [orders[one] or 0 for one in orders if one not in about]
+    assert sum(inside) / len(inside) > 3 * sum(outside) / len(outside)
+
+
 def test_a_world_without_groups_is_one_segment_and_a_number_cuts_it_all_the_same(
     tmp_path: Path,
 ) -> None:

@@ -21,12 +21,14 @@ from shoal.domain.time import Zone, to_us
 from shoal.features.algebra import epoch_us
 from shoal.features.fold import Fold
 from shoal.features.queries import CLOCK_SCHEMA, events_table, unbound
+from shoal.features.tastes import Vocabulary, counts_at
 from shoal.features.traits import IDS_SCHEMA
+from shoal.heads.next_period import COLUMNS, NextPeriod
 from shoal.ports import EventTable, Registry, StateStore
 from shoal.segments import artefact
 from shoal.segments.assign import MEMBERSHIPS_SCHEMA
 from shoal.segments.base import CUSTOMER, Segmenter
-from shoal.segments.inputs import with_more
+from shoal.segments.inputs import with_more, with_tastes
 from shoal.segments.ruled import batch, single
 from shoal.segments.ruled.language import MAIN, Rule
 from shoal.segments.ruled.measured import MEMBERS_SCHEMA
@@ -78,6 +80,8 @@ class Asking:
                 moment, by rules that ask for no feature.
         """
         rules = tuple(named.values())
+        if features is not None:
+            features = self._with_outlook(features, rules, as_of)
         needed = features is None or batch.needs_events(*rules)
         return batch.answers(
             self.fold.engine,
@@ -106,10 +110,22 @@ class Asking:
                 as_of=known.as_of,
                 zone=self.zone,
             )
-            for row in known.features.to_pylist()
+            for row in self._with_outlook(known.features, rules, known.as_of).to_pylist()
         ]
         columns = {name: pa.array([row[name] for row in rows], pa.bool_()) for name in named}
         return pa.table({CUSTOMER: known.features[CUSTOMER], **columns})
+
+    def _with_outlook(self, features: pa.Table, rules: Sequence[Rule], as_of: datetime) -> pa.Table:
+        """The features with what the main segmentation's head expects, where rules ask for it."""
+        wanted = [name for name in batch.columns(*rules) if name in COLUMNS]
+        if all(name in features.column_names for name in wanted):
+            return features
+        found = main_head(self.store, self.registry)
+        if found is None:
+            return features
+        head, vocabulary = found
+        counts = counts_at(self.fold, self.counted.events(version=self.version), as_of)
+        return with_more(features, head.table(with_tastes(features, counts, vocabulary)))
 
     def _events_of(self, customers: Sequence[str], moment: datetime) -> dict[str, list[Any]]:
         ids = pa.table([pa.array(customers, pa.string())], schema=IDS_SCHEMA)
@@ -180,6 +196,16 @@ def _log(store: StateStore | None, segmentation_id: str, moment: datetime) -> pa
     if store is None:
         return MEMBERSHIPS_SCHEMA.empty_table()
     return store.get_memberships(segmentation_id, as_of=moment)
+
+
+def main_head(store: StateStore | None, registry: Registry) -> tuple[NextPeriod, Vocabulary] | None:
+    """The next-period head of the main segmentation, and the vocabulary of tastes that it reads."""
+    name = None if store is None else store.get_pointer(artefact.MAIN)
+    if name is None:
+        return None
+    found = artefact.read(registry, name)
+    outlook = getattr(found.segmenter, "outlook", None)
+    return None if outlook is None else (outlook.head, found.vocabulary)
 
 
 def asks_more(segmenter: Segmenter) -> bool:

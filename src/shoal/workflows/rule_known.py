@@ -18,12 +18,12 @@ from shoal.segments import artefact
 from shoal.segments.base import CUSTOMER
 from shoal.segments.ruled.batch import segmentations
 from shoal.segments.ruled.document import checked, of_document, read
-from shoal.segments.ruled.known import Known
+from shoal.segments.ruled.known import NEXT_PERIOD, Known
 from shoal.segments.ruled.language import Rule, RuleSet
 from shoal.segments.ruled.segmenter import RuleSegmenter
 from shoal.segments.ruled.written import as_document
 from shoal.segments.rules import NAMES, Rfm
-from shoal.workflows.rule_columns import CURRENT
+from shoal.workflows.rule_columns import CURRENT, main_head
 
 #: A file of rules, or rules made in Python.
 Rules = str | Path | RuleSet | Rule | Mapping[str, Any]
@@ -32,13 +32,18 @@ Rules = str | Path | RuleSet | Rule | Mapping[str, Any]
 def known_of(
     store: StateStore, registry: Registry, catalog: Catalog, more: pa.Table | None = None
 ) -> Known:
-    """Names that rules may use: the catalog's, columns of a table beside it, segments."""
+    """Names that rules may use: the catalog's, what the main segmentation's head expects, columns
+    of a table beside them, segments."""
     segments = {name: _segments(registry, name) for name in registry.list(artefact.KIND)}
     for name, pointer in CURRENT.items():
         target = store.get_pointer(pointer)
         if target in segments:
             segments[name] = segments[target]
-    return Known.of(catalog, segments, {} if more is None else _types(more))
+    told: dict[str, ValueType] = {} if more is None else _types(more)
+    head = main_head(store, registry)
+    foretold = () if head is None else head[0].foretold
+    expected = {name: NEXT_PERIOD[name] for name in foretold}
+    return Known.of(catalog, segments, expected | told)
 
 
 def rules_of(rules: Rules, known: Known) -> RuleSet:

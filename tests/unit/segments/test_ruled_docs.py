@@ -12,13 +12,13 @@ from shoal.features.catalog import CATALOG
 from shoal.segments.ruled.clauses import CLAUSES
 from shoal.segments.ruled.document import checked, parse
 from shoal.segments.ruled.empty import doubts
-from shoal.segments.ruled.known import Known
+from shoal.segments.ruled.known import NEXT_PERIOD, Known
 from shoal.segments.ruled.language import MAX_CLAUSES, MAX_DEPTH
 from shoal.segments.ruled.sql import DIALECTS
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGES = ("concepts/rules.md", "how-to/rule-segments.md")
-KNOWN = Known.of(CATALOG.with_traits(("plan",)), {"main": ("s03",), "rfm": ()})
+KNOWN = Known.of(CATALOG.with_traits(("plan",)), {"main": ("s03",), "rfm": ()}, NEXT_PERIOD)
 
 
 def blocks(language: str) -> list[tuple[str, str]]:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Final, Self
 
 from shoal.features.algebra import ValueType
 from shoal.features.catalog import Catalog
+from shoal.heads.next_period import COLUMNS
+
+#: What the head of the next period says of each customer, where a shop has one.
+NEXT_PERIOD: Final[Mapping[str, ValueType]] = MappingProxyType(dict.fromkeys(COLUMNS, "number"))
 
 _CLOSE: Final = 0.6
 _SHOWN: Final = 12

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.domain.text import Text
+from shoal.heads.next_period import COLUMNS
 from shoal.segments.base import Arrays, Weights
 from shoal.segments.ruled.batch import columns, needs_events, segmentations
 from shoal.segments.ruled.document import REST, of_document
@@ -53,7 +54,8 @@ class RuleSegmenter:
     def asks_more(self) -> bool:
         """Whether some rule asks for more than features."""
         rules = tuple(self.rules.rules.values())
-        return needs_events(*rules) or bool(segmentations(*rules))
+        asked = set(columns(*rules))
+        return needs_events(*rules) or bool(segmentations(*rules)) or not asked.isdisjoint(COLUMNS)
 
     @property
     def columns(self) -> tuple[str, ...]:
