@@ -16,7 +16,7 @@ def test_help_names_every_verb(shoal: Shoal) -> None:
     assert answer.code == 0
     for verb in (
         "init", "simulate", "ingest", "quarantine", "compact", "segment", "segments",
-        "customer", "features", "memberships", "export", "report", "status",
+        "customer", "features", "memberships", "refresh", "export", "report", "status",
     ):  # fmt: skip
         assert f"  {verb} " in answer.out
 

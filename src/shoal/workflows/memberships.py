@@ -177,7 +177,8 @@ def recorded(
 
     Args:
         as_of: T: as it stood then; only what began at or before T. None: now.
-        segmentation: its id, and only what was recorded of it; None: whatever was the main one.
+        segmentation: its id, and only what was recorded of it; None: the main one, and as of T
+            those before it, whose ids are the same.
 
     Returns:
         `table` has `MEMBERSHIPS_SCHEMA`; the moment is T, or up to when the log is written.
@@ -186,7 +187,8 @@ def recorded(
         UsageError: `unknown_segmentation`.
     """
     found = current(store, registry, segmentation)
-    ids = line(store) if segmentation is None else (found.segmentation_id,)
+    alone = segmentation is not None or as_of is None
+    ids = (found.segmentation_id,) if alone else line(store)
     table = store.get_memberships(ids, as_of=as_of)
     moment = as_of or recorded_until(store, found).until
     return Memberships(table, found.segmentation_id, moment)
