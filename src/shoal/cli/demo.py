@@ -6,15 +6,19 @@ import argparse
 import shutil
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from shoal.cli.console import Console
 from shoal.domain.errors import EXIT_DONE, InputError, ShoalError, UsageError
-from shoal.domain.time import stopwatch
+from shoal.domain.time import parse_moment, stopwatch
 
 if TYPE_CHECKING:
     from shoal.shop import Shop
+
+#: Days before the end of the log at which segments are made first.
+_EARLIER_DAYS: Final = (56, 28)
 
 #: Marks a directory as the demo's own, so that only such a one is ever replaced.
 MARK = ".shoal-demo"
@@ -112,6 +116,7 @@ def _shop(
 ) -> tuple[dict[str, Any], dict[str, str | None]]:
     """Init, ingest, train, segment, report; the overview of segments, and other segmentations."""
     from shoal import shop as shops
+    from shoal.cli.versions import show_lineage
     from shoal.cli.views import show_segments
 
     def accept(description: str) -> bool:
@@ -129,18 +134,38 @@ def _shop(
             console.say(f"   quarantined: {count:,} {code}")
         console.heading("3. Train the behaviour model on these events")
         trained = _trained(console, opened, options)
-        console.heading("4. Segment: number of segments, names, reasons")
-        if trained:  # made first, since the last one made is the main one
-            made = opened.segment(on="features", progress=console.progress())
-            others["k-means on features"] = made.ids[0]
+        console.heading("4. Segment two months ago, a month ago and today: who goes on?")
+        earlier = _earlier(console, opened)
         formed = opened.segment(progress=console.progress())
+        if trained and earlier:  # as it was made a month ago, on features alone
+            others["k-means on features"] = earlier[-1]
         others["RFM"] = opened.current("rfm")
         for warning in formed.warnings:
             console.warn(warning)
         overview = opened.segments()
         show_segments(console, overview)
+        if earlier:
+            show_lineage(console, opened.lineage())
         opened.report()
     return overview, others
+
+
+def _earlier(console: Console, shop: Shop) -> list[str]:
+    """Segment as of two months and a month before the end, on features: a model trained today
+    knows too much for that. Ids of what could be made."""
+    ends = parse_moment(shop.status()["to"])
+    made = []
+    for days in _EARLIER_DAYS:
+        try:
+            found = shop.segment(
+                on="features", until=ends - timedelta(days=days), progress=console.progress()
+            )
+        except InputError as error:
+            if error.code != "too_little_data":
+                raise
+            continue
+        made.append(found.ids[0])
+    return made
 
 
 def _trained(console: Console, shop: Shop, options: argparse.Namespace) -> bool:

@@ -99,12 +99,13 @@ def lineage(
     if movement:
         _show_movement(console, found)
     else:
-        _show_lineage(console, found)
+        show_lineage(console, found)
     if picture is not None:
         console.say(f"Picture in {picture}")
 
 
-def _show_lineage(console: Console, found: Mapping[str, Any]) -> None:
+def show_lineage(console: Console, found: Mapping[str, Any]) -> None:
+    """Print the document `shoal.lineage_line/1` of a line of segmentations."""
     console.heading(str(found["headline"]))
     altered = [one for one in found["changes"] if one["change"] != "continue"]
     if altered:

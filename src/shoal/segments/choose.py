@@ -39,6 +39,9 @@ NO_GROUPS: Final = "no_groups"
 
 #: Fewer customers cannot tell that there are no groups.
 _FEWEST_TO_DENY: Final = 200
+#: Halves that are looked at before groups are denied, and starts in each.
+_SPLITS_TO_DENY: Final = 12
+_STARTS_TO_DENY: Final = 10
 
 #: Shares of the outlook that are tried: none, up to nothing else.
 SHARES: Final = (0.0, 0.1, 0.2, 0.33, 0.5, 1.0)
@@ -359,7 +362,10 @@ def _no_groups(X: Matrix, seed: int, limits: Limits) -> Choice | None:
     X = X[sample_rows(X, limits.sample_customers, seed)]
     if len(X) < _FEWEST_TO_DENY:
         return None
-    strengths = {k: _prediction_strength(X, k, seed, limits.starts) for k in (2, 3)}
+    # One unlucky half must not deny groups: several kinds merge into two or three in many ways.
+    strengths = {
+        k: _prediction_strength(X, k, seed, _STARTS_TO_DENY, splits=_SPLITS_TO_DENY) for k in (2, 3)
+    }
     if max(strengths.values()) >= _STRONG:
         return None
     told = ", ".join(f"{k}: {strength:.2f}" for k, strength in strengths.items())

@@ -355,7 +355,9 @@ class Learner:
             return replace(told(max(self.options.levels)), extra=evidence)
         self._enough(len(Z), table.num_rows)
         groups = None
-        if evidence["aim"] != OUTLOOK and not least:
+        # Where the version before had groups, a doubtful half of the customers takes none away.
+        had = self.settled is not None and (self.settled.k or 1) > 1
+        if evidence["aim"] != OUTLOOK and not least and not had:
             groups = segmenter.style(table.filter(pa.array(segmenter.known(table))))
         lowest = max(self.settings.k_min, least)
         ks = range(lowest, max(self.settings.k_max, lowest) + 1)
