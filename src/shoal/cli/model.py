@@ -161,7 +161,8 @@ def _show(console: Console, result: TrainResult) -> None:
         f"({fit['events_per_s']:,.0f} events/s); stopped: {fit['stopped']}."
     )
     where = "loss on later days" if fit["validations"] else "loss in training"
-    rows = [[name, _number(value)] for name, value in result.losses.items()]
+    # A loss of exactly nothing is that of an objective that could ask nothing.
+    rows = [[name, _number(value) if value else "–"] for name, value in result.losses.items()]
     console.table(["objective", where], rows, right=(where,))
     if told["tuning"] is not None:
         _show_tuning(console, told["tuning"])
