@@ -112,7 +112,6 @@ def _explained(
             for each in (rule["paths"] if rule else ())
         ),
         recall=recall,
-        typical={each["customer_id"]: each["weight"] for each in one.get("typical") or ()},
         borderline=tuple(
             Borderline(
                 each["customer_id"], each["weight"], each["next"]["segment_id"],
@@ -156,12 +155,13 @@ def _tree(tree: Document, document: Document) -> TreeTold:
 
 
 def protected(
-    document: Document, left_out: Sequence[str], *, ruled: bool
-) -> Protected:  # fmt: skip
+    document: Document, left_out: Sequence[str], used: Sequence[str], *, ruled: bool
+) -> Protected:
     """How segments fall by protected traits, of a document `shoal.protected/1`.
 
     Args:
-        left_out: features that learning left out, in words.
+        left_out, used: features that tell a protected trait, in words: those that learning left
+            out, and those that it did not.
         ruled: segments are made by rules.
     """
     return Protected(
@@ -170,6 +170,7 @@ def protected(
         tuple(_trait(one) for one in document["traits"]),
         document["fewest"],
         ruled,
+        tuple(used),
     )
 
 

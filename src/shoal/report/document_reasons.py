@@ -44,15 +44,13 @@ class Expected:
 class Explained:
     """What the explanation tells of one segment.
 
-    `recall` is the share of its members that the tree finds (None without a tree); `typical` holds
-    weights by customer.
+    `recall` is the share of its members that the tree finds (None without a tree).
     """
 
     persona: str = ""
     rule: str = ""
     paths: tuple[RulePath, ...] = ()
     recall: float | None = None
-    typical: Mapping[str, float] = field(default_factory=dict)
     borderline: tuple[Borderline, ...] = ()
     expected: Expected | None = None
 
@@ -198,7 +196,8 @@ class Protected:
     segments fall by those that are known of anybody.
 
     `fewest` known customers make a gap worth telling. `ruled` says that segments are made by rules,
-    which may ask for what they like.
+    which may ask for what they like; `used` are features that tell a protected trait and that
+    learning did not leave out, as in segmentations of old.
     """
 
     marked: tuple[str, ...]
@@ -206,6 +205,7 @@ class Protected:
     traits: tuple[Trait, ...] = ()
     fewest: int = 0
     ruled: bool = False
+    used: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,9 @@ def traits(teller: Teller, found: Protected | None) -> TraitsView | None:
     features = texts("list.semicolon").join(clean(name, 60) for name in found.left_out)
     if found.ruled:
         lead = texts("traits.ruled", marked=marked)
+    elif found.used:
+        used = texts("list.semicolon").join(clean(name, 60) for name in found.used)
+        lead = texts("traits.used", marked=marked, features=used)
     elif features:
         lead = texts("traits.note", marked=marked, features=features)
     else:

@@ -138,7 +138,6 @@ def explanation(segments: Sequence[Segment], text: str = "") -> Explanation | No
                 RulePath(text or "[Views] at most 3", 0.0, None),
             ),
             0.95 - 0.1 * (place % 2),
-            {f"c{place}": 0.99},
             (Borderline(text or f"b{place}", 0.51, ids[(place + 1) % len(ids)], 0.46),),
             Expected(one.customers, 0.41, 123.4, 4_567.8),
         )

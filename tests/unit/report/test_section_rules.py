@@ -56,7 +56,7 @@ def test_what_rules_cost_leave_out_and_keep_is_told_only_where_it_is_something()
     assert "largest segment would find 25.0 %" in said
     assert "lies 4.0 % further apart" in said
     assert "3 features that no query over events can tell" in said and "3.0 %" in said
-    assert "Of 7 questions in the tree, 5 were in that of kmeans-0002" in said
+    assert "Of 7 questions that the tree asks, that of kmeans-0002 asked 5 as well" in said
     bare = " ".join(view(tree(cost=1.0, lost=0.0, previous="")).sentences)
     assert "further apart" not in bare and "no query" not in bare and "questions" not in bare
 

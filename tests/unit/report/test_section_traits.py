@@ -83,6 +83,9 @@ def test_small_numbers_give_no_gap_and_nothing_known_gives_no_figure() -> None:
 
 def test_rules_may_ask_for_traits_and_that_is_said() -> None:
     assert "made by rules" in view(replace(reasons.protected(SHOP.segments), ruled=True)).lead
+    used = view(replace(reasons.protected(SHOP.segments), used=("Lines in another currency",)))
+    assert "were learned with features that tell" in used.lead
+    assert "Lines in another currency" in used.lead and "without the traits" not in used.lead
     assert traits(teller(SHOP), None) is None
     assert 'id="traits"' not in render(replace(SHOP, protected=None))
 

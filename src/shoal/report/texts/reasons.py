@@ -121,8 +121,8 @@ REASONS_EN: Final[Mapping[str, str]] = {
         "more would be found."
     ),
     "rules.steady": (
-        "Of {asked} in the tree, {kept} were in that of {previous} as well; both put {agreement} "
-        "of customers into the same segment."
+        "Of {asked} that the tree asks, that of {previous} asked {kept} as well; both put "
+        "{agreement} of customers into the same segment."
     ),
     "rules.looked": "Learned from {customers}.",
     "rules.table": "How much of each segment its rules find",
@@ -163,6 +163,11 @@ REASONS_EN: Final[Mapping[str, str]] = {
         "Segments were learned without the traits marked as protected ({marked}). Other features "
         "may still go along with a trait, as hours do with a time zone; below is whether segments "
         "do."
+    ),
+    "traits.used": (
+        "These segments were learned with features that tell traits marked as protected "
+        "({marked}): {features}. `shoal segment SHOP` makes them anew without. Below is how "
+        "segments fall by the traits."
     ),
     "traits.ruled": (
         "These segments are made by rules, and rules may ask for anything, protected traits "
@@ -359,6 +364,10 @@ REASONS_ZH: Final[Mapping[str, str]] = {
     "traits.note_none": (
         "分群的学习没有使用标为受保护的特征（{marked}）。"
         "其他特征仍可能与之相伴，例如活跃时段与时区；下面给出分群是否如此。"
+    ),
+    "traits.used": (
+        "这些分群的学习用到了会透露受保护特征（{marked}）的特征：{features}。"
+        "运行 `shoal segment SHOP` 可在不使用它们的情况下重新生成。下面给出分群在这些特征上的分布。"
     ),
     "traits.ruled": (
         "这些分群由规则生成，规则可以使用任何条件，包括受保护的特征（{marked}）。"
