@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import pyarrow as pa
@@ -20,7 +21,7 @@ from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.base import CUSTOMER
 from shoal.segments.clustered import ClusterSegmenter
 from shoal.segments.protected import by_trait, left_out, protected_of
-from shoal.segments.wording import describe
+from shoal.segments.wording import Described, describe
 from shoal.workflows import reference
 from shoal.workflows.admission import Admission
 from shoal.workflows.lineage import lineages
@@ -115,12 +116,18 @@ def protected_seen(
     segments = main.members["segment_id"].take(rows.filter(known)).to_pylist()
     told = by_trait(features.filter(known), segments, protected=marked)
     described = describe(fold.catalog, main.vocabulary)
-    names = [
-        described[name].text.as_document()[lang] if name in described else name
-        for name in left_out(fold.catalog, marked)
-    ]
-    ruled = not isinstance(main.segmenter, ClusterSegmenter)
-    return compose_reasons.protected(told, names, ruled=ruled)
+    telling = left_out(fold.catalog, marked)
+    used = set((main.document.get("features") or {}).get("used") or ())
+    return compose_reasons.protected(
+        told,
+        [_words(described, name, lang) for name in telling if name not in used],
+        [_words(described, name, lang) for name in telling if name in used],
+        ruled=not isinstance(main.segmenter, ClusterSegmenter),
+    )
+
+
+def _words(described: Mapping[str, Described], name: str, lang: str) -> str:
+    return described[name].text.as_document()[lang] if name in described else name
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

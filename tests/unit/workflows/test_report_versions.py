@@ -63,7 +63,7 @@ def test_every_segment_is_explained_and_drawn(shop: Shop, found: ReportDocument)
 
 def test_protected_traits_are_those_of_the_members(found: ReportDocument) -> None:
     assert found.protected is not None and not found.protected.ruled
-    assert "Country, as last seen" in found.protected.left_out
+    assert "Country, as last seen" in found.protected.left_out and not found.protected.used
     country = next(one for one in found.protected.traits if one.name == "country")
     assert country.known + country.unknown == found.customers
     sizes = {one.segment_id: one.known + one.unknown for one in country.segments}
