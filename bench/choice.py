@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.harness.results import RESULTS, header, machine_line, table, write
-from shoal.segments.choose import Future, choose
+from shoal.segments.choose import choose
+from shoal.segments.judge import Future
 
 Matrix = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,10 +20,9 @@ from shoal.domain.time import Zone, iso
 from shoal.features.fold import Fold
 from shoal.features.snapshot import snapshot_table
 from shoal.features.tastes import Vocabulary, counts_at
-from shoal.heads.next_period import ACTIVE, ORDERS, SPEND
 from shoal.ports import EventTable
 from shoal.segments.base import CUSTOMER, Segmenter
-from shoal.segments.choose import NO_GROUPS, Choice, Future, choose, told, weigh
+from shoal.segments.choose import NO_GROUPS, Choice, choose, told
 from shoal.segments.clustered import ClusterSegmenter, Preparation
 from shoal.segments.inputs import (
     EMBEDDING,
@@ -35,6 +34,7 @@ from shoal.segments.inputs import (
     with_more,
     with_tastes,
 )
+from shoal.segments.judge import Future
 from shoal.segments.methods.base import Labels as Places
 from shoal.segments.methods.base import Matrix
 from shoal.segments.methods.density import Density
@@ -50,27 +50,14 @@ from shoal.workflows.embedded import ModelInUse
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.segment_labels import Labels, labels_of_feature, read_labels
 from shoal.workflows.segment_outlook import (
-    BALANCE,
-    FORETELL,
     OUTLOOK,
-    STYLE,
-    UNTOLD_SHARE,
-    Foreseen,
-    came_between,
-    foresee,
-    horizon_of,
-    rfm_of,
 )
+from shoal.workflows.segment_past import CUSTOMERS_A_SEGMENT, Past
 
 #: Every method; without being asked for one, k-means with the RFM rules beside it.
 METHODS: Final = (*CLUSTERERS, Rfm.method)
 DEFAULT: Final = (KMeansClusterer.method, Rfm.method)
 
-#: Customers a segment that k is chosen among; below, k has to be told.
-CUSTOMERS_A_SEGMENT: Final = 10
-
-#: Segments that the share of the outlook is found with where their number is not told.
-_USUAL_K: Final = 8
 
 #: Dimensions of an embedding have no long tails and are no facts counted twice.
 EMBEDDED: Final = Preparation(skew="none", correlation_limit=1.0)
@@ -245,7 +232,8 @@ class Learner:
         """The names of tastes that become columns."""
         return Vocabulary.of(known.counts, prior=TASTE_PRIOR_EVENTS)
 
-    def _then(self, moment: datetime) -> Known:
+    def then(self, moment: datetime) -> Known:
+        """What was known at an earlier moment, read once."""
         if moment not in self.past:
             self.past[moment] = self.known(moment, self.admitted(moment))
         return self.past[moment]
@@ -273,8 +261,8 @@ class Learner:
 
     def _clustered(self, known: Known, vocabulary: Vocabulary, method: str) -> Learned:
         table = known.table(vocabulary)
-        outlook, future, weighed = self._outlook(known, vocabulary, method)
-        segmenter = self._segmenter(table, vocabulary, self.k or self.settings.k_min, outlook)
+        outlook, future, weighed = Past(self).outlook(known, vocabulary, method)
+        segmenter = self.segmenter(table, vocabulary, self.k or self.settings.k_min, outlook)
         Z = segmenter.prepare(table)
         anchors: Anchors | None = None
         account: dict[str, Any] = {}
@@ -298,47 +286,6 @@ class Learner:
                 )
             )
         return segmenter, choice
-
-    def _outlook(
-        self, known: Known, vocabulary: Vocabulary, method: str
-    ) -> tuple[Outlook | None, Future | None, dict[str, Any]]:
-        """The outlook that segments are made on, the period that judges them (with the outlook's
-        share in it; None where k is told or the log is short), and how the share was found."""
-        fixed = {STYLE: 0.0, OUTLOOK: 1.0}
-        unasked = STYLE if method == Seeded.method or self.on == EMBEDDING else BALANCE
-        aim = self.aim or unasked
-        horizon = horizon_of(known.features)
-        if horizon is None or (aim == STYLE and self.k):
-            return None, None, {"aim": aim, "outlook_share": 0.0, "outlook": None}
-        seen = None
-        if aim != STYLE:
-            self.progress.start("outlook", None)
-            seen = foresee(
-                known, self._then, vocabulary, self.fold.catalog, horizon,
-                minimum_events=self.settings.min_events, seed=self.seed,
-                protected=protected_of(self.settings),
-            )  # fmt: skip
-            self.progress.done()
-        if seen is None and self.k:
-            return None, None, {"aim": aim, "outlook_share": 0.0, "outlook": None}
-        future = self._future(known, vocabulary, horizon, seen)
-        weighed = None
-        searched = self.share is None and aim in (BALANCE, FORETELL)
-        if searched and seen is not None and future is not None:
-            k = self.k or min(max(_USUAL_K, self.settings.k_min), self.settings.k_max)
-            before = self.settled.share if self.settled else None
-            weighed = weigh(future, k, seed=self.seed, best=aim == FORETELL, settled=before)
-        share = fixed.get(aim, UNTOLD_SHARE if weighed is None else weighed.share)
-        if self.share is not None:
-            share = self.share
-        share = share if seen is not None else 0.0
-        evidence = {
-            "aim": aim, "outlook_share": share,
-            "outlook": None if weighed is None else weighed.as_document(),
-            "head": None if seen is None else seen.head.figures,
-        }  # fmt: skip
-        outlook = None if seen is None else seen.outlook(share)
-        return outlook, None if future is None else future.at(share), evidence
 
     def _choice(
         self, segmenter: ClusterSegmenter, table: pa.Table, future: Future | None, Z: Matrix,
@@ -395,7 +342,7 @@ class Learner:
         found = np.array([place.get(one, -1) for one in ids], np.int64)
         return found[segmenter.known(table)]
 
-    def _segmenter(
+    def segmenter(
         self, table: pa.Table, vocabulary: Vocabulary, k: int, outlook: Outlook | None = None
     ) -> ClusterSegmenter:
         return ClusterSegmenter(
@@ -418,61 +365,6 @@ class Learner:
                 hint="Ingest more events, tell the number of segments (--k), or use what works "
                 "with less: RFM rules (--method rfm) or features alone (shoal features).",
             )
-
-    def horizon(self, known: Known) -> int | None:
-        """Days of the period to foretell; None where the log is too short."""
-        return horizon_of(known.features)
-
-    def shares_of_aim(self, shares: Sequence[float]) -> tuple[float, ...]:
-        """Of shares of the outlook, those that the aim allows."""
-        if self.aim in (STYLE, OUTLOOK):
-            wanted = 1.0 if self.aim == OUTLOOK else 0.0
-            return (wanted,) if wanted in shares else (0.0,)
-        return tuple(shares)
-
-    def past_period(self, known: Known, vocabulary: Vocabulary) -> tuple[Future, pa.Table] | None:
-        """The last period with what was known and expected before it, and the table of the
-        customers who were known enough then; None where the log is too short."""
-        horizon = horizon_of(known.features)
-        if horizon is None:
-            return None
-        seen = foresee(
-            known, self._then, vocabulary, self.fold.catalog, horizon,
-            minimum_events=self.settings.min_events, seed=self.seed,
-            protected=protected_of(self.settings),
-        )  # fmt: skip
-        future = self._future(known, vocabulary, horizon, seen)
-        if future is None:
-            return None
-        table = self._then(known.as_of - timedelta(days=horizon)).table(vocabulary)
-        enough = self._segmenter(table, vocabulary, self.settings.k_min).known(table)
-        return future, table.filter(pa.array(enough))
-
-    def _future(
-        self, known: Known, vocabulary: Vocabulary, horizon: int, seen: Foreseen | None
-    ) -> Future | None:
-        """What was known, and expected, a horizon ago and what came since; None where too few were
-        known then."""
-        then = self._then(known.as_of - timedelta(days=horizon))
-        before = then.table(vocabulary)
-        segmenter = self._segmenter(before, vocabulary, self.settings.k_min)
-        enough = segmenter.known(before)
-        if enough.sum() < CUSTOMERS_A_SEGMENT * self.settings.k_min:
-            return None
-        Z = segmenter.prepare(before)
-        before = before.filter(pa.array(enough))
-        expected = None
-        if seen is not None and seen.earlier is not None:
-            expected = Outlook(seen.earlier, 1.0).fit(before).transform(before)
-        came = came_between(before, known.features)
-        taken = vocabulary.events(before[CUSTOMER], known.counts) - vocabulary.events(
-            before[CUSTOMER], then.counts
-        )
-        categories = [facet == "category" for facet, _ in vocabulary.names]
-        return Future(
-            Z, horizon, came[ACTIVE], came[ORDERS], came[SPEND], taken[:, categories], expected,
-            rfm_of(before),
-        )  # fmt: skip
 
     def _rfm(self, features: pa.Table, *, needed: bool) -> list[Learned]:
         try:

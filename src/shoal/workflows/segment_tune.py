@@ -23,13 +23,16 @@ from shoal.domain.errors import InputError, UsageError
 from shoal.domain.text import Text
 from shoal.features.prepare import sample_rows
 from shoal.features.tastes import Vocabulary
-from shoal.segments.choose import SHARES, Future, Judge, Limits
+from shoal.segments.choose import Limits
 from shoal.segments.clustered import ClusterSegmenter, Preparation
 from shoal.segments.inputs import BOTH, EMBEDDING, FEATURES, VOLUME, WEIGHTS, inputs
+from shoal.segments.judge import Future, Judge
 from shoal.segments.methods.hierarchy import Hierarchy
 from shoal.segments.methods.kmeans import KMeansClusterer
 from shoal.segments.methods.mixture import Mixture
 from shoal.segments.methods.registry import Options, make
+from shoal.segments.weigh import SHARES
+from shoal.workflows.segment_past import Past
 from shoal.workflows.train_space import Dial, Parameters, of_optuna
 
 if TYPE_CHECKING:
@@ -132,11 +135,16 @@ class SegmentSearch:
         self.learner.progress.done()
         return self._best(future.horizon_days, judge)
 
+    @property
+    def past(self) -> Past:
+        """The period that judges."""
+        return Past(self.learner)
+
     # -- the past ----------------------------------------------------------------------------------
 
     def _past(self) -> tuple[Future, pa.Table]:
         """The period that judges, and the table of the customers who were known before it."""
-        told = self.learner.past_period(self.known, self.vocabulary)
+        told = self.past.period(self.known, self.vocabulary)
         if told is None:
             raise _too_little("there is no period to judge settings by")
         return told
@@ -149,7 +157,7 @@ class SegmentSearch:
         return {
             "method": Dial(tuple(map(float, range(len(self.methods))))),
             "k": Dial((float(k),) if k else tuple(map(float, range(lowest, highest + 1)))),
-            "share": Dial(self.learner.shares_of_aim(shares)),
+            "share": Dial(self.past.shares_of_aim(shares)),
             "on": Dial(tuple(map(float, range(len(on))))),
             "variance_share": Dial((0.8, 0.9, 0.95)),
             "category": Dial((1.0, 2.0, 4.0)),
@@ -161,7 +169,7 @@ class SegmentSearch:
         model = self.learner.model
         if model is None:
             return []
-        days = self.learner.horizon(self.known)
+        days = self.past.horizon(self.known)
         moment = self.known.as_of - timedelta(days=days or 0)
         return [EMBEDDING, BOTH] if model.found.trained_until <= moment else []
 

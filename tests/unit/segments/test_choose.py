@@ -6,17 +6,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_blobs
 
-from shoal.segments.choose import (
-    NEXT_PERIOD,
-    NO_GROUPS,
-    SHARES,
-    STABILITY_ONLY,
-    Future,
-    Limits,
-    choose,
-    told,
-    weigh,
-)
+from shoal.segments.choose import NEXT_PERIOD, NO_GROUPS, STABILITY_ONLY, Limits, choose, told
+from shoal.segments.judge import Future
+from shoal.segments.weigh import SHARES, weigh
 
 QUICK = Limits(bootstraps=5, sample_customers=1500, starts=2)
 
