@@ -124,7 +124,7 @@ def test_rules_may_ask_what_is_expected_of_a_customer(home: Path) -> None:
 def test_a_world_without_groups_is_one_segment_and_a_number_cuts_it_all_the_same(
     tmp_path: Path,
 ) -> None:
-    package.simulate(out=tmp_path / "log", customers=800, days=120, world="noise", seed=3)
+    package.simulate(out=tmp_path / "log", customers=2200, days=120, world="noise", seed=3)
     with package.init(tmp_path / "shop") as shop:
         shop.ingest([tmp_path / "log"], preset="shoal")
         made = shop.segment()

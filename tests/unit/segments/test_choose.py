@@ -194,5 +194,5 @@ def test_customers_without_groups_are_one_segment():
 def test_groups_are_not_denied_where_there_are_some_or_too_few_customers():
     X, _ = blobs()
     assert choose(X, [5], seed=0, limits=QUICK, groups=X).chosen == 5
-    few = np.random.default_rng(0).normal(size=(150, 12))
+    few = np.random.default_rng(0).normal(size=(900, 12))
     assert choose(few, [4], seed=0, limits=QUICK, groups=few).chosen == 4
