@@ -74,11 +74,14 @@ def explain(
     with shops.open(shop) as opened:
         if sql is not None:
             whose = None if sql == EVERYBODY else sql
-            how = {"dialect": dialect, "segmentation": segmentation, "as_of": as_of}
             if out is not None:
-                found = opened.write_segment_sql(out, whose, **how)
+                found = opened.write_segment_sql(
+                    out, whose, dialect=dialect, segmentation=segmentation, as_of=as_of
+                )
             else:
-                found = opened.segment_sql(whose, **how)
+                found = opened.segment_sql(
+                    whose, dialect=dialect, segmentation=segmentation, as_of=as_of
+                )
             show = _show_sql
         elif customer is not None:
             found = opened.explain_customer(customer, segmentation=segmentation, as_of=as_of)

@@ -14,12 +14,13 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shoal.domain.traits import PROTECTED
 from shoal.features.algebra import Feature
 from shoal.features.matrix import Column, numeric_columns
 from shoal.features.prepare import MEDIAN
 from shoal.features.tastes import Vocabulary
 from shoal.segments.base import CUSTOMER
-from shoal.segments.protected import PROTECTED, left_out
+from shoal.segments.protected import left_out
 
 #: What learned segments are made on: the catalog's features and tastes, the embedding of a
 #: behaviour model, or both.

@@ -187,8 +187,10 @@ def _lines(path: Path, ids: Ids) -> Iterator[tuple[str, bool]]:
         for line in file:
             call = json.loads(line) if line.strip() else {}
             known = isinstance(call, dict)
-            yield line, known and any(
-                call[name] in ids for name in CALL_IDS if isinstance(call.get(name), str)
+            yield (
+                line,
+                known
+                and any(call[name] in ids for name in CALL_IDS if isinstance(call.get(name), str)),
             )
 
 
