@@ -143,6 +143,10 @@ def test_segments_are_made_with_covariates(tmp_path: Path, shoal: Shoal) -> None
     assert shoal("ingest", shop, tmp_path / "e.csv", "--preset", "shoal").code == 0
     assert shoal("covariates", shop, tmp_path / "w.csv", "--name", "weather").code == 0
     declare(shop, "*")
+    # What is looked up by a region tells the region, which is protected unless the shop says no.
+    path = shop / "shop.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(re.sub(r"^protected = .*$", "protected = []", text, flags=re.MULTILINE))
     assert shoal("segment", shop, "--k", 2).code == 0
     found = shoal("segments", shop, "--json").document
     effects = {e["feature"] for one in found["segments"] for e in one.get("effects") or []}

@@ -79,7 +79,7 @@ def assign(
         ValueError: shapes do not fit, or the margin is not in [0, 1).
 
     >>> W = np.array([[0.45, 0.55], [0.4, 0.6]])
-    >>> assign(W, np.array([0, 0]), margin=0.1).places.tolist()
+    >>> assign(W, np.array([0, 0]), margin=0.15).places.tolist()
     [0, 1]
     """
     W = np.asarray(weights, dtype=np.float64)

@@ -124,7 +124,9 @@ def test_the_hash_of_code_is_of_its_content() -> None:
 def test_an_environment_that_cannot_be_made_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(EnvironmentMissingError, match="no environment 'moon'; there are river"):
+    with pytest.raises(
+        EnvironmentMissingError, match="no environment 'moon'; there are faiss, river"
+    ):
         python_of("moon", tmp_path)
 
     def refuse(command: list[str], **_: Any) -> Any:

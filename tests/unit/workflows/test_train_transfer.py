@@ -103,8 +103,11 @@ def test_another_shape_is_refused() -> None:
         transfer(old, old, wider, model(old, 1))
     assert told.value.code == "model_mismatch"
     deeper = model(old, 0, replace(SHAPE, layers=3))
-    with pytest.raises(UsageError, match="is absent there"):
+    with pytest.raises(UsageError, match=r"log_tau is \(2, 8\) there and \(3, 8\) here"):
         transfer(old, old, model(old, 0).state_dict(), deeper)
+    attentive = model(old, 0, replace(SHAPE, backbone="recurrence"))
+    with pytest.raises(UsageError, match="is absent there"):
+        transfer(old, old, model(old, 0).state_dict(), attentive)
 
 
 def test_heads_are_kept_where_they_fit() -> None:

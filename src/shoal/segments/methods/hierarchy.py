@@ -172,7 +172,7 @@ def cut(merges: Labels, m: int, k: int) -> Labels:
     """(m,) number of the group of each leaf when the last k - 1 joins are undone.
 
     >>> cut(np.array([[0, 2], [1, 3]]), 3, 2).tolist()
-    [0, 1, 0]
+    [1, 0, 1]
     """
     group = np.arange(2 * m - 1)
     for step in range(m - k):
