@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -29,6 +30,7 @@ from shoal.segments.methods.base import Clusterer, Labels
 from shoal.segments.methods.kmeans import KMeansClusterer
 from shoal.segments.methods.registry import clusterer_of
 from shoal.segments.outlook import Outlook
+from shoal.segments.soften import softened
 
 Matrix = npt.NDArray[np.float64]
 
@@ -84,6 +86,8 @@ class ClusterSegmenter:
         self.dropped: list[tuple[str, str]] = []
         self.ids: tuple[str, ...] = ()
         self.shares: Matrix = np.empty(0)
+        #: Weights are those of the method to the power of 1 / temperature (see `softened`).
+        self.temperature = 1.0
 
     @property
     def method(self) -> str:
@@ -225,6 +229,25 @@ class ClusterSegmenter:
         self.shares = np.bincount(places, minlength=count) / len(Z)
         return self
 
+    def with_clusterer(
+        self,
+        clusterer: Clusterer,
+        *,
+        ids: Sequence[str] | None = None,
+        shares: Matrix | None = None,
+    ) -> Self:
+        """Another segmenter, of the same preparation, with other groups; this one stays as it is.
+
+        Args:
+            ids: of the places; None: the same ones.
+            shares: (k,) of customers in each; None: the same ones.
+        """
+        other = copy(self)
+        other.clusterer = clusterer
+        if shares is not None:
+            other.shares = np.asarray(shares, dtype=np.float64)
+        return other.rename(self.ids if ids is None else ids)
+
     def embed(self, features: pa.Table) -> Matrix:
         """(n, components) of any customers, by the fitted preparation."""
         return self._beside(self.style(features), features)
@@ -248,8 +271,12 @@ class ClusterSegmenter:
         weights[~known, -1] = 1.0
         if known.any():
             Z = self.embed(features.filter(pa.array(known)))
-            weights[known, :-1] = self.clusterer.weights(Z)
+            weights[known, :-1] = self.weights(Z)
         return weights
+
+    def weights(self, Z: Matrix) -> Weights:
+        """(n, k) weights of rows that `embed` gave, without the tier `new`."""
+        return softened(self.clusterer.weights(Z), self.temperature)
 
     def prior(self, features: pa.Table) -> Weights:
         """(n, k) where customers would belong, as far as can be told of those too little known.
@@ -261,7 +288,7 @@ class ClusterSegmenter:
         events = np.maximum(np.nan_to_num(column(features, EVENTS)), 0.0)[:, None]
         if not features.num_rows:
             return np.empty((0, len(self.ids)))
-        told = events * self.clusterer.weights(self.embed(features))
+        told = events * self.weights(self.embed(features))
         found: Weights = (self.minimum_events * self.shares + told) / (self.minimum_events + events)
         return found
 
@@ -290,6 +317,7 @@ class ClusterSegmenter:
             "ids": list(self.ids),
             "shares": self.shares.tolist(),
             "spread": self.spread,
+            "temperature": self.temperature,
             "outlook": None if self.outlook is None else self.outlook.to_document(),
             "clusterer": {"method": self.method, **learned},
             "parts": documents,
@@ -319,6 +347,7 @@ class ClusterSegmenter:
             outlook=Outlook.from_document(document["outlook"]) if document.get("outlook") else None,
         )
         self.spread = document.get("spread", 1.0)
+        self.temperature = document.get("temperature", 1.0)
         self.parts = load(document["parts"], arrays)
         self.dropped = [(name, reason) for name, reason in document["dropped"]]
         count = len(self.centers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
@@ -59,6 +60,22 @@ class KMeansClusterer:
         self.centers, self.variance = model.cluster_centers_, model.variance_
         self.loss = model.inertia_ / len(Z)
         return self
+
+    def moved(
+        self, centers: Matrix, *, mass: Matrix | None = None, covariances: Matrix | None = None
+    ) -> Self:
+        """Another one with the same groups elsewhere; notes and facts stay those of the fit.
+
+        Args:
+            mass, covariances: (k,) and (k, d) second moments about the centres, to tell the pooled
+                variance; None: it stays.
+        """
+        other = copy(self)
+        other.centers = np.asarray(centers, dtype=np.float64)
+        if covariances is not None:
+            spread = np.average(covariances.mean(axis=1), weights=mass)
+            other.variance = max(float(spread), 1e-12)
+        return other
 
     def weights(self, Z: Matrix) -> Weights:
         """(n, groups), each row sums to one."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Self
 
@@ -127,6 +128,44 @@ class Mixture:
             )
         self.notes = tuple(notes)
 
+    @property
+    def covariances(self) -> Matrix:
+        """(groups, d) variances or (groups, d, d)."""
+        if self.roots.ndim == 2:
+            return np.asarray(1 / np.square(self.roots))
+        return np.linalg.inv(self.roots @ self.roots.transpose(0, 2, 1))
+
+    def moved(
+        self, centers: Matrix, *, mass: Matrix | None = None, covariances: Matrix | None = None
+    ) -> Self:
+        """Another one with the same groups of other mean, spread and share; notes and facts stay
+        those of the fit.
+
+        Args:
+            mass: (k,) of any sum; None: it stays.
+            covariances: (k, d) variances or (k, d, d); None: they stay.
+
+        Raises:
+            numpy.linalg.LinAlgError: a covariance is not positive definite.
+        """
+        other = copy(self)
+        other.centers = np.asarray(centers, dtype=np.float64)
+        if mass is not None:
+            other.mass = np.asarray(mass, dtype=np.float64) / np.sum(mass)
+        if covariances is not None:
+            other.roots = _roots(np.asarray(covariances, dtype=np.float64))
+        return other
+
+    def log_likelihood(self, Z: Matrix) -> npt.NDArray[np.float64]:
+        """(n,) log-density of rows, less a constant."""
+
+        def work(rows: Matrix) -> Matrix:
+            logs = self._densities(rows) + np.log(self.mass)
+            most = logs.max(axis=1)
+            return np.asarray(most + np.log(np.exp(logs - most[:, None]).sum(axis=1)))
+
+        return in_blocks(Z, work)
+
     def weights(self, Z: Matrix) -> Weights:
         """(n, groups) posterior of each Gaussian; each row sums to one."""
         return in_blocks(Z, lambda rows: softmax(self._densities(rows) + np.log(self.mass)))
@@ -169,6 +208,14 @@ class Mixture:
         self.loss, self.facts = document["loss"], document["facts"]
         self.notes = notes_of(document["notes"])
         return self
+
+
+def _roots(covariances: Matrix) -> Matrix:
+    """Roots of the inverses: 1 / deviations, or columns as scikit-learn has them."""
+    if covariances.ndim == 2:
+        return np.asarray(1 / np.sqrt(covariances))
+    lower = np.linalg.cholesky(covariances)
+    return np.linalg.inv(lower).transpose(0, 2, 1)
 
 
 def _whitened(sample: Matrix) -> Matrix:
