@@ -10,10 +10,12 @@ import json
 import tomllib
 from dataclasses import dataclass, field, fields
 from ipaddress import ip_network
+from math import inf
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
+from shoal.adjust.settings import AdjustSettings
 from shoal.domain.errors import InputError, OperationError, UsageError
 from shoal.domain.money import CURRENCIES
 from shoal.domain.quality import CHECKS
@@ -234,6 +236,37 @@ class QualityConfig:
             )
 
 
+#: Of each setting of `[adjust]`: its least and its greatest value, and what is allowed, in words.
+_ADJUST: Final = MappingProxyType(
+    {
+        "cadence_days": (1.0, 366.0, "1 to 366 days"),
+        "challenger_days": (1.0, 3660.0, "1 to 3660 days"),
+        "half_life_days": (1.0, inf, "at least 1 day, or inf: nothing is forgotten"),
+        "relabel_budget": (0.0, 1.0, "a share from 0 to 1"),
+        "relabel_price": (0.0, 10.0, "0 to 10"),
+        "false_alarms": (0.001, 52.0, "0.001 to 52 a year"),
+        "retrain_growth": (0.0, 1e6, "0 (never) or more"),
+        "retrain_days": (0.0, 36600.0, "0 (never) or more days"),
+        "largest": (0.01, 1.0, "a share from 0.01 to 1"),
+        "larger_by": (0.0, 1.0, "a share from 0 to 1"),
+        "psi": (0.0, 1e6, "0 or more"),
+        "moved": (0.0, 1.0, "a share from 0 to 1"),
+        "assigned": (0.0, 1.0, "a share from 0 to 1"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class AdjustConfig(AdjustSettings):
+    """How segments adjust; see `shoal.adjust.settings.AdjustSettings` for each dial."""
+
+    def __post_init__(self) -> None:
+        for name, (least, greatest, allowed) in _ADJUST.items():
+            value = getattr(self, name)
+            if not least <= value <= greatest:
+                raise _bad(f"adjust.{name}", value, allowed)
+
+
 @dataclass(frozen=True)
 class Config:
     """All stages side by side."""
@@ -245,6 +278,7 @@ class Config:
     identity: IdentityConfig = field(default_factory=IdentityConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     quality: QualityConfig = field(default_factory=QualityConfig)
+    adjust: AdjustConfig = field(default_factory=AdjustConfig)
 
 
 def laptop() -> Config:
@@ -372,6 +406,7 @@ def render(config: Config) -> str:
     """The `shop.toml` of a configuration, with a comment a setting."""
     shop, features, segment, model = config.shop, config.features, config.segment, config.model
     identity, noise, quality = config.identity, config.noise, config.quality
+    adjust = config.adjust
     traits = _listed(features.traits)
     return f"""\
 # A Shoal shop. Flags win over this file. See docs/concepts/shop.md.
@@ -469,6 +504,31 @@ delay_hours = {quality.delay_hours}
 # Devices of one customer, and events of one id (a share of all), beyond which an id is suspect.
 devices = {quality.devices}
 one_id_share = {quality.one_id_share}
+
+[adjust]
+# Days from one look for drift to the next, and from one challenger to the next.
+cadence_days = {adjust.cadence_days}
+challenger_days = {adjust.challenger_days}
+# Days in which what segments learned of a customer loses half its weight.
+half_life_days = {adjust.half_life_days}
+# Share of customers that adjustments may move in 30 days without a person's word.
+relabel_budget = {adjust.relabel_budget}
+# Gain, as a share of the loss within segments, that moving everybody would have to bring.
+relabel_price = {adjust.relabel_price}
+# Alarms expected in a year in which nothing changes, of all monitors together.
+false_alarms = {adjust.false_alarms}
+# New events (share of those trained on) and days after which the behaviour model is trained on;
+# 0: never by itself.
+retrain_growth = {adjust.retrain_growth}
+retrain_days = {adjust.retrain_days}
+# Gates: greatest share of one segment, unless it is no larger than the largest before by so much;
+# least share of active customers with a segment.
+largest = {adjust.largest}
+larger_by = {adjust.larger_by}
+assigned = {adjust.assigned}
+# A person approves beyond this population stability index of sizes, and this share moved.
+psi = {adjust.psi}
+moved = {adjust.moved}
 """
 
 

@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 
-from shoal.config import Config, FeatureConfig, SegmentConfig, ShopConfig, parse, read, render
+from shoal.config import (
+    AdjustConfig,
+    Config,
+    FeatureConfig,
+    SegmentConfig,
+    ShopConfig,
+    parse,
+    read,
+    render,
+)
 from shoal.domain.errors import InputError, UsageError
 
 
@@ -59,3 +69,28 @@ def test_a_configuration_that_is_no_text_is_an_input_error(tmp_path: Path) -> No
     (tmp_path / "shop.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="is not UTF-8 text"):
         read(tmp_path)
+
+
+def test_the_dials_of_adjustment_are_written_and_read_back() -> None:
+    config = Config(adjust=AdjustConfig(cadence_days=14.0, half_life_days=math.inf))
+    assert parse(render(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("cadence_days", "0.5", "1 to 366 days"),
+        ("relabel_budget", "1.5", "a share from 0 to 1"),
+        ("relabel_price", "-0.1", "0 to 10"),
+        ("false_alarms", "nan", "0.001 to 52 a year"),
+        ("assigned", "2.0", "a share from 0 to 1"),
+    ],
+)
+def test_a_bad_dial_of_adjustment_is_named_with_what_is_allowed(
+    key: str, value: str, allowed: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(f"[adjust]\n{key} = {value}\n")
+    assert caught.value.code == "bad_setting"
+    assert f"adjust.{key}" in caught.value.message
+    assert caught.value.hint == f"Allowed: {allowed}."
