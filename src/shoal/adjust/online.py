@@ -171,6 +171,21 @@ class Statistics:
             scatter=now.scatter + left * scatter,
         )  # fmt: skip
 
+    def plus(self, other: Statistics) -> Self:
+        """With what another one saw of the same segments, as of the later moment of both.
+
+        Raises:
+            ValueError: other segments.
+        """
+        if other.ids != self.ids:
+            raise ValueError(f"statistics of {other.ids} do not fit those of {self.ids}")
+        now = self.at(other.moment)
+        left = 1 / now.factor(other.moment)
+        return replace(
+            now, mass=now.mass + left * other.mass, sums=now.sums + left * other.sums,
+            scatter=now.scatter + left * other.scatter,
+        )  # fmt: skip
+
     def times(self, factor: float) -> Self:
         """All rows weigh so many times as much."""
         return replace(
