@@ -11,6 +11,7 @@ from shoal.report.texts.en import EN
 from shoal.report.texts.lineage import LINEAGE_EN, LINEAGE_ZH
 from shoal.report.texts.model import MODEL_EN, MODEL_ZH
 from shoal.report.texts.money import MONEY_EN, MONEY_ZH
+from shoal.report.texts.movement import MOVEMENT_EN, MOVEMENT_ZH
 from shoal.report.texts.pair import PAIR_EN, PAIR_ZH
 from shoal.report.texts.quality_en import QUALITY_EN
 from shoal.report.texts.quality_zh import QUALITY_ZH
@@ -26,6 +27,7 @@ CATALOGUE: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             **LINEAGE_EN,
             **MODEL_EN,
             **MONEY_EN,
+            **MOVEMENT_EN,
             **PAIR_EN,
             **QUALITY_EN,
             **REASONS_EN,
@@ -36,6 +38,7 @@ CATALOGUE: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             **LINEAGE_ZH,
             **MODEL_ZH,
             **MONEY_ZH,
+            **MOVEMENT_ZH,
             **PAIR_ZH,
             **QUALITY_ZH,
             **REASONS_ZH,
