@@ -217,14 +217,15 @@ class _Search:
         return _Judged(target, step, brings, share, self.price, parts)
 
     def _keeping(self, aim: Statistics, step: float) -> tuple[Mask, ClusterSegmenter, Places]:
+        """The step with everybody, places held that would not keep their meaning."""
         held = self.empty.copy()
         while True:
             made = self._stepped(aim, step, held)
             now = self._placed(made, self.Z, self.places)
-            other = _changed(self.places, now, len(held)) & ~held
-            if not other.any():
+            more = _losing(self.places, now, held, self.empty)
+            if not more.any():
                 return held, made, now
-            held |= other
+            held |= more
 
     def _seen(self, made: ClusterSegmenter, rows: Places) -> Statistics:
         nobody = self.before.times(0.0)
@@ -268,11 +269,20 @@ def _halves(Z: Floats, seed: int) -> tuple[Places, Places]:
     return mixed[: len(mixed) // 2], mixed[len(mixed) // 2 :]
 
 
-def _changed(before: Places, now: Places, k: int) -> Mask:
-    """(k,) places of whose members, before or after, less than half are the same customers."""
-    stay = np.bincount(before[before == now], minlength=k)
-    most = np.maximum(np.bincount(before, minlength=k), np.bincount(now, minlength=k))
-    return np.asarray(stay < _SAME * most)
+def _losing(before: Places, now: Places, held: Mask, empty: Mask) -> Mask:
+    """(k,) further places to be held: those of whose members, before or after, less than half are
+    the same customers; where such a one is held already, the one that it exchanges most with."""
+    k = len(held)
+    flows = np.bincount(before * k + now, minlength=k * k).reshape(k, k)
+    most = np.maximum(flows.sum(axis=0), flows.sum(axis=1))
+    changed = (np.diag(flows) < _SAME * most) & ~empty
+    if (changed & ~held).any():
+        return np.asarray(changed & ~held)
+    others = flows + flows.T
+    np.fill_diagonal(others, 0)
+    more = np.zeros(k, dtype=bool)
+    more[others[changed].argmax(axis=1)] = True
+    return np.asarray(more & ~held)
 
 
 def _deviations(

@@ -145,7 +145,7 @@ class Statistics:
         fits = W.shape == (len(Z),) or W.shape == (len(Z), len(self.ids))
         if Z.ndim != 2 or Z.shape[1] != self.sums.shape[1] or not fits:
             raise ValueError(f"rows {Z.shape} and weights {W.shape} do not fit {self.sums.shape}")
-        with threadpool_limits(1, user_api="blas"):
+        with threadpool_limits(1, user_api="blas"), np.errstate(invalid="ignore", over="ignore"):
             return self._with(_summed(Z, W, len(self.ids), self.full), moment)
 
     def learned(self, clusterer: Clusterer, Z: npt.NDArray[Any], moment: datetime) -> Self:
