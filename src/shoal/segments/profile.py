@@ -40,7 +40,7 @@ class Placed:
     """Customers with their features and their places in a segmentation.
 
     `features` one row a customer, `weights` (n, k) of `segment_ids`; `tastes` (n, names) shares of
-    `vocabulary`.
+    `vocabulary`; `held` (n,) places where a margin keeps customers (None: the largest weights).
     """
 
     features: pa.Table
@@ -48,10 +48,13 @@ class Placed:
     weights: Weights
     vocabulary: Vocabulary
     tastes: Matrix
+    held: npt.NDArray[np.int64] | None = None
 
     @property
     def places(self) -> npt.NDArray[np.int64]:
         """(n,) place of each customer's segment."""
+        if self.held is not None:
+            return self.held
         found: npt.NDArray[np.int64] = self.weights.argmax(axis=1)
         return found
 

@@ -11,139 +11,28 @@ add nothing, so that the same log, seed and settings give the same decisions eve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from shoal.adjust.adjustment import KEEP, LADDER, Adjustment, Alarm
+from shoal.adjust.adjustment import LADDER
 from shoal.adjust.settings import AdjustSettings
-from shoal.domain.text import Text
-from shoal.features.tastes import Vocabulary
-from shoal.segments.choose import Choice
-from shoal.segments.clustered import ClusterSegmenter
+from shoal.domain.errors import UsageError
+from shoal.domain.time import iso
+from shoal.workflows.adjuster_live import Adjusted, Live, Waiting
+from shoal.workflows.adjuster_looks import Past
 from shoal.workflows.adjuster_state import AdjusterState
-from shoal.workflows.advance import InForce
-from shoal.workflows.segment_learn import Known, Learner, Settled
+from shoal.workflows.segment_learn import Known, Learner
 
 if TYPE_CHECKING:
-    from shoal.adjust.gates import Gate
     from shoal.adjust.policy import Policy
 
 __all__ = ["Adjusted", "Adjuster", "AdjusterState", "Live", "Waiting"]
 
-#: What was known at an earlier moment.
-Past = Callable[[datetime], Known]
-
 #: Every action that there is.
 ACTIONS: Final = frozenset(LADDER)
-
-
-@dataclass(frozen=True)
-class Live:
-    """The segmentation in force, as the adjuster reads it.
-
-    Args:
-        name: its id, or what a replay calls it.
-        margin: of the switching rule.
-        fitted_at: when all its segments were made together; later adjustments of single segments
-            leave it.
-        highest: the highest number that a segment of the line ever had.
-        settled: number of segments and share of the outlook that a challenger keeps where they are
-            as good as anything.
-    """
-
-    name: str
-    segmenter: ClusterSegmenter
-    vocabulary: Vocabulary
-    margin: float
-    fitted_at: datetime
-    highest: int
-    settled: Settled = field(default_factory=lambda: Settled(None, None))
-
-    @property
-    def in_force(self) -> InForce:
-        """As the step applies it."""
-        return InForce(self.name, self.segmenter, self.vocabulary, self.margin)
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A changed segmentation that a person has to approve first.
-
-    Args:
-        live: what would be in force.
-        reasons: codes of why somebody is asked.
-        choice: how the number of segments came about, of a refit.
-        lineage: the document of what would change.
-    """
-
-    live: Live
-    reasons: tuple[str, ...]
-    lineage: Mapping[str, Any]
-    choice: Choice | None = None
-
-
-@dataclass(frozen=True)
-class Adjusted:
-    """What came of a look.
-
-    Args:
-        moment: as of which was looked.
-        live: what is in force from now on; the same object as before where nothing changed.
-        memberships: `MEMBERSHIPS_SCHEMA`, those that were recorded moved on by what was done; who
-            is in another segment for it has the cause `version`.
-        adjustments: at least one; keeping is one too.
-        alarms: of the look.
-        gates: of what was to be done; empty where nothing was.
-        lineage: document of what became of the segments (`shoal.adjust.lineage`); None where
-            nothing changed.
-        choice: how the number of segments came about, of a refit.
-        state: for the next look.
-        blocked: what is broken; nothing was learned.
-        waiting: what was decided and waits for a person.
-        dropped: codes of the gates for which a change was dropped.
-        notes: what a person should know.
-    """
-
-    moment: datetime
-    live: Live
-    memberships: pa.Table
-    adjustments: tuple[Adjustment, ...]
-    state: AdjusterState
-    alarms: tuple[Alarm, ...] = ()
-    gates: tuple[Gate, ...] = ()
-    lineage: Mapping[str, Any] | None = None
-    choice: Choice | None = None
-    blocked: tuple[str, ...] = ()
-    waiting: Waiting | None = None
-    dropped: tuple[str, ...] = ()
-    notes: tuple[Text, ...] = ()
-
-    @property
-    def segmenter(self) -> ClusterSegmenter:
-        return self.live.segmenter
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        return self.live.vocabulary
-
-    @property
-    def changed(self) -> bool:
-        """Whether another segmentation is in force than before."""
-        return self.lineage is not None
-
-    @property
-    def changes(self) -> tuple[Mapping[str, Any], ...]:
-        """What became of segments, those that go on left out."""
-        told = () if self.lineage is None else self.lineage["changes"]
-        return tuple(one for one in told if one["change"] != "continue")
-
-    def as_document(self) -> dict[str, Any]:
-        """As JSON."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -175,6 +64,12 @@ class Adjuster:
         cadence = timedelta(days=self.settings.cadence_days)
         return moment - (looked or self.live.fitted_at) >= cadence
 
+    def challenges(self, moment: datetime) -> bool:
+        """Whether the cadence asks for a challenger; it should read items as they are known now."""
+        last = None if self.state is None else self.state.challenged_at
+        cadence = timedelta(days=self.settings.challenger_days)
+        return moment - max(last or self.live.fitted_at, self.live.fitted_at) >= cadence
+
     def after(self, adjusted: Adjusted) -> Adjuster:
         """The adjuster of the next look."""
         return replace(self, live=adjusted.live, state=adjusted.state)
@@ -192,9 +87,14 @@ class Adjuster:
         Raises:
             UsageError: `bad_period`, a look at a later moment was taken already.
         """
-        raise NotImplementedError
+        looked_at = None if self.state is None else self.state.looked_at
+        if looked_at is not None and known.as_of < looked_at:
+            raise UsageError(
+                "bad_period",
+                f"segments were looked at as of {iso(looked_at)} already, which is later than "
+                f"{iso(known.as_of)}",
+                hint="Looks go on in the order of time. Leave out --as-of, or give a later moment.",
+            )
+        from shoal.workflows.adjuster_look import Looking
 
-
-def kept(adjustments: tuple[Adjustment, ...]) -> bool:
-    """Whether nothing was done."""
-    return all(one.action == KEEP for one in adjustments)
+        return Looking(self, known, past, recorded).run()

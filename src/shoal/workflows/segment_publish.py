@@ -7,7 +7,7 @@ segment is told of its permanent id.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from shoal.features.fold import Fold
 from shoal.features.tastes import Vocabulary
 from shoal.ports import Registry, StateStore
 from shoal.segments import artefact
+from shoal.segments.assign import places_of
 from shoal.segments.base import CUSTOMER, NET_REVENUE, ORDERS, Segmenter, Weights, column
 from shoal.segments.choose import Choice
 from shoal.segments.clustered import ClusterSegmenter
@@ -52,6 +53,40 @@ TITLES: Final[Mapping[str, Text]] = {
     "rules": Text("Segments by rules", "规则分群"),
     "rfm": Text("RFM segments (rules)", "RFM 分群（规则）"),
 }
+
+
+@dataclass(frozen=True)
+class Continued:
+    """What is settled already of a segmentation that an adjustment makes.
+
+    Args:
+        who: its segmenter with permanent ids, and the lineage.
+        memberships: `MEMBERSHIPS_SCHEMA`, of the known customers in their order: where the margin
+            leaves each, rather than where weights alone would put it.
+        told: what was done and why, for the document.
+    """
+
+    who: Identified
+    memberships: pa.Table
+    told: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Written:
+    """A segmentation that lies there and is not in force yet.
+
+    Args:
+        members: `customer_id`, `segment_id`, `weight`, `margin`.
+    """
+
+    segmentation_id: str
+    document: Mapping[str, Any]
+    members: pa.Table
+    as_of: datetime
+
+    @property
+    def method(self) -> str:
+        return str(self.document["method"])
 
 
 @dataclass(frozen=True)
@@ -92,22 +127,52 @@ class Publisher:
 
         Returns its document, with its id and method.
         """
+        written = self.write(segmenter, choice, known, vocabulary, reference_id)
+        self.remember(written)
+        return written.document
+
+    def write(
+        self,
+        segmenter: Segmenter,
+        choice: Choice | None,
+        known: Known,
+        vocabulary: Vocabulary,
+        reference_id: str,
+        continued: Continued | None = None,
+    ) -> Written:
+        """Write the artefact of a fitted segmenter; `remember` puts it in force.
+
+        Args:
+            continued: what an adjustment has settled already; None: who is who is found out, and
+                customers are where the weights put them.
+        """
         as_of, features, counts = known.as_of, known.features, known.counts
         table = known.table(vocabulary)
-        who = self._identified(segmenter, known, table)
+        who = self._identified(segmenter, known, table) if continued is None else continued.who
         segmenter = who.segmenter
         self.warnings.extend(who.warnings)
         weights = segmenter.transform(table)
+        held = None
+        if continued is not None:
+            held = places_of(continued.memberships["segment_id"], segmenter.segment_ids)
         placed = Placed(
             features,
             segmenter.segment_ids,
             weights,
             vocabulary,
             vocabulary.shares(features[CUSTOMER], counts),
+            held,
         )
         told = self._profiles(segmenter, placed, table, as_of, _kept(segmenter, who.kept or {}))
-        members = members_of(features[CUSTOMER], segmenter.segment_ids, weights)
+        if continued is None:
+            members = members_of(features[CUSTOMER], segmenter.segment_ids, weights)
+            with_margin = with_margins(members, weights)
+        else:
+            with_margin = continued.memberships.select([*artefact.MEMBERS_SCHEMA.names, "margin"])
+            members = with_margin.select(artefact.MEMBERS_SCHEMA.names)
         document = self._document(segmenter, choice, as_of, features, told, reference_id)
+        if continued is not None:
+            document["adjusted"] = dict(continued.told)
         extra = {} if who.lineage is None else {"lineage": who.lineage}
         if isinstance(segmenter, ClusterSegmenter):  # rules explain themselves
             before = explanation_before(self.registry, who.previous_id)
@@ -116,8 +181,8 @@ class Publisher:
                 previous=before, seed=self.seed,
             )  # fmt: skip
         name = artefact.write(self.registry, segmenter, vocabulary, document, told, members, extra)
-        self._remember(name, segmenter.method, with_margins(members, weights), as_of)
-        return {**document, "segmentation_id": name, "method": segmenter.method}
+        told_of = {**document, "segmentation_id": name, "method": segmenter.method}
+        return Written(name, told_of, with_margin, as_of)
 
     def becomes_main(self, method: str) -> bool:
         """Whether a segmentation of this method becomes the main one: rules only where none is."""
@@ -246,16 +311,18 @@ class Publisher:
             }
         return segmenter.to_artefact()[0]
 
-    def _remember(self, name: str, method: str, members: pa.Table, as_of: datetime) -> None:
-        """Memberships and pointers in one transaction."""
+    def remember(self, written: Written) -> None:
+        """Put a segmentation in force: memberships and pointers in one transaction."""
+        name, method = written.segmentation_id, written.method
         pointer = artefact.MAIN if self.becomes_main(method) else artefact.BESIDE[method]
         # ids are permanent on the line of the main segmentations; rules carry the same in all
         permanent = self.line is not None or method in artefact.BESIDE
         previous = self.store.get_pointer(pointer) if permanent else None
         with self.store.transaction():
             record_version(
-                self.store, name, previous, members, as_of, table_version=self.table_version
-            )
+                self.store, name, previous, written.members, written.as_of,
+                table_version=self.table_version,
+            )  # fmt: skip
             if method in artefact.BESIDE:
                 self.store.set_pointer(artefact.BESIDE[method], name, self.now)
             if self.becomes_main(method):

@@ -1,0 +1,305 @@
+"""The steps of one look, in the order in which they are taken (`shoal.workflows.adjuster`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from shoal.adjust.adjustment import (
+    ASSIGNMENT,
+    BROKEN,
+    INPUTS,
+    KEEP,
+    MERGE,
+    NUDGE,
+    REFIT,
+    SPLIT,
+    Adjustment,
+    Alarm,
+    Evidence,
+    Proposal,
+)
+from shoal.adjust.decide import decide, unanswered
+from shoal.adjust.drift.detect import Look, Monitors, detect
+from shoal.adjust.nudge import Nudged, nudge
+from shoal.adjust.online import Statistics, begun
+from shoal.adjust.propose import births, merges, splits
+from shoal.domain.errors import InputError
+from shoal.domain.text import Text
+from shoal.domain.time import DAY_US, to_us
+from shoal.features.rhythm import rhythm
+from shoal.segments.base import CUSTOMER
+from shoal.workflows.adjuster_challenge import Challenger, challenge
+from shoal.workflows.adjuster_change import Change, Ground, changed
+from shoal.workflows.adjuster_gates import gated
+from shoal.workflows.adjuster_live import Adjusted, Live, Waiting
+from shoal.workflows.adjuster_looks import (
+    Past,
+    last_period,
+    looked,
+    recorded_places,
+    references_of,
+)
+from shoal.workflows.adjuster_state import AdjusterState
+from shoal.workflows.segment_learn import Known
+
+if TYPE_CHECKING:
+    from shoal.adjust.gates import Gate
+    from shoal.workflows.adjuster import Adjuster
+
+#: What single segments can answer; what the outlook or the model sees takes a refit.
+_NEAR: Final = (INPUTS, ASSIGNMENT)
+
+
+@dataclass
+class Looking:
+    """One look."""
+
+    adjuster: Adjuster
+    known: Known
+    past: Past
+    recorded: pa.Table
+    notes: list[Text] = field(default_factory=list)
+    challengers: dict[str, Challenger] = field(default_factory=dict)
+    gates: tuple[Gate, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.live: Live = self.adjuster.live
+        self.settings = self.adjuster.settings
+        self.state = self.adjuster.state or AdjusterState(self.live.fitted_at)
+        self.moment: datetime = self.known.as_of
+        self.seed: int = self.adjuster.learner.seed
+        table = self.known.table(self.live.vocabulary)
+        enough = self.live.segmenter.known(table)
+        self.table = table.filter(pa.array(enough))
+        self.Z: npt.NDArray[np.float64] = (
+            self.live.segmenter.embed(self.table)
+            if enough.any()
+            else np.empty((0, self.live.segmenter.centers.shape[1]))
+        )
+        self.places = recorded_places(self.recorded, self.table[CUSTOMER], self.live.segmenter)
+
+    def run(self) -> Adjusted:
+        """What comes of the look."""
+        self.period = last_period(
+            self.live.in_force, self.known, self.past, fitted_at=self.live.fitted_at
+        )
+        alarms, monitors, blocked = self._noticed()
+        nudged, proposals = self._proposed(alarms, blocked)
+        evidence = Evidence(
+            self.moment, len(self.table), alarms, tuple(proposals), self.state.spent(self.moment),
+            blocked, self._days_since_fit(),
+        )  # fmt: skip
+        challenged = self._challenged(evidence)
+        evidence = replace(
+            evidence,
+            proposals=(*proposals, *(one.proposal for one in self.challengers.values())),
+        )
+        adjustments = decide(evidence, self.settings, self.adjuster.policy)
+        return self._done(adjustments, evidence, monitors, nudged, challenged=challenged)
+
+    # -- noticed -----------------------------------------------------------------------------------
+
+    def _noticed(self) -> tuple[tuple[Alarm, ...], Monitors | None, tuple[str, ...]]:
+        """Alarms, monitors for the next look, and what is broken."""
+        if not self.adjuster.watch:
+            return (), self.state.monitors, ()
+        references = [one for when in references_of(self.known) if (one := self._at(when))]
+        segmentation = self.live.in_force
+        now = looked(segmentation, self.known, self.period, self._rhythm())
+        found = detect(
+            now, references, monitors=self.state.monitors, settings=self.settings, seed=self.seed
+        )
+        self.notes += found.notes
+        return found.alarms, found.monitors, found.blocked
+
+    def _at(self, moment: datetime) -> Look | None:
+        """An earlier look; None where nobody was there yet."""
+        try:
+            known = self.past(moment)
+        except InputError as error:
+            if error.code != "too_little_data":
+                raise
+            return None
+        period = None
+        fitted_at = self.live.fitted_at
+        if self.period is not None and self.period.expected is not None:
+            horizon_us = self.period.future.horizon_days * DAY_US
+            if to_us(moment) - horizon_us >= to_us(fitted_at):
+                period = last_period(self.live.in_force, known, self.past, fitted_at=fitted_at)
+        return looked(self.live.in_force, known, period)
+
+    def _rhythm(self) -> pa.Table:
+        """Daily counts of the log, of all its events."""
+        learner = self.adjuster.learner
+        events = learner.admitted(self.moment)
+        files = events.events(version=learner.table_version)
+        return rhythm(events.engine, files, self.moment)
+
+    # -- proposed ----------------------------------------------------------------------------------
+
+    def _proposed(
+        self, alarms: Sequence[Alarm], blocked: Sequence[str]
+    ) -> tuple[Nudged | None, list[Proposal]]:
+        """Steps of single segments; none while anything is broken, or hardly anybody is placed."""
+        segmenter = self.live.segmenter
+        if blocked or len(self.Z) < 2 * len(segmenter.ids):
+            return None, []
+        found: list[Proposal] = []
+        nudged = self._nudged(self._statistics(), self._budget())
+        if nudged is not None and NUDGE in self.adjuster.actions:
+            found.append(nudged.proposal)
+        future = None if self.period is None else self.period.future
+        told = {"settings": self.settings, "seed": self.seed}
+        if SPLIT in self.adjuster.actions:
+            found += splits(segmenter, self.Z, self.places, future, **told)
+            found += births(segmenter, self.Z, self.places, future, **told)
+        if MERGE in self.adjuster.actions:
+            found += merges(segmenter, self.Z, self.places, future, **told)
+        near = tuple(
+            place for place, one in enumerate(alarms) if one.harmful and one.subject in _NEAR
+        )
+        return nudged, [one if one.alarms else replace(one, alarms=near) for one in found]
+
+    def _budget(self) -> float:
+        return max(self.settings.relabel_budget - self.state.spent(self.moment), 0.0)
+
+    def _statistics(self) -> Statistics:
+        """Of the customers of earlier looks, as they weigh now."""
+        kept = self.state.statistics
+        if kept is not None and kept.ids == self.live.segmenter.ids:
+            return kept.at(self.moment)
+        return begun(self.live.segmenter, self.moment, half_life_days=self.settings.half_life_days)
+
+    def _nudged(self, statistics: Statistics, budget: float) -> Nudged | None:
+        return nudge(
+            self.live.segmenter, self.Z, self.places, statistics, margin=self.live.margin,
+            settings=self.settings, budget=budget, seed=self.seed,
+        )  # fmt: skip
+
+    def _challenged(self, evidence: Evidence) -> bool:
+        """Fit challengers where it is time, or where a harmful alarm is not answered otherwise."""
+        if evidence.blocked or not len(self.Z):
+            return False
+        needed = unanswered(evidence, self.settings)
+        due = self.adjuster.challenges(self.moment)
+        if not (due or needed) or REFIT not in self.adjuster.actions:
+            return False
+        found = challenge(
+            self.live, self.adjuster.learner, self.known, self.past, self.recorded, self.period
+        )
+        if found is None:
+            self.notes.append(
+                Text("Too little is known to fit a challenger.", "数据太少，无法拟合挑战者。")
+            )
+            return True
+        self._enters(found, evidence)
+        return True
+
+    def _enters(self, found: Challenger, evidence: Evidence) -> None:
+        """Let a challenger be proposed: it answers every harmful alarm that is no break."""
+        answered = tuple(
+            place
+            for place, one in enumerate(evidence.alarms)
+            if one.harmful and one.subject != BROKEN
+        )
+        proposal = replace(found.proposal, alarms=answered)
+        self.challengers[proposal.action] = replace(found, proposal=proposal)
+        self.notes += found.notes
+
+    def _days_since_fit(self) -> float:
+        return (to_us(self.moment) - to_us(self.live.fitted_at)) / DAY_US
+
+    # -- done --------------------------------------------------------------------------------------
+
+    def _done(
+        self,
+        adjustments: tuple[Adjustment, ...],
+        evidence: Evidence,
+        monitors: Monitors | None,
+        nudged: Nudged | None,
+        *,
+        challenged: bool,
+    ) -> Adjusted:
+        doing = [one for one in adjustments if one.action != KEEP]
+        asked = [one for one in doing if one.approval and not self.adjuster.approve]
+        free = [one for one in doing if one not in asked]
+        done = self._passed(free, self.live, self.recorded, nudged)
+        waiting = None
+        if done is not None and done.reasons and not self.adjuster.approve:
+            asked, done = [*done.adjustments, *asked], None
+        live = self.live if done is None else done.live
+        memberships = self.recorded if done is None else done.memberships
+        if asked:
+            wanted = self._passed(asked, live, memberships, nudged)
+            if wanted is not None:
+                reasons = [why for one in asked for why in one.approval] + list(wanted.reasons)
+                waiting = Waiting(
+                    wanted.live, tuple(dict.fromkeys(reasons)), tuple(asked), wanted.lineage,
+                    wanted.choice, wanted.gates, wanted.moved,
+                )  # fmt: skip
+        return self._told(adjustments, evidence, monitors, nudged, done, waiting, challenged)
+
+    def _passed(
+        self, doing: Sequence[Adjustment], live: Live, recorded: pa.Table, nudged: Nudged | None
+    ) -> Change | None:
+        """What is done, if anything is and the gates let it through."""
+        if not doing:
+            return None
+        ground = Ground(
+            self.known, self.Z, self.table[CUSTOMER], self.settings, self._budget(), self.seed
+        )
+        change = changed(doing, live, recorded, ground, self.challengers, nudged)
+        found = gated(self, live, change)
+        self.gates = found
+        shut = tuple(one.code for one in found if not one.passed and not one.approval)
+        if shut:
+            self.dropped = shut
+            return None
+        reasons = tuple(one.code for one in found if not one.passed)
+        return replace(change, gates=found, reasons=reasons)
+
+    def _told(
+        self,
+        adjustments: tuple[Adjustment, ...],
+        evidence: Evidence,
+        monitors: Monitors | None,
+        nudged: Nudged | None,
+        done: Change | None,
+        waiting: Waiting | None,
+        challenged: bool,
+    ) -> Adjusted:
+        statistics = self.state.statistics if nudged is None else nudged.statistics
+        anew = done is not None and done.live.fitted_at == self.moment
+        state = AdjusterState(
+            fitted_at=self.live.fitted_at if done is None else done.live.fitted_at,
+            looked_at=self.moment,
+            challenged_at=self.moment if challenged else self.state.challenged_at,
+            ledger=self.state.with_moved(self.moment, 0.0 if done is None else done.moved),
+            statistics=statistics if done is None else done.statistics,
+            monitors=None if anew else monitors,
+        )
+        return Adjusted(
+            moment=self.moment,
+            live=self.live if done is None else done.live,
+            memberships=self.recorded if done is None else done.memberships,
+            adjustments=adjustments,
+            state=state,
+            alarms=evidence.alarms,
+            gates=self.gates,
+            lineage=None if done is None else done.lineage,
+            choice=None if done is None else done.choice,
+            customers=evidence.customers,
+            moved=0.0 if done is None else done.moved,
+            blocked=evidence.blocked,
+            waiting=waiting,
+            dropped=self.dropped,
+            notes=tuple(self.notes),
+        )
