@@ -108,7 +108,7 @@ def simulate(
         found = simulate_like(
             like, out, world=world, customers=customers, days=days, seed=seed,
             difficulty=difficulty, dials=dials, preset=preset, mapping=mapping,
-            confirm=_asked(console, yes, json), progress=console.progress(),
+            confirm=asked(console, yes, json), progress=console.progress(),
         )  # fmt: skip
         console.document(found.as_document())
         if not json:
@@ -136,7 +136,7 @@ def simulate(
     console.say(f"The planted truth lies in {out / '_truth'}.")
 
 
-def _asked(console: Console, yes: bool, json: bool) -> Callable[[str], bool]:
+def asked(console: Console, yes: bool, json: bool) -> Callable[[str], bool]:
     """What asks a person whether to take a guessed mapping."""
 
     def confirm(description: str) -> bool:
@@ -208,7 +208,7 @@ def ingest(
             mapping=mapping,
             valid_from=valid_from,
             again=again,
-            confirm=_asked(console, yes, json),
+            confirm=asked(console, yes, json),
             progress=console.progress(),
         )
     console.document(result.as_document())

@@ -80,7 +80,7 @@ def export(
     with shops.open(shop) as opened:
         written = opened.export(
             segment, format=format, out=out, segmentation=segmentation, channel=channel, to=to,
-            since=since, holdout=holdout, holdout_name=holdout_name, asked_by=_asked_by(),
+            since=since, holdout=holdout, holdout_name=holdout_name, asked_by=asked_by(),
         )  # fmt: skip
     for warning in written.warnings:
         console.warn(warning)
@@ -89,7 +89,7 @@ def export(
         _show(console, written)
 
 
-def _asked_by() -> str:
+def asked_by() -> str:
     """Who is at the terminal, as the operating system calls them."""
     import getpass
 

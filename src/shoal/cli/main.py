@@ -31,6 +31,7 @@ from shoal.cli import (
     rules,
     segments,
     sources,
+    sync,
     upkeep,
     versions,
 )
@@ -75,7 +76,7 @@ def _root(
 
 for _module in (
     data, sources, people, forgetting, money, quality, outside, model, embed, probe, segments,
-    rules, explain, delivery, membership, replay, versions, reading, upkeep,
+    rules, explain, delivery, membership, replay, versions, reading, sync, upkeep,
 ):  # fmt: skip
     _module.register(app)
 

@@ -19,6 +19,8 @@ EXIT_DONE: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_INPUT: Final = 3
+#: Done, and something waits for a person's approval (`shoal sync`).
+EXIT_WAITING: Final = 4
 
 # code -> one line that a person reads in the docs; an error raised with a code that is not here is
 # a programming mistake and fails at once.

@@ -23,6 +23,7 @@ from shoal.shop.quality import QualityVerbs
 from shoal.shop.replay import ReplayVerbs
 from shoal.shop.rules import RuleVerbs
 from shoal.shop.segments import SegmentVerbs
+from shoal.shop.sync import SyncVerbs
 from shoal.shop.versions import VersionVerbs
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def migrate(directory: str | Path, *, progress: Progress | None = None) -> dict[
 class Shop(
     DataVerbs, PeopleVerbs, PrivacyVerbs, MoneyVerbs, QualityVerbs, OutsideVerbs, ModelVerbs,
     EmbedVerbs, ProbeVerbs, SegmentVerbs, DeliveryVerbs, MembershipVerbs, ReplayVerbs,
-    VersionVerbs, ExplainVerbs, RuleVerbs,
+    VersionVerbs, ExplainVerbs, RuleVerbs, SyncVerbs,
 ):  # fmt: skip
     """One shop. Usable as a context manager; `close` releases its connections."""
 

@@ -12,7 +12,9 @@ from shoal.shop.lists import remembered, without_forgotten
 
 if TYPE_CHECKING:
     from shoal.workflows.audience import Sources
+    from shoal.workflows.delivery import Order
     from shoal.workflows.exported import Exported
+    from shoal.workflows.memberships import Memberships
 
 
 class DeliveryVerbs(Verbs):
@@ -52,7 +54,7 @@ class DeliveryVerbs(Verbs):
             OperationError: `shop_locked`, `disk_full`, `no_permission`; no half file is left.
         """
         from shoal.workflows.delivery import Order
-        from shoal.workflows.export import check, export, files_of
+        from shoal.workflows.export import check
         from shoal.workflows.holdout import parse_share
 
         share = None if holdout is None else parse_share(str(holdout))
@@ -61,17 +63,26 @@ class DeliveryVerbs(Verbs):
         check(order, path)
         if order.delivery:
             self._finish_erasures()
+        return self._exported(order, path, asked_by=asked_by)
+
+    def _exported(
+        self, order: Order, path: Path | None, *, asked_by: str, known: Memberships | None = None
+    ) -> Exported:
+        """Write an export that was checked; what it leaves outside the shop is remembered."""
+        from shoal.workflows.export import export, files_of
 
         def write() -> Exported:
             return export(
-                **self._applied(), segment=segment, format=format, out=path,
-                exports_dir=self.directory / bootstrap.EXPORTS_DIR, segmentation=segmentation,
-                channel=channel, to=to, since=since, share=share, holdout_name=holdout_name,
-                asked_by=asked_by, buckets=self.config.shop.buckets,
+                **self._applied(), segment=order.segment, format=order.format, out=path,
+                exports_dir=self.directory / bootstrap.EXPORTS_DIR,
+                segmentation=order.segmentation, channel=order.channel, to=order.to,
+                since=order.since, share=order.share, holdout_name=order.holdout_name,
+                asked_by=asked_by, buckets=self.config.shop.buckets, known=known,
             )  # fmt: skip
 
         erasures = self._parts.store.erasures
-        outside = [] if path is None or format == "sql" else self._outside(files_of(order, path))
+        inside = path is None or order.format == "sql"
+        outside = [] if inside or path is None else self._outside(files_of(order, path))
         with ExitStack() as stack:
             for one in outside:
                 stack.enter_context(remembered(erasures, one, "export"))

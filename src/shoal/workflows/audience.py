@@ -24,7 +24,7 @@ from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.base import CUSTOMER
 from shoal.segments.ruled.segmenter import RuleSegmenter
 from shoal.workflows.admission import Admission
-from shoal.workflows.memberships import current, memberships
+from shoal.workflows.memberships import Memberships, current, memberships
 
 #: Channels whose refusal is one of every message, whatever it comes by.
 ALL_MARKETING: Final = ("marketing", "advertising")
@@ -39,7 +39,11 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Sources:
-    """The parts of a shop that its lists are made from."""
+    """The parts of a shop that its lists are made from.
+
+    `known` are the memberships of now, where somebody has them already: several lists of one moment
+    then read the customers once.
+    """
 
     warehouse: Warehouse
     store: StateStore
@@ -47,10 +51,12 @@ class Sources:
     fold: Fold
     zone: Zone
     admission: Admission
+    known: Memberships | None = None
 
     def applied(self) -> Mapping[str, Any]:
         """As keyword arguments, for what applies a segmentation."""
-        return {one.name: getattr(self, one.name) for one in fields(self)}
+        parts = [one.name for one in fields(self) if one.name != "known"]
+        return {name: getattr(self, name) for name in parts}
 
 
 @dataclass(frozen=True)
@@ -112,9 +118,12 @@ def audience_of(
     """
     rules = found.segmenter
     overlap = isinstance(rules, RuleSegmenter) and rules.rules.overlap
-    everybody = memberships(
-        **sources.applied(), as_of=as_of, segmentation=found.segmentation_id, soft=overlap
-    )
+    everybody = sources.known
+    told = everybody is not None and everybody.segmentation_id == found.segmentation_id
+    if everybody is None or not told or overlap or as_of is not None:
+        everybody = memberships(
+            **sources.applied(), as_of=as_of, segmentation=found.segmentation_id, soft=overlap
+        )
     return Audience(
         everybody.table.filter(pc.field("segment_id") == segment_id),
         found.segmentation_id,

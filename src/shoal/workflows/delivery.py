@@ -31,9 +31,13 @@ from shoal.workflows.exposures import Action
 from shoal.workflows.holdout import Holdout
 from shoal.workflows.list_formats import Changes, klaviyo_address
 from shoal.workflows.membership_log import line_of
+from shoal.workflows.memberships import current
 
 #: `--since` of the last export of the segment to the destination.
 LAST: Final = "last"
+
+#: Begins what is said of a list that a destination has not had yet.
+FIRST: Final = "This is the first export of"
 
 #: Forms that are made for a destination: such an export is recorded in any case.
 FOR_DESTINATIONS: Final = ("klaviyo", "segment")
@@ -127,6 +131,12 @@ class Plan:
     def members(self) -> Audience:
         return self.standing.members
 
+    @property
+    def nothing(self) -> bool:
+        """Whether changes were asked for and there are none."""
+        told = self.changes
+        return told is not None and not (told.full or len(told.entered) or len(told.exited))
+
 
 def planned(sources: Sources, order: Order) -> Plan:
     """What an order comes to as of the shop's now.
@@ -136,7 +146,7 @@ def planned(sources: Sources, order: Order) -> Plan:
             `bad_holdout`, `bad_period`.
         InputError: `too_little_data`.
     """
-    found, segment_id = resolve(sources.store, sources.registry, order.segment, order.segmentation)
+    found, segment_id = _meant(sources, order)
     group = None
     if order.share is not None:
         group = holdout.settled(sources.store, order.holdout_name, order.share)
@@ -170,6 +180,26 @@ def planned(sources: Sources, order: Order) -> Plan:
         exited_contacts,
         (*standing.members.warnings, *_warnings(sources, order, standing, changes)),
     )
+
+
+def _meant(sources: Sources, order: Order) -> tuple[SegmentationArtefact, str]:
+    """The segmentation and the segment of an order.
+
+    A segment that is gone has nobody in it, and a destination that has a list of it is told so: it
+    is meant where the last export of it is what changes are counted from.
+
+    Raises:
+        UsageError: `unknown_segment`, `unknown_segmentation`.
+    """
+    try:
+        return resolve(sources.store, sources.registry, order.segment, order.segmentation)
+    except UsageError as error:
+        last = None
+        if error.code == "unknown_segment" and order.since == LAST:
+            last = deliveries.latest(sources.registry, order.destination, order.segment)
+        if last is None:
+            raise
+        return current(sources.store, sources.registry), order.segment
 
 
 def _standing(
@@ -338,7 +368,7 @@ def _warnings(
                 )
     if changes is not None and changes.full:
         said.append(
-            f"This is the first export of {standing.members.segment_id} to {order.destination!r}: "
+            f"{FIRST} {standing.members.segment_id} to {order.destination!r}: "
             "everybody is on the list."
         )
     return said

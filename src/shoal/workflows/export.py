@@ -28,7 +28,7 @@ from shoal.workflows.delivery import Order, Plan, planned
 from shoal.workflows.exported import FORMATS, NO_LISTS, Exported
 from shoal.workflows.exposures import FrontDoor
 from shoal.workflows.forget_lists import cleanings
-from shoal.workflows.memberships import check_ending, write_table
+from shoal.workflows.memberships import Memberships, check_ending, write_table
 from shoal.workflows.unlisted import memberships_over_time, query
 from shoal.workflows.whole_file import WholeFile, aside
 
@@ -56,13 +56,15 @@ def export(
     holdout_name: str = holdout.MAIN,
     asked_by: str = "",
     buckets: int = 16,
+    known: Memberships | None = None,
     clock: Clock = system_clock,
 ) -> Exported:
     """Write the members of a segment as they are now.
 
     Args:
         segment: an id of the main or the RFM segmentation (`s03`, `r01`, `new`), or both ids
-            (`kmeans-0001/s03`); of a history also `all`.
+            (`kmeans-0001/s03`); of a history also `all`. Since the `last` export also a segment
+            that is gone meanwhile: everybody has left it.
         format: one of `FORMATS`; `sql` for rule segments only.
         exports_dir: where the file goes unless `out` is given, whose ending says the format.
         channel: members who have not granted it now are left out and counted. Empty: those who
@@ -72,6 +74,7 @@ def export(
         share: of the customers who could be on the list, held out as a control group.
         asked_by: who wanted it, for the record.
         buckets: the event table's number of customer buckets.
+        known: the memberships of now, where they are known already.
 
     Raises:
         UsageError: `unknown_format`, `unknown_segment`, `unknown_segmentation`, `no_sql_form`,
@@ -82,7 +85,7 @@ def export(
     """
     order = Order(segment, format, segmentation, channel, to, since, share, holdout_name)
     check(order, out)
-    sources = Sources(warehouse, store, registry, fold, zone, admission)
+    sources = Sources(warehouse, store, registry, fold, zone, admission, known)
     if format == "sql":
         return query(sources, order, exports_dir, out)
     if format == "history":
