@@ -21,21 +21,27 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield folder / "shop"
 
 
-def test_the_share_of_the_outlook_is_chosen_by_what_it_foretells(home: Path) -> None:
+def test_the_styles_are_chosen_by_what_stages_foretell(home: Path) -> None:
     with package.open(home) as shop:
         made = shop.segment(k=4, warm=False)
         choice = made.documents[0]["choice"]
         best = shop.segment(k=4, aim="foretell", warm=False).documents[0]["choice"]
-    tried = {one["share"]: one for one in choice["outlook"]["tried"]}
+    scores = {one["styles"]: one["score"] for one in choice["outlook"]["tried"]}
     assert choice["aim"] == "balance"
-    assert choice["outlook_share"] == choice["outlook"]["share"]
-    rfm = choice["outlook"]["rfm"]
-    assert tried[choice["outlook_share"]]["score"] > rfm["score"] - 2 * rfm["score_se"]
-    top = max(best["outlook"]["tried"], key=lambda one: one["score"])
-    near = [one["share"] for one in best["outlook"]["tried"]
-            if one["score"] >= top["score"] - top["score_se"]]  # fmt: skip
-    assert best["outlook_share"] == near[0] >= choice["outlook_share"]
+    assert set(scores) == {1, 2, 3, 4}
+    assert choice["styles"] == choice["outlook"]["styles"] >= best["styles"]
+    assert scores[best["styles"]] == max(scores.values())
+    assert made.documents[0]["method_facts"]["styles"] == choice["styles"]
     assert choice["head"]["next_active"]["auroc"] > 0.6
+
+
+def test_a_refit_keeps_the_styles_and_the_ids(home: Path) -> None:
+    with package.open(home) as shop:
+        first = shop.segment(k=4, warm=False).documents[0]
+        again = shop.segment(k=4, seed=9).documents[0]
+    assert again["choice"]["styles"] == first["choice"]["styles"]
+    ids = [{one["segment_id"] for one in made["segments"]} for made in (first, again)]
+    assert ids[0] == ids[1]
 
 
 def test_style_and_outlook_are_the_two_ends(home: Path) -> None:
@@ -43,9 +49,9 @@ def test_style_and_outlook_are_the_two_ends(home: Path) -> None:
         style, outlook = (
             shop.segment(k=4, aim=aim, warm=False).documents[0] for aim in ("style", "outlook")
         )
-    assert style["choice"]["outlook_share"] == 0.0
-    assert style["choice"]["outlook"] is None
-    assert outlook["choice"]["outlook_share"] == 1.0
+    assert style["choice"]["styles"] is None
+    assert not style["choice"]["outlook_alone"]
+    assert outlook["choice"]["outlook_alone"]
 
 
 def test_an_unknown_aim_is_refused(home: Path) -> None:
@@ -67,7 +73,7 @@ def test_a_search_keeps_what_it_tried_and_takes_the_smallest_within_an_error(hom
     assert scores[search["chosen"]]["k"] == min(one["k"] for one in near)
     assert made["method"] == scores[search["chosen"]]["method"]
     assert made["k"] == scores[search["chosen"]]["k"]
-    assert made["choice"]["outlook_share"] == scores[search["chosen"]]["outlook_share"]
+    assert made["choice"]["styles"] == scores[search["chosen"]]["styles"]
     assert {"silhouette", "calinski_harabasz"} <= set(best["indices"])
     assert "A search of 6 trials" in made["choice"]["reason"]["en"]
 
@@ -76,9 +82,7 @@ def test_what_is_told_is_not_searched(home: Path) -> None:
     with package.open(home) as shop:
         made = shop.segment(method="mixture", k=5, aim="style", tune=3).documents[0]
     trials = made["choice"]["search"]["trials"]
-    assert {(one["method"], one["k"], one["outlook_share"]) for one in trials} == {
-        ("mixture", 5, 0.0)
-    }
+    assert {(one["method"], one["k"], one["styles"]) for one in trials} == {("mixture", 5, 5)}
 
 
 def test_a_search_that_cannot_be_is_refused(home: Path, tmp_path: Path) -> None:

@@ -62,9 +62,12 @@ def choice(document: Document, lang: str) -> Choice | None:
         relative="aim" in found,
         strengths={int(k): one for k, one in (found.get("prediction_strength") or {}).items()},
         aim=found.get("aim") or "",
-        outlook=found.get("outlook_share"),
+        styles=found.get("styles"),
+        alone=bool(found.get("outlook_alone")),
         tried=tuple(
-            Tried(one["share"], one["score"], one["score_se"]) for one in weighed.get("tried") or ()
+            Tried(one["styles"], one["score"], one["score_se"])
+            for one in weighed.get("tried") or ()
+            if "styles" in one  # older segmentations tried shares
         ),
         head=tuple(_figure(name, one) for name, one in (found.get("head") or {}).items()),
     )

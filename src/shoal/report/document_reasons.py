@@ -110,9 +110,9 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Tried:
-    """A share of the outlook that was tried: its score and the score's standard error."""
+    """A number of styles that was tried: its score and the score's standard error."""
 
-    share: float
+    styles: int
     score: float
     spread: float
 
@@ -139,8 +139,9 @@ class Choice:
     `rule` is `told` (a person gave it), `next_period` (scores say how well the next `horizon_days`
     are foretold), `stability_only` or `no_groups` (one segment, because there are no more). Scores
     are shares of the best candidate's if `relative`, else of all that varies. `strengths` are
-    prediction strengths by number of segments where there are no groups. `outlook` is the share of
-    what segments are made on that is expected behaviour; `tried` the shares that were tried.
+    prediction strengths by number of segments where there are no groups. `styles` of the
+    segments differ by how customers shop, the others being stages (None: nobody can tell stages);
+    `tried` the numbers that were tried; `alone` says that segments are of the outlook alone.
     """
 
     rule: str
@@ -151,7 +152,8 @@ class Choice:
     relative: bool = False
     strengths: Mapping[int, float] = field(default_factory=dict)
     aim: str = ""
-    outlook: float | None = None
+    styles: int | None = None
+    alone: bool = False
     tried: tuple[Tried, ...] = ()
     head: tuple[HeadFigure, ...] = ()
 

@@ -227,22 +227,20 @@ def trust(known: Sequence[Candidate], alt: str, texts: Texts) -> Drawing:
 
 
 def tried(
-    shares: Sequence[Tried], taken: float | None, alt: str, texts: Texts, numbers: Numbers
+    found: Sequence[Tried], taken: int | None, alt: str, texts: Texts, numbers: Numbers
 ) -> Drawing:
-    """Score of each share of expected behaviour, with its standard error; the taken one filled."""
+    """Score of each number of styles, with its standard error; the taken one filled."""
     points = [
         Dot(
-            numbers.short_share(one.share),
+            str(one.styles),
             one.score,
             one.spread,
-            mark=texts("choice.taken", share=numbers.short_share(one.share))
-            if one.share == taken
-            else "",
-            said=f"{numbers.short_share(one.share)}: {one.score:.3f}",
+            mark=texts("choice.taken", styles=str(one.styles)) if one.styles == taken else "",
+            said=f"{one.styles}: {one.score:.3f}",
         )
-        for one in shares
+        for one in found
     ]
-    return dots(points, alt, tick=numbers.plain, axis=texts("choice.axis_share"))
+    return dots(points, alt, tick=numbers.plain, axis=texts("choice.axis_styles"))
 
 
 def _part(value: float | None, whole: float | None) -> float:

@@ -16,7 +16,7 @@ from shoal.report.wording import Wording
 NEXT_PERIOD = "next_period"
 NO_GROUPS = "no_groups"
 #: Aims of segments (`shoal.workflows.segment_outlook`).
-_STYLE, _OUTLOOK = "style", "outlook"
+_STYLE, _FORETELL = "style", "foretell"
 
 
 @dataclass(frozen=True)
@@ -61,16 +61,19 @@ def _how(wording: Wording, found: Choice) -> list[str]:
 def _aim(wording: Wording, found: Choice) -> list[str]:
     """What segments are made on, where the segmentation says so."""
     texts = wording.texts
-    if not found.aim or found.outlook is None or found.rule == NO_GROUPS:
+    if not found.aim or found.rule == NO_GROUPS:
         return []
     if found.aim == _STYLE:
         return [texts("choice.aim_style")]
-    if found.aim == _OUTLOOK and found.outlook:
+    if found.alone:
         return [texts("choice.aim_outlook")]
-    if not found.outlook:
-        return [texts("choice.aim_none" if found.tried else "choice.aim_no_head")]
-    key = "choice.aim_mixed" if found.tried else "choice.aim_usual"
-    return [texts(key, share=wording.numbers.share(found.outlook))]
+    if found.styles is None:
+        return [texts("choice.aim_no_head")]
+    if found.styles >= found.chosen:
+        return [texts("choice.aim_none")]
+    styles = texts.counted("style", found.styles, wording.numbers.count(found.styles))
+    key = "choice.aim_best" if found.aim == _FORETELL else "choice.aim_staged"
+    return [texts(key, styles=styles)]
 
 
 def _days(wording: Wording, days: int) -> str:
@@ -154,26 +157,26 @@ def _trust(wording: Wording, found: Choice) -> Plot | None:
 
 
 def _outlook(wording: Wording, found: Choice) -> Plot | None:
-    """Score of each share of expected behaviour that was tried."""
-    texts, numbers = wording.texts, wording.numbers
-    if len(found.tried) < 2 or found.outlook is None:
+    """Score of each number of styles that was tried."""
+    texts = wording.texts
+    if len(found.tried) < 2 or found.styles is None:
         return None
     best = max(found.tried, key=lambda one: one.score)
-    # Where there are no groups, nothing was cut by any share.
-    taken = None if found.rule == NO_GROUPS else found.outlook
-    alt = texts("choice.outlook_alt", best=numbers.share(best.share))
+    # Where there are no groups, nothing was cut at all.
+    taken = None if found.rule == NO_GROUPS else found.styles
+    alt = texts("choice.outlook_alt", best=str(best.styles))
     rows = [
         [
-            numbers.share(one.share), _decimal(one.score), _decimal(one.spread),
-            texts("col.chosen") if one.share == taken else "",
+            str(one.styles), _decimal(one.score), _decimal(one.spread),
+            texts("col.chosen") if one.styles == taken else "",
         ]
         for one in found.tried
     ]  # fmt: skip
-    columns = [texts("choice.share"), texts("col.score"), texts("col.spread"), texts("col.note")]
+    columns = [texts("choice.styles"), texts("col.score"), texts("col.spread"), texts("col.note")]
     return Plot(
         key="outlook",
         title=texts("choice.outlook"),
-        drawing=figures.tried(found.tried, taken, alt, texts, numbers),
+        drawing=figures.tried(found.tried, taken, alt, texts, wording.numbers),
         table=Table(columns, rows, text_columns=frozenset({3})),
         note=texts("choice.error"),
     )

@@ -6,8 +6,8 @@ customer did within H. The score is the mean over outcomes (Bernoulli deviance o
 Poisson deviance of orders, variance of log spend, divergence of the mix of categories;
 cross-validated over customers) of the share that is foretold, each in shares of the best
 candidate's: an outcome of which little can be foretold has the same say.
-In the same way the share of the outlook is chosen, what customers are expected to do next beside
-how they shop (`shoal.segments.weigh`).
+Where customers have an outlook beside their style, each candidate is divided in two steps
+(`shoal.segments.staging`), into as many styles as foretelling allows (`shoal.segments.weigh`).
 Trusted are candidates whose segments come back when the customers are drawn again (bootstrap
 adjusted Rand index, Hubert and Arabie, 1985) and that are not tiny. Chosen is the smallest trusted
 k within one standard error of the difference from the best trusted one. Where the log is too short
@@ -18,7 +18,7 @@ for a next period, the largest trusted k with a prediction strength of at least 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -28,8 +28,9 @@ from threadpoolctl import threadpool_limits
 
 from shoal.domain.text import Text
 from shoal.features.prepare import sample_rows
-from shoal.segments.judge import LEAST_FORETOLD, Future, Judge, Score
-from shoal.segments.kmeans import KMeans, nearest
+from shoal.segments.judge import LEAST_FORETOLD, Future, Judge, Limits, Score
+from shoal.segments.staging import Division, Space, divisions
+from shoal.segments.weigh import most_styles, staged_scores, told_of
 
 Matrix = npt.NDArray[np.float64]
 
@@ -51,20 +52,8 @@ _STRONG: Final = 0.8
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What a candidate must reach to be trusted, and how the evidence is gathered."""
-
-    stability: float = 0.9
-    smallest_share: float = 0.01
-    bootstraps: int = 10
-    folds: int = 5
-    sample_customers: int = 4_000
-    starts: int = 3
-
-
-@dataclass(frozen=True)
 class Candidate:
-    """The evidence for one k."""
+    """The evidence for one k; `styles` of its segments differ by style, None: all."""
 
     k: int
     stability: float
@@ -76,6 +65,7 @@ class Candidate:
     score_se: float | None
     shares: Mapping[str, float] | None
     why_not: Text | None
+    styles: int | None = None
 
     def as_document(self) -> dict[str, Any]:
         document = dict(self.__dict__)
@@ -87,7 +77,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen k, by which rule, why, and the evidence."""
+    """The chosen k, by which rule, why, and the evidence.
+
+    Args:
+        styles: groups by style among them, the others being stages; None: all are.
+    """
 
     chosen: int
     rule: str
@@ -96,6 +90,7 @@ class Choice:
     horizon_days: int | None = None
     sample_customers: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
+    styles: int | None = None
 
     @property
     def trusted(self) -> bool:
@@ -109,6 +104,7 @@ class Choice:
             "reason": self.reason.as_document(),
             "horizon_days": self.horizon_days,
             "sample_customers": self.sample_customers,
+            "styles": self.styles,
             "candidates": [candidate.as_document() for candidate in self.candidates],
             **self.extra,
         }
@@ -117,6 +113,15 @@ class Choice:
 def told(k: int) -> Choice:
     """The choice that a person made."""
     return Choice(k, TOLD, Text(f"k = {k} was told, not chosen.", f"k = {k} 由人指定，未经选择。"))
+
+
+@dataclass(frozen=True)
+class Staging:
+    """That segments are styles and stages, and how many styles are taken (see `weigh`)."""
+
+    width: int
+    best: bool = False
+    settled: int | None = None
 
 
 def choose(
@@ -128,82 +133,109 @@ def choose(
     limits: Limits | None = None,
     settled: int | None = None,
     groups: Matrix | None = None,
+    staging: Staging | None = None,
     step: Callable[[], None] = lambda: None,
 ) -> Choice:
     """The number of segments of prepared features X (n, d), and the evidence for it.
 
     Candidates are judged on a sample of `limits.sample_customers`; `step` is called after each.
     `settled` is the number of the version before: it stays where it is as good as the best, within
-    one standard error, so that segments do not come and go for nothing.
+    one standard error, so that segments do not come and go for nothing. With `staging` the first
+    columns of X are style and the others outlook; `future` has both.
 
     `groups` (n, c) is where groups must show (X but for the outlook; None: nobody asks). Where
     neither two nor three clusters of one half of the customers are found again in the other
     (prediction strength below 0.8), there are none, and the answer is one segment.
     """
+    limits = limits or Limits()
     # Hundreds of small products: threads would wait for each other longer than they work.
     with threadpool_limits(1, user_api="blas"):
         if groups is not None:
-            none = _no_groups(groups, seed, limits or Limits())
+            none = _no_groups(groups, seed, limits)
             if none is not None:
                 return none
-        return _choose(X, ks, seed, future, limits or Limits(), settled, step)
+        space = Space(X)
+        if staging is not None:
+            space = Space(X[:, : staging.width], X[:, staging.width :])
+        return _choose(space, ks, seed, future, limits, settled, staging, step)
 
 
 def _choose(
-    X: Matrix,
+    space: Space,
     ks: Sequence[int],
     seed: int,
     future: Future | None,
     limits: Limits,
     settled: int | None,
+    staging: Staging | None,
     step: Callable[[], None],
 ) -> Choice:
-    X = X[sample_rows(X, limits.sample_customers, seed)]
-    folds: Judge | None = None
-    if future is not None:
-        rows = sample_rows(future.X, 2 * limits.sample_customers, seed)
-        folds = Judge(future, rows, limits.folds)
-        if not folds.outcomes:
-            folds = None
+    space = space.take(sample_rows(space.style, limits.sample_customers, seed))
     least = ks[0]
-    ks = [k for k in ks if k <= len(X) // 2]
-    found: list[Score | None] = [None] * len(ks)
-    if folds is not None:
-        found = folds.scored([folds.segment(k, seed, limits.starts) for k in ks])
-    candidates = []
-    for k, score in zip(ks, found, strict=True):
-        candidates.append(_evidence(X, k, seed, limits, score))
-        step()
-    if not candidates:
-        k = max(1, min(least, len(X) // 2))
+    ks = [k for k in ks if k <= len(space) // 2]
+    if not ks:
+        k = max(1, min(least, len(space) // 2))
         text = Text(
-            f"Only {len(X)} customers: too few to compare numbers of segments; k = {k} was taken.",
-            f"仅有 {len(X)} 位客户，不足以比较分群数量，取 k = {k}。",
+            f"Only {len(space)} customers: too few to compare numbers of segments; "
+            f"k = {k} was taken.",
+            f"仅有 {len(space)} 位客户，不足以比较分群数量，取 k = {k}。",
         )
-        return Choice(k, STABILITY_ONLY, text, sample_customers=len(X))
-    horizon = future.horizon_days if future is not None and folds is not None else None
-    scores = {k: score for k, score in zip(ks, found, strict=True) if score is not None}
-    return _decide(candidates, scores, limits, horizon, len(X), settled)
+        return Choice(k, STABILITY_ONLY, text, sample_customers=len(space))
+    scores, styles, told = _foretelling(future, ks, seed, limits, staging)
+    candidates = []
+    for k in ks:
+        candidates.append(_evidence(space, k, styles.get(k), seed, limits, scores.get(k)))
+        step()
+    horizon = future.horizon_days if future is not None and scores else None
+    choice = _decide(candidates, scores, limits, horizon, len(space), settled)
+    number = styles.get(choice.chosen)
+    if number is None:
+        return choice
+    evidence = {"outlook": {"styles": number, "tried": told[choice.chosen]}}
+    return replace(choice, styles=number, extra=evidence)
+
+
+Told = tuple[Mapping[str, Any], ...]
+
+
+def _foretelling(
+    future: Future | None, ks: Sequence[int], seed: int, limits: Limits, staging: Staging | None
+) -> tuple[dict[int, Score], dict[int, int], dict[int, Told]]:
+    """By number of segments: what they foretell; with staging the styles taken, and why."""
+    if future is None:
+        return {}, {}, {}
+    rows = sample_rows(future.X, 2 * limits.sample_customers, seed)
+    judge = Judge(future, rows, limits.folds)
+    if not judge.outcomes:
+        return {}, {}, {}
+    ks = [k for k in ks if k <= len(rows) // 2]
+    if staging is None or future.outlook is None:
+        found = judge.scored([judge.segment(k, seed, limits.starts) for k in ks])
+        scores = {k: one for k, one in zip(ks, found, strict=True) if one is not None}
+        return scores, {}, {}
+    every = staged_scores(judge, future.space(rows), ks, seed=seed, starts=2 * limits.starts)
+    styles, told = {}, {}
+    for k in ks:
+        own = {number: one for (number, groups), one in every.items() if groups == k}
+        styles[k] = most_styles(own, best=staging.best, settled=staging.settled)
+        told[k] = told_of(own)
+    return {k: every[styles[k], k] for k in ks}, styles, told
 
 
 # --- Evidence -------------------------------------------------------------------------------------
 
 
 def _evidence(
-    X: Matrix,
-    k: int,
-    seed: int,
-    limits: Limits,
-    found: Score | None,
+    space: Space, k: int, styles: int | None, seed: int, limits: Limits, found: Score | None
 ) -> Candidate:
-    model = KMeans(k, n_starts=2 * limits.starts, random_state=seed).fit(X)
-    shares = np.bincount(model.labels_, minlength=k) / len(X)
-    stability = _bootstrap_ari(X, model.labels_, k, seed, limits)
+    made = _divided(space, k, styles, seed, 2 * limits.starts)
+    shares = np.bincount(made.labels, minlength=k) / len(space)
+    stability = _bootstrap_ari(space, made.labels, k, styles, seed, limits)
     why_not = None
-    if model.n_clusters_ < k:
+    if made.k < k:
         why_not = Text(
-            f"the customers show only {model.n_clusters_} different behaviours",
-            f"客户只呈现 {model.n_clusters_} 种不同行为",
+            f"the customers show only {made.k} different behaviours",
+            f"客户只呈现 {made.k} 种不同行为",
         )
     elif shares.min() < limits.smallest_share:
         why_not = Text(
@@ -220,15 +252,20 @@ def _evidence(
     return Candidate(
         k=k,
         stability=stability,
-        prediction_strength=_prediction_strength(X, k, seed, limits.starts),
+        prediction_strength=_prediction_strength(space, k, styles, seed, limits.starts),
         smallest_share=float(shares.min()),
         largest_share=float(shares.max()),
-        inertia=model.inertia_,
+        inertia=made.inertia,
         score=None if found is None else found.score,
         score_se=None if found is None else found.error,
         shares=None if found is None else found.shares,
         why_not=why_not,
+        styles=styles,
     )
+
+
+def _divided(space: Space, k: int, styles: int | None, seed: int, starts: int) -> Division:
+    return divisions(space, (k,), styles, seed=seed, starts=starts)[k]
 
 
 def _no_groups(X: Matrix, seed: int, limits: Limits) -> Choice | None:
@@ -238,7 +275,8 @@ def _no_groups(X: Matrix, seed: int, limits: Limits) -> Choice | None:
         return None
     # One unlucky half must not deny groups: several kinds merge into two or three in many ways.
     strengths = {
-        k: _prediction_strength(X, k, seed, _STARTS_TO_DENY, splits=_SPLITS_TO_DENY) for k in (2, 3)
+        k: _prediction_strength(Space(X), k, None, seed, _STARTS_TO_DENY, splits=_SPLITS_TO_DENY)
+        for k in (2, 3)
     }
     if max(strengths.values()) >= _STRONG:
         return None
@@ -257,29 +295,32 @@ def _no_groups(X: Matrix, seed: int, limits: Limits) -> Choice | None:
 
 
 def _bootstrap_ari(
-    X: Matrix, labels: npt.NDArray[np.int64], k: int, seed: int, limits: Limits
-) -> float:
+    space: Space, labels: npt.NDArray[np.int64], k: int, styles: int | None, seed: int,
+    limits: Limits,
+) -> float:  # fmt: skip
     """Median agreement of segments learned from redrawn customers with those learned from all."""
     random = np.random.default_rng([seed, k])
     found = []
     for number in range(limits.bootstraps):
-        drawn = X[random.integers(len(X), size=len(X))]
-        model = KMeans(k, n_starts=limits.starts, random_state=seed + number).fit(drawn)
-        found.append(adjusted_rand_score(labels, nearest(X, model.cluster_centers_)[0]))
+        drawn = space.take(random.integers(len(space), size=len(space)))
+        other = _divided(drawn, k, styles, seed + number, limits.starts)
+        found.append(adjusted_rand_score(labels, other.of(space)))
     return float(np.median(found))
 
 
-def _prediction_strength(X: Matrix, k: int, seed: int, starts: int, splits: int = 3) -> float:
+def _prediction_strength(
+    space: Space, k: int, styles: int | None, seed: int, starts: int, splits: int = 3
+) -> float:
     """Of pairs together in one half's worst cluster, the share that the other half's keep so."""
     random = np.random.default_rng([seed, k, 1])
     found = []
     for number in range(splits):
-        half = random.permutation(len(X))
-        train, test = X[half[: len(X) // 2]], X[half[len(X) // 2 :]]
-        learned = KMeans(k, n_starts=starts, random_state=seed + number).fit(train)
-        own = KMeans(k, n_starts=starts, random_state=seed + number).fit(test).labels_
+        half = random.permutation(len(space))
+        train, test = space.take(half[: len(half) // 2]), space.take(half[len(half) // 2 :])
+        learned = _divided(train, k, styles, seed + number, starts)
+        own = _divided(test, k, styles, seed + number, starts).labels
         table = np.zeros((k, k))
-        np.add.at(table, (own, nearest(test, learned.cluster_centers_)[0]), 1)
+        np.add.at(table, (own, learned.of(test)), 1)
         sizes = table.sum(axis=1)
         pairs = (table * (table - 1)).sum(axis=1)[sizes > 1]
         found.append(float((pairs / (sizes * (sizes - 1))[sizes > 1]).min(initial=1.0)))

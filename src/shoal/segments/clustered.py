@@ -29,6 +29,7 @@ from shoal.segments.base import EVENTS, Arrays, Weights, column
 from shoal.segments.methods.base import Clusterer, Labels
 from shoal.segments.methods.kmeans import KMeansClusterer
 from shoal.segments.methods.registry import clusterer_of
+from shoal.segments.methods.staged import STAGES, Staged
 from shoal.segments.outlook import Outlook
 from shoal.segments.soften import softened
 
@@ -248,6 +249,11 @@ class ClusterSegmenter:
             other.shares = np.asarray(shares, dtype=np.float64)
         return other.rename(self.ids if ids is None else ids)
 
+    @property
+    def width(self) -> int:
+        """Components of style; those after them are the outlook's."""
+        return int(self.parts[-1].n_components_)
+
     def embed(self, features: pa.Table) -> Matrix:
         """(n, components) of any customers, by the fitted preparation."""
         return self._beside(self.style(features), features)
@@ -337,7 +343,8 @@ class ClusterSegmenter:
                 for name, array in arrays.items()
                 if name.startswith(_ARRAYS)
             }
-            clusterer = clusterer_of(learned["method"]).from_artefact(learned, own)
+            made = Staged if STAGES in learned else clusterer_of(learned["method"])
+            clusterer = made.from_artefact(learned, own)
         self = cls(
             of_documents(document["columns"]),
             clusterer=clusterer,

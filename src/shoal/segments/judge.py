@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shoal.segments.kmeans import KMeans
+from shoal.segments.staging import Space
 
 Matrix = npt.NDArray[np.float64]
 
@@ -21,6 +22,18 @@ LEAST_FORETOLD: Final = 0.005
 
 #: By outcome: a share foretold, and (n,) each customer's part in its error.
 Judged = tuple[dict[str, float], dict[str, Matrix]]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a candidate must reach to be trusted, and how the evidence is gathered."""
+
+    stability: float = 0.9
+    smallest_share: float = 0.01
+    bootstraps: int = 10
+    folds: int = 5
+    sample_customers: int = 4_000
+    starts: int = 3
 
 
 @dataclass(frozen=True)
@@ -52,7 +65,7 @@ class Future:
     """What was known a horizon before the end, and what came.
 
     `X` (n, d) prepared features then, `outlook` (n, m) what was expected then, of variance one in
-    all (None: nothing); `rfm` (n, 3) recency, frequency and money then, standardised; `active` (n,)
+    all (None: nothing); `active` (n,)
     0/1, `orders` (n,) counts, `spend` (n,) net revenue (currency units) and `categories` (n, c)
     events by category within the horizon; rows are the same customers. An outcome without variation
     (no purchases, no prices) does not count.
@@ -65,16 +78,15 @@ class Future:
     spend: Matrix
     categories: Matrix | None = None
     outlook: Matrix | None = None
-    rfm: Matrix | None = None
 
-    def at(self, share: float) -> Future:
-        """With the outlook as a share of the variance of `X`."""
-        if self.outlook is None or not share:
-            return self
-        spread = float(np.sqrt(self.X.var(axis=0).sum())) or 1.0
-        own, told = np.sqrt(1 - share) / spread, np.sqrt(share)
-        X = np.hstack([own * self.X, told * self.outlook]) if own else self.outlook
-        return replace(self, X=X)
+    @property
+    def expected(self) -> Future:
+        """With segments made of the outlook alone."""
+        return self if self.outlook is None else replace(self, X=self.outlook)
+
+    def space(self, rows: npt.NDArray[np.int64]) -> Space:
+        """Style and outlook of some of the customers, to be divided."""
+        return Space(self.X, self.outlook).take(rows)
 
 
 class Judge:

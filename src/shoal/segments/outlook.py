@@ -21,6 +21,12 @@ from shoal.heads.next_period import ACTIVE, ORDERED, ORDERS, SPEND, NextPeriod
 
 Matrix = npt.NDArray[np.float64]
 
+#: Shares of the outlook: it is told and has no part in the segments; it divides styles into stages;
+#: segments are made of it alone. Any other share is of segmentations made before there were stages.
+TOLD: Final = 0.0
+STAGED: Final = 0.5
+ALONE: Final = 1.0
+
 #: Less variance than this is none.
 _NOTHING: Final = 1e-12
 
@@ -30,8 +36,7 @@ class Outlook:
 
     Args:
         head: fitted.
-        share: of the variance of all that is clustered on, 0 to 1; 0: it is told and has no part
-            in the segments, 1: the outlook alone.
+        share: of the variance of all that is clustered on, 0 to 1, such as `STAGED`.
     """
 
     def __init__(self, head: NextPeriod, share: float) -> None:

@@ -1,37 +1,33 @@
-"""How much of what segments are made on should be the outlook, by what the shop's past says."""
+"""How many groups by style: what the shop's past says of dividing them further by the outlook."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from shoal.features.prepare import sample_rows
-from shoal.segments.choose import Limits
-from shoal.segments.judge import Future, Judge, Score
-from shoal.segments.kmeans import KMeans
+from shoal.segments.judge import Future, Judge, Limits, Score
+from shoal.segments.staging import Space, divisions
 
-#: Shares of the outlook that are tried: none, up to nothing else.
-SHARES: Final = (0.0, 0.1, 0.2, 0.33, 0.5, 1.0)
+#: Numbers of styles that are tried at most, of more segments evenly spread ones.
+_MOST_TRIED: Final = 16
 
 
 @dataclass(frozen=True)
 class Weighed:
-    """The share of the outlook, what each share that was tried foretells, and what RFM does."""
+    """The groups by style among k segments, and what each number that was tried foretells."""
 
-    share: float
+    styles: int
     tried: tuple[Mapping[str, Any], ...]
-    rfm: Mapping[str, Any] | None = None
 
     def as_document(self) -> dict[str, Any]:
-        tried = [dict(one) for one in self.tried]
-        return {
-            "share": self.share,
-            "tried": tried,
-            "rfm": None if self.rfm is None else dict(self.rfm),
-        }
+        """As JSON."""
+        return {"styles": self.styles, "tried": [dict(one) for one in self.tried]}
 
 
 def weigh(
@@ -41,44 +37,67 @@ def weigh(
     seed: int,
     best: bool = False,
     limits: Limits | None = None,
-    settled: float | None = None,
+    settled: int | None = None,
 ) -> Weighed | None:
-    """How much of what k segments are made on should be the outlook; None where nothing tells.
+    """How many of k segments differ by style, the others being stages; None where nothing tells.
 
-    The smallest of `SHARES` whose segments foretell no worse than k segments of RFM, within one
-    standard error of the difference: segments that tell as much of how customers shop as can be had
-    without telling less of what they will do than RFM does. With `best`, the smallest within one
-    standard error of the share that foretells best. `settled`, the share of the version before,
-    stays where it is one of these.
+    The most styles within one standard error of the difference from the number that foretells best:
+    segments tell as much of how customers shop as costs no foretelling. With `best`, the number
+    that foretells best. `settled`, that of the version before, stays where it is within one
+    standard error of the best.
     """
     limits = limits or Limits()
     rows = sample_rows(future.X, 2 * limits.sample_customers, seed)
     judge = Judge(future, rows, limits.folds)
     if future.outlook is None or not judge.outcomes or k > len(rows) // 2:
         return None
-    made = [future.at(share).X for share in SHARES]
-    made += [] if future.rfm is None else [future.rfm]
+    scores = staged_scores(judge, future.space(rows), [k], seed=seed, starts=2 * limits.starts)
+    told = {styles: score for (styles, _), score in scores.items()}
+    return Weighed(most_styles(told, best=best, settled=settled), told_of(told))
+
+
+def staged_scores(
+    judge: Judge, space: Space, ks: Sequence[int], *, seed: int, starts: int
+) -> dict[tuple[int, int], Score]:
+    """(styles, k) -> what so many segments of so many styles foretell, beside all the others."""
+    labels: dict[tuple[int, int], npt.NDArray[np.int64]] = {}
     with threadpool_limits(1, user_api="blas"):
-        labels = [
-            KMeans(k, n_starts=2 * limits.starts, random_state=seed).fit(X[rows]).labels_
-            for X in made
-        ]
-        found = [one for one in judge.scored(labels) if one is not None]
-    told = list(zip(SHARES, found[: len(SHARES)], strict=True))
-    rfm = None if future.rfm is None else found[-1]
-    top = max((score for _, score in told), key=lambda one: one.score)
-    near = [share for share, score in told if score.score >= top.score - top.error]
-    if not best and rfm is not None:
-        level = [
-            share
-            for share, score in told
-            if score.score >= rfm.score - rfm.error_of_difference(score)
-        ]
-        near = level or near
-    tried = tuple({"share": share, **_as_document(score)} for share, score in told)
-    share = settled if settled in near else near[0]
-    return Weighed(share, tried, None if rfm is None else _as_document(rfm))
+        for styles in _tried(max(ks)):
+            wanted = [k for k in ks if k >= styles]
+            made = divisions(space, wanted, styles, seed=seed, starts=starts)
+            labels |= {(styles, k): one.labels for k, one in made.items()}
+    found = judge.scored(list(labels.values()))
+    return {key: one for key, one in zip(labels, found, strict=True) if one is not None}
 
 
-def _as_document(score: Score) -> dict[str, Any]:
-    return {"score": score.score, "score_se": score.error, "shares": score.shares}
+def most_styles(
+    scores: Mapping[int, Score], *, best: bool = False, settled: int | None = None
+) -> int:
+    """The number of styles that is taken of those tried; see `weigh`."""
+    first = max(scores, key=lambda styles: (scores[styles].score, styles))
+    top = scores[first]
+    kept = None if settled is None else scores.get(settled)
+    if settled is not None and kept is not None and top.score - kept.score <= top.error:
+        return settled
+    if best:
+        return first
+    return max(
+        styles
+        for styles, score in scores.items()
+        if top.score - score.score <= top.error_of_difference(score)
+    )
+
+
+def told_of(scores: Mapping[int, Score]) -> tuple[Mapping[str, Any], ...]:
+    """The evidence as JSON."""
+    return tuple(
+        {"styles": styles, "score": one.score, "score_se": one.error, "shares": one.shares}
+        for styles, one in sorted(scores.items())
+    )
+
+
+def _tried(k: int) -> Sequence[int]:
+    if k <= _MOST_TRIED:
+        return range(1, k + 1)
+    step = (k - 1) / (_MOST_TRIED - 1)
+    return sorted({1 + round(place * step) for place in range(_MOST_TRIED)})

@@ -39,6 +39,7 @@ from shoal.workflows.embedded import ModelInUse
 from shoal.workflows.following import MOST_EVENTS, Following
 from shoal.workflows.following_model import Carried, carried
 from shoal.workflows.progress import NoProgress, Progress
+from shoal.workflows.replay_adjust import Adjusted, Adjusting, Loop
 from shoal.workflows.replay_cut import MEMBERSHIPS_SCHEMA, Cut, dated
 from shoal.workflows.replay_steps import Steps
 from shoal.workflows.segment_identity import compared
@@ -100,6 +101,7 @@ class Replay:
 
     Args:
         model: whose embeddings segments are made on; None only where the steps are on features.
+        adjusting: how segments adjust after the first learning; None: they do not.
 
     Raises:
         UsageError: `bad_period`, the cuts lie outside the log.
@@ -116,9 +118,12 @@ class Replay:
         steps: Steps,
         settings: SegmentConfig | None = None,
         model: ModelInUse | None = None,
+        adjusting: Adjusting | None = None,
     ) -> None:
         self._warehouse = warehouse
         self.steps = steps
+        self._adjusting = adjusting
+        self._loop: Loop | None = None
         self._settings = settings or SegmentConfig()
         self._learner = Learner(
             fold, zone, admission, self._settings, steps.k, steps.seed, on=steps.on, model=model,
@@ -143,6 +148,7 @@ class Replay:
             __version__, self._learner.fold.fingerprint, self._learner.admission.fingerprint,
             self._learner.zone, self._settings,
             None if self._learner.model is None else self._learner.model.model_id,
+            None if self._adjusting is None else _told(self._adjusting),
         )  # fmt: skip
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
@@ -193,6 +199,7 @@ class Replay:
             self._model, known = self._learn(moment, events)
             # The log begins anew with every learning: a version tells where everybody is.
             recorded, entering = LOG_SCHEMA.empty_table(), VERSION
+            self._begin()
         else:
             known = self._known(moment, events, self._model.items)
             recorded, entering = self._recorded, EVENT
@@ -200,17 +207,23 @@ class Replay:
         step = advance(
             known, model.in_force(self.steps.margin), recorded, since=since, entering=entering
         )
-        self._recorded = step.memberships
+        adjusted = None if self._loop is None else self._loop.look(known, step.memberships)
+        inputs, self._recorded = step.inputs, step.memberships
+        if adjusted is not None and adjusted.changed:
+            inputs, self._recorded = known.table(adjusted.vocabulary), adjusted.memberships
+            model = Model(adjusted.segmenter, adjusted.vocabulary, model.items, moment)
+            self._model = model
         return Cut(
             as_of=moment,
-            memberships=dated(step.memberships, moment),
-            features=step.inputs,
+            memberships=dated(self._recorded, moment),
+            features=inputs,
             segmentation=model.name,
             trained_until=model.trained_until,
             segmenter=model.segmenter,
             events=customer_events(events, since, moment, version=learner.table_version),
             table_version=learner.table_version or 0,
             warnings=(*(text.en for text in learner.warnings[told:]), *self._late(moment)),
+            adjusted=adjusted,
         )
 
     def skipped(self, place: int, error: InputError) -> Cut:
@@ -221,6 +234,15 @@ class Replay:
             self.moments[place], nobody, nothing, table_version=self.table_version,
             skipped=error.message,
         )  # fmt: skip
+
+    def again(self, places: int) -> None:
+        """Make the first cuts anew, for what they leave: looks go on from those before them."""
+        for place in range(places):
+            try:
+                self.cut(place)
+            except InputError as error:
+                if error.code != TOO_LITTLE:
+                    raise
 
     def go_on(self, trained_until: datetime, memberships: pa.Table) -> None:
         """Let the model that was learned at an earlier cut be the one in force.
@@ -254,18 +276,30 @@ class Replay:
         if before is not None:
             learner.warm = before.warm
         [(segmenter, choice)] = learner.learn(known, vocabulary, (self.steps.method,))
-        if choice is not None:
-            learner.settled = Settled(choice.chosen, choice.extra.get("outlook_share"))
         if before is not None and isinstance(segmenter, ClusterSegmenter):
             self._highest = before.go_on(segmenter, known.table(vocabulary), self._highest)
         elif isinstance(segmenter, ClusterSegmenter):
             self._highest = len(segmenter.ids)
+        if choice is not None:
+            learner.settled = Settled.after(choice, segmenter)
         # Learning looks back by two horizons: a later cut may find this one there.
         if self.steps.method != Rfm.method:
             oldest = moment - 2 * timedelta(days=HORIZON_DAYS)
             kept = {then: known for then, known in learner.past.items() if then >= oldest}
             learner.past = {**kept, moment: known}
         return Model(segmenter, vocabulary, items, moment), known
+
+    def _begin(self) -> None:
+        """Let the adjuster go on from what was learned just now."""
+        model = self._model
+        if self._adjusting is None or model is None:
+            return
+        assert isinstance(model.segmenter, ClusterSegmenter), "Steps refuse rules"
+        self._loop = Loop.begun(
+            self._adjusting, self._learner, model.segmenter, model.vocabulary, model.items,
+            self._learner.settled, name=model.name, margin=self.steps.margin,
+            moment=model.trained_until,
+        )  # fmt: skip
 
     def _before(self, known: Known) -> Before | None:
         """The segments learned last, as they see the customers now; None at the beginning."""
@@ -318,6 +352,16 @@ class Replay:
             self._learner.past = {}
             self._learner.table_version = version
             self._following = self._carried = None
+            if self._loop is not None:
+                self._loop.forget()
+
+
+def _told(adjusting: Adjusting) -> tuple[object, ...]:
+    """All that decides how a replay adjusts, the same in every process."""
+    return (
+        adjusting.settings, adjusting.approve, sorted(adjusting.actions), adjusting.watch,
+        adjusting.identity,
+    )  # fmt: skip
 
 
 def _check_inside(steps: Steps, first: datetime, last: datetime) -> None:

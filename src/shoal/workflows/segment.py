@@ -236,7 +236,7 @@ class _Job:
             learner, known, vocabulary, tried if self.methods_told else segment_tune.METHODS
         )
         setting, evidence = search.run(self.tune)
-        learner.k, learner.share, learner.on = setting.k, setting.share, setting.on
+        learner.k, learner.styles, learner.on = setting.k, setting.styles, setting.on
         learner.preparation = setting.preparation
         self.on = setting.on
         self.model = None if setting.on == FEATURES else self.model

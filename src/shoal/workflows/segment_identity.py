@@ -131,7 +131,7 @@ class Line:
     def settled(self, known: Known) -> Settled | None:
         """Number of segments and share of the outlook of the version before; None without one."""
         found = self.before(known).found
-        return None if found is None else Settled.of(found.document)
+        return None if found is None else Settled.of(found.document, found.segmenter)
 
     def identified(
         self,

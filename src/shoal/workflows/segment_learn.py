@@ -22,7 +22,8 @@ from shoal.features.snapshot import snapshot_table
 from shoal.features.tastes import Vocabulary, counts_at
 from shoal.ports import EventTable
 from shoal.segments.base import CUSTOMER, Segmenter
-from shoal.segments.choose import NO_GROUPS, Choice, choose, told
+from shoal.segments.choose import NO_GROUPS, Choice, Staging, choose
+from shoal.segments.choose import told as told_k
 from shoal.segments.clustered import ClusterSegmenter, Preparation
 from shoal.segments.inputs import (
     EMBEDDING,
@@ -34,25 +35,24 @@ from shoal.segments.inputs import (
     with_more,
     with_tastes,
 )
-from shoal.segments.judge import Future
+from shoal.segments.methods.base import Clusterer, Matrix
 from shoal.segments.methods.base import Labels as Places
-from shoal.segments.methods.base import Matrix
 from shoal.segments.methods.density import Density
 from shoal.segments.methods.hierarchy import Hierarchy
 from shoal.segments.methods.kmeans import KMeansClusterer
 from shoal.segments.methods.registry import CLUSTERERS, Options, make
 from shoal.segments.methods.seeded import Anchors, Seeded
+from shoal.segments.methods.staged import Staged
 from shoal.segments.outlook import Outlook
 from shoal.segments.protected import protected_of
 from shoal.segments.rules import Rfm
+from shoal.segments.weigh import weigh
 from shoal.workflows.admission import Admission
 from shoal.workflows.embedded import ModelInUse
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.segment_labels import Labels, labels_of_feature, read_labels
-from shoal.workflows.segment_outlook import (
-    OUTLOOK,
-)
-from shoal.workflows.segment_past import CUSTOMERS_A_SEGMENT, Past
+from shoal.workflows.segment_outlook import OUTLOOK
+from shoal.workflows.segment_past import CUSTOMERS_A_SEGMENT, Foretold, Past
 
 #: Every method; without being asked for one, k-means with the RFM rules beside it.
 METHODS: Final = (*CLUSTERERS, Rfm.method)
@@ -139,16 +139,34 @@ def _usual(on: str) -> Preparation:
 
 @dataclass(frozen=True)
 class Settled:
-    """Number of segments and share of the outlook of a version; None where it does not say."""
+    """Number of segments and of styles among them of a version; None where it does not say.
+
+    Args:
+        owner: the style of each of its segments, by id; empty where all are styles.
+    """
 
     k: int | None
-    share: float | None
+    styles: int | None
+    owner: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Settled:
+    def of(cls, document: Mapping[str, Any], segmenter: Segmenter) -> Settled:
         """Of a published segmentation."""
         choice = document.get("choice") or {}
-        return cls(document.get("k"), choice.get("outlook_share"))
+        return cls(document.get("k"), choice.get("styles"), _owners(segmenter))
+
+    @classmethod
+    def after(cls, choice: Choice, segmenter: Segmenter) -> Settled:
+        """Of one that was just learned; its segments have their permanent ids."""
+        return cls(choice.chosen, choice.styles, _owners(segmenter))
+
+
+def _owners(segmenter: Segmenter) -> dict[str, int]:
+    """The style of each segment; empty where segments are not stages of styles."""
+    if not isinstance(segmenter, ClusterSegmenter) or not isinstance(segmenter.clusterer, Staged):
+        return {}
+    owner = segmenter.clusterer.owner.tolist()
+    return dict(zip(segmenter.ids, map(int, owner), strict=True))
 
 
 @dataclass
@@ -170,7 +188,7 @@ class Learner:
             asked for the embedding alone or labelled customers.
         settled: what the version before had, kept where it is as good as anything.
         preparation: of features; None: the usual one.
-        share: of the outlook, told and not chosen.
+        styles: groups by style among the k, told and not chosen.
     """
 
     fold: Fold
@@ -191,7 +209,7 @@ class Learner:
     aim: str | None = None
     settled: Settled | None = None
     preparation: Preparation | None = None
-    share: float | None = None
+    styles: int | None = None
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -261,8 +279,8 @@ class Learner:
 
     def _clustered(self, known: Known, vocabulary: Vocabulary, method: str) -> Learned:
         table = known.table(vocabulary)
-        outlook, future, weighed = Past(self).outlook(known, vocabulary, method)
-        segmenter = self.segmenter(table, vocabulary, self.k or self.settings.k_min, outlook)
+        told = Past(self).outlook(known, vocabulary, method)
+        segmenter = self.segmenter(table, vocabulary, self.k or self.settings.k_min, told.outlook)
         Z = segmenter.prepare(table)
         anchors: Anchors | None = None
         account: dict[str, Any] = {}
@@ -271,8 +289,8 @@ class Learner:
         least = 0 if anchors is None else len(anchors.names)
         choice = None
         if method != Density.method:
-            choice = self._choice(segmenter, table, future, Z, least, method, weighed)
-        segmenter.clusterer = make(method, choice.chosen if choice else 0, self.options, anchors)
+            choice = self._choice(segmenter, table, Z, least, method, told)
+        segmenter.clusterer = self._made(method, choice, told, segmenter, anchors)
         segmenter.cluster(Z, self._places_before(segmenter, table))
         segmenter.clusterer.facts = {**segmenter.clusterer.facts, **account}
         self.warnings += segmenter.clusterer.notes
@@ -287,37 +305,63 @@ class Learner:
             )
         return segmenter, choice
 
+    def _made(
+        self, method: str, choice: Choice | None, told: Foretold, segmenter: ClusterSegmenter,
+        anchors: Anchors | None,
+    ) -> Clusterer:  # fmt: skip
+        """The method that is to be fitted, in stages where the choice says so."""
+        k = choice.chosen if choice else 0
+        styles = self.styles if self.styles is not None else choice and choice.styles
+        if not told.staged or not styles or k < 2:
+            return make(method, k, self.options, anchors)
+        owner = self.settled.owner if self.settled else {}
+        before = [owner.get(one, -1) for one in self._ids_before()] if owner else None
+        return Staged(make(method, styles, self.options, anchors), k, segmenter.width, before)
+
     def _choice(
-        self, segmenter: ClusterSegmenter, table: pa.Table, future: Future | None, Z: Matrix,
-        least: int, method: str, evidence: Mapping[str, Any],
+        self, segmenter: ClusterSegmenter, table: pa.Table, Z: Matrix, least: int, method: str,
+        told: Foretold,
     ) -> Choice:  # fmt: skip
         """The number of segments: told, the finest level asked for, or chosen.
 
         Args:
             least: as many are named.
         """
-        if self.k:
-            return replace(told(self.k), extra=evidence)
-        if method == Hierarchy.method and self.options.levels:
-            return replace(told(max(self.options.levels)), extra=evidence)
+        evidence = told.as_document()
+        fixed = self.k
+        if method == Hierarchy.method and self.options.levels and not fixed:
+            fixed = max(self.options.levels)
+        if fixed:
+            return replace(told_k(fixed), **self._weighed(fixed, told, evidence))
         self._enough(len(Z), table.num_rows)
         groups = None
         # Where the version before had groups, a doubtful half of the customers takes none away.
         had = self.settled is not None and (self.settled.k or 1) > 1
-        if evidence["aim"] != OUTLOOK and not least and not had:
+        if told.aim != OUTLOOK and not least and not had:
             groups = segmenter.style(table.filter(pa.array(segmenter.known(table))))
         lowest = max(self.settings.k_min, least)
         ks = range(lowest, max(self.settings.k_max, lowest) + 1)
         self.progress.start("number of segments", len(ks))
+        before = self.settled or Settled(None, None)
+        staging = Staging(segmenter.width, told.best, before.styles) if told.staged else None
         choice = choose(
-            Z, ks, seed=self.seed, future=future, step=self.progress.advance,
-            settled=self.settled.k if self.settled else None,
-            groups=groups,
+            Z, ks, seed=self.seed, future=told.future, step=self.progress.advance,
+            settled=before.k, groups=groups, staging=staging,
         )  # fmt: skip
         self.progress.done()
         if not choice.trusted or choice.rule == NO_GROUPS:
             self.warnings.append(choice.reason)
         return replace(choice, extra={**choice.extra, **evidence})
+
+    def _weighed(self, k: int, told: Foretold, evidence: Mapping[str, Any]) -> dict[str, Any]:
+        """Of k segments that were told: how many differ by style, and why."""
+        if not told.staged or self.styles is not None or told.future is None:
+            return {"extra": evidence, "styles": self.styles}
+        before = self.settled.styles if self.settled else None
+        found = weigh(told.future, k, seed=self.seed, best=told.best, settled=before)
+        if found is None:
+            return {"extra": evidence}
+        return {"extra": {**evidence, "outlook": found.as_document()}, "styles": found.styles}
 
     def _anchors(
         self, segmenter: ClusterSegmenter, table: pa.Table, Z: Matrix
@@ -338,9 +382,15 @@ class Learner:
             return None
         rows = pc.index_in(table[CUSTOMER], self.warm[CUSTOMER].combine_chunks())
         ids = self.warm["segment_id"].take(rows).to_pylist()
-        place = {one: number for number, one in enumerate(sorted({*ids} - {None, TIER_NEW}))}
+        place = {one: number for number, one in enumerate(self._ids_before())}
         found = np.array([place.get(one, -1) for one in ids], np.int64)
         return found[segmenter.known(table)]
+
+    def _ids_before(self) -> list[str]:
+        """Ids of the segments of the earlier version in which anybody is, in their order."""
+        if self.warm is None:
+            return []
+        return sorted({*self.warm["segment_id"].unique().to_pylist()} - {None, TIER_NEW})
 
     def segmenter(
         self, table: pa.Table, vocabulary: Vocabulary, k: int, outlook: Outlook | None = None

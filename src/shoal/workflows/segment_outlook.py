@@ -1,8 +1,8 @@
-"""What segments owe to the outlook: the next-period head of a shop, and its share of the inputs.
+"""What segments owe to the outlook: the next-period head of a shop.
 
 A shop whose log holds four horizons has a head that learned from the two last ones, and an earlier
 head that knew the one before alone: the earlier one's outlook of the last period says, before
-anything of the future is known, how large a share of the outlook makes segments foretell best.
+anything of the future is known, how far dividing customers by the outlook makes segments foretell.
 """
 
 from __future__ import annotations
@@ -29,13 +29,12 @@ from shoal.segments.base import (
     EVENTS,
     NET_REVENUE,
     ORDERS,
-    SINCE_LAST_ORDER,
     column,
 )
 from shoal.segments.outlook import Outlook
 from shoal.segments.protected import left_out
 
-#: What segments are for: to tell how customers shop while foretelling no worse than RFM, to
+#: What segments are for: to tell as much of how customers shop as costs no foretelling, to
 #: foretell as well as can be, to tell how customers shop alone, or what they will do alone.
 BALANCE: Final = "balance"
 FORETELL: Final = "foretell"
@@ -49,8 +48,6 @@ SHORTEST_HORIZON_DAYS: Final = 7
 #: A horizon may take this share of the log at most.
 _HORIZON_SHARE: Final = 4
 
-#: The share of the outlook where nothing tells which is best.
-UNTOLD_SHARE: Final = 0.1
 #: Periods that a head learns from, and customers of each at most.
 _PERIODS: Final = 2
 _MOST_CUSTOMERS: Final = 20_000
@@ -183,15 +180,3 @@ def _period(
         enough = np.sort(np.random.default_rng(seed).permutation(enough)[:_MOST_CUSTOMERS])
     table = table.take(pa.array(enough))
     return Period(table, came_between(table, after.features))
-
-
-def rfm_of(table: pa.Table) -> npt.NDArray[np.float64]:
-    """(n, 3) recency, frequency and money as segments of RFM are usually made on: logarithms,
-    standardised; who never ordered is as long ago as the longest known."""
-    recency = column(table, SINCE_LAST_ORDER)
-    never = float(np.nanmax(recency)) if np.isfinite(recency).any() else 0.0
-    money = np.maximum(np.nan_to_num(column(table, NET_REVENUE)), 0)
-    columns = (np.nan_to_num(recency, nan=never), np.nan_to_num(column(table, ORDERS)), money)
-    X = np.log1p(np.maximum(np.column_stack(columns), 0))
-    spread = X.std(axis=0)
-    return np.asarray((X - X.mean(axis=0)) / np.where(spread > 0, spread, 1.0))

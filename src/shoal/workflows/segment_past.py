@@ -6,7 +6,7 @@ it (`shoal.segments.choose`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -18,21 +18,19 @@ from shoal.heads.next_period import ACTIVE, ORDERS, SPEND
 from shoal.segments.base import CUSTOMER
 from shoal.segments.inputs import EMBEDDING
 from shoal.segments.judge import Future
+from shoal.segments.methods.density import Density
 from shoal.segments.methods.seeded import Seeded
-from shoal.segments.outlook import Outlook
+from shoal.segments.outlook import ALONE, STAGED, TOLD, Outlook
 from shoal.segments.protected import protected_of
-from shoal.segments.weigh import weigh
 from shoal.workflows.segment_outlook import (
     BALANCE,
     FORETELL,
     OUTLOOK,
     STYLE,
-    UNTOLD_SHARE,
     Foreseen,
     came_between,
     foresee,
     horizon_of,
-    rfm_of,
 )
 
 if TYPE_CHECKING:
@@ -41,8 +39,38 @@ if TYPE_CHECKING:
 #: Customers a segment that segments are judged with; of fewer nothing is said.
 CUSTOMERS_A_SEGMENT: Final = 10
 
-#: Segments that the share of the outlook is found with where their number is not told.
-_USUAL_K: Final = 8
+#: Methods whose segments tell style alone unless another aim is told: known customers say what
+#: segments are, or the method finds their number itself.
+_STYLE_ALONE: Final = (Seeded.method, Density.method)
+
+
+@dataclass(frozen=True)
+class Foretold:
+    """What the last period says before segments are made.
+
+    Args:
+        aim: one of `shoal.workflows.segment_outlook.AIMS`.
+        outlook: what customers are expected to do; None where the log is too short for a head.
+        future: the period that judges; None where k is told or the log is short.
+        head: figures of the head.
+        staged: whether segments are styles and their stages.
+    """
+
+    aim: str
+    outlook: Outlook | None = None
+    future: Future | None = None
+    head: Mapping[str, Any] | None = None
+    staged: bool = False
+
+    @property
+    def best(self) -> bool:
+        """Whether segments are to foretell as well as can be."""
+        return self.aim == FORETELL
+
+    def as_document(self) -> dict[str, Any]:
+        """As JSON."""
+        alone = self.outlook is not None and self.outlook.share == ALONE
+        return {"aim": self.aim, "outlook_alone": alone, "head": self.head}
 
 
 @dataclass(frozen=True)
@@ -51,58 +79,40 @@ class Past:
 
     learner: Learner
 
-    def outlook(
-        self, known: Known, vocabulary: Vocabulary, method: str
-    ) -> tuple[Outlook | None, Future | None, dict[str, Any]]:
-        """The outlook that segments are made on, the period that judges them (with the outlook's
-        share in it; None where k is told or the log is short), and how the share was found."""
-        fixed = {STYLE: 0.0, OUTLOOK: 1.0}
-        unasked = STYLE if method == Seeded.method or self.learner.on == EMBEDDING else BALANCE
-        aim = self.learner.aim or unasked
+    def outlook(self, known: Known, vocabulary: Vocabulary, method: str) -> Foretold:
+        """What segments are made on beside style, and the period that judges them."""
+        learner = self.learner
+        unasked = STYLE if method in _STYLE_ALONE or learner.on == EMBEDDING else BALANCE
+        aim = learner.aim or unasked
         horizon = horizon_of(known.features)
-        if horizon is None or (aim == STYLE and self.learner.k):
-            return None, None, {"aim": aim, "outlook_share": 0.0, "outlook": None}
+        if horizon is None or (aim == STYLE and learner.k):
+            return Foretold(aim)
         seen = None
         if aim != STYLE:
-            self.learner.progress.start("outlook", None)
+            learner.progress.start("outlook", None)
             seen = foresee(
-                known, self.learner.then, vocabulary, self.learner.fold.catalog, horizon,
-                minimum_events=self.learner.settings.min_events, seed=self.learner.seed,
-                protected=protected_of(self.learner.settings),
+                known, learner.then, vocabulary, learner.fold.catalog, horizon,
+                minimum_events=learner.settings.min_events, seed=learner.seed,
+                protected=protected_of(learner.settings),
             )  # fmt: skip
-            self.learner.progress.done()
-        if seen is None and self.learner.k:
-            return None, None, {"aim": aim, "outlook_share": 0.0, "outlook": None}
+            learner.progress.done()
+        if seen is None and learner.k:
+            return Foretold(aim)
         future = self.future(known, vocabulary, horizon, seen)
-        weighed = None
-        searched = self.learner.share is None and aim in (BALANCE, FORETELL)
-        if searched and seen is not None and future is not None:
-            bounds = self.learner.settings
-            k = self.learner.k or min(max(_USUAL_K, bounds.k_min), bounds.k_max)
-            before = self.learner.settled.share if self.learner.settled else None
-            weighed = weigh(future, k, seed=self.learner.seed, best=aim == FORETELL, settled=before)
-        share = fixed.get(aim, UNTOLD_SHARE if weighed is None else weighed.share)
-        if self.learner.share is not None:
-            share = self.learner.share
-        share = share if seen is not None else 0.0
-        evidence = {
-            "aim": aim, "outlook_share": share,
-            "outlook": None if weighed is None else weighed.as_document(),
-            "head": None if seen is None else seen.head.figures,
-        }  # fmt: skip
-        outlook = None if seen is None else seen.outlook(share)
-        return outlook, None if future is None else future.at(share), evidence
+        if seen is None:
+            return Foretold(aim, future=future)
+        head = seen.head.figures
+        if aim == OUTLOOK:
+            judged = None if future is None else future.expected
+            return Foretold(aim, seen.outlook(ALONE), judged, head)
+        # Nobody can tell how many styles there should be without an outlook of the last period.
+        tells = future is not None and future.outlook is not None and method not in _STYLE_ALONE
+        staged = learner.styles is not None or tells
+        return Foretold(aim, seen.outlook(STAGED if staged else TOLD), future, head, staged)
 
     def horizon(self, known: Known) -> int | None:
         """Days of the period to foretell; None where the log is too short."""
         return horizon_of(known.features)
-
-    def shares_of_aim(self, shares: Sequence[float]) -> tuple[float, ...]:
-        """Of shares of the outlook, those that the aim allows."""
-        if self.learner.aim in (STYLE, OUTLOOK):
-            wanted = 1.0 if self.learner.aim == OUTLOOK else 0.0
-            return (wanted,) if wanted in shares else (0.0,)
-        return tuple(shares)
 
     def period(self, known: Known, vocabulary: Vocabulary) -> tuple[Future, pa.Table] | None:
         """The last period with what was known and expected before it, and the table of the
@@ -137,7 +147,7 @@ class Past:
         before = before.filter(pa.array(enough))
         expected = None
         if seen is not None and seen.earlier is not None:
-            expected = Outlook(seen.earlier, 1.0).fit(before).transform(before)
+            expected = Outlook(seen.earlier, ALONE).fit(before).transform(before)
         came = came_between(before, known.features)
         taken = vocabulary.events(before[CUSTOMER], known.counts) - vocabulary.events(
             before[CUSTOMER], then.counts
@@ -145,5 +155,4 @@ class Past:
         categories = [facet == "category" for facet, _ in vocabulary.names]
         return Future(
             Z, horizon, came[ACTIVE], came[ORDERS], came[SPEND], taken[:, categories], expected,
-            rfm_of(before),
         )  # fmt: skip

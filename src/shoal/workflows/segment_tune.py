@@ -1,7 +1,7 @@
 """Search for the settings of segments, judged by the period that followed an earlier moment.
 
 A trial makes segments from what was known, and expected, a horizon before the moment, by one
-method, number, share of the outlook, inputs and weights; its score is what those segments foretell
+method, number, styles among them, inputs and weights; its score is what those segments foretell
 of the horizon that followed (`shoal.segments.choose`): nothing at or after the moment is touched.
 The default settings are the first trial. Taken is the smallest number of segments within one
 standard error of the best trial, of these the best. Silhouette and other indices stand beside and
@@ -11,7 +11,7 @@ decide nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,15 +23,16 @@ from shoal.domain.errors import InputError, UsageError
 from shoal.domain.text import Text
 from shoal.features.prepare import sample_rows
 from shoal.features.tastes import Vocabulary
-from shoal.segments.choose import Limits
 from shoal.segments.clustered import ClusterSegmenter, Preparation
 from shoal.segments.inputs import BOTH, EMBEDDING, FEATURES, VOLUME, WEIGHTS, inputs
-from shoal.segments.judge import Future, Judge
+from shoal.segments.judge import Future, Judge, Limits
 from shoal.segments.methods.hierarchy import Hierarchy
 from shoal.segments.methods.kmeans import KMeansClusterer
 from shoal.segments.methods.mixture import Mixture
 from shoal.segments.methods.registry import Options, make
-from shoal.segments.weigh import SHARES
+from shoal.segments.methods.staged import Staged
+from shoal.segments.staging import Space
+from shoal.workflows.segment_outlook import OUTLOOK, STYLE
 from shoal.workflows.segment_past import Past
 from shoal.workflows.train_space import Dial, Parameters, of_optuna
 
@@ -43,6 +44,8 @@ SCHEMA: Final = "shoal.segment_search/1"
 METHODS: Final = (KMeansClusterer.method, Mixture.method, Hierarchy.method)
 MOST_TRIALS: Final = 500
 _INDEX_CUSTOMERS: Final = 2_000
+#: Shares of the segments that differ by style: from stages of one style to styles alone.
+_STYLES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 _LIMITS: Final = Limits()
 
 
@@ -52,7 +55,7 @@ class Setting:
 
     method: str
     k: int
-    share: float
+    styles: int
     on: str
     preparation: Preparation
 
@@ -60,7 +63,7 @@ class Setting:
         """As JSON."""
         weights = self.preparation.group_weights
         return {
-            "method": self.method, "k": self.k, "outlook_share": self.share, "on": self.on,
+            "method": self.method, "k": self.k, "styles": self.styles, "on": self.on,
             "variance_share": self.preparation.variance_share,
             "category_weight": weights.get("tastes:category", 1.0),
             "volume_weight": weights.get(VOLUME, 1.0),
@@ -70,11 +73,11 @@ class Setting:
 def reason(setting: Setting, trials: int) -> Text:
     """Why segments are as they are, after a search."""
     return Text(
-        f"A search of {trials} trials found the method {setting.method} with k = {setting.k}, an "
-        f"outlook of {setting.share:.0%}, on {setting.on}: the smallest number within one standard "
-        "error of what foretold the last period best.",
-        f"经 {trials} 次试验搜索，选用方法 {setting.method}，k = {setting.k}，预期行为占比 "
-        f"{setting.share:.0%}，输入为 {setting.on}：与最能预测上一时期的设置"
+        f"A search of {trials} trials found the method {setting.method} with k = {setting.k}, "
+        f"{setting.styles} of them styles, on {setting.on}: the smallest number within one "
+        "standard error of what foretold the last period best.",
+        f"经 {trials} 次试验搜索，选用方法 {setting.method}，k = {setting.k}，其中风格 "
+        f"{setting.styles} 类，输入为 {setting.on}：与最能预测上一时期的设置"
         "相差不超过一个标准误的最小数量。",
     )
 
@@ -151,18 +154,24 @@ class SegmentSearch:
 
     def _dials(self, table: pa.Table, future: Future) -> dict[str, Dial]:
         on = [FEATURES, *self._embedded()]
-        shares = SHARES if future.outlook is not None else (0.0,)
         k = self.learner.k
         lowest, highest = self.learner.settings.k_min, self.learner.settings.k_max
         return {
             "method": Dial(tuple(map(float, range(len(self.methods))))),
             "k": Dial((float(k),) if k else tuple(map(float, range(lowest, highest + 1)))),
-            "share": Dial(self.past.shares_of_aim(shares)),
+            "styles": Dial(self._styles(future)),
             "on": Dial(tuple(map(float, range(len(on))))),
             "variance_share": Dial((0.8, 0.9, 0.95)),
             "category": Dial((1.0, 2.0, 4.0)),
             "volume": Dial((0.25, 0.5, 1.0)),
         }
+
+    def _styles(self, future: Future) -> tuple[float, ...]:
+        """Shares of the segments that differ by style, as the aim allows."""
+        aim = self.learner.aim
+        if future.outlook is None or aim == STYLE:
+            return (1.0,)
+        return (0.0,) if aim == OUTLOOK else _STYLES
 
     def _embedded(self) -> list[str]:
         """Inputs with an embedding, where its model did not know what the trials are judged by."""
@@ -177,7 +186,7 @@ class SegmentSearch:
 
     def _first(self, dials: Mapping[str, Dial]) -> Parameters:
         """The default settings, or what of them is searched."""
-        usual = {"method": 0.0, "k": 8.0, "share": 0.2, "on": float(len(dials["on"].values) - 1),
+        usual = {"method": 0.0, "k": 8.0, "styles": 0.5, "on": float(len(dials["on"].values) - 1),
                  "variance_share": 0.9, "category": WEIGHTS["tastes:category"],
                  "volume": WEIGHTS[VOLUME]}  # fmt: skip
         return {name: _nearest(dial.values, usual[name]) for name, dial in dials.items()}
@@ -188,8 +197,9 @@ class SegmentSearch:
     def _setting(self, dials: Mapping[str, Dial], values: Mapping[str, float]) -> Setting:
         on = [FEATURES, *self._embedded()]
         weights = {**WEIGHTS, "tastes:category": values["category"], VOLUME: values["volume"]}
+        k = int(values["k"])
         return Setting(
-            self.methods[int(values["method"])], int(values["k"]), float(values["share"]),
+            self.methods[int(values["method"])], k, max(1, round(k * values["styles"])),
             on[int(values["on"])],
             Preparation(variance_share=float(values["variance_share"]), group_weights=weights),
         )  # fmt: skip
@@ -206,10 +216,15 @@ class SegmentSearch:
                 setting.k, minimum_events=self.learner.settings.min_events, preparation=chosen,
             )  # fmt: skip
             self._prepared[key] = segmenter.prepare(table)
-        X = replace(future, X=self._prepared[key]).at(setting.share).X[rows]
-        if setting.k > len(X) // 2:
+        space = Space(self._prepared[key], future.outlook).take(rows)
+        if setting.k > len(space) // 2:
             return None
-        fitted = make(setting.method, setting.k, Options()).fit(X, seed=self.learner.seed)
+        X, width = space.style, space.style.shape[1]
+        base = make(setting.method, min(setting.styles, setting.k), Options())
+        if setting.styles < setting.k and space.outlook is not None:
+            X = np.hstack([X, space.outlook])
+            base = Staged(base, setting.k, width)
+        fitted = base.fit(X, seed=self.learner.seed)
         places = np.asarray(fitted.weights(X).argmax(axis=1), np.int64)
         return places, _indices(X, places, self.learner.seed)
 

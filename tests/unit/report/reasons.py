@@ -39,7 +39,7 @@ START = datetime(2024, 4, 1, tzinfo=UTC)
 
 
 def choice(chosen: int) -> Choice:
-    """Nine numbers of which two are not stable; a share of the outlook was taken."""
+    """Nine numbers of which two are not stable; some are stages."""
     candidates = tuple(
         Candidate(
             k, 0.98 - 0.004 * abs(k - 8), 0.06, 0.97 - 0.02 * (k - 4), 0.2 / k, k < 11,
@@ -51,8 +51,8 @@ def choice(chosen: int) -> Choice:
         "next_period", min(max(chosen, 4), 12), candidates,
         "The smallest number within one standard error of the best at foretelling the next 28 "
         "days.",
-        28, relative=True, aim="balance", outlook=0.2,
-        tried=tuple(Tried(share, 0.5 + share, 0.1) for share in (0.0, 0.1, 0.2, 0.33)),
+        28, relative=True, aim="balance", styles=3,
+        tried=tuple(Tried(styles, 0.8 - styles / 10, 0.1) for styles in (1, 2, 3, 4)),
         head=(
             HeadFigure("next_active", 0.41, 0.4, area=0.83),
             HeadFigure("next_spend", 12.5, 11.25, rank=0.4),

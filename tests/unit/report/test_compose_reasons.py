@@ -106,15 +106,15 @@ def test_an_outlook_keeps_what_was_tried_and_what_it_was_worth() -> None:
     stored = {
         "choice": {
             "rule": "no_groups", "chosen": 1, "reason": {"en": "None.", "zh": "没有。"},
-            "prediction_strength": {"2": 0.5, "3": 0.25}, "aim": "balance", "outlook_share": 0.1,
-            "outlook": {"share": 0.1, "tried": [{"share": 0.1, "score": 0.9, "score_se": 0.2}]},
+            "prediction_strength": {"2": 0.5, "3": 0.25}, "aim": "balance", "styles": 3,
+            "outlook": {"styles": 3, "tried": [{"styles": 3, "score": 0.9, "score_se": 0.2}]},
             "head": {"next_orders": {"mean": 2.0, "foretold_mean": 1.5, "rank_correlation": 0.4}},
         }
     }  # fmt: skip
     found = compose_reasons.choice(stored, "zh")
     assert found is not None
     assert (found.reason, found.strengths, found.relative) == ("没有。", {2: 0.5, 3: 0.25}, True)
-    assert (found.outlook, found.tried[0].spread) == (0.1, 0.2)
+    assert (found.styles, found.tried[0].spread) == (3, 0.2)
     assert (found.head[0].rank, found.head[0].area, found.head[0].foretold) == (0.4, None, 1.5)
 
 

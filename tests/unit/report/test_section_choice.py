@@ -44,9 +44,9 @@ def test_the_table_holds_every_number_with_all_its_evidence() -> None:
     assert "1 is the best number tried" in score.title
     assert "At 7: stability 0.910, prediction strength 0.750" in trust.alt
     assert len(Read(trust.drawing).marks("path", "line")) == 2 + 2  # two curves and their keys
-    assert [plain(row[0]) for row in outlook.table.rows] == ["0 %", "10.0 %", "20.0 %", "33.0 %"]
+    assert [row[0] for row in outlook.table.rows] == ["1", "2", "3", "4"]
     assert [row[3] for row in outlook.table.rows] == ["", "", "chosen", ""]
-    assert Read(outlook.drawing).texts("strong") == ["taken: 20 %"]
+    assert Read(outlook.drawing).texts("strong") == ["taken: 3"]
 
 
 def test_scores_of_older_segmentations_are_shares_of_what_varies() -> None:
@@ -59,12 +59,14 @@ def test_scores_of_older_segmentations_are_shares_of_what_varies() -> None:
 
 def test_what_segments_are_made_on_is_said_as_it_was() -> None:
     base = made_choice(7)
-    assert "for 20.0 %, on what is expected" in told(base)
-    assert "too short to try which share" in told(replace(base, tried=()))
-    assert "no share foretells better" in told(replace(base, outlook=0.0))
-    assert "Nothing could be learned" in told(replace(base, outlook=0.0, tried=()))
-    assert "as was asked for" in told(replace(base, aim="style", outlook=0.0))
-    assert "on nothing else" in told(replace(base, aim="outlook", outlook=1.0))
+    assert "how they shop first (3 styles)" in told(base)
+    assert "largest number of styles within one standard error" in told(base)
+    assert "number of styles that foretells best" in told(replace(base, aim="foretell"))
+    assert "(one style)" in told(replace(base, styles=1))
+    assert "foretells no better beyond one standard error" in told(replace(base, styles=7))
+    assert "Nothing could be learned" in told(replace(base, styles=None, tried=()))
+    assert "as was asked for" in told(replace(base, aim="style", styles=None))
+    assert "on nothing else" in told(replace(base, aim="outlook", styles=None, alone=True))
 
 
 def test_the_head_stands_against_what_came() -> None:
@@ -84,12 +86,11 @@ def test_no_number_that_is_trusted_is_not_called_chosen_by_the_rule() -> None:
 
 
 def test_no_groups_are_said_first_and_everywhere() -> None:
-    none = Choice("no_groups", 1, (), "Because.", strengths={3: 0.41, 2: 0.55}, aim="balance",
-                  outlook=0.0)  # fmt: skip
+    none = Choice("no_groups", 1, (), "Because.", strengths={3: 0.41, 2: 0.55}, aim="balance")
     seen = view(none)
     assert seen is not None
     assert (seen.none, seen.reason, seen.plots, seen.sentences) == (True, "Because.", [], [])
-    tried = view(replace(none, tried=made_choice(7).tried, outlook=0.2))
+    tried = view(replace(none, tried=made_choice(7).tried, styles=3))
     assert tried is not None
     assert Read(tried.plots[0].drawing).texts("strong") == []
     assert "<strong>Because.</strong>" in render(replace(SHOP, choice=none))

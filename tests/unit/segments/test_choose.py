@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_blobs
 
-from shoal.segments.choose import NEXT_PERIOD, NO_GROUPS, STABILITY_ONLY, Limits, choose, told
-from shoal.segments.judge import Future
-from shoal.segments.weigh import SHARES, weigh
+from shoal.segments.choose import (
+    NEXT_PERIOD,
+    NO_GROUPS,
+    STABILITY_ONLY,
+    Staging,
+    choose,
+    told,
+)
+from shoal.segments.judge import Future, Limits
+from shoal.segments.weigh import weigh
 
 QUICK = Limits(bootstraps=5, sample_customers=1500, starts=2)
 
@@ -123,44 +130,54 @@ def outlook_future(**more):
     return Future(X, 28, (orders > 0) * 1.0, orders, orders * 10, outlook=outlook, **more)
 
 
-def test_the_outlook_counts_where_it_foretells():
+def test_stages_are_made_where_the_outlook_foretells():
     found = weigh(outlook_future(), 5, seed=0, limits=QUICK)
-    assert found.share >= 0.5
-    assert found.tried[0]["score"] < 0.2 < 0.9 < found.tried[-1]["score"]
-    assert [one["share"] for one in found.tried] == list(SHARES)
-    assert found.rfm is None
+    assert found.styles < 5
+    assert [one["styles"] for one in found.tried] == [1, 2, 3, 4, 5]
+    assert found.tried[-1]["score"] < 0.2 < 0.9 < found.tried[0]["score"]
 
 
-def test_no_more_of_the_outlook_than_it_takes_to_foretell_no_worse_than_rfm():
-    rng = np.random.default_rng(1)
-    *_, outlook = continuum()
-    dull = weigh(outlook_future(rfm=rng.normal(size=(1500, 3))), 5, seed=0, limits=QUICK)
-    assert dull.share == 0.0
-    assert dull.rfm["score"] < 0.1
-    sharp = outlook_future(rfm=np.repeat(outlook, 3, axis=1))
-    level = weigh(sharp, 5, seed=0, limits=QUICK)
-    assert level.share >= 0.5
-    share = {one["share"]: one["score"] for one in level.tried}
-    assert share[level.share] > level.rfm["score"] - 0.1
-    assert weigh(sharp, 5, seed=0, limits=QUICK, best=True).share >= 0.5
-    blurred = outlook_future(rfm=outlook + rng.normal(size=(1500, 3)))
-    some = weigh(blurred, 5, seed=0, limits=QUICK)
-    assert some.share < weigh(blurred, 5, seed=0, limits=QUICK, best=True).share
+def test_the_most_styles_that_cost_no_foretelling_are_taken_or_the_best_where_asked():
+    found = weigh(outlook_future(), 5, seed=0, limits=QUICK)
+    best = weigh(outlook_future(), 5, seed=0, limits=QUICK, best=True)
+    scores = {one["styles"]: one["score"] for one in found.tried}
+    assert scores[best.styles] == max(scores.values())
+    assert found.styles >= best.styles
+    later = [scores[styles] for styles in scores if styles > found.styles]
+    assert all(score < scores[best.styles] for score in later)
 
 
-def test_the_outlook_is_left_out_where_style_foretells_as_well():
+def test_segments_are_styles_where_style_foretells_as_well():
     X, y = blobs()
     rng = np.random.default_rng(0)
     orders = rng.poisson(0.3 + 0.7 * y).astype(float)
     noise = rng.normal(size=(len(X), 1))
     future = Future(X, 28, (orders > 0) * 1.0, orders, orders * 10, outlook=noise)
-    assert weigh(future, 5, seed=0, limits=QUICK).share == 0.0
+    assert weigh(future, 5, seed=0, limits=QUICK).styles == 5
 
 
-def test_the_share_of_the_version_before_stays_where_it_is_as_good():
-    future = outlook_future()
-    assert weigh(future, 5, seed=0, limits=QUICK, settled=1.0).share == 1.0
-    assert weigh(future, 5, seed=0, limits=QUICK, settled=0.0).share >= 0.5
+def test_the_styles_of_the_version_before_stay_where_they_are_as_good():
+    free = weigh(outlook_future(), 5, seed=0, limits=QUICK)
+    scores = {one["styles"]: one for one in free.tried}
+    top = max(scores.values(), key=lambda one: one["score"])
+    near = [n for n, one in scores.items() if top["score"] - one["score"] <= top["score_se"]]
+    for styles in scores:
+        kept = weigh(outlook_future(), 5, seed=0, limits=QUICK, settled=styles).styles
+        assert kept == (styles if styles in near else free.styles)
+
+
+def test_a_chosen_number_comes_with_its_styles_and_the_evidence():
+    X, _, orders, outlook = continuum()
+    future = Future(X, 28, (orders > 0) * 1.0, orders, orders * 10, outlook=outlook)
+    choice = choose(
+        np.hstack([X, outlook]), range(5, 8), seed=0, future=future, limits=QUICK,
+        staging=Staging(X.shape[1]),
+    )  # fmt: skip
+    assert 1 <= choice.styles < choice.chosen
+    taken = next(one for one in choice.candidates if one.k == choice.chosen)
+    assert taken.styles == choice.styles == choice.extra["outlook"]["styles"]
+    assert len(choice.extra["outlook"]["tried"]) == choice.chosen
+    assert choice.as_document()["styles"] == choice.styles
 
 
 def test_nothing_is_weighed_without_an_outlook():

@@ -12,7 +12,7 @@ REASONS_EN: Final[Mapping[str, str]] = {
         "No segments here: customers differ one by one, not by groups, so all are one segment."
     ),
     "choice.axis_k": "Number of segments",
-    "choice.axis_share": "Share of expected behaviour",
+    "choice.axis_styles": "Segments that differ by style",
     "choice.alt": (
         "Dots for each number of segments tried, from {low} to {high}: {what}. {k} was chosen."
     ),
@@ -46,19 +46,20 @@ REASONS_EN: Final[Mapping[str, str]] = {
         "stability {stability}, prediction strength {strength}."
     ),
     "choice.strength": "Prediction strength",
-    "choice.aim_mixed": (
-        "Segments are made on how customers shop and, for {share}, on what is expected of them "
-        "next. That share was tried from nothing to all of it; taken is the smallest within one "
-        "standard error of the best, or that of the version before if it is as good."
+    "choice.aim_staged": (
+        "Customers are divided by how they shop first ({styles}), and each style into stages by "
+        "what is expected of them next. Of as many segments in all, this is the largest number of "
+        "styles within one standard error of the best, or that of the version before if it is as "
+        "good."
     ),
-    "choice.aim_usual": (
-        "Segments are made on how customers shop and, for {share}, on what is expected of them "
-        "next. The log is too short to try which share is best, so this is the usual one."
+    "choice.aim_best": (
+        "Customers are divided by how they shop first ({styles}), and each style into stages by "
+        "what is expected of them next. Of as many segments in all, this is the number of styles "
+        "that foretells best, or that of the version before if it is as good."
     ),
     "choice.aim_none": (
-        "How much of what is expected of customers next should count was tried from nothing to all "
-        "of it: no share foretells better beyond one standard error, so segments are made on how "
-        "customers shop."
+        "Dividing customers further by what is expected of them next was tried: it foretells no "
+        "better beyond one standard error, so segments are made on how customers shop."
     ),
     "choice.aim_no_head": (
         "Nothing could be learned of what is expected of customers next (the log is short, or the "
@@ -69,13 +70,12 @@ REASONS_EN: Final[Mapping[str, str]] = {
         "Segments are made on what is expected of customers next and on nothing else, as was asked "
         "for."
     ),
-    "choice.outlook": "How well segments foretell, by the share of expected behaviour",
+    "choice.outlook": "How well as many segments foretell, by how many of them differ by style",
     "choice.outlook_alt": (
-        "Dots for each share of expected behaviour that was tried, with its score. The best is "
-        "{best}."
+        "Dots for each number of styles that was tried, with its score. The best is {best}."
     ),
-    "choice.taken": "taken: {share}",
-    "choice.share": "Share",
+    "choice.taken": "taken: {styles}",
+    "choice.styles": "Styles",
     "choice.head": "What the expectation was worth on the last period",
     "choice.head_note": (
         "An expectation learned without the last period, set against what came. Area under the ROC "
@@ -235,7 +235,7 @@ REASONS_ZH: Final[Mapping[str, str]] = {
     "choice.title": "为什么是这个分群数",
     "choice.none_found": "这里没有分群：客户各不相同，但不成群体，因此全部归为一群。",
     "choice.axis_k": "分群数",
-    "choice.axis_share": "预期行为所占的比例",
+    "choice.axis_styles": "按风格区分的分群数",
     "choice.alt": "点图：分群数从 {low} 到 {high} 时的{what}。选定 {k} 个。",
     "choice.next_period": "分群对未来 {days}的预示程度：1 为所试分群数中的最佳",
     "choice.next_period_share": "对未来 {days}的预示程度",
@@ -264,27 +264,27 @@ REASONS_ZH: Final[Mapping[str, str]] = {
         "预测强度 {strength}。"
     ),
     "choice.strength": "预测强度",
-    "choice.aim_mixed": (
-        "分群依据客户的购物方式，并有 {share} 依据对其未来行为的预期。该比例从零到全部都试过；"
-        "采用的是与最佳者相差不超过一个标准误的最小比例；若前一版本的比例同样好，则沿用。"
+    "choice.aim_staged": (
+        "先按购物方式划分客户（{styles}），再按对其未来行为的预期把每类风格分为若干阶段。"
+        "在分群总数相同的情况下，这是与最佳者相差不超过一个标准误的最大风格数；"
+        "若前一版本的风格数同样好，则沿用。"
     ),
-    "choice.aim_usual": (
-        "分群依据客户的购物方式，并有 {share} 依据对其未来行为的预期。"
-        "日志太短，无法试出最佳比例，故采用惯常值。"
+    "choice.aim_best": (
+        "先按购物方式划分客户（{styles}），再按对其未来行为的预期把每类风格分为若干阶段。"
+        "在分群总数相同的情况下，这是预示能力最好的风格数；若前一版本的风格数同样好，则沿用。"
     ),
     "choice.aim_none": (
-        "对未来行为的预期应占多少，从零到全部都试过：没有哪个比例的预示能力超出一个标准误，"
-        "因此分群依据客户的购物方式。"
+        "试过再按对未来行为的预期细分客户：预示能力的提高不超过一个标准误，因此分群依据客户的购物方式。"
     ),
     "choice.aim_no_head": (
         "无法学得对客户未来行为的预期（日志较短，或分群数由人指定），因此分群依据客户的购物方式。"
     ),
     "choice.aim_style": "按要求，分群依据客户的购物方式。",
     "choice.aim_outlook": "按要求，分群只依据对客户未来行为的预期。",
-    "choice.outlook": "预期行为占不同比例时分群的预示程度",
-    "choice.outlook_alt": "点图：所试的各个预期行为比例及其得分。最佳为 {best}。",
-    "choice.taken": "采用：{share}",
-    "choice.share": "比例",
+    "choice.outlook": "分群总数相同、风格数不同时的预示程度",
+    "choice.outlook_alt": "点图：所试的各个风格数及其得分。最佳为 {best}。",
+    "choice.taken": "采用：{styles}",
+    "choice.styles": "风格数",
     "choice.head": "预期在上一时期的价值",
     "choice.head_note": (
         "不用上一时期学得的预期，与实际发生的情况对照。ROC 曲线下面积：0.5 为猜测，1 为全知。"

@@ -15,6 +15,8 @@ ZH: Final[Mapping[str, str]] = {
     "noun.customer.many": "{n} 位客户",
     "noun.event.one": "{n} 个事件",
     "noun.event.many": "{n} 个事件",
+    "noun.style.one": "{n}\u00a0类风格",
+    "noun.style.many": "{n}\u00a0类风格",
     "noun.day.one": "{n}\u00a0天",
     "noun.day.many": "{n}\u00a0天",
     "noun.segment.one": "{n} 个分群",

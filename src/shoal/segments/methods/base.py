@@ -8,7 +8,7 @@ on what was learned and on that row alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,7 @@ class Clusterer(Protocol):
     """Divides rows of a matrix into k groups, largest first.
 
     Attributes:
+        method: its name.
         k: groups wanted; 0 where the method finds their number itself.
         centers: (groups, d) mean place of each group, in the space of the rows.
         loss: what the starts were compared by, less is better; None where nothing was compared.
@@ -39,13 +40,15 @@ class Clusterer(Protocol):
         names: place of a group -> the name that somebody gave it.
     """
 
-    method: ClassVar[str]
     k: int
     centers: Matrix
     loss: float | None
     notes: tuple[Text, ...]
     facts: Mapping[str, Any]
     names: Mapping[int, Text]
+
+    @property
+    def method(self) -> str: ...
 
     def fit(self, Z: Matrix, *, seed: int, warm: Labels | None = None) -> Self:
         """Learn from (n, d) rows; itself.
