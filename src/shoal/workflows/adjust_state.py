@@ -77,8 +77,10 @@ def write(
         segmentation_id: what is in force after it.
     """
     with registry.create(KIND, STEM) as directory:
-        head = {"schema": SCHEMA, "adjust_id": directory.name}
-        _write_json(directory / _DOCUMENT, {**head, **document})
+        whole = {"schema": SCHEMA, "adjust_id": directory.name, **document}
+        if whole.get("waiting"):
+            whole["waiting"] = {**whole["waiting"], "adjust_id": directory.name}
+        _write_json(directory / _DOCUMENT, whole)
         told, arrays = state.to_artefact()
         _write(directory, _STATE, {"segmentation_id": segmentation_id, **told}, arrays)
         if candidate is not None:
@@ -101,8 +103,25 @@ def _write(directory: Path, stem: str, document: Mapping[str, Any], arrays: Arra
 
 
 def _write_json(path: Path, document: Mapping[str, Any]) -> None:
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1)
+    text = json.dumps(plain(document), ensure_ascii=False, allow_nan=False, indent=1)
     path.write_text(text + "\n", encoding="utf-8")
+
+
+def plain(value: Any) -> Any:
+    """As JSON has it: figures that are not finite are null, arrays are lists.
+
+    >>> plain({"a": np.float64("nan"), "b": (np.int64(1), 2.0)})
+    {'a': None, 'b': [1, 2.0]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 # -- read ------------------------------------------------------------------------------------------

@@ -85,7 +85,8 @@ class Adjusted:
         live: what is in force from now on; the same object as before where nothing changed.
         memberships: `MEMBERSHIPS_SCHEMA`, those that were recorded moved on by what was done; who
             is in another segment for it has the cause `version`.
-        adjustments: at least one; keeping is one too.
+        adjustments: decided, at least one; keeping is one too. Those of them that are in force are
+            `done`.
         alarms: of the look.
         gates: of what was to be done; empty where nothing was.
         lineage: document of what became of the segments (`shoal.adjust.lineage`); None where
@@ -109,6 +110,7 @@ class Adjusted:
     gates: tuple[Gate, ...] = ()
     lineage: Mapping[str, Any] | None = None
     choice: Choice | None = None
+    done: tuple[Adjustment, ...] = ()
     customers: int = 0
     moved: float = 0.0
     blocked: tuple[str, ...] = ()

@@ -296,6 +296,7 @@ class Looking:
             gates=self.gates,
             lineage=None if done is None else done.lineage,
             choice=None if done is None else done.choice,
+            done=() if done is None else done.adjustments,
             customers=evidence.customers,
             moved=0.0 if done is None else done.moved,
             blocked=evidence.blocked,

@@ -32,11 +32,16 @@ def freeze(
     """Build the reference of the events before a moment and publish it; the table and its id."""
     events = warehouse.events(version=table_version)
     table = reference.build(warehouse.engine, events, as_of, noise)
+    return table, keep(registry, table, as_of)
+
+
+def keep(registry: Registry, table: pa.Table, as_of: datetime) -> str:
+    """Publish a reference that was built of the events before a moment; its id."""
     with registry.create(KIND, "reference") as directory:
         pq.write_table(table, directory / _FILE, compression="zstd")
         document = {"schema": "shoal.reference/1", "as_of": iso(as_of), "items": table.num_rows}
         (directory / "reference.json").write_text(json.dumps(document) + "\n", encoding="utf-8")
-        return table, directory.name
+        return directory.name
 
 
 def read(registry: Registry, reference_id: str) -> pa.Table:

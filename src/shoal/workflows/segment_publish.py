@@ -64,11 +64,13 @@ class Continued:
         memberships: `MEMBERSHIPS_SCHEMA`, of the known customers in their order: where the margin
             leaves each, rather than where weights alone would put it.
         told: what was done and why, for the document.
+        choice: of the number of segments, from the version that was changed; None: a new one.
     """
 
     who: Identified
     memberships: pa.Table
     told: Mapping[str, Any] = field(default_factory=dict)
+    choice: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -173,6 +175,7 @@ class Publisher:
         document = self._document(segmenter, choice, as_of, features, told, reference_id)
         if continued is not None:
             document["adjusted"] = dict(continued.told)
+            document["choice"] = document["choice"] or continued.choice
         extra = {} if who.lineage is None else {"lineage": who.lineage}
         if isinstance(segmenter, ClusterSegmenter):  # rules explain themselves
             before = explanation_before(self.registry, who.previous_id)

@@ -1,0 +1,258 @@
+"""Adjust the segments of a shop once: look, decide, and put in force what passes the gates.
+
+`shoal.workflows.adjuster` looks and decides; here a shop is read for it, and what it changed is
+published with its lineage and causes. Everything that counts is written in one transaction at the
+end: killed at any point, the last good version stays in force, and what was left half made is swept
+by the next look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from shoal.adjust.settings import AdjustSettings
+from shoal.config import BehaviourConfig, SegmentConfig
+from shoal.domain.errors import UsageError
+from shoal.domain.time import Clock, Zone, parse_moment, system_clock
+from shoal.features import reference as references
+from shoal.features.fold import Fold
+from shoal.features.snapshot import latest_moment
+from shoal.ports import Registry, StateStore, Warehouse
+from shoal.segments.artefact import SegmentationArtefact
+from shoal.segments.clustered import ClusterSegmenter
+from shoal.segments.inputs import FEATURES
+from shoal.workflows import adjust_state, reference
+from shoal.workflows.adjust_publish import Publishing
+from shoal.workflows.adjust_result import AdjustResult, nothing_new
+from shoal.workflows.adjuster import Adjusted, Adjuster, Live
+from shoal.workflows.adjuster_state import AdjusterState
+from shoal.workflows.admission import Admission
+from shoal.workflows.advance import InForce, advance, margin_of, recorded_until
+from shoal.workflows.embedded import ModelInUse, of_segmentation
+from shoal.workflows.known import from_events
+from shoal.workflows.memberships import current, fold_warning
+from shoal.workflows.progress import NoProgress, Progress
+from shoal.workflows.refresh import refresh
+from shoal.workflows.segment_identity import highest_number
+from shoal.workflows.segment_learn import Known, Learner, Settled
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A shop that is adjusted: what every step of it needs.
+
+    Args:
+        dials: of adjustment.
+        work_dir: the shop's directory of work under way, for a training.
+        behaviour: how the behaviour model is trained.
+        retrain: whether it may be trained on.
+    """
+
+    warehouse: Warehouse
+    store: StateStore
+    registry: Registry
+    fold: Fold
+    zone: Zone
+    admission: Admission
+    settings: SegmentConfig
+    dials: AdjustSettings
+    work_dir: Path | None = None
+    behaviour: BehaviourConfig | None = None
+    retrain: bool = False
+    clock: Clock = system_clock
+    progress: Progress = field(default_factory=NoProgress)
+
+    def applied(self) -> dict[str, Any]:
+        """What workflows that apply a segmentation need."""
+        return {
+            "warehouse": self.warehouse, "store": self.store, "registry": self.registry,
+            "fold": self.fold, "zone": self.zone, "admission": self.admission,
+        }  # fmt: skip
+
+
+def adjust(
+    ground: Ground,
+    *,
+    as_of: datetime | None = None,
+    dry_run: bool = False,
+    if_due: bool = False,
+) -> AdjustResult:
+    """Look at the main segmentation, and adjust it where that pays and the gates allow it.
+
+    Memberships are moved on to the moment first, as `refresh` does.
+
+    Args:
+        as_of: T, which may lie after the latest event. None: just after it, or up to when
+            memberships are recorded where that is later.
+        dry_run: say what would be done; nothing is written.
+        if_due: do nothing before the cadence asks for a look.
+
+    Raises:
+        UsageError: `unknown_segmentation`, there is none; `usage`, the main one is by rules;
+            `bad_period`, a later moment was looked at, or is recorded, already.
+        InputError: `too_little_data`, no customer has an event before the moment.
+        OperationError: `shop_locked`, `artefact_damaged`, `disk_full`, `no_permission`: the
+            segmentation in force stays.
+    """
+    with ground.store.lease():
+        if not dry_run:
+            adjust_state.sweep(ground.registry, ground.store)
+        return Job(ground, dry_run=dry_run).run(as_of, if_due=if_due)
+
+
+@dataclass
+class Job:
+    """One look at a shop; the steps in the order of `run`."""
+
+    ground: Ground
+    dry_run: bool = False
+    items: pa.Table | None = None
+    renewed: bool = False
+    _past: dict[datetime, Known] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        ground = self.ground
+        self.found: SegmentationArtefact = current(ground.store, ground.registry)
+        if not isinstance(self.found.segmenter, ClusterSegmenter):
+            raise UsageError(
+                "usage",
+                f"{self.found.segmentation_id} is made by rules, which learn nothing",
+                where=self.found.segmentation_id,
+                hint="Segments that adjust are learned: shoal segment SHOP",
+            )
+        self.segmenter: ClusterSegmenter = self.found.segmenter
+        self.version = ground.warehouse.version()
+        self.model = of_segmentation(self.found.document, ground.registry, ground.fold)
+        self.state = self._state()
+
+    def run(self, as_of: datetime | None, *, if_due: bool) -> AdjustResult:
+        moment = self.moment(as_of)
+        adjuster = self.adjuster(moment)
+        looked_at = self.state.looked_at
+        if looked_at == moment or (if_due and not adjuster.due(moment)):
+            return nothing_new(self.found, self.state, moment, self.next_look(adjuster))
+        warnings = list(fold_warning(self.found.document, self.ground.fold))
+        recorded = self.advanced(moment)
+        adjusted = self.look(adjuster, moment, recorded)
+        return Publishing(self, adjuster, adjusted, tuple(warnings)).result()
+
+    def look(self, adjuster: Adjuster, moment: datetime, recorded: pa.Table) -> Adjusted:
+        """The look itself; nothing is written."""
+        progress = self.ground.progress
+        progress.start("look", None)
+        try:
+            return adjuster.look(self.known(moment), self.known, recorded)
+        finally:
+            progress.done()
+
+    # -- what is there -----------------------------------------------------------------------------
+
+    def _state(self) -> AdjusterState:
+        """What earlier looks left; of another segmentation only what was spent counts on."""
+        fitted_at = fitted_at_of(self.found)
+        told = adjust_state.state_of(self.ground.store, self.ground.registry)
+        if told is None:
+            return AdjusterState(fitted_at)
+        segmentation_id, state = told
+        if segmentation_id == self.found.segmentation_id:
+            return state
+        return AdjusterState(fitted_at, state.looked_at, ledger=state.ledger)
+
+    def moment(self, as_of: datetime | None = None) -> datetime:
+        """What was asked for, or just after the latest event, or up to when the log is written."""
+        if as_of is not None:
+            return as_of
+        ground = self.ground
+        known = [latest_moment(ground.warehouse, version=self.version)]
+        known.append(recorded_until(ground.store, self.found).until)
+        return max(known)
+
+    def adjuster(self, moment: datetime) -> Adjuster:
+        """As `shoal.workflows.adjuster` wants it."""
+        found, ground = self.found, self.ground
+        live = Live(
+            found.segmentation_id, self.segmenter, found.vocabulary, margin_of(found),
+            self.state.fitted_at, highest_number(ground.registry),
+            Settled.of(found.document, found.segmenter),
+            None if self.model is None else self.model.model_id,
+        )  # fmt: skip
+        adjuster = Adjuster(live, self.learner(), ground.dials, self.state)
+        self.items = self._items(moment, renew=adjuster.challenges(moment))
+        return adjuster
+
+    def learner(self, model: ModelInUse | None = None) -> Learner:
+        """One that fits challengers as the live segments were fitted."""
+        document, ground = self.found.document, self.ground
+        told = document["parameters"].get("k", "chosen")
+        choice = document.get("choice") or {}
+        return Learner(
+            ground.fold, ground.zone, ground.admission, ground.settings,
+            told if isinstance(told, int) else 0, int(document["seed"]), self.version,
+            ground.progress, on=document.get("on", FEATURES), model=model or self.model,
+            aim=choice.get("aim"),
+        )  # fmt: skip
+
+    def _items(self, moment: datetime, *, renew: bool) -> pa.Table:
+        """Facts of items: those that the live segments read, or all that are known by now."""
+        ground = self.ground
+        if not renew:
+            return reference.read(ground.registry, self.found.document["reference_id"])
+        events = ground.admission.at(moment, version=self.version)
+        files = events.events(version=self.version)
+        self.renewed = True
+        return references.build(events.engine, files, moment, ground.fold.rules.noise)
+
+    def known(self, moment: datetime) -> Known:
+        """What is known of all customers at a moment, read once.
+
+        Raises:
+            InputError: `too_little_data`, nobody is known then.
+        """
+        if moment not in self._past:
+            ground = self.ground
+            counted = ground.admission.at(moment, version=self.version)
+            self._past[moment] = from_events(
+                counted, ground.fold, ground.zone, moment, self.items,
+                model=self.model, version=self.version,
+            )  # fmt: skip
+        return self._past[moment]
+
+    def advanced(self, moment: datetime) -> pa.Table:
+        """Memberships moved on to the moment by the segments in force."""
+        ground, name = self.ground, self.found.segmentation_id
+        until = recorded_until(ground.store, self.found)
+        if self.dry_run and moment >= until.until:
+            recorded = ground.store.get_memberships(name)
+            step = advance(
+                self.known(moment), InForce.of(self.found), recorded, since=until.known_at
+            )
+            return step.memberships
+        if until.until != moment:
+            refresh(**ground.applied(), as_of=moment, progress=ground.progress)
+        return ground.store.get_memberships(name)
+
+    def known_by(self, live: Live) -> Known:
+        """What a segmentation reads of all customers at the moment of the look."""
+        moment = max(self._past)
+        return self._past[moment]
+
+    def model_by(self, live: Live) -> ModelInUse | None:
+        """The behaviour model that it reads."""
+        return self.model
+
+    def next_look(self, adjuster: Adjuster) -> datetime:
+        """When the cadence asks for the next look."""
+        last = self.state.looked_at or adjuster.live.fitted_at
+        return last + timedelta(days=adjuster.settings.cadence_days)
+
+
+def fitted_at_of(found: SegmentationArtefact) -> datetime:
+    """When all segments of a segmentation were made together."""
+    told: Mapping[str, Any] = found.document.get("adjusted") or {}
+    return parse_moment(told.get("fitted_at") or found.document["as_of"])
