@@ -60,6 +60,7 @@ def train(
     resume: bool = False,
     device: str = "auto",
     tokens: TokenSettings | None = None,
+    promote: bool = True,
     clock_now: Clock = system_clock,
     progress: Progress | None = None,
 ) -> TrainResult:
@@ -73,6 +74,7 @@ def train(
             the weights are those of a training that was never interrupted.
         device: `auto`, `cpu` or `cuda`; `auto` takes an accelerator where there is one.
         tokens: sizes of vocabularies.
+        promote: whether the pointer is to name it; else it lies there to be compared first.
 
     Raises:
         UsageError: `unknown_recipe`, `bad_setting`, `no_device`, `nothing_to_resume`,
@@ -85,7 +87,7 @@ def train(
     job = _Job(
         warehouse, store, registry, fold, admission, work_dir, text_cache,
         settings or BehaviourConfig(), asked or Asked(), tokens or TokenSettings(),
-        _device(device), clock_now, progress or NoProgress(),
+        _device(device), promote, clock_now, progress or NoProgress(),
     )  # fmt: skip
     with job.site(resume) as site:
         return job.run(site, resume)
@@ -112,6 +114,7 @@ class _Job:
     asked: Asked
     tokens: TokenSettings
     device: str
+    promote: bool
     clock: Clock
     progress: Progress
     warnings: list[str] = field(default_factory=list)
@@ -225,8 +228,9 @@ class _Job:
             with site.watched():
                 document, data, model, heads = self._trained(site, resume)
             model_id = publish(
-                self.store, self.registry, site, data.tokenizer, model, document, heads, self.clock
-            )
+                self.store, self.registry, site, data.tokenizer, model, document, heads, self.clock,
+                promote=self.promote,
+            )  # fmt: skip
         except (InputError, UsageError):  # the same call will never succeed
             site.remove()
             raise

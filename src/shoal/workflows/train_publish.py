@@ -72,10 +72,15 @@ def publish(
     document: dict[str, Any],
     heads: Mapping[str, Any],
     clock: Clock,
+    *,
+    promote: bool = True,
 ) -> str:
     """Write the artefact and let `model.main` name it, under the shop's lease; its id.
 
     The document gets `created_at`.
+
+    Args:
+        promote: whether it is to be named; else it only lies there.
 
     Raises:
         OperationError: `shop_locked`, `disk_full`, `no_permission`: nothing is lost;
@@ -91,7 +96,8 @@ def publish(
                 registry, model, tokenizer.to_document(), tokenizer.to_arrays(), document,
                 card(document), heads,
             )  # fmt: skip
-            store.set_pointer(MAIN, model_id, clock())
+            if promote:
+                store.set_pointer(MAIN, model_id, clock())
     except OperationError as error:
         if error.code == "interrupted":
             raise
