@@ -1,0 +1,1 @@
+"""Bench: false alarms where nothing changed, power and delay where something did."""

@@ -1,0 +1,1 @@
+"""Drift: what changed by more than chance, what only broke, and whether segments are worse."""
