@@ -34,7 +34,7 @@ class SqlMemberships:
         place = MEMBERSHIPS_SCHEMA.get_field_index("since")
         rows = rows.set_column(place, "since_us", rows["since"].cast(pa.int64()))
         with self._writing() as connection:
-            for batch in rows.to_batches(WRITTEN):
+            for batch in rows.combine_chunks().to_batches(WRITTEN):  # a chunk may be empty
                 write_many(connection, sa.insert(MEMBERSHIPS), batch.to_pydict())
 
     def get_memberships(
