@@ -79,6 +79,7 @@ class AdjustVerbs(Verbs):
         return adjustments(store=self._parts.store, registry=self._parts.registry)
 
     def _ground(self, progress: Progress | None, *, retrain: bool) -> Ground:
+        from shoal.features.text import CACHE
         from shoal.workflows.adjust import Ground
         from shoal.workflows.progress import NoProgress
 
@@ -87,6 +88,7 @@ class AdjustVerbs(Verbs):
             settings=self.config.segment,
             dials=self.config.adjust,
             work_dir=self.directory / bootstrap.WORK_DIR,
+            text_cache=self.directory / CACHE,
             behaviour=self.config.model,
             retrain=retrain,
             progress=progress or NoProgress(),

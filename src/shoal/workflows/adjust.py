@@ -9,7 +9,7 @@ by the next look.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import pyarrow as pa
 from shoal.adjust.settings import AdjustSettings
 from shoal.config import BehaviourConfig, SegmentConfig
 from shoal.domain.errors import UsageError
+from shoal.domain.text import Text
 from shoal.domain.time import Clock, Zone, parse_moment, system_clock
 from shoal.features import reference as references
 from shoal.features.fold import Fold
@@ -30,7 +31,8 @@ from shoal.segments.inputs import FEATURES
 from shoal.workflows import adjust_state, reference
 from shoal.workflows.adjust_publish import Publishing
 from shoal.workflows.adjust_result import AdjustResult, nothing_new
-from shoal.workflows.adjuster import Adjusted, Adjuster, Live
+from shoal.workflows.adjust_retrain import Trained, due_of, latest_document, trained_on
+from shoal.workflows.adjuster import Adjusted, Adjuster, Live, Retrained
 from shoal.workflows.adjuster_state import AdjusterState
 from shoal.workflows.admission import Admission
 from shoal.workflows.advance import InForce, advance, margin_of, recorded_until
@@ -49,7 +51,8 @@ class Ground:
 
     Args:
         dials: of adjustment.
-        work_dir: the shop's directory of work under way, for a training.
+        work_dir, text_cache: the shop's directories of work under way and of vectors of titles, for
+            a training.
         behaviour: how the behaviour model is trained.
         retrain: whether it may be trained on.
     """
@@ -63,6 +66,7 @@ class Ground:
     settings: SegmentConfig
     dials: AdjustSettings
     work_dir: Path | None = None
+    text_cache: Path | None = None
     behaviour: BehaviourConfig | None = None
     retrain: bool = False
     clock: Clock = system_clock
@@ -100,10 +104,25 @@ def adjust(
         OperationError: `shop_locked`, `artefact_damaged`, `disk_full`, `no_permission`: the
             segmentation in force stays.
     """
+    trained, notes = None, ()
+    if ground.retrain and not dry_run:
+        trained, notes = _trained(ground, as_of, if_due=if_due)
     with ground.store.lease():
         if not dry_run:
             adjust_state.sweep(ground.registry, ground.store)
-        return Job(ground, dry_run=dry_run).run(as_of, if_due=if_due)
+        return Job(ground, dry_run=dry_run, trained=trained, notes=notes).run(as_of, if_due=if_due)
+
+
+def _trained(
+    ground: Ground, as_of: datetime | None, *, if_due: bool
+) -> tuple[Trained | None, tuple[Text, ...]]:
+    """The behaviour model trained on, where that is due; without the lease, for it takes long."""
+    job = Job(ground)
+    moment = job.moment(as_of)
+    if job.model is None or not job.asks(moment, if_due=if_due):
+        return None, ()
+    due = due_of(ground, latest_document(ground), job.model, moment, job.version)
+    return trained_on(ground, job.model, due, moment)
 
 
 @dataclass
@@ -112,9 +131,12 @@ class Job:
 
     ground: Ground
     dry_run: bool = False
+    trained: Trained | None = None
+    notes: tuple[Text, ...] = ()
     items: pa.Table | None = None
     renewed: bool = False
     _past: dict[datetime, Known] = field(default_factory=dict)
+    _read: dict[datetime, Known] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         ground = self.ground
@@ -133,14 +155,18 @@ class Job:
 
     def run(self, as_of: datetime | None, *, if_due: bool) -> AdjustResult:
         moment = self.moment(as_of)
+        if not self.asks(moment, if_due=if_due):
+            return nothing_new(self.found, self.state, moment, self.next_look())
         adjuster = self.adjuster(moment)
-        looked_at = self.state.looked_at
-        if looked_at == moment or (if_due and not adjuster.due(moment)):
-            return nothing_new(self.found, self.state, moment, self.next_look(adjuster))
         warnings = list(fold_warning(self.found.document, self.ground.fold))
         recorded = self.advanced(moment)
         adjusted = self.look(adjuster, moment, recorded)
         return Publishing(self, adjuster, adjusted, tuple(warnings)).result()
+
+    def asks(self, moment: datetime, *, if_due: bool) -> bool:
+        """Whether there is anything to look at: a moment that was not looked at yet, and, if the
+        cadence is to be kept, one that is late enough."""
+        return self.state.looked_at != moment and (not if_due or moment >= self.next_look())
 
     def look(self, adjuster: Adjuster, moment: datetime, recorded: pa.Table) -> Adjusted:
         """The look itself; nothing is written."""
@@ -182,7 +208,11 @@ class Job:
             Settled.of(found.document, found.segmenter),
             None if self.model is None else self.model.model_id,
         )  # fmt: skip
-        adjuster = Adjuster(live, self.learner(), ground.dials, self.state)
+        retrained = None
+        if self.trained is not None:
+            reads = self.learner(self.trained.model)
+            retrained = Retrained(reads, self.known_trained, self.trained.evidence)
+        adjuster = Adjuster(live, self.learner(), ground.dials, self.state, retrained=retrained)
         self.items = self._items(moment, renew=adjuster.challenges(moment))
         return adjuster
 
@@ -237,19 +267,32 @@ class Job:
             refresh(**ground.applied(), as_of=moment, progress=ground.progress)
         return ground.store.get_memberships(name)
 
-    def known_by(self, live: Live) -> Known:
-        """What a segmentation reads of all customers at the moment of the look."""
-        moment = max(self._past)
-        return self._past[moment]
+    def known_trained(self, moment: datetime) -> Known:
+        """The same, as the model reads it that was trained on."""
+        assert self.trained is not None
+        if moment not in self._read:
+            known = self.known(moment)
+            counted = self.ground.admission.at(moment, version=self.version)
+            embedded = self.trained.model.embeddings(counted, moment, version=self.version)
+            self._read[moment] = replace(known, embeddings=embedded)
+        return self._read[moment]
+
+    def known_by(self, live: Live, moment: datetime) -> Known:
+        """What a segmentation reads of all customers at a moment."""
+        return self.known_trained(moment) if self.on_trained(live) else self.known(moment)
 
     def model_by(self, live: Live) -> ModelInUse | None:
         """The behaviour model that it reads."""
-        return self.model
+        return self.trained.model if self.trained and self.on_trained(live) else self.model
 
-    def next_look(self, adjuster: Adjuster) -> datetime:
+    def on_trained(self, live: Live) -> bool:
+        """Whether it reads the model that was trained on."""
+        return self.trained is not None and live.model_id == self.trained.model.model_id
+
+    def next_look(self) -> datetime:
         """When the cadence asks for the next look."""
-        last = self.state.looked_at or adjuster.live.fitted_at
-        return last + timedelta(days=adjuster.settings.cadence_days)
+        last = self.state.looked_at or self.state.fitted_at
+        return last + timedelta(days=self.ground.dials.cadence_days)
 
 
 def fitted_at_of(found: SegmentationArtefact) -> datetime:

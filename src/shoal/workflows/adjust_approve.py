@@ -16,6 +16,7 @@ from shoal.workflows import adjust_state, reference
 from shoal.workflows.adjust import Ground, Job
 from shoal.workflows.adjust_publish import Making, publisher_of, told_of, written
 from shoal.workflows.adjust_result import APPROVAL, REFUSAL, AdjustResult
+from shoal.workflows.adjust_retrain import settle
 from shoal.workflows.adjust_state import Candidate
 from shoal.workflows.adjuster import Live
 from shoal.workflows.adjuster_changes import rearranged, told_lineage
@@ -107,6 +108,8 @@ class _Approval:
         with ground.store.transaction():
             publisher.remember(made)
             ground.store.set_pointer(reference.POINTER, making.reference_id, now)
+            if making.live.model_id != job.found.document.get("model_id"):
+                settle(ground, str(making.live.model_id), now)
             adjust_state.remember(ground.store, name, now, waiting=False)
         return AdjustResult({"schema": adjust_state.SCHEMA, "adjust_id": name, **document})
 

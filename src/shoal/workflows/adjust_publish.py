@@ -16,6 +16,7 @@ from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.choose import Choice
 from shoal.workflows import adjust_state, reference
 from shoal.workflows.adjust_result import LOOK, AdjustResult
+from shoal.workflows.adjust_retrain import dropped, forget, settle
 from shoal.workflows.adjust_state import Candidate
 from shoal.workflows.adjuster import Adjusted, Adjuster, Live
 from shoal.workflows.embedded import ModelInUse
@@ -132,14 +133,27 @@ class Publishing:
             if publisher is not None and made is not None and making is not None:
                 publisher.remember(made)
                 ground.store.set_pointer(reference.POINTER, making.reference_id, now)
+                if self.job.on_trained(making.live) and making.live.model_id is not None:
+                    settle(ground, making.live.model_id, now)
             adjust_state.remember(
                 ground.store, look, now, waiting=candidate is not None,
                 clear=made is not None or candidate is not None,
             )  # fmt: skip
         if candidate is not None:
             document["waiting"] = self._asking(look)
+        self._let_go()
         head = {"schema": adjust_state.SCHEMA, "adjust_id": look}
         return AdjustResult({**head, **document}, self.warnings)
+
+    def _let_go(self) -> None:
+        """Remove a model that was trained on, is not in force, and does not wait."""
+        job, waiting = self.job, self.adjusted.waiting
+        if job.trained is None or job.on_trained(self.adjusted.live):
+            return
+        if waiting is not None and job.on_trained(waiting.live):
+            forget(job.ground)
+        else:
+            dropped(job.ground, job.trained)
 
     def _reference(self) -> str:
         """The facts of items that were read, kept."""
@@ -152,9 +166,9 @@ class Publishing:
         adjusted, job = self.adjusted, self.job
         assert adjusted.lineage is not None
         return Making(
-            job.found, adjusted.live, job.known_by(adjusted.live), adjusted.memberships,
-            adjusted.lineage, told_of(adjusted.live, adjusted.done), adjusted.choice,
-            reference_id, job.model_by(adjusted.live),
+            job.found, adjusted.live, job.known_by(adjusted.live, adjusted.moment),
+            adjusted.memberships, adjusted.lineage, told_of(adjusted.live, adjusted.done),
+            adjusted.choice, reference_id, job.model_by(adjusted.live),
         )  # fmt: skip
 
     def _candidate(self, in_force: str, making: Making | None) -> Candidate | None:
@@ -201,9 +215,28 @@ class Publishing:
             "dry_run": job.dry_run,
             "segmentation_id": job.found.segmentation_id,
             **adjusted.as_document(),
+            "notes": [one.as_document() for one in (*job.notes, *adjusted.notes, *self._model())],
+            "retrained": None if job.trained is None else dict(job.trained.evidence),
             "spent": adjusted.state.spent(adjusted.moment),
             "next_look": iso(adjusted.moment + cadence),
             "table_version": job.version,
             "published": None,
             "waiting": None,
         }
+
+    def _model(self) -> list[Text]:
+        """What became of a model that was trained on."""
+        job, waiting = self.job, self.adjusted.waiting
+        if job.trained is None or job.on_trained(self.adjusted.live):
+            return []
+        if waiting is not None and job.on_trained(waiting.live):
+            return []
+        name, was = job.trained.model.model_id, job.trained.was
+        shut = ", ".join(self.adjusted.dropped)
+        why = f"the gates {shut} are shut" if shut else "segments on it do not pay"
+        return [
+            Text(
+                f"{name}, trained on from {was}, was dropped: {why}.",
+                f"由 {was} 继续训练的 {name} 未被采用：{shut or '据此分群得不偿失'}。",
+            )
+        ]

@@ -21,7 +21,7 @@ from shoal.adjust.adjustment import LADDER
 from shoal.adjust.settings import AdjustSettings
 from shoal.domain.errors import UsageError
 from shoal.domain.time import iso
-from shoal.workflows.adjuster_live import Adjusted, Live, Waiting
+from shoal.workflows.adjuster_live import Adjusted, Live, Retrained, Waiting
 from shoal.workflows.adjuster_looks import Past
 from shoal.workflows.adjuster_state import AdjusterState
 from shoal.workflows.segment_learn import Known, Learner
@@ -29,7 +29,7 @@ from shoal.workflows.segment_learn import Known, Learner
 if TYPE_CHECKING:
     from shoal.adjust.policy import Policy
 
-__all__ = ["Adjusted", "Adjuster", "AdjusterState", "Live", "Waiting"]
+__all__ = ["Adjusted", "Adjuster", "AdjusterState", "Live", "Retrained", "Waiting"]
 
 #: Every action that there is.
 ACTIONS: Final = frozenset(LADDER)
@@ -47,6 +47,7 @@ class Adjuster:
         approve: whether what needs a person's word is done without it, as in a backtest.
         actions: those that may be taken; keeping always may.
         watch: whether drift is looked for. Without it nothing is blocked and nothing alarms.
+        retrained: a behaviour model that was trained on and is to be judged; None: none is.
     """
 
     live: Live
@@ -57,6 +58,7 @@ class Adjuster:
     approve: bool = False
     actions: frozenset[str] = ACTIONS
     watch: bool = True
+    retrained: Retrained | None = None
 
     def due(self, moment: datetime) -> bool:
         """Whether the cadence asks for a look."""
@@ -72,7 +74,7 @@ class Adjuster:
 
     def after(self, adjusted: Adjusted) -> Adjuster:
         """The adjuster of the next look."""
-        return replace(self, live=adjusted.live, state=adjusted.state)
+        return replace(self, live=adjusted.live, state=adjusted.state, retrained=None)
 
     def look(self, known: Known, past: Past, recorded: pa.Table) -> Adjusted:
         """Look at customers as they are known at a moment, and adjust.

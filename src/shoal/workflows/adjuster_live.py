@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from shoal.segments.choose import Choice
 from shoal.segments.clustered import ClusterSegmenter
 from shoal.workflows.adjuster_state import AdjusterState
 from shoal.workflows.advance import InForce
-from shoal.workflows.segment_learn import Settled
+from shoal.workflows.segment_learn import Known, Learner, Settled
 
 if TYPE_CHECKING:
     from shoal.adjust.gates import Gate
@@ -51,6 +51,21 @@ class Live:
     def in_force(self) -> InForce:
         """As the step applies it."""
         return InForce(self.name, self.segmenter, self.vocabulary, self.margin)
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A behaviour model that was trained on, for a challenger to be made on.
+
+    Args:
+        learner: that reads it.
+        known: all customers at a moment as it reads them.
+        evidence: `due` (`growth`, `days` or `harm`), `model_id`, losses, as JSON.
+    """
+
+    learner: Learner
+    known: Callable[[datetime], Known]
+    evidence: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,17 +19,19 @@ from shoal.adjust.adjustment import (
     MERGE,
     NUDGE,
     REFIT,
+    RETRAIN,
     SPLIT,
     Adjustment,
     Alarm,
     Evidence,
     Proposal,
 )
+from shoal.adjust.birth import births
 from shoal.adjust.decide import decide, unanswered
 from shoal.adjust.drift.detect import Look, Monitors, detect
 from shoal.adjust.nudge import Nudged, nudge
 from shoal.adjust.online import Statistics, begun
-from shoal.adjust.propose import births, merges, splits
+from shoal.adjust.propose import merges, splits
 from shoal.domain.errors import InputError
 from shoal.domain.text import Text
 from shoal.domain.time import DAY_US, to_us
@@ -185,9 +187,11 @@ class Looking:
         )  # fmt: skip
 
     def _challenged(self, evidence: Evidence) -> bool:
-        """Fit challengers where it is time, or where a harmful alarm is not answered otherwise."""
+        """Fit challengers where it is time, or where a harmful alarm is not answered otherwise;
+        whether one was fitted on what the live segments read."""
         if evidence.blocked or not len(self.Z):
             return False
+        self._retrained(evidence)
         needed = unanswered(evidence, self.settings)
         due = self.adjuster.challenges(self.moment)
         if not (due or needed) or REFIT not in self.adjuster.actions:
@@ -195,22 +199,36 @@ class Looking:
         found = challenge(
             self.live, self.adjuster.learner, self.known, self.past, self.recorded, self.period
         )
+        self._enters(found, evidence, {})
+        return True
+
+    def _retrained(self, evidence: Evidence) -> None:
+        """A challenger on the behaviour model that was trained on, if one was."""
+        model = self.adjuster.retrained
+        if model is None or RETRAIN not in self.adjuster.actions:
+            return
+        found = challenge(
+            self.live, model.learner, self.known, model.known, self.recorded, self.period,
+            read=model.known(self.moment), action=RETRAIN,
+        )  # fmt: skip
+        self._enters(found, evidence, model.evidence)
+
+    def _enters(
+        self, found: Challenger | None, evidence: Evidence, more: Mapping[str, Any]
+    ) -> None:
+        """Let a challenger be proposed: it answers every harmful alarm that is no break."""
         if found is None:
             self.notes.append(
                 Text("Too little is known to fit a challenger.", "数据太少，无法拟合挑战者。")
             )
-            return True
-        self._enters(found, evidence)
-        return True
-
-    def _enters(self, found: Challenger, evidence: Evidence) -> None:
-        """Let a challenger be proposed: it answers every harmful alarm that is no break."""
+            return
         answered = tuple(
             place
             for place, one in enumerate(evidence.alarms)
             if one.harmful and one.subject != BROKEN
         )
-        proposal = replace(found.proposal, alarms=answered)
+        told = found.proposal
+        proposal = replace(told, alarms=answered, evidence={**told.evidence, **more})
         self.challengers[proposal.action] = replace(found, proposal=proposal)
         self.notes += found.notes
 
