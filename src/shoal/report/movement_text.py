@@ -178,7 +178,7 @@ class MovementWords:
         return said
 
     def done(self) -> list[str]:
-        """What was done: every change, or once that nothing was."""
+        """What was done: every change, or once that nothing was; what waits for a person."""
         said, kept = [], ""
         for look in self.document["looks"]:
             for one in look["adjustments"]:
@@ -186,13 +186,16 @@ class MovementWords:
                 told = self.texts("week.done_reason", reason=reason) if reason else ""
                 if one["action"] == KEEP:
                     kept = self.texts("week.kept", reason=told)
-                elif not look["waiting"]:
+                elif look["published"] or look["approved_by"]:
                     day, what = self.day(look["moment"]), self.action(one)
                     said.append(self.texts("week.done", day=day, what=what, reason=told))
+                elif look["dropped"]:
+                    day, what = self.day(look["moment"]), self.action(one)
+                    said.append(self.texts("week.dropped", day=day, what=what))
         found = said or ([kept] if kept else [])
-        waiting = [look for look in self.document["looks"] if look["waiting"]]
-        if self.document["pending"] and waiting:
-            found.append(self.texts("week.waiting", look=clean(waiting[-1]["look"], 40)))
+        if self.document["waiting"]:
+            look = clean(self.document["waiting"], 40)
+            found.append(self.texts("week.waiting", look=look))
         return found
 
     def first(self) -> list[str]:
@@ -223,39 +226,42 @@ class MovementWords:
 
     def alarm(self, one: Document) -> str:
         """An alarm in a sentence."""
-        what = self.alarm_words(one)
-        others = [
-            clean(str(words[self.texts.lang]), 80)
-            for words in one["feature_words"]
-            if words != one["words"]
-        ]
+        others = [clean(str(words[self.texts.lang]), 80) for words in one["feature_words"]]
         features = self.texts("week.alarm_features", features=self._listed(others))
-        harm = "broken" if one["subject"] == BROKEN else "harmful" if one["harmful"] else "harmless"
         return self.texts(
             "week.alarm",
-            what=what,
+            what=self.alarm_words(one),
             day=self.day(one["since"]),
             size=self.size(one),
-            n=self.customers(one["customers"]),
             features=features if others else "",
-            harm=self.texts(f"week.{harm}"),
+            harm=self.texts(f"week.{self.harm(one)}"),
         )
+
+    def harm(self, one: Document) -> str:
+        """`broken`, `harmful`, `harmless` or `unasked`."""
+        if one["subject"] == BROKEN:
+            return "broken"
+        return {None: "unasked", True: "harmful", False: "harmless"}[one["harmful"]]
 
     def alarm_words(self, one: Document) -> str:
         """What an alarm is told of."""
-        words = clean(str(one["words"][self.texts.lang]), 80)
+        what, key = str(one["what"]), f"week.what.{one['what'].replace(' ', '_')}"
+        if one["words"] is not None:
+            what = str(one["words"][self.texts.lang])
+        elif self.texts.known(key):
+            what = self.texts(key)
+        what = clean(what, 80)
         key = f"week.subject.{one['subject']}"
-        return self.texts(key, what=words) if self.texts.known(key) else words
+        return self.texts(key, what=what) if self.texts.known(key) else what
 
     def size(self, one: Document) -> str:
         """The size of an alarm with its unit."""
-        n, unit = self.numbers.plain(one["size"]), str(one["unit"])
-        if unit == "share":
-            return self.numbers.share(one["size"])
-        key = f"week.unit.{unit}"
+        unit, key = str(one["unit"]), f"week.unit.{one['unit'].replace(' ', '_')}"
+        shared = unit.startswith("share")
+        n = self.numbers.share(one["size"]) if shared else self.numbers.plain(one["size"])
         if self.texts.known(key):
             return self.texts(key, n=n)
-        return self.texts("week.unit.other", n=n, unit=clean(unit, 20))
+        return n if shared else self.texts("week.unit.other", n=n, unit=clean(unit, 20))
 
     def action(self, one: Document) -> str:
         """An adjustment in words."""

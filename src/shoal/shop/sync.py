@@ -176,11 +176,8 @@ class _Doors:
     def refresh(self) -> Refreshed:
         return self.shop.refresh(as_of=self.as_of, progress=self.progress)
 
-    def adjust(self) -> Mapping[str, Any] | None:
-        if not hasattr(self.shop, "adjust"):
-            return None
-        found = self.shop.adjust(as_of=self.as_of, if_due=True)
-        return None if found is None else dict(found.as_document())
+    def adjust(self) -> Mapping[str, Any]:
+        return self.shop.adjust(as_of=self.as_of, if_due=True, progress=self.progress).as_document()
 
     def lists(self, stem: str) -> Mapping[str, Any]:
         from shoal.workflows.sync_lists import lists

@@ -21,6 +21,7 @@ from shoal.ports import Registry, StateStore, Warehouse
 from shoal.report import movement_text
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.wording import describe
+from shoal.workflows.adjust_state import pending
 from shoal.workflows.advance import recorded_until
 from shoal.workflows.catch_up import states_are_of
 from shoal.workflows.lineage import lineages
@@ -138,7 +139,7 @@ class _Teller:
         customers, note = self._first(found, worth)
         notes += note
         described = describe(self.fold.catalog, self.main.vocabulary)
-        looks = looks_between(self.registry, self.since, self.until, described)
+        looks = looks_between(self.store, self.registry, self.since, self.until, described)
         lineage, note = self._lineage()
         return {
             "segmentation_id": self.main.segmentation_id,
@@ -164,7 +165,7 @@ class _Teller:
             "segments": [dict(vars(one)) for one in found.segments],
             "versions": lineage,
             "looks": looks,
-            "pending": self.store.get_settings().get("adjust.pending") or None,
+            "waiting": pending(self.store),
             "first": customers,
             "notes": notes + note,
         }

@@ -16,18 +16,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from shoal.domain.time import Clock, iso, system_clock
 from shoal.ports import Registry, StateStore, Warehouse
 from shoal.workflows import units
+from shoal.workflows.adjust_state import pending
 from shoal.workflows.advance import recorded_of
 from shoal.workflows.movement_report import MovementReport
 from shoal.workflows.sync_journal import SCHEMA, Journal, Run
 from shoal.workflows.sync_steps import STEPS, Doors, Night, SyncOrder, headline
-
-#: Setting under which a change of the segments waits for a person.
-PENDING: Final = "adjust.pending"
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ class _Call:
             "quiet": False,
             "as_of": run.done["memberships"]["as_of"],
             "attempts": run.attempt,
-            "waiting": self._waiting(),
+            "waiting": pending(self.night.store),
             "headline": headline(run.done),
             "steps": dict(run.done),
             "mark": self._mark(),
@@ -151,7 +149,7 @@ class _Call:
             "quiet": True,
             "as_of": last["as_of"],
             "since": last["run"],
-            "waiting": self._waiting(),
+            "waiting": pending(self.night.store),
             "headline": f"nothing new since {last['run']} ({when}), nothing was changed",
             "steps": {},
         }
@@ -189,6 +187,3 @@ class _Call:
             "recorded": None if recorded is None else iso(recorded.until),
             "order": self.night.order.as_document(),
         }
-
-    def _waiting(self) -> str | None:
-        return self.night.store.get_settings().get(PENDING) or None

@@ -126,10 +126,14 @@ class Journal:
             _write(directory / _DOCUMENT, whole)
             if movement is not None:
                 _write(directory / _MOVEMENT, movement)
+        self.clear()
+        return whole
+
+    def clear(self) -> None:
+        """There is no run under way any more, and nothing that failed."""
         with self.store.transaction():
             self.store.put_setting(UNDER_WAY, "")
             self.store.put_setting(FAILED, "")
-        return whole
 
     def failed(self, step: str, error: Exception) -> None:
         """Note where a call failed and why; the next run that finishes clears it."""
@@ -144,8 +148,7 @@ class Journal:
         told = {"at": iso(self.clock()), "run": run}
         with self.store.transaction():
             self.store.put_setting(CHECKED, json.dumps(told))
-            self.store.put_setting(UNDER_WAY, "")
-            self.store.put_setting(FAILED, "")
+            self.clear()
 
     def latest(self) -> dict[str, Any] | None:
         """The document of the last finished run that can be read."""

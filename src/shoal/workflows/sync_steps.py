@@ -44,8 +44,8 @@ class Doors(Protocol):
 
     def refresh(self) -> Refreshed: ...
 
-    def adjust(self) -> Mapping[str, Any] | None:
-        """The document of a look; None where none is due or the shop has no adjuster."""
+    def adjust(self) -> Mapping[str, Any]:
+        """The document `shoal.adjust/1` of a look, where one is due."""
         ...
 
     def lists(self, stem: str) -> Mapping[str, Any]:
@@ -146,13 +146,14 @@ def adjust(night: Night, run: Run) -> dict[str, Any]:
     except (UsageError, InputError) as error:
         night.warnings.append(f"Segments were not adjusted: {error.message}.")
         return {"skipped": error.message}
-    if found is None:
-        return {"skipped": "not due"}
+    night.warnings += found["warnings"]
+    if not found["looked"]:
+        return {"skipped": found["notes"][0]["en"]}
     return {
-        "alarms": len(found.get("alarms") or ()),
-        "actions": [one["action"] for one in found.get("adjustments") or ()],
-        "published": found.get("published"),
-        "waiting": found.get("waiting"),
+        "look": found["adjust_id"],
+        "alarms": len(found["alarms"]),
+        "actions": [one["action"] for one in found["adjustments"]],
+        "published": found["published"],
     }
 
 
