@@ -28,8 +28,8 @@ _DIRECTIONS: Final = 20
 
 def measure(what: str, **arguments: Any) -> dict[str, Any]:
     """One of `TASKS`, with the greatest resident memory of the process."""
-    _one_core()
-    return {**TASKS[what](**arguments), "peak_mib": _peak_mib()}
+    one_core()
+    return {**TASKS[what](**arguments), "peak_mib": peak_mib()}
 
 
 def rows(customers: int, columns: int, seed: int) -> np.ndarray:
@@ -195,13 +195,13 @@ def _timed(work: Callable[[], Any]) -> tuple[dict[str, float], Any]:
     }, found  # fmt: skip
 
 
-def _one_core() -> None:
+def one_core() -> None:
     """Keep this process and those it starts on one core."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
     """Greatest resident memory of this process so far."""
     import resource
 

@@ -90,7 +90,7 @@ def nudge(
     """
     fine = np.isfinite(Z).all(axis=1)
     Z, recorded = Z[fine], np.asarray(recorded)[fine]
-    if not hasattr(segmenter.clusterer, "moved") or len(Z) < 2 * len(segmenter.centers):
+    if not _moves(segmenter) or len(Z) < 2 * len(segmenter.centers):
         return None
     search = _Search(segmenter, Z, recorded, statistics, margin, settings.relabel_price, seed)
     taken = search.taken(budget)
@@ -249,6 +249,12 @@ class _Search:
         if isinstance(made.clusterer, Mixture):
             return -made.clusterer.log_likelihood(Z)
         return np.asarray(np.square(Z - made.centers[places]).sum(axis=1))
+
+
+def _moves(segmenter: ClusterSegmenter) -> bool:
+    """Whether the method can put its groups elsewhere; staged segments only if their styles can."""
+    shift = getattr(segmenter.clusterer, "moved", None)
+    return shift is not None and shift(segmenter.centers) is not None
 
 
 def _in_order(tried: list[_Judged]) -> list[_Judged]:

@@ -20,6 +20,7 @@ Dimensions: n rows, k segments, d columns of the segmenter's space.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Self
@@ -41,6 +42,7 @@ Sums = tuple[Floats, Floats, Floats]
 
 #: Rows worked on at a time, so that they stay in the processor's cache.
 _BLOCK_ROWS: Final = 8_192
+_MANY_ROWS: Final = 100_000
 #: A segment with less mass than this tells no mean.
 _NOTHING: Final = 1e-9
 
@@ -145,14 +147,14 @@ class Statistics:
         fits = W.shape == (len(Z),) or W.shape == (len(Z), len(self.ids))
         if Z.ndim != 2 or Z.shape[1] != self.sums.shape[1] or not fits:
             raise ValueError(f"rows {Z.shape} and weights {W.shape} do not fit {self.sums.shape}")
-        with threadpool_limits(1, user_api="blas"), np.errstate(invalid="ignore", over="ignore"):
+        with _one_thread(len(Z)), np.errstate(invalid="ignore", over="ignore"):
             return self._with(_summed(Z, W, len(self.ids), self.full), moment)
 
     def learned(self, clusterer: Clusterer, Z: npt.NDArray[Any], moment: datetime) -> Self:
         """With rows as a method places them (`responsibilities`), in bounded memory."""
         k, d = self.sums.shape
         total = _zeros(k, d, self.full)
-        with threadpool_limits(1, user_api="blas"):
+        with _one_thread(len(Z)):
             for start in range(0, len(Z), _BLOCK_ROWS):
                 rows = Z[start : start + _BLOCK_ROWS]
                 part = _summed(rows, responsibilities(clusterer, rows), k, self.full)
@@ -279,6 +281,12 @@ def responsibilities(clusterer: Clusterer, Z: npt.NDArray[Any]) -> npt.NDArray[A
     return np.asarray((half - Z @ clusterer.centers.astype(Z.dtype, copy=False).T).argmin(axis=1))
 
 
+def _one_thread(rows: int) -> AbstractContextManager[Any]:
+    """Products of blocks are small: threads within them cost more than they bring, where there are
+    many; for a few blocks it would cost more to say so."""
+    return threadpool_limits(1, user_api="blas") if rows > _MANY_ROWS else nullcontext()
+
+
 def _zeros(k: int, d: int, full: bool) -> Sums:
     return np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d) if full else (k, d))
 
@@ -293,8 +301,10 @@ def _summed(Z: npt.NDArray[Any], W: npt.NDArray[Any], k: int, full: bool) -> Sum
             member = np.zeros((len(own), k), dtype=Z.dtype)
             there = np.flatnonzero(own >= 0)
             member[there, own[there]] = 1
+            mass += np.bincount(own[there], minlength=k)
             own = member
-        mass += own.sum(axis=0, dtype=np.float64)
+        else:
+            mass += own.sum(axis=0, dtype=np.float64)
         sums += own.T @ rows
         if not full:
             scatter += own.T @ np.square(rows)

@@ -13,8 +13,10 @@ from shoal.adjust.online import begun
 from shoal.adjust.settings import AdjustSettings
 from shoal.segments.clustered import ClusterSegmenter
 from shoal.segments.methods.density import Density
+from shoal.segments.methods.hierarchy import Hierarchy
 from shoal.segments.methods.kmeans import KMeansClusterer
 from shoal.segments.methods.mixture import Mixture
+from shoal.segments.methods.staged import Staged
 
 NOW = datetime(2024, 3, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -208,6 +210,35 @@ def test_rows_that_are_not_finite_do_not_count():
     found = tried(segmenter, memory, holes, recorded=np.append(recorded, [0] * 5))
     assert found.proposal.evidence["customers"] == len(Z)
     assert found.proposal.gain == tried(segmenter, memory, Z).proposal.gain
+
+
+def staged(base):
+    """Two styles along the first two columns, two stages of each along the last two."""
+    Z, _ = cloud(1)
+    segmenter = ClusterSegmenter([], clusterer=Staged(base, 4, 2).fit(Z, seed=0))
+    segmenter.rename([f"s{place:02d}" for place in range(4)])
+    memory = begun(segmenter, NOW, half_life_days=30.0).learned(segmenter.clusterer, Z, NOW)
+    return segmenter, memory.at(NOW + WEEK)
+
+
+def test_styles_and_stages_follow_customers_that_drifted():
+    segmenter, memory = staged(KMeansClusterer(2))
+    Z, _ = cloud(2, np.array([0.7, 0, 0, 0.8]))
+    found = tried(segmenter, memory, Z)
+    assert found.proposal.gain > 5 * found.proposal.gain_error > 0
+    style, stages = (found.segmenter.centers - segmenter.centers)[:, [0, 3]].mean(axis=0)
+    assert 0.3 < style < 1.0
+    assert 0.4 < stages < 1.1
+    assert found.segmenter.clusterer.base.centers[:, 0].mean() > 0.2 + (
+        segmenter.clusterer.base.centers[:, 0].mean()
+    )
+
+
+def test_stages_of_styles_that_cannot_move_have_no_step():
+    segmenter, memory = staged(Hierarchy(2))
+    Z, _ = cloud(2)
+    assert nudge(segmenter, Z, np.zeros(len(Z), int), memory, margin=0.1, budget=0.1,
+                 settings=AdjustSettings()) is None  # fmt: skip
 
 
 def test_a_method_without_centres_has_no_step():
