@@ -36,13 +36,21 @@ def replay(
         int | None, typer.Option("--k", metavar="K", help="Number of segments; default: chosen.")
     ] = None,
     refit: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--refit",
             metavar="each|first|SPAN",
-            help="Learn at each cut, at the first alone, or where so long has passed (28d).",
+            help="Learn at each cut (default), at the first alone, or where so long has passed "
+            "(28d).",
         ),
-    ] = "each",
+    ] = None,
+    adjust: Annotated[
+        bool,
+        typer.Option(
+            "--adjust",
+            help="Learn at the first cut, then let segments adjust as the nightly job would have.",
+        ),
+    ] = False,
     seed: Annotated[int | None, typer.Option("--seed", metavar="S")] = None,
     margin: Annotated[
         float | None,
@@ -88,7 +96,7 @@ def replay(
     with shops.open(shop) as opened:
         made = opened.write_replay(
             out, from_, to, every=every, method=method, k=k, refit=refit, seed=seed,
-            margin=margin, on=on, aim=aim, progress=console.progress(),
+            margin=margin, on=on, aim=aim, adjust=adjust, progress=console.progress(),
         )  # fmt: skip
     console.document(made.as_document())
     _show(console, made)
@@ -106,10 +114,42 @@ def _show(console: Console, made: Replayed) -> None:
         [_line(row) for row in made.rows],
         right=["k", "customers", "too little known", "new events", "changed"],
     )
+    _show_adjusted(console, made)
     if made.kept:
         console.say(f"{made.kept} cuts were finished before and are kept.")
     if made.out is not None:
         console.say(f"Memberships of {_made(made)} cuts in {made.out}")
+
+
+def _show_adjusted(console: Console, made: Replayed) -> None:
+    """A line for every cut at which something was noticed or done."""
+    rows = [(row["as_of"], row["adjusted"]) for row in made.rows if row.get("adjusted")]
+    if not rows:
+        return
+    lines = [_adjusted_line(as_of, one) for as_of, one in rows if _worth_telling(one)]
+    if lines:
+        console.table(["cut", "noticed", "done", "moved"], lines, right=["moved"])
+    quiet = len(rows) - len(lines)
+    console.say(f"Looked for change at {len(rows)} cuts; at {quiet} there was nothing to tell.")
+
+
+def _worth_telling(one: dict[str, Any]) -> bool:
+    return bool(one["alarms"] or one["blocked"] or one["changed"] or one["asked"])
+
+
+def _adjusted_line(as_of: str, one: dict[str, Any]) -> list[str]:
+    noticed = [f"{alarm['subject']}: {alarm['what']}" for alarm in one["alarms"]]
+    noticed += [f"broken: {what}" for what in one["blocked"]]
+    done = [
+        " ".join([told["action"], *told["segments"]])
+        for told in one["adjustments"]
+        if told["action"] != "keep"
+    ]
+    if one["asked"]:
+        done.append("waits for a person")
+    elif not one["changed"]:
+        done = ["kept"]
+    return [_moment(as_of), "; ".join(noticed[:3]), "; ".join(done), f"{one['moved']:.1%}"]
 
 
 def _made(made: Replayed) -> int:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from shoal.shop.base import Moment
     from shoal.workflows.progress import Progress
     from shoal.workflows.replay import Replay
+    from shoal.workflows.replay_adjust import Adjusting
     from shoal.workflows.replay_cut import Cut
     from shoal.workflows.replay_files import Replayed
 
@@ -28,11 +29,12 @@ class ReplayVerbs(Verbs):
         every: str | timedelta = "7d",
         method: str = "kmeans",
         k: int | None = None,
-        refit: str | timedelta = "each",
+        refit: str | timedelta | None = None,
         seed: int | None = None,
         margin: float | None = None,
         on: str | None = None,
         aim: str | None = None,
+        adjust: bool | Adjusting = False,
         progress: Progress | None = None,
     ) -> Iterator[Cut]:
         """Segment at every cut from one moment to another, with only what was known then.
@@ -43,13 +45,16 @@ class ReplayVerbs(Verbs):
             every: from cut to cut: `7d`, `12h`, `2w`.
             method: one that `segment` knows, such as `kmeans` or `rfm`.
             k: number of segments; None: the configured one, or chosen at every learning.
-            refit: `each`: every cut learns; `first`: the first one does and the others apply it;
-                `28d`: a cut learns where so long has passed since the last that did.
+            refit: `each` (None): every cut learns; `first`: the first one does and the others apply
+                it; `28d`: a cut learns where so long has passed since the last that did.
             margin: between two learnings, a customer changes only to a segment that weighs more by
                 more than this; None: the configured one (`segment.switch_margin`).
             on: what segments are made on: `features` (None), `embedding` of the current behaviour
                 model, or `both`. A cut before the model's end of training warns.
             aim: what they are for, as in `segment`.
+            adjust: the first cut learns, and from there on segments adjust as the nightly job would
+                have let them (`adjust`); a cut's `adjusted` tells what was noticed and done. With
+                `shoal.workflows.replay_adjust.Adjusting` by other settings than the shop's.
 
         Raises:
             UsageError: `bad_period`, `bad_time`, `unknown_method`, `usage`; before the first cut.
@@ -57,7 +62,7 @@ class ReplayVerbs(Verbs):
                 `mixed_currencies`, `rates_missing`.
         """
         return self._replay(
-            from_, to, every, method, k, refit, seed, margin, on, aim, progress
+            from_, to, every, method, k, refit, seed, margin, on, aim, adjust, progress
         ).cuts(progress)
 
     def write_replay(
@@ -69,11 +74,12 @@ class ReplayVerbs(Verbs):
         every: str | timedelta = "7d",
         method: str = "kmeans",
         k: int | None = None,
-        refit: str | timedelta = "each",
+        refit: str | timedelta | None = None,
         seed: int | None = None,
         margin: float | None = None,
         on: str | None = None,
         aim: str | None = None,
+        adjust: bool | Adjusting = False,
         progress: Progress | None = None,
     ) -> Replayed:
         """As `replay`, and write who belonged where at every cut; a row a cut comes back.
@@ -89,7 +95,9 @@ class ReplayVerbs(Verbs):
         from shoal.workflows.replay_files import Replayed, is_one_file, write_file, write_folder
 
         one_file = out is not None and is_one_file(Path(out))
-        replay = self._replay(from_, to, every, method, k, refit, seed, margin, on, aim, progress)
+        replay = self._replay(
+            from_, to, every, method, k, refit, seed, margin, on, aim, adjust, progress
+        )
         if out is None:
             return Replayed(replay.steps, [cut.as_document() for cut in replay.cuts(progress)])
         path = Path(out)
@@ -110,24 +118,29 @@ class ReplayVerbs(Verbs):
         every: str | timedelta,
         method: str,
         k: int | None,
-        refit: str | timedelta,
+        refit: str | timedelta | None,
         seed: int | None,
         margin: float | None,
         on: str | None,
         aim: str | None,
+        adjust: bool | Adjusting,
         progress: Progress | None,
     ) -> Replay:
         from shoal.domain.time import parse_moment, parse_span, span_text
         from shoal.segments.inputs import FEATURES
         from shoal.workflows.embedded import in_use
         from shoal.workflows.replay import Replay
-        from shoal.workflows.replay_steps import Steps
+        from shoal.workflows.replay_adjust import Adjusting
+        from shoal.workflows.replay_steps import EACH, FIRST, Steps
 
         settings, parts = self.config.segment, self._parts
         made_on = FEATURES if on is None or method == "rfm" else on
         made_on, model = in_use(parts.store, parts.registry, parts.fold, made_on)
         if k is None:
             k = 0 if method == "rfm" else settings.k
+        if refit is None:
+            refit = FIRST if adjust else EACH
+        adjusting = Adjusting(self.config.adjust) if adjust is True else adjust or None
         steps = Steps(
             parse_moment(from_),
             parse_moment(to),
@@ -139,6 +152,7 @@ class ReplayVerbs(Verbs):
             settings.switch_margin if margin is None else margin,
             made_on,
             aim,
+            adjusting is not None,
         )
         self.catch_up(progress, reading=True)
         self._one_currency(steps.until)
@@ -150,4 +164,5 @@ class ReplayVerbs(Verbs):
             steps=steps,
             settings=settings,
             model=model,
+            adjusting=adjusting,
         )

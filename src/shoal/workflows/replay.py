@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 import pyarrow as pa
 
-from shoal.adjust.align import number_of
 from shoal.config import SegmentConfig
 from shoal.domain.errors import InputError, UsageError
 from shoal.domain.segment import EVENT, VERSION
@@ -26,23 +25,23 @@ from shoal.events.schema import NO_CUSTOMER
 from shoal.features import reference
 from shoal.features.fold import Fold
 from shoal.features.span import customer_events, log_span
-from shoal.features.tastes import Vocabulary
 from shoal.ports import EventTable, Warehouse
 from shoal.segments.assign import MEMBERSHIPS_SCHEMA as LOG_SCHEMA
-from shoal.segments.base import CUSTOMER, Segmenter
+from shoal.segments.base import CUSTOMER
 from shoal.segments.clustered import ClusterSegmenter
 from shoal.segments.rules import Rfm
+from shoal.workflows.adjuster import Live
 from shoal.workflows.admission import Admission
-from shoal.workflows.advance import InForce, advance
+from shoal.workflows.advance import advance
 from shoal.workflows.embed import late_warning
 from shoal.workflows.embedded import ModelInUse
 from shoal.workflows.following import MOST_EVENTS, Following
 from shoal.workflows.following_model import Carried, carried
 from shoal.workflows.progress import NoProgress, Progress
-from shoal.workflows.replay_adjust import Adjusted, Adjusting, Loop
+from shoal.workflows.replay_adjust import Adjusting, Loop, Reader
 from shoal.workflows.replay_cut import MEMBERSHIPS_SCHEMA, Cut, dated
+from shoal.workflows.replay_model import Before, Model
 from shoal.workflows.replay_steps import Steps
-from shoal.workflows.segment_identity import compared
 from shoal.workflows.segment_learn import Known, Learner, Settled
 from shoal.workflows.segment_outlook import HORIZON_DAYS
 
@@ -51,49 +50,6 @@ TOO_LITTLE: Final = "too_little_data"
 
 #: The end of the log's last day, given as a date, is the next midnight.
 _AFTER_THE_END: Final = timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class Model:
-    """What a cut learned: later cuts apply it. Nothing at or after `trained_until` was used."""
-
-    segmenter: Segmenter
-    vocabulary: Vocabulary
-    items: pa.Table
-    trained_until: datetime
-
-    @property
-    def name(self) -> str:
-        """`kmeans@2024-03-05T00:00:00Z`."""
-        return f"{self.segmenter.method}@{iso(self.trained_until)}"
-
-    def in_force(self, margin: float) -> InForce:
-        """As the step applies it."""
-        return InForce(self.name, self.segmenter, self.vocabulary, margin)
-
-
-@dataclass(frozen=True)
-class Before:
-    """A segmenter that is to be followed by another, and what it reads of the customers now."""
-
-    segmenter: ClusterSegmenter
-    table: pa.Table
-    seed: int
-
-    @property
-    def warm(self) -> pa.Table:
-        """`customer_id`, `segment_id` of everybody: a further start."""
-        places = pa.array(self.segmenter.predict(self.table))
-        ids = pa.array(self.segmenter.segment_ids, pa.string()).take(places)
-        return pa.table({CUSTOMER: self.table[CUSTOMER], "segment_id": ids})
-
-    def go_on(self, after: ClusterSegmenter, table: pa.Table, highest: int) -> int:
-        """Give the segments of `after` the ids of those that they continue; the highest number."""
-        aligned, _, _ = compared(
-            self.segmenter, self.table, after, table, highest=highest, seed=self.seed
-        )
-        after.rename(aligned.ids)
-        return max(highest, *(number_of(one) for one in aligned.ids))
 
 
 class Replay:
@@ -148,7 +104,7 @@ class Replay:
             __version__, self._learner.fold.fingerprint, self._learner.admission.fingerprint,
             self._learner.zone, self._settings,
             None if self._learner.model is None else self._learner.model.model_id,
-            None if self._adjusting is None else _told(self._adjusting),
+            None if self._adjusting is None else self._adjusting.told,
         )  # fmt: skip
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
@@ -210,8 +166,11 @@ class Replay:
         adjusted = None if self._loop is None else self._loop.look(known, step.memberships)
         inputs, self._recorded = step.inputs, step.memberships
         if adjusted is not None and adjusted.changed:
-            inputs, self._recorded = known.table(adjusted.vocabulary), adjusted.memberships
-            model = Model(adjusted.segmenter, adjusted.vocabulary, model.items, moment)
+            loop = self._loop
+            assert loop is not None
+            inputs = loop.known(moment).table(adjusted.vocabulary)
+            self._recorded = adjusted.memberships
+            model = Model(adjusted.segmenter, adjusted.vocabulary, loop.items, moment)
             self._model = model
         return Cut(
             as_of=moment,
@@ -295,11 +254,13 @@ class Replay:
         if self._adjusting is None or model is None:
             return
         assert isinstance(model.segmenter, ClusterSegmenter), "Steps refuse rules"
-        self._loop = Loop.begun(
-            self._adjusting, self._learner, model.segmenter, model.vocabulary, model.items,
-            self._learner.settled, name=model.name, margin=self.steps.margin,
-            moment=model.trained_until,
+        count = len(model.segmenter.ids)
+        live = Live(
+            model.name, model.segmenter, model.vocabulary, self.steps.margin, model.trained_until,
+            count, self._learner.settled or Settled(count, None),
         )  # fmt: skip
+        reader = Reader(self._learner)
+        self._loop = Loop(self._adjusting, self._learner, live, reader, model.items)
 
     def _before(self, known: Known) -> Before | None:
         """The segments learned last, as they see the customers now; None at the beginning."""
@@ -354,14 +315,6 @@ class Replay:
             self._following = self._carried = None
             if self._loop is not None:
                 self._loop.forget()
-
-
-def _told(adjusting: Adjusting) -> tuple[object, ...]:
-    """All that decides how a replay adjusts, the same in every process."""
-    return (
-        adjusting.settings, adjusting.approve, sorted(adjusting.actions), adjusting.watch,
-        adjusting.identity,
-    )  # fmt: skip
 
 
 def _check_inside(steps: Steps, first: datetime, last: datetime) -> None:

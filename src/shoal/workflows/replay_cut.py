@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +12,9 @@ import pyarrow.compute as pc
 from shoal.domain.segment import TIER_NEW
 from shoal.domain.time import iso
 from shoal.segments.base import CUSTOMER, Segmenter
+
+if TYPE_CHECKING:
+    from shoal.workflows.adjuster_live import Adjusted
 
 MEMBERSHIPS_SCHEMA: Final = pa.schema(
     [
@@ -34,7 +37,8 @@ class Cut:
     `memberships` has `MEMBERSHIPS_SCHEMA`, a row a customer: where, with which weight and margin at
     the cut, and since when and why. `features` is the snapshot with the tastes that they were told
     from, by `segmenter`; `events` counts customers' events since the cut before (the first: all
-    before it). Of a cut with too few customers `skipped` says why, and both tables are empty.
+    before it). `adjusted` is what came of looking for change there; None where nobody looked. Of a
+    cut with too few customers `skipped` says why, and both tables are empty.
     """
 
     as_of: datetime
@@ -47,6 +51,7 @@ class Cut:
     table_version: int = -1
     warnings: tuple[str, ...] = ()
     skipped: str = ""
+    adjusted: Adjusted | None = None
 
     @property
     def segment_ids(self) -> tuple[str, ...]:
@@ -80,6 +85,7 @@ class Cut:
             "table_version": self.table_version,
             "warnings": list(self.warnings),
             "skipped": self.skipped or None,
+            "adjusted": None if self.adjusted is None else self.adjusted.as_document(),
         }
 
 

@@ -105,7 +105,9 @@ def write_folder(
     folder = _Folder(out, replay.steps, _made_from(replay))
     rows = folder.kept()
     made = [row for row in rows if row["trained_until"]]
-    if made and len(rows) < len(replay.moments):
+    if made and len(rows) < len(replay.moments) and replay.steps.adjust:
+        replay.again(len(rows))
+    elif made and len(rows) < len(replay.moments):
         last_file = folder.path(parse_moment(made[-1]["as_of"]))
         replay.go_on(parse_moment(made[-1]["trained_until"]), pq.read_table(last_file))
     last: InputError | None = None

@@ -34,6 +34,7 @@ class Steps:
             than this; 0: always to the heaviest.
         on: what learned segments are made on, one of `shoal.segments.inputs.ON`.
         aim: what they are for, one of `shoal.workflows.segment_outlook.AIMS`; None: the usual.
+        adjust: after the first learning segments adjust, as the nightly job would have let them.
 
     Raises:
         UsageError: `bad_period`, `bad_time`, `unknown_method`, `unknown_aim`, `usage` (k).
@@ -49,6 +50,7 @@ class Steps:
     margin: float = SegmentConfig.switch_margin
     on: str = FEATURES
     aim: str | None = None
+    adjust: bool = False
 
     def __post_init__(self) -> None:
         check_methods((self.method,))
@@ -64,6 +66,13 @@ class Steps:
             raise UsageError(
                 "usage", f"k is {self.k}, but RFM has a fixed number of segments",
                 hint="Leave k out, or take another method, such as kmeans.",
+            )  # fmt: skip
+        if self.adjust and (self.refit != FIRST or self.method == Rfm.method):
+            told = f"refit {self.refit}" if self.refit != FIRST else f"the method {self.method}"
+            raise UsageError(
+                "usage", f"segments that adjust, with {told}",
+                hint="Segments that adjust are learned at the first cut and go on from there: "
+                "leave --refit out, and take a method that learns, such as kmeans.",
             )  # fmt: skip
         if not 0 <= self.margin < 1:
             raise UsageError(
@@ -101,4 +110,5 @@ class Steps:
             "margin": self.margin,
             "on": self.on,
             "aim": self.aim,
+            "adjust": self.adjust,
         }

@@ -1,0 +1,1 @@
+"""A planted stream of noisy sightings: do segments follow means that move, split and jump?"""
