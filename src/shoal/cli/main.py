@@ -7,13 +7,15 @@ it needs when it runs.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, Final
 
 import typer
 from typer.exceptions import TyperException
 
 from shoal.cli import (
+    adjust,
     data,
     delivery,
     embed,
@@ -76,7 +78,7 @@ def _root(
 
 for _module in (
     data, sources, people, forgetting, money, quality, outside, model, embed, probe, segments,
-    rules, explain, delivery, membership, replay, versions, reading, sync, upkeep,
+    rules, explain, delivery, membership, replay, versions, adjust, reading, sync, upkeep,
 ):  # fmt: skip
     _module.register(app)
 
@@ -86,12 +88,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
 
 
+@cache
+def _command() -> Callable[..., Any]:
+    """The command line as Typer makes it of `app`, made once: it takes longer than many verbs."""
+    return typer.main.get_command(app)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit code and never raises."""
     console = Console(as_json="--json" in arguments)
     try:
         with Logged(console):
-            code = app(args=list(arguments), prog_name="shoal", standalone_mode=False)
+            code = _command()(args=list(arguments), prog_name="shoal", standalone_mode=False)
     except ShoalError as error:
         if error.code == "internal" and "--debug" in arguments:
             raise
