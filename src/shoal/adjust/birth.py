@@ -20,6 +20,7 @@ from shoal.adjust.adjustment import SPLIT, Proposal
 from shoal.adjust.ground import SAMPLE_CUSTOMERS, Ground, Past, overlap, roots_of
 from shoal.adjust.modes import Windows, halves, together
 from shoal.adjust.propose import SPLIT_P, foretold
+from shoal.adjust.reshape import BEARS, can
 from shoal.adjust.settings import AdjustSettings
 from shoal.features.prepare import sample_rows
 from shoal.segments.clustered import ClusterSegmenter
@@ -66,7 +67,7 @@ class _Scene:
             own = np.flatnonzero(ground.places == place)
             if len(own):
                 inner[own] = squares[own] <= np.quantile(squares[own], _CORE)
-        core = replace_core(ground, inner)
+        core = _core(ground, inner)
         roots = roots_of(core.within(), int(inner.sum()))
         W, centers = ground.Z @ roots, core.centers @ roots
         owner, squares = nearest(W, centers)
@@ -76,7 +77,7 @@ class _Scene:
                    reach / scale, ball / scale), roots / np.sqrt(scale)  # fmt: skip
 
 
-def replace_core(ground: Ground, inner: npt.NDArray[np.bool_]) -> Ground:
+def _core(ground: Ground, inner: npt.NDArray[np.bool_]) -> Ground:
     """The ground of some customers alone."""
     centers, scatter = ground.centers.copy(), np.zeros_like(ground.scatter)
     for place in range(len(centers)):
@@ -105,14 +106,11 @@ def births(
         return []
     scene, roots = _Scene.of(ground)
     parts = halves(ground.Z, seed)
-    rests = [_rest(scene, part, seed) for part in parts]
-    if rests[0] is None or rests[1] is None:
+    one, other = (_rest(scene, part, seed) for part in parts)
+    if one is None or other is None or float(np.square(one - other).sum()) > scene.ball:
         return []
-    if float(np.square(rests[0] - rests[1]).sum()) > scene.ball:
-        return []
-    tests = [_valley(scene, rest, part) for rest, part in zip(rests, parts[::-1], strict=True)]
-    p_value = together(tests)
-    rest = _settled(scene.W, (rests[0] + rests[1]) / 2, scene.ball)
+    p_value = together([_valley(scene, one, parts[1]), _valley(scene, other, parts[0])])
+    rest = _settled(scene.W, (one + other) / 2, scene.ball)
     members = _members(scene, rest)
     share = float(members.mean())
     if p_value > SPLIT_P or share < ground.share_least:
@@ -120,7 +118,7 @@ def births(
     center = ground.Z[members].mean(axis=0)
     past = Past.of(segmenter, future)
     told = None if past is None else past.born(center, scene.reach, roots)
-    if told is not None and told.worse:
+    if (told is not None and told.worse) or not can(segmenter, BEARS, center):
         return []
     return [_proposal(ground, scene, members, p_value, {**foretold(told)})]
 

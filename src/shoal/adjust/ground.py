@@ -177,7 +177,7 @@ class Past:
         rows = canonical_order(future.X)
         self.X = future.X[rows]
         self.k = len(segmenter.centers)
-        self.labels = segmenter.clusterer.weights(self.X).argmax(axis=1)
+        self.labels = segmenter.weights(self.X).argmax(axis=1)
         self.judge = Judge(future, rows, _FOLDS)
 
     @classmethod

@@ -112,18 +112,14 @@ def two_modes(X: Floats, roots: Floats | None = None, *, seed: int = 0) -> Modes
         return None
     W = X if roots is None else X @ roots
     one, other = halves(X, seed)
-    found = [_looked(W[one]), _looked(W[other])]
-    if found[0] is None or found[1] is None:
+    first, second, both = _looked(W[one]), _looked(W[other]), _looked(W)
+    if first is None or second is None or both is None:
         return None
-    first, second = found
     p_value = together([first.windows.p_value(W[other]), second.windows.p_value(W[one])])
     sides = [part.side(W) for part in (first, second)]
     same = float((sides[0] == sides[1]).mean())
     if same < 0.5:
         sides[1] = ~sides[1]
-    both = _looked(W)
-    if both is None:
-        return None
     side = both.side(W)
     if side.mean() > 0.5:
         side = ~side

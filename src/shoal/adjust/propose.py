@@ -25,6 +25,7 @@ import numpy.typing as npt
 from shoal.adjust.adjustment import MERGE, SPLIT, Proposal
 from shoal.adjust.ground import CUT, Foretold, Ground, Past, overlap, roots_of
 from shoal.adjust.modes import Modes, Windows, halves, two_modes
+from shoal.adjust.reshape import MERGES, SPLITS, can
 from shoal.adjust.settings import AdjustSettings
 from shoal.segments.clustered import ClusterSegmenter
 from shoal.segments.judge import Future
@@ -63,7 +64,11 @@ def splits(
     ground = Ground.of(segmenter, Z, recorded, settings, seed)
     past = Past.of(segmenter, future)
     found = [_split(ground, past, place) for place in range(len(ground.ids))]
-    return [one for one in found if one is not None]
+    return [
+        one
+        for place, one in enumerate(found)
+        if one is not None and can(segmenter, SPLITS, place, np.array(one.evidence["centers"]))
+    ]
 
 
 def _split(ground: Ground, past: Past | None, place: int) -> Proposal | None:
@@ -138,7 +143,8 @@ def merges(
     if len(ground.ids) < 3:
         return []
     past = Past.of(segmenter, future)
-    found = [_merge(ground, past, *pair) for pair in _neighbours(ground)]
+    pairs = [pair for pair in _neighbours(ground) if can(segmenter, MERGES, *pair)]
+    found = [_merge(ground, past, *pair) for pair in pairs]
     return [one for one in found if one is not None]
 
 
@@ -147,10 +153,11 @@ def _neighbours(ground: Ground) -> list[tuple[int, int]]:
     there = np.flatnonzero(ground.sizes >= _FEWEST_MEMBERS)
     apart = squared_distances(ground.centers[there], ground.centers[there])
     np.fill_diagonal(apart, np.inf)
-    pairs = set()
+    pairs: set[tuple[int, int]] = set()
     for number, row in enumerate(apart):
         for other in np.argsort(row, kind="stable")[: min(_NEIGHBOURS, len(there) - 1)]:
-            pairs.add(tuple(sorted((int(there[number]), int(there[other])))))
+            low, high = sorted((int(there[number]), int(there[other])))
+            pairs.add((low, high))
     return sorted(pairs)
 
 

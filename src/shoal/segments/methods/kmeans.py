@@ -77,6 +77,28 @@ class KMeansClusterer:
             other.variance = max(float(spread), 1e-12)
         return other
 
+    def split(self, place: int, centers: Matrix) -> Self:
+        """One group in two; the second comes last."""
+        means = np.vstack([self.centers, centers[1:]])
+        means[place] = centers[0]
+        return self._reshaped(means)
+
+    def merged(self, place: int, other: int) -> Self:
+        """Two groups in one at the lower place, in the middle of both: sizes are not known here."""
+        first, second = sorted((place, other))
+        means = self.centers.copy()
+        means[first] = means[[first, second]].mean(axis=0)
+        return self._reshaped(np.delete(means, second, axis=0))
+
+    def born(self, center: Matrix) -> Self:
+        """A further group, last."""
+        return self._reshaped(np.vstack([self.centers, center]))
+
+    def _reshaped(self, means: Matrix) -> Self:
+        other = self.moved(means)
+        other.k, other.loss = len(means), None  # the loss was of other groups
+        return other
+
     def weights(self, Z: Matrix) -> Weights:
         """(n, groups), each row sums to one."""
         return in_blocks(Z, lambda rows: soft_weights(rows, self.centers, self.variance))

@@ -34,6 +34,7 @@ from shoal.segments.methods.base import (
     spread_within,
     warm_centers,
 )
+from shoal.segments.methods.moments import between, parts_of, within
 
 _SAMPLE_ROWS: Final = 20_000
 _ITERATIONS: Final = 200
@@ -154,6 +155,43 @@ class Mixture:
             other.mass = np.asarray(mass, dtype=np.float64) / np.sum(mass)
         if covariances is not None:
             other.roots = _roots(np.asarray(covariances, dtype=np.float64))
+        return other
+
+    def split(self, place: int, centers: Matrix) -> Self:
+        """One Gaussian in two that make together what it was; the second comes last.
+
+        Args:
+            centers: (2, d); shares follow from where its mean lies between them.
+        """
+        parts = parts_of(self.centers[place], centers)
+        spread = self.covariances
+        left = within(spread[place], parts, centers)
+        mass, means = np.append(self.mass, 0.0), np.vstack([self.centers, centers[1:]])
+        mass[[place, -1]] = parts * mass[place]
+        means[place], spread[place] = centers[0], left
+        return self._reshaped(means, mass, np.concatenate([spread, left[None]]))
+
+    def merged(self, place: int, other: int) -> Self:
+        """Two Gaussians in one of their common moments, at the lower place."""
+        pair = sorted((place, other))
+        parts = self.mass[pair] / self.mass[pair].sum()
+        spread, means, mass = self.covariances, self.centers.copy(), self.mass.copy()
+        both = np.tensordot(parts, spread[pair], axes=1)
+        spread[pair[0]] = both + between(parts, means[pair], both)
+        means[pair[0]], mass[pair[0]] = parts @ means[pair], mass[pair].sum()
+        stay = np.arange(len(mass)) != pair[1]
+        return self._reshaped(means[stay], mass[stay], spread[stay])
+
+    def born(self, center: Matrix) -> Self:
+        """A further Gaussian of the usual spread and of the mean share, last."""
+        usual = np.tensordot(self.mass, self.covariances, axes=1)
+        mass = np.append(self.mass, 1 / len(self.mass))
+        spread = np.concatenate([self.covariances, usual[None]])
+        return self._reshaped(np.vstack([self.centers, center]), mass, spread)
+
+    def _reshaped(self, means: Matrix, mass: Matrix, spread: Matrix) -> Self:
+        other = self.moved(means, mass=mass, covariances=spread)
+        other.k, other.loss = len(means), None  # the loss was of other groups
         return other
 
     def log_likelihood(self, Z: Matrix) -> npt.NDArray[np.float64]:
