@@ -196,8 +196,20 @@ def read(registry: Registry, segmentation_id: str) -> SegmentationArtefact:
 
 
 def _write_json(path: Path, document: Mapping[str, Any]) -> None:
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1, sort_keys=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    """One line a member, and of lists of objects one line an object: profiles and explanations are
+    long, and indenting every number takes as long as finding some of them."""
+    members = (f"{_json(key)}: {_lines(value)}" for key, value in document.items())
+    path.write_text("{\n" + ",\n".join(members) + "\n}\n", encoding="utf-8")
+
+
+def _lines(value: Any) -> str:
+    if not isinstance(value, list) or not any(isinstance(one, Mapping) for one in value):
+        return _json(value)
+    return "[\n " + ",\n ".join(map(_json, value)) + "\n]"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _read_json(path: Path, schema: str) -> dict[str, Any]:

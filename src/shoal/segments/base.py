@@ -69,5 +69,7 @@ def column(features: pa.Table, name: str) -> npt.NDArray[np.float64]:
     """A numeric column as float64 with NaN where undefined; all NaN where the table lacks it."""
     if name not in features.column_names:
         return np.full(features.num_rows, np.nan)
-    values = features[name].combine_chunks().cast(pa.float64())
+    values = features[name].combine_chunks()
+    if values.type != pa.float64():
+        values = values.cast(pa.float64())
     return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)

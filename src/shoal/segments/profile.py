@@ -198,13 +198,17 @@ def _exemplars(
 
 def _medians(placed: Placed) -> dict[str, list[float | None]]:
     """The median of each place in every numeric feature; None where nobody has a value."""
-    order = np.argsort(placed.places, kind="stable")
-    ends = np.searchsorted(placed.places[order], np.arange(1, len(placed.segment_ids)))
+    places, segments = placed.places, len(placed.segment_ids)
+    starts = np.searchsorted(np.sort(places), np.arange(segments))
     found: dict[str, list[float | None]] = {}
     for name in numeric_columns(placed.features):
-        parts = np.split(column(placed.features, name)[order], ends)
-        known = [part[~np.isnan(part)] for part in parts]
-        found[name] = [float(np.median(part)) if len(part) else None for part in known]
+        values = column(placed.features, name)
+        ordered = values[np.lexsort((values, places))]  # of each place in order, undefined last
+        known = np.bincount(places[~np.isnan(values)], minlength=segments)
+        found[name] = [
+            float((ordered[start + (n - 1) // 2] + ordered[start + n // 2]) / 2) if n else None
+            for start, n in zip(starts, known, strict=True)
+        ]
     return found
 
 

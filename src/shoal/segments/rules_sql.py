@@ -12,6 +12,7 @@ dialect by sqlglot.
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 import sqlglot
@@ -72,7 +73,6 @@ WITH lines AS (
 )
 SELECT customer_id
 FROM scores
-WHERE {wanted}
 ORDER BY customer_id
 """
 
@@ -103,6 +103,20 @@ def segment_sql(
             where=segment_id,
             hint=f"Dialects: {', '.join(DIALECTS)}.",
         )
+    head = [
+        f"RFM segment {segment_id}, customers as of {iso(as_of)}.",
+        "events: one row an event (deduplicated, persons joined, no noise), canonical columns,",
+        "money in micro-units.",
+    ]
+    wanted = _wanted(segment_id, thresholds)
+    tree = _everybody(thresholds, as_of, rules).where(wanted, dialect="duckdb")
+    told = tree.sql(dialect, pretty=True, copy=False)
+    return "\n".join([*(f"-- {line}" for line in head), told, ""])
+
+
+@lru_cache(maxsize=2)
+def _everybody(thresholds: Thresholds, as_of: datetime, rules: Rules) -> exp.Select:
+    """All customers with their scores; parsed once for the segments of a grid."""
     told_once = ""
     if rules.order_sources:
         sources = ", ".join(map(_text, rules.order_sources))
@@ -121,15 +135,10 @@ def segment_sql(
         told_once=told_once,
         recency=_recency(thresholds, as_of),
         value=_value(thresholds),
-        wanted=_wanted(segment_id, thresholds),
     )
-    head = [
-        f"RFM segment {segment_id}, customers as of {iso(as_of)}.",
-        "events: one row an event (deduplicated, persons joined, no noise), canonical columns,",
-        "money in micro-units.",
-    ]
     tree = sqlglot.parse_one(sql, read="duckdb")
-    return "\n".join([*(f"-- {line}" for line in head), tree.sql(dialect, pretty=True), ""])
+    assert isinstance(tree, exp.Select)
+    return tree
 
 
 def _recency(thresholds: Thresholds, as_of: datetime) -> str:

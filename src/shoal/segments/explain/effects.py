@@ -70,7 +70,7 @@ def effects(
         if known.sum() < 2 * FEWEST_KNOWN or values[known].min() == values[known].max():
             continue
         column = np.full(len(values), np.nan)
-        column[known] = SkewScaler().fit_transform(values[known, None])[:, 0]
+        column[known] = SkewScaler().scaled(values[known, None])[:, 0]
         if _compare(name, len(scaled), values[known], column[known], places[known], found):
             scaled.append(column)
     ends = _intervals(np.column_stack(scaled), places, groups, seed) if scaled else {}
@@ -107,23 +107,49 @@ def _compare(
     found: dict[int, list[_Difference]],
 ) -> bool:
     """Compare every group in one feature; whether there was anything to compare."""
-    ranks, some = rankdata(values), False
-    for group, differences in found.items():
-        own = places == group
-        inside, outside = int(own.sum()), int((~own).sum())
-        if min(inside, outside) < FEWEST_KNOWN:
-            continue
-        spread = (inside * scaled[own].var() + outside * scaled[~own].var()) / len(scaled)
-        effect = cohens_d(scaled[own].mean() - scaled[~own].mean(), spread)
-        biserial = 2 * (ranks[own].mean() - ranks[~own].mean()) / len(ranks)
-        told = Effect(
-            name, float(np.median(values[own])), float(np.median(values[~own])),
-            float(values[own].mean()), float(values[~own].mean()),
-            float(effect), float(effect), float(effect), float(biserial),
+    groups, own = np.unique(places, return_inverse=True)
+    sizes = np.bincount(own)
+    few = np.minimum(sizes, len(values) - sizes) < FEWEST_KNOWN
+    told = [(at, int(group)) for at, group in enumerate(groups) if group in found and not few[at]]
+    if not told:
+        return False
+    inside, outside = _means(values, own, sizes)
+    effect = cohens_d(*_apart(scaled, own, sizes))
+    ranks = np.subtract(*_means(rankdata(values), own, sizes))
+    order = np.argsort(values, kind="stable")
+    ordered, owner = values[order], own[order]
+    for at, group in told:
+        mine = owner == at
+        one = Effect(
+            name, _middle(ordered[mine]), _middle(ordered[~mine]),
+            float(inside[at]), float(outside[at]),
+            float(effect[at]), float(effect[at]), float(effect[at]),
+            float(2 * ranks[at] / len(values)),
         )  # fmt: skip
-        differences.append(_Difference(column, told))
-        some = True
-    return some
+        found[group].append(_Difference(column, one))
+    return True
+
+
+def _means(values: Matrix, own: Places, sizes: Places) -> tuple[Matrix, Matrix]:
+    """(groups,) means of each group and of all others; (n,) `own` is the group of each value."""
+    sums = np.bincount(own, values)
+    # The others are added, not taken away from all: of nothing but zeros the sum is zero.
+    rest = (1.0 - np.eye(len(sums))) @ sums
+    return sums / sizes, rest / np.maximum(len(values) - sizes, 1)
+
+
+def _apart(values: Matrix, own: Places, sizes: Places) -> tuple[Matrix, Matrix]:
+    """(groups,) difference of the means of each group and of all others; the pooled variance."""
+    means, rest = _means(values, own, sizes)
+    within = np.bincount(own, (values - means[own]) ** 2)
+    others = 1.0 - np.eye(len(sizes))
+    about = (others * sizes * (means - rest[:, None]) ** 2).sum(axis=1) + others @ within
+    return means - rest, (within + about) / len(values)
+
+
+def _middle(ordered: Matrix) -> float:
+    """The median of values in order."""
+    return float((ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2)
 
 
 def cohens_d(difference: Matrix | float, variance: Matrix | float) -> Matrix:
