@@ -3,9 +3,9 @@
 Customers come every day and lapse in the end. Each has a rate of six things that it does (visits,
 views, searches, carts, orders, reviews), drawn around one of five types, that vary with the
 weekday, with the season where the panel has one, and from day to day for the whole shop; and three
-habits that wander slowly around its type's. Features are those that a shop has: windows of 7 and 28 days,
-trends, ratios, recency, tenure, totals. All is drawn day by day, so that looks at any days fit each
-other.
+habits that wander slowly around its type's. Features are those that a shop has: windows of 7 and 28
+days, trends, ratios, recency, tenure, totals. All is drawn day by day, so that looks at any days
+fit each other.
 """
 
 from __future__ import annotations

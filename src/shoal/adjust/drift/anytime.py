@@ -50,7 +50,7 @@ def earned(p_values: Floats) -> Floats:
     """The e-value of each p-value.
 
     >>> earned(np.array([0.01, 0.2, 1.0])).round(2).tolist()
-    [4.47, 0.92, 0.5]
+    [4.45, 0.92, 0.5]
     """
     p = np.clip(p_values, 1e-300, 1.0)
     logs = np.log(p)
@@ -121,14 +121,14 @@ class Monitors:
         return sum(told) / len(told) if told else 0.0
 
     def leading(self, group: str, most: int = 5) -> tuple[str, ...]:
-        """The tests of a group with most capital, most first; those of less than 1 never."""
+        """The tests of a group with most capital, most first; none with a tenth of it or less."""
         sums: dict[str, float] = {}
         for lane in self.lanes.get(group, ()):
             for name, held in lane.capital.items():
                 sums[name] = sums.get(name, 0.0) + held
-        count = max(len(self.lanes.get(group, ())), 1)
+        least = max(sums.values(), default=0.0) / 10
         ranked = sorted(sums, key=lambda name: (-sums[name], name))
-        return tuple(name for name in ranked[:most] if sums[name] / count >= 1)
+        return tuple(name for name in ranked[:most] if sums[name] > least)
 
     def begun_anew(self, group: str) -> Monitors:
         """After the group told of a change: its capital is spent."""

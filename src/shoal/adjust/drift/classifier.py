@@ -9,8 +9,8 @@ both parts, and the smaller of the two p-values counts twice (Bonferroni).
 
 The classifier is the linear discriminant of Fisher (1936) on columns, their squares and products,
 shrunk as a ridge regression is: it sees changes of means, of spreads and of how columns go together
-with one solution of equations. What an earlier pair of looks can be told apart by, this one may
-too: the AUC has to be greater than theirs.
+with one solution of equations. What an earlier pair of looks, or the same pair of the year before,
+can be told apart by, this one may too: the AUC has to be greater than theirs.
 """
 
 from __future__ import annotations
@@ -78,14 +78,27 @@ def told_apart(panel: Panel, columns: list[Floats], seed: int) -> Told | None:
     usual = 0.5
     p = _judged(areas, usual)
     if p < _ASK_BEFORE:
-        others = [place for place in range(panel.recent) if place != then]
-        if others:
-            far = max(others, key=lambda place: abs(panel.weeks[place] - panel.weeks[then]))
-            earlier = _pair(panel, columns, min(far, then), max(far, then), half, asked, None)
+        for one, other in _earlier_pairs(panel, then):
+            earlier = _pair(panel, columns, one, other, half, asked, None)
             if earlier is not None:
                 usual = max(usual, float(np.mean([area for area, _, _ in earlier[0]])))
         p = _judged(areas, usual)
     return Told(float(np.mean([one[0] for one in areas])), usual, p, people, telling)
+
+
+def _earlier_pairs(panel: Panel, then: int) -> list[tuple[int, int]]:
+    """The earlier look that is furthest from the one compared with, and those of a year before."""
+    found = []
+    others = [place for place in range(panel.recent) if place != then]
+    if others:
+        far = max(others, key=lambda place: abs(panel.weeks[place] - panel.weeks[then]))
+        found.append((min(far, then), max(far, then)))
+    year = range(panel.recent, len(panel.looks) - 1)
+    if len(year) > 1:
+        lag = panel.weeks[then]
+        nearest = min(year[:-1], key=lambda place: abs(panel.weeks[place] - panel.weeks[-2] - lag))
+        found.append((nearest, year[-1]))
+    return found
 
 
 #: AUC, standard error and p-value of a half.

@@ -51,6 +51,8 @@ SHARES: Final[Mapping[str, float]] = {
 }  # fmt: skip
 #: A share of customers below which those known before tell nothing of the others.
 _SAME: Final = 0.02
+#: Earlier looks from before a change that are enough to leave later ones out.
+_FEWEST_CLEAN: Final = 2
 #: Features that an alarm names.
 _NAMED: Final = 8
 
@@ -94,7 +96,7 @@ def detect(
     if kept.moment is not None and now.moment < kept.moment:
         note = _note(CLOCK_BACK, iso(now.moment), iso(kept.moment))
         return Detection((), kept, (), (note,), CLOCK_BACK)
-    windows = matched(now, references)
+    windows = matched(now, _unaffected(now, references, kept))
     state = _state(now, windows)
     if state in (FEW, NO_REFERENCE):
         found = broken(None, now.rhythm, now.moment)
@@ -110,6 +112,17 @@ def detect(
         return Detection(found.alarms, kept.at(now.moment), found.blocked, notes, state)
     alarms, kept = _Asked(now, windows, panel, found, kept, settings, seed).alarms()
     return Detection((*found.alarms, *alarms), kept.at(now.moment), found.blocked, notes, state)
+
+
+def _unaffected(now: Look, references: Sequence[Look], kept: Monitors) -> Sequence[Look]:
+    """Looks from before what is told already: later ones would make it look usual in a few weeks.
+
+    What is told goes on being told until it is answered, or is over.
+    """
+    since = [first for key in kept.told if (first := kept.goes_on(key, now.moment)) is not None]
+    clean = [one for one in references if not since or one.moment <= min(since)]
+    recent = matched(now, clean).recent
+    return clean if len(recent) >= _FEWEST_CLEAN else references
 
 
 def _state(now: Look, windows: Windows) -> str:
