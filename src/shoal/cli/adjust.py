@@ -96,7 +96,7 @@ def _show(console: Console, found: Mapping[str, Any]) -> None:
     )
     for one in found["gates"]:
         if not one["passed"]:
-            console.say(f"Gate: {one['text']['en']}")
+            console.say(f"Gate {one['code']}: {one['en']}")
     for one in found["changes"]:
         console.say(one["sentence"]["en"])
     _show_end(console, found)
@@ -155,7 +155,7 @@ def _done_row(one: Mapping[str, Any]) -> list[str]:
         ", ".join(one["segments"]),
         "" if keeps else f"{one['gain']:.1%}",
         "" if keeps else f"{one['moved']:.1%}",
-        one["reason"],
+        one["words"]["en"],
     ]
 
 

@@ -173,7 +173,8 @@ def _said(kind: str, told: Mapping[str, Any], in_force: str, by: str) -> dict[st
     return {
         "kind": kind, "of": told["adjust_id"], "by": by, "looked": False, "dry_run": False,
         "segmentation_id": in_force, **{name: told[name] for name in shown},
-        "alarms": [], "blocked": [], "dropped": [], "changed": False, "moved": 0.0, "changes": [],
+        "alarms": [], "considered": [], "blocked": [], "dropped": [], "retrained": None,
+        "changed": False, "moved": 0.0, "changes": [],
         "notes": [], "published": None, "waiting": None,
     }  # fmt: skip
 

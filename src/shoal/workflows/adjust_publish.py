@@ -19,6 +19,7 @@ from shoal.workflows.adjust_result import LOOK, AdjustResult
 from shoal.workflows.adjust_retrain import dropped, forget, settle
 from shoal.workflows.adjust_state import Candidate
 from shoal.workflows.adjuster import Adjusted, Adjuster, Live
+from shoal.workflows.adjuster_live import told
 from shoal.workflows.embedded import ModelInUse
 from shoal.workflows.segment_identity import Identified, Line
 from shoal.workflows.segment_learn import Known
@@ -106,13 +107,10 @@ class Publishing:
 
     def result(self) -> AdjustResult:
         """Write it down and put it in force; on a dry run only say it."""
-        document = self._document()
+        document = adjust_state.plain(self._document())
         if self.job.dry_run:
-            waiting = None
-            if self.adjusted.waiting is not None:
-                waiting = self._asking(None)
             dry = {"schema": adjust_state.SCHEMA, "adjust_id": None}
-            return AdjustResult({**dry, **document, "waiting": waiting}, self.warnings)
+            return AdjustResult({**dry, **document, "waiting": self._asking()}, self.warnings)
         ground = self.job.ground
         now = ground.clock()
         making, publisher, made = None, None, None
@@ -125,7 +123,7 @@ class Publishing:
         in_force = self.job.found.segmentation_id if made is None else made.segmentation_id
         candidate = self._candidate(in_force, making)
         document |= {"published": None if made is None else made.segmentation_id}
-        document["waiting"] = None if candidate is None else self._asking(None)
+        document["waiting"] = self._asking()
         look = adjust_state.write(
             ground.registry, document, self.adjusted.state, in_force, candidate
         )
@@ -139,8 +137,7 @@ class Publishing:
                 ground.store, look, now, waiting=candidate is not None,
                 clear=made is not None or candidate is not None,
             )  # fmt: skip
-        if candidate is not None:
-            document["waiting"] = self._asking(look)
+        document["waiting"] = self._asking(look)
         self._let_go()
         head = {"schema": adjust_state.SCHEMA, "adjust_id": look}
         return AdjustResult({**head, **document}, self.warnings)
@@ -182,7 +179,7 @@ class Publishing:
             {
                 "segmentation_id": in_force,
                 "as_of": iso(self.adjusted.moment),
-                "adjustments": [one.as_document() for one in waiting.adjustments],
+                "adjustments": [told(one) for one in waiting.adjustments],
                 "lineage": dict(waiting.lineage),
                 "choice": None if waiting.choice is None else waiting.choice.as_document(),
                 "reference_id": reference_id,
@@ -193,11 +190,12 @@ class Publishing:
             },
         )
 
-    def _asking(self, look: str | None) -> dict[str, Any]:
-        """What a person is asked."""
+    def _asking(self, look: str | None = None) -> dict[str, Any] | None:
+        """What a person is asked; None: nothing."""
         waiting = self.adjusted.waiting
-        assert waiting is not None
-        return {
+        if waiting is None:
+            return None
+        asked: dict[str, Any] = {
             "adjust_id": look,
             "reasons": list(waiting.reasons),
             "actions": [one.action for one in waiting.adjustments],
@@ -205,6 +203,8 @@ class Publishing:
             "gates": [one.as_document() for one in waiting.gates],
             "changes": [one for one in waiting.lineage["changes"] if one["change"] != "continue"],
         }
+        found: dict[str, Any] = adjust_state.plain(asked)
+        return found
 
     def _document(self) -> dict[str, Any]:
         adjusted, job = self.adjusted, self.job

@@ -89,9 +89,10 @@ def nothing_new(
         "schema": adjust_state.SCHEMA, "adjust_id": None, "kind": LOOK, "looked": False,
         "dry_run": False, "as_of": iso(moment), "segmentation_id": found.segmentation_id,
         "customers": int(found.document["customers"]["placed"]), "alarms": [], "blocked": [],
-        "adjustments": [], "gates": [], "dropped": [], "changed": False, "moved": 0.0,
-        "changes": [], "published": None, "waiting": None, "spent": state.spent(moment),
-        "next_look": iso(next_look), "notes": [note.as_document()],
+        "adjustments": [], "considered": [], "gates": [], "dropped": [], "changed": False,
+        "moved": 0.0, "changes": [], "published": None, "waiting": None,
+        "spent": state.spent(moment), "next_look": iso(next_look), "notes": [note.as_document()],
+        "retrained": None,
     }  # fmt: skip
     return AdjustResult(document)
 

@@ -9,7 +9,7 @@ since, and the live segments foretell what came; where the live ones have seen i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -72,11 +72,13 @@ class Gain:
         share: above 0: better.
         error: its standard error.
         parts: by which names it was told.
+        influence: (n,) what each customer adds to the deviation from the mean; sums to 0.
     """
 
     share: float
     error: float
     parts: Mapping[str, float]
+    influence: Floats = field(default_factory=lambda: np.empty(0), repr=False)
 
     def as_document(self) -> dict[str, Any]:
         """As JSON."""
@@ -93,6 +95,7 @@ class Challenger:
         tiers: (old id, new id) -> customers whom one of both does not place.
         memberships: `MEMBERSHIPS_SCHEMA`, where everybody would be.
         known: all customers, as it reads them; `model_id` of the behaviour model it reads.
+        future: what the same fit of a horizon ago would have foretold more; None: not asked.
     """
 
     known: Known
@@ -105,6 +108,7 @@ class Challenger:
     tiers: Mapping[tuple[str, str], int]
     memberships: pa.Table
     proposal: Proposal
+    future: Gain | None = None
     notes: tuple[Text, ...] = ()
 
 
@@ -159,7 +163,7 @@ def challenge(
     model_id = None if learner.model is None else learner.model.model_id
     return Challenger(
         mine, model_id, segmenter, vocabulary, choice, aligned, noise, tiers, memberships,
-        proposal, tuple(asked.warnings),
+        proposal, future, tuple(asked.warnings),
     )  # fmt: skip
 
 
@@ -306,7 +310,8 @@ def foretelling_gain(
     left = {name: max(1 - was[name], 1e-9) for name in names}
     gains = {name: (now[name] - was[name]) / left[name] for name in names}
     parts = np.mean([(now_parts[name] - was_parts[name]) / left[name] for name in names], axis=0)
-    return Gain(float(np.mean(list(gains.values()))), float(np.sqrt(np.sum(parts**2))), gains)
+    error = float(np.sqrt(np.sum(parts**2)))
+    return Gain(float(np.mean(list(gains.values()))), error, gains, parts)
 
 
 def settled_of(choice: Choice | None, segmenter: ClusterSegmenter) -> Settled:

@@ -18,7 +18,7 @@ from shoal.adjust.reshape import reshaped
 from shoal.adjust.settings import AdjustSettings
 from shoal.domain.time import iso
 from shoal.segments.choose import Choice
-from shoal.workflows.adjuster_challenge import Challenger, settled_of
+from shoal.workflows.adjuster_challenge import Challenger, Gain, settled_of
 from shoal.workflows.adjuster_changes import rearranged, told_lineage
 from shoal.workflows.adjuster_live import Live
 from shoal.workflows.adjuster_looks import recorded_places
@@ -38,6 +38,8 @@ class Change:
         memberships: `MEMBERSHIPS_SCHEMA`, where everybody is then.
         moved: share of the placed customers in another segment.
         reasons: codes of the gates that ask for a person.
+        known, future: of segments that were all made anew: what they read, and what the same fit of
+            a horizon ago would have foretold more.
     """
 
     live: Live
@@ -49,6 +51,8 @@ class Change:
     choice: Choice | None = None
     gates: tuple[Gate, ...] = ()
     reasons: tuple[str, ...] = ()
+    known: Known | None = None
+    future: Gain | None = None
 
 
 @dataclass(frozen=True)
@@ -132,8 +136,9 @@ def _made_anew(
     enough = after.segmenter.known(table)
     Z = after.segmenter.embed(table.filter(pa.array(enough)))
     return Change(
-        after, (doing,), memberships, moved, told, _gathered(after, Z, ground), found.choice
-    )
+        after, (doing,), memberships, moved, told, _gathered(after, Z, ground), found.choice,
+        known=known, future=found.future,
+    )  # fmt: skip
 
 
 def _reshaped(

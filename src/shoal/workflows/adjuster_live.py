@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from shoal.adjust.adjustment import Adjustment, Alarm
+from shoal.adjust.adjustment import Adjustment, Alarm, Proposal
+from shoal.adjust.decide import APPROVALS, REASONS
 from shoal.domain.text import Text
 from shoal.domain.time import iso
 from shoal.features.tastes import Vocabulary
@@ -103,6 +104,7 @@ class Adjusted:
         adjustments: decided, at least one; keeping is one too. Those of them that are in force are
             `done`.
         alarms: of the look.
+        proposals: all that could have been done.
         gates: of what was to be done; empty where nothing was.
         lineage: document of what became of the segments (`shoal.adjust.lineage`); None where
             nothing changed.
@@ -122,6 +124,7 @@ class Adjusted:
     adjustments: tuple[Adjustment, ...]
     state: AdjusterState
     alarms: tuple[Alarm, ...] = ()
+    proposals: tuple[Proposal, ...] = ()
     gates: tuple[Gate, ...] = ()
     lineage: Mapping[str, Any] | None = None
     choice: Choice | None = None
@@ -159,7 +162,8 @@ class Adjusted:
             "customers": self.customers,
             "alarms": [one.as_document() for one in self.alarms],
             "blocked": list(self.blocked),
-            "adjustments": [one.as_document() for one in self.adjustments],
+            "adjustments": [told(one) for one in self.adjustments],
+            "considered": [considered(one) for one in self.proposals],
             "gates": [one.as_document() for one in self.gates],
             "dropped": list(self.dropped),
             "changed": self.changed,
@@ -168,3 +172,22 @@ class Adjusted:
             "asked": None if self.waiting is None else list(self.waiting.reasons),
             "notes": [one.as_document() for one in self.notes],
         }
+
+
+def told(adjustment: Adjustment) -> dict[str, Any]:
+    """An adjustment as JSON, with its reason and what a person is asked in words."""
+    return {
+        **adjustment.as_document(),
+        "words": REASONS[adjustment.reason].as_document(),
+        "asks": [APPROVALS[code].as_document() for code in adjustment.approval],
+    }
+
+
+def considered(proposal: Proposal) -> dict[str, Any]:
+    """A proposal as JSON, without what carrying it out would take."""
+    evidence = {name: one for name, one in proposal.evidence.items() if name != "centers"}
+    return {
+        "action": proposal.action, "segments": list(proposal.segments), "gain": proposal.gain,
+        "gain_error": proposal.gain_error, "moved": proposal.moved, "cost": proposal.cost,
+        "alarms": list(proposal.alarms), "evidence": evidence,
+    }  # fmt: skip

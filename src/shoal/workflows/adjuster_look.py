@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shoal.adjust.adjustment import (
     ASSIGNMENT,
@@ -29,6 +30,7 @@ from shoal.adjust.adjustment import (
 from shoal.adjust.birth import births
 from shoal.adjust.decide import decide, unanswered
 from shoal.adjust.drift.detect import Look, Monitors, detect
+from shoal.adjust.gates import Gate, asks, shut
 from shoal.adjust.nudge import Nudged, nudge
 from shoal.adjust.online import Statistics, begun
 from shoal.adjust.propose import merges, splits
@@ -49,10 +51,10 @@ from shoal.workflows.adjuster_looks import (
     references_of,
 )
 from shoal.workflows.adjuster_state import AdjusterState
+from shoal.workflows.advance import advance
 from shoal.workflows.segment_learn import Known
 
 if TYPE_CHECKING:
-    from shoal.adjust.gates import Gate
     from shoal.workflows.adjuster import Adjuster
 
 #: What single segments can answer; what the outlook or the model sees takes a refit.
@@ -78,6 +80,7 @@ class Looking:
         self.state = self.adjuster.state or AdjusterState(self.live.fitted_at)
         self.moment: datetime = self.known.as_of
         self.seed: int = self.adjuster.learner.seed
+        self.recorded = _aligned(self.recorded, self.known, self.live)
         table = self.known.table(self.live.vocabulary)
         enough = self.live.segmenter.known(table)
         self.table = table.filter(pa.array(enough))
@@ -275,14 +278,12 @@ class Looking:
             self.known, self.Z, self.table[CUSTOMER], self.settings, self._budget(), self.seed
         )
         change = changed(doing, live, recorded, ground, self.challengers, nudged)
-        found = gated(self, live, change)
+        found = gated(
+            live, change, self.known, recorded, self.period, self.settings, seed=self.seed
+        )
         self.gates = found
-        shut = tuple(one.code for one in found if not one.passed and not one.approval)
-        if shut:
-            self.dropped = shut
-            return None
-        reasons = tuple(one.code for one in found if not one.passed)
-        return replace(change, gates=found, reasons=reasons)
+        self.dropped = shut(found)
+        return None if self.dropped else replace(change, gates=found, reasons=asks(found))
 
     def _told(
         self,
@@ -311,6 +312,7 @@ class Looking:
             adjustments=adjustments,
             state=state,
             alarms=evidence.alarms,
+            proposals=evidence.proposals,
             gates=self.gates,
             lineage=None if done is None else done.lineage,
             choice=None if done is None else done.choice,
@@ -322,3 +324,12 @@ class Looking:
             dropped=self.dropped,
             notes=tuple(self.notes),
         )
+
+
+def _aligned(recorded: pa.Table, known: Known, live: Live) -> pa.Table:
+    """Memberships of the customers that are known, in their order; who has none enters now."""
+    customers = known.features[CUSTOMER]
+    rows = pc.index_in(customers, value_set=recorded[CUSTOMER].combine_chunks())
+    if rows.null_count:
+        return advance(known, live.in_force, recorded).memberships
+    return recorded.take(rows)
