@@ -36,18 +36,20 @@ class Switches:
     Args:
         margin: of the switching rule; None: the product's default.
         without: actions that are never taken.
-        watch: whether drift is looked for.
+        watch: whether drift is looked for; there is no log whose rhythm could be asked.
         identity: ids are kept; without it segments are named by their size at every change.
         temper: weights are softened to the chance of being placed there again.
         known_epochs: users who were seen within so many epochs are known.
+        variance_share: what principal components keep; all of it, for who is born may lie elsewhere.
     """
 
     margin: float | None = None
     without: frozenset[str] = frozenset()
-    watch: bool = True
+    watch: bool = False
     identity: bool = True
     temper: bool = True
     known_epochs: float = 1.0
+    variance_share: float = 1.0
     settings: AdjustSettings = field(default_factory=AdjustSettings)
 
 
@@ -72,7 +74,7 @@ class ShoalFollower:
         self.seen = Seen(plan, self.switches.known_epochs)
         self.recorded = np.full(plan.users, NOWHERE, dtype=np.int64)
         self.seen.add(X, users)
-        learner = _learner(self.seen, seed)
+        learner = _learner(self.seen, seed, self.switches.variance_share)
         known = self.seen.at(self.seen.moment)
         live = _live(learner, known, self.margin)
         self.adjuster = Adjuster(
@@ -258,14 +260,14 @@ def _embedded(X: Floats, ids: pa.Array | None = None) -> pa.Table:
     return pa.table({"customer_id": names, "events": np.ones(len(X)), **columns})
 
 
-def _learner(seen: Seen, seed: int) -> Any:
+def _learner(seen: Seen, seed: int, variance_share: float) -> Any:
     """The product's learner, asked about the stream instead of a shop."""
     from types import SimpleNamespace
 
     from shoal.domain.time import Zone
     from shoal.features.catalog import CATALOG
     from shoal.segments.inputs import EMBEDDING
-    from shoal.workflows.segment_learn import Learner
+    from shoal.workflows.segment_learn import EMBEDDED, Learner
     from shoal.workflows.segment_outlook import STYLE
 
     fold: Any = SimpleNamespace(catalog=CATALOG)
@@ -273,6 +275,7 @@ def _learner(seen: Seen, seed: int) -> Any:
     return Learner(
         fold, Zone("UTC"), None, SegmentConfig(min_events=1), K, seed,  # type: ignore[arg-type]
         past=past, on=EMBEDDING, aim=STYLE,
+        preparation=replace(EMBEDDED, variance_share=variance_share),
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 
 from shoal.cli import (
     adjust,
+    backtest,
     data,
     delivery,
     embed,
@@ -78,7 +79,8 @@ def _root(
 
 for _module in (
     data, sources, people, forgetting, money, quality, outside, model, embed, probe, segments,
-    rules, explain, delivery, membership, replay, versions, adjust, reading, sync, upkeep,
+    rules, explain, delivery, membership, replay, backtest, versions, adjust, reading, sync,
+    upkeep,
 ):  # fmt: skip
     _module.register(app)
 

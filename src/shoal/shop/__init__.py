@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from shoal import bootstrap
 from shoal.config import Config
+from shoal.shop.adjust import AdjustVerbs
+from shoal.shop.backtest import BacktestVerbs
 from shoal.shop.data import DataVerbs
 from shoal.shop.delivery import DeliveryVerbs
 from shoal.shop.embed import EmbedVerbs
@@ -77,8 +79,8 @@ def migrate(directory: str | Path, *, progress: Progress | None = None) -> dict[
 
 class Shop(
     DataVerbs, PeopleVerbs, PrivacyVerbs, MoneyVerbs, QualityVerbs, OutsideVerbs, ModelVerbs,
-    EmbedVerbs, ProbeVerbs, SegmentVerbs, DeliveryVerbs, MembershipVerbs, ReplayVerbs,
-    VersionVerbs, ExplainVerbs, RuleVerbs, SyncVerbs,
+    EmbedVerbs, ProbeVerbs, SegmentVerbs, DeliveryVerbs, MembershipVerbs, ReplayVerbs, BacktestVerbs,
+    VersionVerbs, AdjustVerbs, ExplainVerbs, RuleVerbs, SyncVerbs,
 ):  # fmt: skip
     """One shop. Usable as a context manager; `close` releases its connections."""
 

@@ -88,6 +88,7 @@ class Replay:
         self._model: Model | None = None
         self._highest = 0
         self._recorded = LOG_SCHEMA.empty_table()
+        self._held: pa.Table | None = None
         self._following: Following | None = None
         self._carried: Carried | None = None
         self._begins, self._ends = log_span(warehouse)
@@ -151,6 +152,7 @@ class Replay:
         learner, told = self._learner, len(self._learner.warnings)
         events = learner.admitted(moment)
         self._follow(events)
+        self._held = None
         if self._model is None or self.steps.refit_due(self._model.trained_until, moment):
             self._model, known = self._learn(moment, events)
             # The log begins anew with every learning: a version tells where everybody is.
@@ -169,6 +171,7 @@ class Replay:
             loop = self._loop
             assert loop is not None
             inputs = loop.known(moment).table(adjusted.vocabulary)
+            self._held = step.memberships.select([CUSTOMER, "segment_id"])
             self._recorded = adjusted.memberships
             model = Model(adjusted.segmenter, adjusted.vocabulary, loop.items, moment)
             self._model = model
@@ -183,6 +186,7 @@ class Replay:
             table_version=learner.table_version or 0,
             warnings=(*(text.en for text in learner.warnings[told:]), *self._late(moment)),
             adjusted=adjusted,
+            held=self._held,
         )
 
     def skipped(self, place: int, error: InputError) -> Cut:
@@ -233,7 +237,7 @@ class Replay:
         vocabulary = learner.vocabulary(known)
         before = self._before(known)
         if before is not None:
-            learner.warm = before.warm
+            learner.warm = self._held = before.warm
         [(segmenter, choice)] = learner.learn(known, vocabulary, (self.steps.method,))
         if before is not None and isinstance(segmenter, ClusterSegmenter):
             self._highest = before.go_on(segmenter, known.table(vocabulary), self._highest)

@@ -37,8 +37,10 @@ class Cut:
     `memberships` has `MEMBERSHIPS_SCHEMA`, a row a customer: where, with which weight and margin at
     the cut, and since when and why. `features` is the snapshot with the tastes that they were told
     from, by `segmenter`; `events` counts customers' events since the cut before (the first: all
-    before it). `adjusted` is what came of looking for change there; None where nobody looked. Of a
-    cut with too few customers `skipped` says why, and both tables are empty.
+    before it). `adjusted` is what came of looking for change there; None where nobody looked. Where
+    other segments came into force `held` (`customer_id`, `segment_id`) says where those before them
+    would have everybody, in the same states. Of a cut with too few customers `skipped` says why, and
+    both tables are empty.
     """
 
     as_of: datetime
@@ -52,6 +54,7 @@ class Cut:
     warnings: tuple[str, ...] = ()
     skipped: str = ""
     adjusted: Adjusted | None = None
+    held: pa.Table | None = None
 
     @property
     def segment_ids(self) -> tuple[str, ...]:

@@ -1,0 +1,102 @@
+"""The verb that says what the last months would have looked like: backtest."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from shoal.cli.console import Console
+from shoal.cli.options import Debug, Json, ShopDir
+
+_NAMES: Final = {
+    "frozen": "frozen", "monthly": "made anew each month", "shoal": "adjusted by Shoal",
+}  # fmt: skip
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verb."""
+    app.command("backtest")(backtest)
+
+
+def backtest(
+    shop: ShopDir,
+    periods: Annotated[
+        int, typer.Option("--periods", metavar="N", help="Periods of 28 days, the last ones.")
+    ] = 3,
+    tune: Annotated[
+        int,
+        typer.Option(
+            "--tune",
+            metavar="N",
+            help="Search k, half-life, margin and cadence in N trials on these periods.",
+        ),
+    ] = 0,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Write what the search found into shop.toml.")
+    ] = False,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="S")] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """What the last months would have looked like: frozen, made anew monthly, and with Shoal."""
+    from shoal import shop as shops
+
+    console = Console(json)
+    with shops.open(shop) as opened:
+        found = opened.backtest(
+            periods=periods, tune=tune, apply=apply, seed=seed, progress=console.progress()
+        )
+    console.document(found)
+    _show(console, found)
+    if found["search"]:
+        _show_search(console, found["search"])
+
+
+def _show(console: Console, found: dict[str, Any]) -> None:
+    outcomes = list(found["outcomes"])
+    head = ["segments", "of what could be foretold", *outcomes, "moved a month", "by the model",
+            "segments kept", "alarms"]  # fmt: skip
+    rows = []
+    for name, one in found["strategies"].items():
+        segments = one["segments"]
+        shares = [found["outcomes"][each]["strategies"][name]["of_attainable"] for each in outcomes]
+        rows.append(
+            [
+                _NAMES[name], _share(one["of_attainable"]), *(_share(each) for each in shares),
+                f"{one['turnover_a_month']:.1%}", f"{one['relabelled_by_model_a_month']:.1%}",
+                f"{segments['kept']} of {segments['first']}", f"{sum(one['alarms'].values())}",
+            ]
+        )  # fmt: skip
+    console.table(head, rows, right=head[1:])
+    for sentence in found["sentences"]:
+        console.say(sentence["en"])
+
+
+def _show_search(console: Console, search: dict[str, Any]) -> None:
+    rows = [
+        [f"{one['trial']}", _told(one), _share(one["of_attainable"]),
+         "–" if one["relabelled"] is None else f"{one['relabelled']:.1%}",
+         "–" if one["score"] is None else f"{one['score']:.3f}",
+         "chosen" if one["trial"] == search["chosen"] else "front" if one["front"] else ""]
+        for one in search["trials"]
+    ]  # fmt: skip
+    console.table(
+        ["trial", "settings", "of what could be foretold", "by the model", "score", ""], rows,
+        right=["trial", "of what could be foretold", "by the model", "score"],
+    )  # fmt: skip
+    console.say(search["reason"]["en"])
+    written = "Written into shop.toml:" if search["applied"] else "To put into shop.toml:"
+    console.say(f"{written}\n{search['toml']}")
+
+
+def _told(one: dict[str, Any]) -> str:
+    told = one["settings"]
+    return (
+        f"k {told['k'] or 'chosen'}, half-life {told['half_life_days']:g} d, margin "
+        f"{told['switch_margin']:g}, every {told['cadence_days']:g} d"
+    )
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"

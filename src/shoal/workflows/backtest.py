@@ -1,0 +1,287 @@
+"""Backtest: what the last quarter would have looked like frozen, refitted monthly, and with Shoal.
+
+Three replays of the shop's own log begin with the same segments: `frozen` keeps them, `monthly`
+segments anew every 28 days as `shoal segment` would, `shoal` adjusts as the nightly job would, with
+a person who says yes to everything. Each period's beginning they are asked where customers belong;
+what came of these customers in the period says what that was worth (`backtest_judge`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shoal.adjust.adjustment import KEEP
+from shoal.config import SegmentConfig
+from shoal.domain.errors import InputError, UsageError
+from shoal.domain.segment import TIER_NEW
+from shoal.domain.time import iso
+from shoal.features.fold import Fold
+from shoal.features.outcomes import outcomes
+from shoal.features.span import log_span
+from shoal.heads.next_period import ACTIVE, ORDERED, ORDERS, SPEND
+from shoal.ports import Warehouse
+from shoal.segments.base import CUSTOMER
+from shoal.segments.protected import protected_of
+from shoal.workflows.admission import Admission
+from shoal.workflows.backtest_judge import Asked, foretold
+from shoal.workflows.backtest_words import sentences
+from shoal.workflows.progress import NoProgress, Progress
+from shoal.workflows.replay import Replay
+from shoal.workflows.replay_cut import Cut
+from shoal.workflows.segment_outlook import HORIZON_DAYS, SHORTEST_HORIZON_DAYS
+
+SCHEMA: Final = "shoal.backtest/1"
+
+FROZEN: Final = "frozen"
+MONTHLY: Final = "monthly"
+SHOAL: Final = "shoal"
+STRATEGIES: Final = (FROZEN, MONTHLY, SHOAL)
+
+PERIODS: Final = 3
+MOST_PERIODS: Final = 24
+#: Horizons that segments have to look back to at the first period's beginning.
+_BEFORE: Final = 4
+_MICROS: Final = 1_000_000
+_MONTH_DAYS: Final = 30.0
+
+#: Strategy, cuts from and to, days between them -> the replay.
+Replays = Callable[[str, datetime, datetime, int], Replay]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Periods of equal length that end with the log.
+
+    Args:
+        first: the beginning of the first.
+    """
+
+    first: datetime
+    days: int
+    count: int
+
+    @property
+    def moments(self) -> tuple[datetime, ...]:
+        """The beginning of each period."""
+        return tuple(self.first + n * timedelta(days=self.days) for n in range(self.count))
+
+    @property
+    def ends(self) -> datetime:
+        """The end of the last one."""
+        return self.first + self.count * timedelta(days=self.days)
+
+
+def planned(first: datetime, last: datetime, periods: int) -> Plan:
+    """Periods of 28 days, shorter ones of a shorter log.
+
+    Raises:
+        UsageError: `usage`, not so many periods.
+        InputError: `too_little_data`.
+    """
+    if not 1 <= periods <= MOST_PERIODS:
+        raise UsageError("usage", f"--periods is {periods}", hint=f"Allowed: 1 to {MOST_PERIODS}.")
+    span = (last - first) / timedelta(days=1)
+    days = min(HORIZON_DAYS, int(span / (_BEFORE + periods)))
+    if days < SHORTEST_HORIZON_DAYS:
+        needed = SHORTEST_HORIZON_DAYS * (_BEFORE + periods)
+        raise InputError(
+            "too_little_data",
+            f"the log holds {span:.0f} days; a backtest of {periods} periods needs {needed}",
+            hint="Ask for fewer --periods, or ingest more of the past.",
+        )
+    # Cuts lie on whole weeks before the end, which is the midnight after the last event.
+    return Plan(last - periods * timedelta(days=days), days, periods)
+
+
+@dataclass
+class Backtest:
+    """One backtest of a shop; nothing of the shop changes.
+
+    Args:
+        replays: makes the replay of a strategy.
+        every_days: from cut to cut.
+    """
+
+    warehouse: Warehouse
+    fold: Fold
+    admission: Admission
+    settings: SegmentConfig
+    replays: Replays
+    every_days: int = 7
+    seed: int = 0
+    progress: Progress = field(default_factory=NoProgress)
+
+    def run(self, periods: int = PERIODS, strategies: Sequence[str] = STRATEGIES) -> dict[str, Any]:
+        """The document `shoal.backtest/1`.
+
+        Raises:
+            UsageError: `usage`.
+            InputError: `too_little_data`.
+        """
+        plan = self.plan(periods)
+        followed = {one: self.followed(one, plan) for one in strategies}
+        asked = self.asked(plan, followed)
+        told = foretold(asked, self.fold.catalog, protected_of(self.settings), plan.days, self.seed)
+        document = {
+            "schema": SCHEMA,
+            "from": iso(plan.first),
+            "to": iso(plan.ends),
+            "period_days": plan.days,
+            "periods": [
+                {"from": iso(moment), "customers": one.table.num_rows}
+                for moment, one in zip(plan.moments, asked, strict=True)
+            ],
+            "seed": self.seed,
+            "outcomes": told,
+            "strategies": {
+                name: {**one.as_document(), "of_attainable": _mean_share(told, name)}
+                for name, one in followed.items()
+            },
+        }
+        return {**document, "sentences": [one.as_document() for one in sentences(document)]}
+
+    def plan(self, periods: int) -> Plan:
+        """When periods begin and end."""
+        first, last = log_span(self.warehouse)
+        midnight = last.replace(hour=0, minute=0, second=0, microsecond=0)
+        return planned(first, midnight + timedelta(days=1), periods)
+
+    def followed(self, strategy: str, plan: Plan) -> Followed:
+        """What a strategy says, from the first period's beginning to the last one's end."""
+        replay = self.replays(strategy, plan.first, plan.ends, self.every_days)
+        found = Followed(set(plan.moments))
+        for cut in replay.cuts(self.progress):
+            found.add(cut)
+        return found
+
+    def asked(self, plan: Plan, followed: Mapping[str, Followed]) -> list[Asked]:
+        """What is known at the beginning of every period, and what came."""
+        found = []
+        first = next(iter(followed.values()))
+        for moment in plan.moments:
+            table = first.tables[moment]
+            customers = table[CUSTOMER]
+            labels = {
+                name: one.labels[moment]["segment_id"]
+                .take(pc.index_in(customers, one.labels[moment][CUSTOMER].combine_chunks()))
+                .to_numpy(zero_copy_only=False)
+                for name, one in followed.items()
+            }
+            came = self._came(customers, moment, moment + timedelta(days=plan.days))
+            found.append(Asked(table, came, labels))
+        return found
+
+    def _came(
+        self, customers: pa.ChunkedArray, since: datetime, until: datetime
+    ) -> dict[str, npt.NDArray[np.float64]]:
+        """(n,) of each outcome of the customers in a period."""
+        counted = self.admission.at(until)
+        told = outcomes(self.fold.engine, counted.events(), self.fold.rules, since, until)
+        rows = pc.index_in(customers, told[CUSTOMER].combine_chunks())
+        events, orders, net = (
+            np.nan_to_num(told[name].take(rows).cast(pa.float64()).to_numpy(zero_copy_only=False))
+            for name in ("events", "orders", "net")
+        )
+        return {
+            ACTIVE: (events > 0).astype(np.float64),
+            ORDERED: (orders > 0).astype(np.float64),
+            ORDERS: orders,
+            SPEND: np.maximum(net, 0.0) / _MICROS,
+        }
+
+
+@dataclass
+class Followed:
+    """What a strategy said: memberships at the periods' beginnings, and what became of segments.
+
+    Args:
+        moments: whose memberships and features are kept.
+    """
+
+    moments: set[datetime]
+    labels: dict[datetime, pa.Table] = field(default_factory=dict)
+    tables: dict[datetime, pa.Table] = field(default_factory=dict)
+    first_ids: tuple[str, ...] = ()
+    last_ids: tuple[str, ...] = ()
+    began: datetime | None = None
+    ended: datetime | None = None
+    switched: float = 0.0
+    relabelled: float = 0.0
+    versions: int = 0
+    alarms: dict[str, int] = field(default_factory=dict)
+    done: dict[str, int] = field(default_factory=dict)
+    _before: pa.Table | None = None
+
+    def add(self, cut: Cut) -> None:
+        """One cut more.
+
+        Raises:
+            InputError: `too_little_data`, there was none.
+        """
+        if cut.skipped:
+            raise InputError(
+                "too_little_data",
+                f"there are no segments as of {iso(cut.as_of)}: {cut.skipped}",
+                hint="Ask for fewer --periods, or ingest more of the past.",
+            )
+        members = cut.memberships.select([CUSTOMER, "segment_id"])
+        ids = tuple(one for one in cut.segment_ids if one != TIER_NEW)
+        if self._before is None:
+            self.first_ids, self.began = ids, cut.as_of
+        else:
+            self.switched += _differ(self._before, members)
+            self.relabelled += 0.0 if cut.held is None else _differ(cut.held, members)
+            self.versions += cut.learned
+        self._before, self.last_ids, self.ended = members, ids, cut.as_of
+        if cut.as_of in self.moments:
+            self.labels[cut.as_of], self.tables[cut.as_of] = members, cut.features
+        if cut.adjusted is not None:
+            for alarm in cut.adjusted.alarms:
+                self.alarms[alarm.subject] = self.alarms.get(alarm.subject, 0) + 1
+            for one in cut.adjusted.adjustments:
+                if one.action != KEEP and cut.adjusted.changed:
+                    self.done[one.action] = self.done.get(one.action, 0) + 1
+
+    @property
+    def months(self) -> float:
+        """Months of 30 days from the first cut to the last."""
+        if self.began is None or self.ended is None:
+            return 0.0
+        return (self.ended - self.began) / timedelta(days=_MONTH_DAYS)
+
+    def as_document(self) -> dict[str, Any]:
+        """As JSON: shares of customers are a month."""
+        months = max(self.months, 1e-9)
+        return {
+            "segments": {"first": len(self.first_ids), "last": len(self.last_ids),
+                         "kept": len(set(self.first_ids) & set(self.last_ids))},
+            "versions": self.versions,
+            "turnover_a_month": self.switched / months,
+            "relabelled_by_model_a_month": self.relabelled / months,
+            "alarms": dict(sorted(self.alarms.items())),
+            "adjustments": dict(sorted(self.done.items())),
+        }  # fmt: skip
+
+
+def _differ(before: pa.Table, after: pa.Table) -> float:
+    """Share of the customers of both, placed in both, who are in another segment."""
+    rows = pc.index_in(after[CUSTOMER], before[CUSTOMER].combine_chunks())
+    was, now = before["segment_id"].take(rows), after["segment_id"]
+    placed = pc.and_(pc.fill_null(pc.not_equal(was, TIER_NEW), False), pc.not_equal(now, TIER_NEW))
+    moved = pc.not_equal(was, now).filter(placed)
+    return float(pc.mean(moved.cast(pa.float64())).as_py() or 0.0)
+
+
+def _mean_share(told: Mapping[str, Any], name: str) -> float | None:
+    """Mean over outcomes of the share of what is attainable."""
+    shares = [one["strategies"][name]["of_attainable"] for one in told.values()]
+    there = [one for one in shares if one is not None]
+    return sum(there) / len(there) if there else None
