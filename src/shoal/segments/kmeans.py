@@ -48,6 +48,9 @@ _HARDLY: Final = 1e-6
 _NEARLY: Final = 1e-4
 _VAIN: Final = 8
 _BEST: Final = 3
+#: Rows of the sample of many, and the iterations in which a group is halved.
+_LARGER: Final = 30_000
+_HALVING: Final = 20
 #: Two ends are the same if their inertia differs by less than this share.
 _NO_BETTER: Final = 1e-9
 
@@ -115,7 +118,8 @@ class KMeans(ClusterMixin, TransformerMixin, BaseEstimator):
     def _fit(self, X: Matrix, random: np.random.Generator) -> None:
         many = len(X) > _MANY_ROWS
         order = canonical_order(X)
-        rows = np.sort(random.permutation(len(X))[: self.sample_rows])
+        taken = max(self.sample_rows, _LARGER) if many else self.sample_rows
+        rows = np.sort(random.permutation(len(X))[:taken])
         if not many:
             Z = X[order]
             shift = Z.mean(axis=0)
@@ -294,22 +298,55 @@ def plus_plus(
 def swapped(X: Matrix, found: Ended, max_iterations: int, random: np.random.Generator) -> Ended:
     """A better end near one that was found: a centre that is hardly missed starts elsewhere.
 
-    The centre whose rows would lose least by going to their second nearest is taken away, another
-    is drawn as k-means++ does; the iterations go on, and the end is kept if it is better. This ends
-    after a few vain tries in a row (random swap, Franti, 2018, with a choice of whom to swap).
+    The centre whose rows would lose least by going to their second nearest is taken away, and a
+    group that gains most by two centres gets a second one; the iterations go on, and the end is
+    kept if it is better. This ends after a few vain tries in a row (random swap, Franti, 2018, with
+    a choice of whom to swap).
     """
-    vain = 0
-    while vain < min(_VAIN, len(found[0]) - 1):
-        gaps = np.partition(squared_distances(X, found[0]), 1, axis=1)
-        missed = np.bincount(found[1], gaps[:, 1] - gaps[:, 0], minlength=len(found[0]))
-        gone = int(np.argsort(missed, kind="stable")[vain])
-        start = plus_plus(X, len(found[0]), random, np.delete(found[0], gone, axis=0))
+    gains = [_halved(X[found[1] == group], random) for group in range(len(found[0]))]
+    tried: set[tuple[int, int]] = set()
+    while len(tried) < _VAIN:
+        pair = _swap(X, found, gains, tried)
+        if pair is None:
+            break
+        gone, cut = pair
+        tried.add(pair)
+        start = np.vstack([np.delete(found[0], [gone, cut], axis=0), gains[cut][1]])
         other = lloyd(X, start, max_iterations, _NEARLY)
         if other[2] < found[2] * (1 - _HARDLY):
-            found, vain = other, 0
-        else:
-            vain += 1
+            found, tried = other, set()
+            gains = [_halved(X[found[1] == group], random) for group in range(len(found[0]))]
     return lloyd(X, found[0], max_iterations)
+
+
+def _halved(rows: Matrix, random: np.random.Generator) -> tuple[float, Matrix]:
+    """What two centres instead of one would take from the inertia of a group, and the two."""
+    if len(rows) < 2:
+        return 0.0, rows
+    tries = [lloyd(rows, plus_plus(rows, 2, random), _HALVING, _NEARLY) for _ in range(2)]
+    best = min(tries, key=lambda one: one[2])
+    return float(np.square(rows - rows.mean(axis=0)).sum()) - best[2], best[0]
+
+
+def _swap(
+    X: Matrix, found: Ended, gains: list[tuple[float, Matrix]], tried: set[tuple[int, int]]
+) -> tuple[int, int] | None:
+    """The centre to take away and the group to cut that promise most; None where none is left."""
+    k = len(found[0])
+    if k < 2:
+        return None
+    gaps = np.partition(squared_distances(X, found[0]), 1, axis=1)
+    missed = np.bincount(found[1], gaps[:, 1] - gaps[:, 0], minlength=k)
+    worth = [
+        (gains[cut][0] - float(missed[gone]), gone, cut)
+        for gone in range(k)
+        for cut in range(k)
+        if gone != cut and len(gains[cut][1]) == 2 and (gone, cut) not in tried
+    ]
+    if not worth:
+        return None
+    _, gone, cut = max(worth)
+    return gone, cut
 
 
 def lloyd(X: Matrix, centers: Matrix, max_iterations: int, tolerance: float = 0.0) -> Ended:
