@@ -1,10 +1,11 @@
 """A group of customers of its own, far from every segment: a proposal of a birth.
 
 Far is who lies farther from the nearest centre than all but 1 % of a normal segment would. Around
-the far customer with most far ones near, a ball is moved to the mean of those within it until it
-rests (mean shift; Fukunaga and Hostetler, 1975). Scattered outliers rest anywhere: a birth is
-proposed only where both halves of the customers rest at the same place, and where the other half
-shows a valley between the ball and each of the nearest segments (`shoal.adjust.modes`).
+the far customer with most far ones near, a ball is moved to the mean of those within it who are
+nearer to it than to any segment, until it rests (mean shift; Fukunaga and Hostetler, 1975).
+Scattered outliers rest anywhere: a birth is proposed only where both halves of the customers rest
+at the same place, and where the other half shows a valley between the ball and each of the nearest
+segments (`shoal.adjust.modes`).
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def births(
     if one is None or other is None or float(np.square(one - other).sum()) > scene.ball:
         return []
     p_value = together([_valley(scene, one, parts[1]), _valley(scene, other, parts[0])])
-    rest = _settled(scene.W, (one + other) / 2, scene.ball)
+    rest = _settled(scene.W, scene.squares, (one + other) / 2, scene.ball)
     members = _members(scene, rest)
     share = float(members.mean())
     if p_value > SPLIT_P or share < ground.share_least:
@@ -168,12 +169,13 @@ def _rest(scene: _Scene, rows: Places, seed: int) -> Floats | None:
     looked = far[sample_rows(scene.W[far], SAMPLE_CUSTOMERS, seed)]
     near = squared_distances(scene.W[looked], scene.W[looked]) < 2 * scene.ball
     start = scene.W[looked][near[near.sum(axis=1).argmax()]].mean(axis=0)
-    return _settled(scene.W[rows], start, scene.ball)
+    return _settled(scene.W[rows], scene.squares[rows], start, scene.ball)
 
 
-def _settled(W: Floats, start: Floats, ball: float) -> Floats:
+def _settled(W: Floats, squares: Floats, start: Floats, ball: float) -> Floats:
+    """Where the mean of those within the ball who lie nearer to it than to a segment rests."""
     for _ in range(_STEPS):
-        inside = squared_distances(W, start[None])[:, 0] < ball
+        inside = squared_distances(W, start[None])[:, 0] < np.minimum(squares, ball)
         if not inside.any():
             break
         before, start = start, W[inside].mean(axis=0)

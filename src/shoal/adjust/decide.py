@@ -6,12 +6,12 @@
 3. A change that does no harm may pass by itself (a festival): as long as one is noticed and none
    is harmful, all segments are not made anew, and single ones change only where the next period is
    foretold better for it. A nudge is small, inside the budget and fades: it is free.
-4. Harmful alarms go first: of what pays, those that answer most of them are candidates. Inside the
-   budget first; what goes beyond it is put to a person, and only where nothing inside it answers
-   as much.
+4. Harmful alarms go first: of what pays, those that answer most of them are candidates.
 5. All segments are made anew only where that is worth more than all small steps together.
-6. The policy chooses one candidate, or to keep. Other steps that pay and touch other segments go
-   with it; a nudge comes last, of the segments as they are by then.
+6. The policy chooses one candidate inside the budget, or to keep. Other steps that pay and touch
+   other segments go with it; a nudge comes last, of the segments as they are by then.
+7. What pays but goes beyond the budget is put to a person where it answers more or is worth more
+   than what is done without.
 
 Nothing depends on the order of proposals.
 """
@@ -96,8 +96,8 @@ def decide(
         policy: chooses among the candidates; None: the rules.
 
     Returns:
-        One kept, or a refit or retraining, or steps that touch different segments, a nudge last.
-        Those with an `approval` wait for a person.
+        One kept, or a refit or retraining, or steps that touch different segments, a nudge last;
+        and what is put to a person: those with an `approval` wait.
     """
     policy = policy or RulePolicy(settings.relabel_price)
     if evidence.blocked:
@@ -105,27 +105,67 @@ def decide(
     left = max(settings.relabel_budget - evidence.spent, 0.0)
     paying = [one for one in _ordered(evidence.proposals) if pays(one, settings)]
     free = [one for one in paying if not _waits(one, evidence)]
-    if not free:
-        return (_kept(_why_kept(evidence, waiting=bool(paying)), policy.name),)
-    pool, over = _pool(free, evidence, left)
-    candidates = [Proposal(KEEP), *_small_first(pool, evidence, settings, left, over=over)]
+    inside = [one for one in free if one.moved <= left + _EQUAL]
+    done = _chosen(inside, evidence, settings, left, policy)
+    asked = _put(
+        [one for one in free if one not in inside], [one.proposal for one in done], evidence,
+        settings,
+    )  # fmt: skip
+    if asked:
+        codes = _approvals(asked, settings, over=True)
+        done += [Adjustment(one.action, one, 1.0, policy.name, "over_budget", codes)
+                 for one in asked]  # fmt: skip
+    return tuple(done) or (_kept(_why_kept(evidence, waiting=bool(paying)), policy.name),)
+
+
+def _chosen(
+    inside: Sequence[Proposal], evidence: Evidence, settings: AdjustSettings, left: float,
+    policy: Policy,
+) -> list[Adjustment]:  # fmt: skip
+    """What the policy does inside the budget; empty where there is nothing to choose."""
+    pool = _small_first(_most_answering(inside, evidence), settings, left)
+    if not pool:
+        return []
+    candidates = [Proposal(KEEP), *pool]
     place, probability = policy.choose(evidence, candidates)
-    chosen = candidates[place]
     usual, _ = RulePolicy(settings.relabel_price).choose(evidence, candidates)
-    explored = place != usual
-    if chosen.action == KEEP:
-        return (Adjustment(KEEP, chosen, probability, policy.name, "explored"),)
-    done = [chosen]
-    if chosen.action in SMALL and not over:
-        done = _together(chosen, candidates, settings, left)
-    asked = _approvals(done, settings, over=over)
-    return tuple(
+    done = [candidates[place]]
+    if done[0].action in SMALL:
+        done = _together(done[0], pool, settings, left)
+    asked = _approvals(done, settings, over=False)
+    return [
         Adjustment(
             one.action, one, probability, policy.name,
-            "explored" if explored else _reason(one, evidence, over=over), asked,
+            _reason(one, evidence) if place == usual else "explored",
+            () if one.action == KEEP else asked,
         )
         for one in done
-    )  # fmt: skip
+    ]  # fmt: skip
+
+
+def _put(
+    beyond: Sequence[Proposal], done: Sequence[Proposal], evidence: Evidence,
+    settings: AdjustSettings,
+) -> list[Proposal]:  # fmt: skip
+    """What is put to a person beside what is done: one proposal at most."""
+    structural = [one for one in done if one.action in LADDER[LADDER.index(SPLIT) :]]
+    if any(one.action in (REFIT, RETRAIN) for one in structural):
+        return []
+    fits = [
+        one
+        for one in beyond
+        if not structural
+        or (one.action in (SPLIT, MERGE) and not any(_meet(one, other) for other in structural))
+    ]
+    pool = _most_answering(fits, evidence)
+    if not pool:
+        return []
+    price = settings.relabel_price
+    best = pool[RulePolicy(price).choose(evidence, pool)[0]]
+    answered = max((_answers(one, evidence) for one in done), default=0)
+    value = sum(worth(one, price) for one in done if one.action != KEEP)
+    more = _answers(best, evidence) > answered or worth(best, price) > value
+    return [best] if more else []
 
 
 def pays(proposal: Proposal, settings: AdjustSettings) -> bool:
@@ -178,30 +218,23 @@ def _waits(one: Proposal, evidence: Evidence) -> bool:
     return one.action == SPLIT and told <= (one.evidence.get("foretold_error") or 0.0)
 
 
-def _pool(free: Sequence[Proposal], evidence: Evidence, left: float) -> tuple[list[Proposal], bool]:
-    """Those that answer most harmful alarms, and whether they go beyond the budget."""
-    inside = [one for one in free if one.moved <= left + _EQUAL]
-    beyond = [one for one in free if one.moved > left + _EQUAL]
-    most_inside = max((_answers(one, evidence) for one in inside), default=-1)
-    most_beyond = max((_answers(one, evidence) for one in beyond), default=-1)
-    over = most_beyond > most_inside
-    told, most = (beyond, most_beyond) if over else (inside, most_inside)
-    return [one for one in told if _answers(one, evidence) == most], over
+def _most_answering(pool: Sequence[Proposal], evidence: Evidence) -> list[Proposal]:
+    """Those that answer most harmful alarms."""
+    most = max((_answers(one, evidence) for one in pool), default=0)
+    return [one for one in pool if _answers(one, evidence) == most]
 
 
 def _answers(one: Proposal, evidence: Evidence) -> int:
     return len(harmful(evidence) & set(one.alarms))
 
 
-def _small_first(
-    pool: list[Proposal], evidence: Evidence, settings: AdjustSettings, left: float, *, over: bool
-) -> list[Proposal]:
+def _small_first(pool: list[Proposal], settings: AdjustSettings, left: float) -> list[Proposal]:
     """Without making all anew where the small steps are worth as much together."""
     small = [one for one in pool if one.action in SMALL]
-    if over or not small:
+    if not small:
         return pool
     price = settings.relabel_price
-    best = small[RulePolicy(price).choose(evidence, small)[0]]
+    best = max(small, key=lambda one: worth(one, price))
     value = sum(worth(one, price) for one in _together(best, small, settings, left))
     return [one for one in pool if one.action in SMALL or worth(one, price) > value]
 
@@ -253,9 +286,7 @@ def _why_kept(evidence: Evidence, *, waiting: bool) -> str:
     return "nothing_pays" if proposed else "nothing_proposed"
 
 
-def _reason(one: Proposal, evidence: Evidence, *, over: bool) -> str:
-    if over:
-        return "over_budget"
+def _reason(one: Proposal, evidence: Evidence) -> str:
     return "answers" if _answers(one, evidence) else "pays"
 
 

@@ -19,7 +19,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import bdtr, ndtr, ndtri
+from scipy.special import bdtr, expit, ndtr, ndtri
 
 from shoal.features.prepare import canonical_order
 from shoal.segments.kmeans import lloyd, nearest
@@ -30,7 +30,8 @@ Places = npt.NDArray[np.int64]
 #: Width of a window, in distances from a mode to the valley: as wide as can be without meeting.
 _WIDTH: Final = 0.8
 #: Steps of the fit of two normal densities along a line.
-_STEPS: Final = 60
+_STEPS: Final = 200
+_SETTLED: Final = 1e-4
 #: A mode of less than this share of the rows is not looked for: tails have such lumps.
 LEAST_SHARE: Final = 0.08
 
@@ -184,21 +185,23 @@ class Fitted:
 def along(x: Floats) -> Fitted | None:
     """Two normal densities of equal spread, fitted by expectation-maximisation from two means;
     None where a mode is too small."""
-    labels, _ = nearest(x[:, None], np.quantile(x, [0.2, 0.8])[:, None])
-    if labels.min() == labels.max():
+    low = nearest(x[:, None], np.quantile(x, [0.2, 0.8])[:, None])[0] == 0
+    if low.all() or not low.any():
         return None
-    means = np.array([x[labels == 0].mean(), x[labels == 1].mean()])
-    mass = np.array([0.5, 0.5])
-    variance = max(float(np.square(x - means[labels]).mean()), 1e-12)
+    square, least = float(np.square(x).mean()), 1e-12
+    second, before = (~low).astype(np.float64), np.inf
     for _ in range(_STEPS):
-        logits = np.log(mass) - np.square(x[:, None] - means) / (2 * variance)
-        part = np.exp(logits - logits.max(axis=1, keepdims=True))
-        part /= part.sum(axis=1, keepdims=True)
-        mass = part.mean(axis=0)
+        mass = np.array([1 - second.mean(), second.mean()])
         if mass.min() < LEAST_SHARE / 2:
             return None
-        means = (part * x[:, None]).sum(axis=0) / (mass * len(x))
-        variance = max(float((part * np.square(x[:, None] - means)).sum()) / len(x), 1e-12)
+        upper = float(second @ x) / len(x)
+        means = np.array([x.mean() - upper, upper]) / mass
+        variance = max(square - float(mass @ np.square(means)), least)
+        slope = (means[1] - means[0]) / variance
+        level = np.log(mass[1] / mass[0]) - slope * means.mean()
+        if abs(slope - before) <= _SETTLED * abs(slope):
+            break
+        before, second = slope, expit(slope * x + level)
     if mass.min() < LEAST_SHARE or means[1] - means[0] < 1e-6 * np.sqrt(variance):
         return None
     logits = np.log(mass) - np.square(x[:, None] - means) / (2 * variance)

@@ -134,7 +134,7 @@ class Mixture:
         """(groups, d) variances or (groups, d, d)."""
         if self.roots.ndim == 2:
             return np.asarray(1 / np.square(self.roots))
-        return np.linalg.inv(self.roots @ self.roots.transpose(0, 2, 1))
+        return np.asarray(np.linalg.inv(self.roots @ self.roots.transpose(0, 2, 1)))
 
     def moved(
         self, centers: Matrix, *, mass: Matrix | None = None, covariances: Matrix | None = None
