@@ -14,14 +14,12 @@ from pathlib import Path
 from tests.journeys.killed_ingest import after, before
 
 import shoal
-from shoal.adapters.delta_unit import DeltaUnit
 from shoal.workflows import advance, deliveries
 from shoal.workflows.sync_journal import Journal
 from shoal.workflows.whole_file import WholeFile
 
 #: Point -> what makes the process die there.
 POINTS: dict[str, Callable[[], None]] = {
-    "rows in": lambda: after(DeltaUnit, "commit"),
     "memberships recorded": lambda: after(advance, "note_recorded"),
     "a list placed": lambda: after(WholeFile, "place"),
     "a list recorded": lambda: after(deliveries, "write"),

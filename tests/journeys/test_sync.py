@@ -206,22 +206,15 @@ def test_killed_after_any_step_it_ends_as_if_it_had_not_been(
 
 
 @pytest.mark.parametrize(
-    "point",
-    ["rows in", "memberships recorded", "a list placed", "a list recorded", "run recorded"],
+    "point", ["memberships recorded", "a list placed", "a list recorded", "run recorded"]
 )
 def test_killed_within_a_step_it_goes_on(night: Path, point: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.journeys.killed_sync", night, point], check=False
     )
     assert done.returncode == -signal.SIGKILL
-    whole = night / "whole"
-    with package.open(night / "shop") as opened:
-        assert opened.syncs()["runs"][-1]["run"] == (
-            "sync-0002" if point == "run recorded" else "sync-0001"
-        )
     again = synced(night)
     assert again.quiet == (point == "run recorded")
-    shutil.copytree(night.parent / night.name / "source", whole / "source")
     found = held(night)
     assert [one["run"] for one in found["runs"]] == ["sync-0001", "sync-0002"]
     assert found["under_way"] is None
@@ -285,8 +278,7 @@ def test_a_segment_that_is_gone_leaves_the_destination(night: Path) -> None:
     ]
     assert gone
     assert all(one["entered"] == 0 < one["exited"] for one in gone)
-    (night / "source" / "night-1.parquet").rename(night / "source" / "again.parquet")
-    assert synced(night, to="nightly").quiet
+    assert synced(night).quiet
 
 
 def test_a_shop_with_too_few_customers_goes_on_without_segments(

@@ -197,7 +197,8 @@ class ReportDocument:
     empty where prices have no stated unit; `revenue` is None where the events carry no prices.
     `other_currencies` are those whose amounts are not in `revenue`, or are in it unconverted if
     `currency` is empty. Shares of segments are of `customers`, `orders` and `revenue`.
-    `hours` and `weekdays` are the whole shop's, to compare segments with.
+    `hours` and `weekdays` are the whole shop's, to compare segments with. `movement` is
+    `shoal.movement_report/1`, None where nothing is recorded over a time.
     """
 
     shop: str
@@ -231,6 +232,7 @@ class ReportDocument:
     protected: Protected | None = None
     map: CustomerMap | None = None
     warnings: tuple[str, ...] = ()
+    movement: Mapping[str, Any] | None = None
     story: Story = field(default_factory=Story)
 
     @property

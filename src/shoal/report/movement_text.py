@@ -154,7 +154,7 @@ class MovementWords:
             version, day = clean(one["segmentation_id"], 40), self.day(one["as_of"])
             said.append(self.texts("week.version", version=version, day=day, causes=listed))
         changes = [
-            str(change["sentence"][self.texts.lang])
+            clean(str(change["sentence"][self.texts.lang]), 200)
             for one in versions
             for change in one["changes"]
         ]
@@ -174,7 +174,8 @@ class MovementWords:
         said = [self.alarm(one) for one in alarms[:_ALARMS]]
         rest = len(alarms) - _ALARMS
         if rest > 0:
-            said.append(self.texts("week.more_alarms", n=self.numbers.count(rest)))
+            more = self.texts.counted("alarm", rest, self.numbers.count(rest))
+            said.append(self.texts("week.more_alarms", n=more))
         return said
 
     def done(self) -> list[str]:

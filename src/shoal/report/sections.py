@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shoal.report import (
+    section_adjust,
     section_choice,
     section_cohorts,
     section_funnel,
@@ -55,6 +56,7 @@ def _sections(wording: Wording) -> Iterator[Section]:
     teller = Teller(wording)
     story = document.story
     yield from _if(wording, "look", section_look.look(teller))
+    yield from _if(wording, "week", section_adjust.week(wording, document.movement))
     yield Section("segments", texts("segments.title"), "segments", section_segments.glance(wording))
     yield from _if(wording, "choice", section_choice.choice(wording, document.choice))
     yield from _if(wording, "map", section_map.customer_map(teller, document.map))

@@ -23,7 +23,7 @@ from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.report_gather import Gathered
 from shoal.workflows.report_model import model_seen
 from shoal.workflows.report_rows import row_account
-from shoal.workflows.report_versions import lineage_seen
+from shoal.workflows.report_versions import lineage_seen, movement_seen
 
 if TYPE_CHECKING:
     from shoal.features.fold import Fold
@@ -134,7 +134,14 @@ def document(
         warehouse=warehouse, store=store, registry=registry, fold=fold, zone=zone,
         admission=admission, main=main, lang=lang,
     )  # fmt: skip
-    return replace(found, quality=quality, money=gathered.money(), model=seen, lineage=lineage)
+    movement = movement_seen(
+        warehouse=warehouse, store=store, registry=registry, fold=fold, zone=zone, main=main,
+        shop_name=shop_name,
+    )  # fmt: skip
+    return replace(
+        found, quality=quality, money=gathered.money(), model=seen, lineage=lineage,
+        movement=movement,
+    )  # fmt: skip
 
 
 def _current(

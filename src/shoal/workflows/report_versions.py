@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +17,7 @@ from shoal.ports import EventTable, Registry, StateStore, Warehouse
 from shoal.report import compose_lineage, compose_reasons, compose_story
 from shoal.report.document_lineage import Lineage, Logged, Parted
 from shoal.report.document_reasons import Protected
+from shoal.segments import artefact
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.base import CUSTOMER
 from shoal.segments.clustered import ClusterSegmenter
@@ -27,6 +28,7 @@ from shoal.workflows.admission import Admission
 from shoal.workflows.lineage import lineages
 from shoal.workflows.membership_log import line_of, spells
 from shoal.workflows.movement import moved
+from shoal.workflows.movement_report import movement_report
 from shoal.workflows.report_story import SPAN_BEFORE_EVENTS, Storyteller
 
 #: Days of which what a customer brought is told.
@@ -75,6 +77,33 @@ def lineage_seen(
     except ShoalError:
         return Lineage(found.versions, why_not_parted="unreadable")
     return Lineage(found.versions, parted)
+
+
+def movement_seen(
+    *,
+    warehouse: Warehouse,
+    store: StateStore,
+    registry: Registry,
+    fold: Fold,
+    zone: Zone,
+    main: SegmentationArtefact,
+    shop_name: str,
+) -> dict[str, Any] | None:
+    """What changed of late in the segmentation in force, `shoal.movement_report/1`.
+
+    None of another segmentation, and where memberships are recorded of one moment alone. Records
+    that cannot be read spoil no report.
+    """
+    if main.segmentation_id != store.get_pointer(artefact.MAIN):
+        return None
+    try:
+        found = movement_report(
+            warehouse=warehouse, store=store, registry=registry, fold=fold, zone=zone,
+            shop_name=shop_name,
+        ).as_document()  # fmt: skip
+    except ShoalError:
+        return None
+    return found if found["days"] > 0 else None
 
 
 def logged_changes(store: StateStore, teller: Storyteller) -> Logged | None:

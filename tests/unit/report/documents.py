@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 from tests.unit.report import reasons
+from tests.unit.report.movements import movement
 from tests.unit.report.stories import SINCE, story
 
 from shoal.domain.quality import Finding, Quality, SourceFacts
@@ -318,6 +319,7 @@ def hostile() -> ReportDocument:
         protected=reasons.protected((first, second), bad),
         map=reasons.customer_map((first, second)),
         warnings=(bad,),
+        movement=movement(bad),
         story=replace(
             story((first, second, plain.segments[2]), plain.tier, who=bad),
             features=(MainFeature(bad, bad, bad, {bad: 1.0}, {bad: -3.0}), *plain.story.features),

@@ -47,6 +47,7 @@ STYLE: Final = """
 .draw .hits { fill: #000; fill-opacity: 0; }
 .draw .hits rect:hover { fill-opacity: .06; }
 .draw .band { fill: #d55e00; fill-opacity: .22; stroke: #b34a00; stroke-width: 1; }
+.draw .usual { fill: #75808c; fill-opacity: .22; }
 .draw .line { fill: none; stroke-width: 2; stroke-linejoin: round;
   vector-effect: non-scaling-stroke; }
 .draw .l0 { stroke: #0072b2; }

@@ -46,7 +46,8 @@ class Panel:
     """One plot with its own scale: a heading, lines, stretches to mark.
 
     `tick` prints a value of the scale. `xs` and `names` are the panel's own places and their names,
-    where they are not those of the whole drawing.
+    where they are not those of the whole drawing. `usual` is the least and the most that was to be
+    expected at each place, drawn as an area. `from_zero` False lets the scale begin near the least.
     """
 
     heading: str
@@ -55,6 +56,8 @@ class Panel:
     bands: Sequence[Band] = ()
     xs: Sequence[float] = ()
     names: Sequence[str] = ()
+    usual: tuple[Sequence[float | None], Sequence[float | None]] | None = None
+    from_zero: bool = True
 
 
 def lines(
@@ -68,7 +71,7 @@ def lines(
     height: int = 96,
     keys: bool | None = None,
 ) -> Drawing:
-    """Lines over one axis; each panel has its own scale from zero.
+    """Lines over one axis; each panel has its own scale, as a rule from zero.
 
     Lines differ in colour and in dashes: the first is solid blue, the second dotted grey (what it
     is compared with), up to seven. None in a series breaks its line.
@@ -135,7 +138,9 @@ def _foot(ticks: Sequence[tuple[float, str]], y: float) -> list[str]:
 
 def _scale(panel: Panel) -> tuple[float, float, list[float]]:
     every = [value for one in panel.series for value in one.values if value is not None]
-    low, high = min([0.0, *every]), max([0.0, *every])
+    every += [value for edge in panel.usual or () for value in edge if value is not None]
+    ground = [0.0] if panel.from_zero or not every else []
+    low, high = min([*ground, *every]), max([*ground, *every])
     if high == low:
         high = low + 1.0
     return low, high, round_ticks(low, high, 4)
@@ -169,6 +174,9 @@ def _panel(
         f'<path d="{_path(places, one.values, up)}" class="line l{order % LOOKS}"/>'
         for order, one in enumerate(panel.series)
     ]
+    if panel.usual is not None:
+        area = _area(places, *panel.usual, up)
+        curves.insert(0, f'<path d="{area}" class="usual"/>')
     parts.append(stretched(top, height, curves))
     for order, one in enumerate(panel.series):
         parts += _alone(places, one.values, up, top, order)
@@ -188,6 +196,24 @@ def _path(
         path.append(f"{pen}{number(1000 * place)} {number(up(value))}")
         pen = "L"
     return "".join(path)
+
+
+def _area(
+    places: Sequence[float],
+    low: Sequence[float | None],
+    high: Sequence[float | None],
+    up: Callable[[float], float],
+) -> str:
+    """The outline of what lies between two lines; places where one of them is not known are left
+    out."""
+    known = [
+        (place, below, above)
+        for place, below, above in zip(places, low, high, strict=True)
+        if below is not None and above is not None
+    ]
+    there = [f"{number(1000 * place)} {number(up(above))}" for place, _, above in known]
+    back = [f"{number(1000 * place)} {number(up(below))}" for place, below, _ in reversed(known)]
+    return f"M{'L'.join([*there, *back])}Z" if known else ""
 
 
 def _alone(
