@@ -53,6 +53,7 @@ from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.segment_labels import Labels, labels_of_feature, read_labels
 from shoal.workflows.segment_outlook import OUTLOOK
 from shoal.workflows.segment_past import CUSTOMERS_A_SEGMENT, Foretold, Past
+from shoal.workflows.segment_temper import temper
 
 #: Every method; without being asked for one, k-means with the RFM rules beside it.
 METHODS: Final = (*CLUSTERERS, Rfm.method)
@@ -292,6 +293,8 @@ class Learner:
             choice = self._choice(segmenter, table, Z, least, method, told)
         segmenter.clusterer = self._made(method, choice, told, segmenter, anchors)
         segmenter.cluster(Z, self._places_before(segmenter, table))
+        if told.outlook is not None or told.future is not None:  # the past was read
+            temper(segmenter, known, self.then, vocabulary)
         segmenter.clusterer.facts = {**segmenter.clusterer.facts, **account}
         self.warnings += segmenter.clusterer.notes
         made = len(segmenter.centers)
