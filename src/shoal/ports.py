@@ -217,6 +217,33 @@ class PeopleStore(Protocol):
         """Remove every link of or to some ids; returns how many there were."""
 
 
+class CarryStore(Protocol):
+    """What behaviour models keep of customers between events; part of the state store.
+
+    A customer's carries go with the state: whatever deletes or forgets the one removes the others.
+    So a carry that is there is of a history to which events were only ever added.
+    """
+
+    def get(self, model_id: str, customers: Sequence[str]) -> pa.Table:
+        """A model's carries of those asked for and known, by customer.
+
+        Columns `customer_id`, `version` (int64, of the event table whose events it holds),
+        `last_us` (int64, of the last of these) and `body` (binary).
+        """
+
+    def put(self, model_id: str, carries: pa.Table) -> None:
+        """Insert or replace carries, columns as of `get`."""
+
+    def lacking(self, model_id: str) -> list[str]:
+        """Customers with a state and without a carry of a model, sorted."""
+
+    def delete(self, model_id: str, customers: Sequence[str] | None) -> None:
+        """Remove a model's carries of some customers, or (None) of all."""
+
+    def delete_since(self, model_id: str, moment_us: int) -> None:
+        """Remove a model's carries of customers with an event at or after a moment."""
+
+
 class ErasureStore(Protocol):
     """Who was forgotten: the key of tombstones, requests under way, receipts; of the state store.
 
@@ -270,10 +297,13 @@ class StateStore(Protocol):
     def people(self) -> PeopleStore: ...
 
     @property
+    def carries(self) -> CarryStore: ...
+
+    @property
     def erasures(self) -> ErasureStore: ...
 
     def forget(self, ids: Sequence[str]) -> Mapping[str, int]:
-        """Remove states, memberships and flags of some ids; how many rows went, by table.
+        """Remove states, carries, memberships and flags of some ids; how many rows went, by table.
 
         Their links stay: what events tell of them is asked until the events are gone.
         """
@@ -306,7 +336,8 @@ class StateStore(Protocol):
     def put_states(self, states: pa.Table) -> None:
         """Insert or replace states (`customer_id`, `version`, `body`)."""
 
-    def delete_states(self, customers: Sequence[str]) -> None: ...
+    def delete_states(self, customers: Sequence[str]) -> None:
+        """Remove states, and every model's carries of these customers."""
 
     def count_states(self) -> int: ...
 

@@ -133,6 +133,63 @@ def test_more_customers_than_one_statement_takes(store: StateStore) -> None:
     assert store.count_states() == 1_000
 
 
+def carries(at: int, **bodies: bytes) -> pa.Table:
+    """Carries of a version, each with its last event at that microsecond."""
+    names = list(bodies)
+    return pa.table(
+        {
+            "customer_id": pa.array(names, pa.string()),
+            "version": pa.array([at] * len(names), pa.int64()),
+            "last_us": pa.array([at] * len(names), pa.int64()),
+            "body": pa.array(list(bodies.values()), pa.binary()),
+        }
+    )
+
+
+def test_carries_are_kept_by_model_and_go_with_the_state(store: StateStore) -> None:
+    store.put_states(states(a=b"1", b=b"2", c=b"3", d=b"4"))
+    kept = store.carries
+    assert kept.lacking("gru") == ["a", "b", "c", "d"]
+    kept.put("gru", carries(3, b=b"two", a=b"one", c=b"three"))
+    kept.put("gru", carries(7, b=b"", d=b"four"))
+    kept.put("lstm", carries(7, a=b"other"))
+    found = kept.get("gru", ["d", "b", "nobody", "b"])
+    assert found.to_pydict() == {
+        "customer_id": ["b", "d"], "version": [7, 7], "last_us": [7, 7], "body": [b"", b"four"],
+    }  # fmt: skip
+    assert found.schema.types == [pa.string(), pa.int64(), pa.int64(), pa.binary()]
+    assert kept.lacking("lstm") == ["b", "c", "d"]
+    store.delete_states(["a"])
+    assert kept.get("gru", ["a"]).num_rows == kept.get("lstm", ["a"]).num_rows == 0
+    kept.put("lstm", carries(7, b=b"other", d=b"another"))
+    kept.delete_since("gru", 7)
+    assert kept.lacking("gru") == ["b", "d"]
+    assert store.forget(["b", "c"])["carries"] == 2
+    kept.delete("lstm", ["nobody"])
+    assert kept.get("lstm", ["d"])["body"].to_pylist() == [b"another"]
+    kept.delete("lstm", None)
+    assert kept.lacking("lstm") == ["d"]
+
+
+def test_carries_are_part_of_a_transaction(store: StateStore) -> None:
+    store.put_states(states(a=b"1"))
+    with pytest.raises(RuntimeError, match="stop"), store.transaction():
+        store.carries.put("gru", carries(1, a=b"one"))
+        raise RuntimeError("stop")
+    assert store.carries.lacking("gru") == ["a"]
+    store.carries.put("gru", carries(1, a=b"one"))
+    with pytest.raises(RuntimeError, match="stop"), store.transaction():
+        store.delete_states(["a"])
+        raise RuntimeError("stop")
+    assert store.carries.get("gru", ["a"])["body"].to_pylist() == [b"one"]
+
+
+def test_memberships_in_pieces_of_which_some_are_empty(store: StateStore) -> None:
+    rows = memberships([("a", "k-1", "s01", 0.9), ("b", "k-1", "s02", 0.8)])
+    store.put_memberships(pa.concat_tables([rows.slice(0, 0), rows.slice(0, 1), rows.slice(1, 1)]))
+    assert store.get_memberships("k-1")["segment_id"].to_pylist() == ["s01", "s02"]
+
+
 def test_a_transaction_keeps_all_or_nothing(store: StateStore) -> None:
     store.put_states(states(a=b"before"))
     store.put_unit("u1", {"status": "staged"})

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shoal.adapters.memory_carries import CarryRows, MemoryCarries
 from shoal.adapters.memory_erasures import ErasureRows, MemoryErasures
 from shoal.adapters.memory_flags import MemoryFlags, Rows
 from shoal.adapters.memory_people import LinkRows, MemoryPeople
@@ -33,6 +34,7 @@ class _Contents:
     pointers: dict[str, list[tuple[str, datetime]]] = field(default_factory=dict)
     flags: Rows = field(default_factory=dict)
     links: LinkRows = field(default_factory=dict)
+    carries: CarryRows = field(default_factory=dict)
     erasures: ErasureRows = field(default_factory=ErasureRows)
 
     def copied(self) -> _Contents:
@@ -46,6 +48,7 @@ class _Contents:
             {name: list(history) for name, history in self.pointers.items()},
             dict(self.flags),
             dict(self.links),
+            dict(self.carries),
             self.erasures.copied(),
         )
 
@@ -59,6 +62,7 @@ class MemoryStateStore:
         self._depth = 0
         self.flags = MemoryFlags(lambda: self._contents.flags)
         self.people = MemoryPeople(lambda: self._contents.links)
+        self.carries = MemoryCarries(lambda: self._contents.carries, lambda: self._contents.states)
         self.erasures = MemoryErasures(lambda: self._contents.erasures)
 
     def close(self) -> None:
@@ -116,6 +120,8 @@ class MemoryStateStore:
             self._contents.states[row["customer_id"]] = (row["version"], row["body"])
 
     def delete_states(self, customers: Sequence[str]) -> None:
+        """Remove states, and every model's carries of these customers."""
+        self.carries.forget(customers)
         for customer in customers:
             self._contents.states.pop(customer, None)
 
@@ -181,12 +187,13 @@ class MemoryStateStore:
         return rows
 
     def forget(self, ids: Sequence[str]) -> dict[str, int]:
-        """Remove states, memberships and flags of some ids; how many rows went, by table."""
+        """Remove states, carries, memberships and flags of some ids; how many rows, by table."""
         held, wanted = self._contents, set(ids)
         states = [name for name in held.states if name in wanted]
         for name in states:
             del held.states[name]
-        gone = {"states": len(states), "memberships": self._forget_memberships(wanted)}
+        gone = {"states": len(states), "carries": self.carries.forget(ids)}
+        gone["memberships"] = self._forget_memberships(wanted)
         gone["flags"] = self.flags.flags(ids).num_rows
         self.flags.delete(ids)
         return gone

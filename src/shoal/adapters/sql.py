@@ -11,19 +11,18 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from itertools import pairwise
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
+from shoal.adapters.sql_carries import SqlCarries
 from shoal.adapters.sql_erasures import SqlErasures
 from shoal.adapters.sql_flags import SqlFlags
 from shoal.adapters.sql_lease import Lease
 from shoal.adapters.sql_memberships import SqlMemberships
 from shoal.adapters.sql_people import SqlPeople
-from shoal.adapters.sql_rows import ASKED, WRITTEN, parts, write_many
+from shoal.adapters.sql_rows import ASKED, WRITTEN, parts, views, write_many
 from shoal.adapters.sql_schema import (
     META,
     POINTER_HISTORY,
@@ -64,6 +63,7 @@ class SqlStateStore(SqlMemberships):
         self._local = threading.local()
         self.flags = SqlFlags(self._reading, self._writing)
         self.people = SqlPeople(self._reading, self._writing)
+        self.carries = SqlCarries(self._engine, self._reading, self._writing)
         self.erasures = SqlErasures(self._reading, self._writing)
 
     def close(self) -> None:
@@ -156,12 +156,14 @@ class SqlStateStore(SqlMemberships):
                 columns = {
                     "customer_id": batch["customer_id"].to_pylist(),
                     "version": batch["version"].to_pylist(),
-                    "body": _views(batch["body"]),
+                    "body": views(batch["body"]),
                 }
                 write_many(connection, statement, columns)
 
     def delete_states(self, customers: Sequence[str]) -> None:
+        """Remove states, and every model's carries of these customers."""
         with self._writing() as connection:
+            self.carries.forget(customers)
             for part in parts(sorted(set(customers)), ASKED):
                 connection.execute(sa.delete(STATES).where(STATES.c.customer_id.in_(part)))
 
@@ -206,9 +208,10 @@ class SqlStateStore(SqlMemberships):
         return [{**json.loads(document), "unit": unit} for unit, document in rows]
 
     def forget(self, ids: Sequence[str]) -> dict[str, int]:
-        """Remove states, memberships and flags of some ids; how many rows went, by table."""
-        gone = {"states": 0, "memberships": 0, "flags": 0}
+        """Remove states, carries, memberships and flags of some ids; how many rows, by table."""
+        gone = {"states": 0, "carries": 0, "memberships": 0, "flags": 0}
         with self._writing() as connection:
+            gone["carries"] = self.carries.forget(ids)
             for part in parts(sorted(set(ids)), ASKED):
                 theirs = STATES.c.customer_id.in_(part)
                 gone["states"] += connection.execute(sa.delete(STATES).where(theirs)).rowcount
@@ -265,12 +268,3 @@ def _states_table(rows: Sequence[Any]) -> pa.Table:
 
 def _joined(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
     return pa.concat_tables(tables) if tables else schema.empty_table()
-
-
-def _views(bodies: pa.Array) -> list[memoryview]:
-    """Each value of a binary array as a view into its buffer: nothing is copied."""
-    bodies = bodies.cast(pa.large_binary())
-    _, offsets_buffer, data = bodies.buffers()
-    offsets = np.frombuffer(offsets_buffer, np.int64)[bodies.offset :][: len(bodies) + 1].tolist()
-    view = memoryview(data) if data is not None else memoryview(b"")
-    return [view[start:end] for start, end in pairwise(offsets)]

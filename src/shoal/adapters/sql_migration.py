@@ -24,7 +24,8 @@ def migrate_store(url: str, *, clock: Clock = system_clock) -> int:
     """Bring a state store to this program's version, in one transaction; returns the one before.
 
     States of version 1 are then made anew: they were folded by rules of the older program. Version
-    3 keeps a margin with every membership; those recorded before have none.
+    3 keeps a margin with every membership; those recorded before have none. Version 4 has a table
+    for what behaviour models keep of customers, which is filled when it is needed.
 
     Raises:
         OperationError: `shop_newer`; `shop_locked`, a process of the older program is at work.

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
+import numpy as np
+import pyarrow as pa
 import sqlalchemy as sa
 
 #: Customers in one `IN (...)`; SQLite allows 32,766 parameters.
@@ -17,6 +20,8 @@ def write_many(
     connection: sa.Connection, statement: Any, columns: Mapping[str, Sequence[Any]]
 ) -> None:
     """Run an insert for many rows, past SQLAlchemy's work per value (as dear as the insert)."""
+    if not any(map(len, columns.values())):  # a chunk of a table may be empty
+        return
     compiled = statement.compile(dialect=connection.dialect, column_keys=list(columns))
     if compiled.positiontup is not None:
         ordered = [columns[name] for name in compiled.positiontup]
@@ -35,3 +40,12 @@ def parts(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     """
     for start in range(0, len(values), size):
         yield values[start : start + size]
+
+
+def views(bodies: pa.Array) -> list[memoryview]:
+    """Each value of a binary array as a view into its buffer: nothing is copied."""
+    bodies = bodies.cast(pa.large_binary())
+    _, offsets_buffer, data = bodies.buffers()
+    offsets = np.frombuffer(offsets_buffer, np.int64)[bodies.offset :][: len(bodies) + 1].tolist()
+    view = memoryview(data) if data is not None else memoryview(b"")
+    return [view[start:end] for start, end in pairwise(offsets)]

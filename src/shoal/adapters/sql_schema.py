@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from shoal.domain.errors import OperationError
 
 #: Raised whenever a table below changes; `check_schema` compares it with what the store says.
-STORE_VERSION: Final = 3
+STORE_VERSION: Final = 4
 
 _METADATA = sa.MetaData()
 #: SQLite numbers rows by itself only for a column of exactly type INTEGER.
@@ -57,6 +57,17 @@ STATES: Final = sa.Table(
     _METADATA,
     sa.Column("customer_id", sa.Text, primary_key=True),
     sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+#: What a behaviour model keeps of a customer; `version` is that of the event table whose events it
+#: holds, `last_us` the time of the last of these.
+CARRIES: Final = sa.Table(
+    "carries",
+    _METADATA,
+    sa.Column("customer_id", sa.Text, primary_key=True),
+    sa.Column("model_id", sa.Text, primary_key=True),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("last_us", sa.BigInteger, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
 )
 #: Append-only: the latest row of a customer in a segmentation is the one with the highest position.
@@ -137,17 +148,17 @@ def begin(engine: sa.Engine, *, write: bool) -> Iterator[sa.Connection]:
             yield connection
 
 
-def upsert(engine: sa.Engine, table: sa.Table, key: str) -> Any:
-    """`INSERT ... ON CONFLICT (key) DO UPDATE` of all other columns, in the engine's dialect."""
+def upsert(engine: sa.Engine, table: sa.Table, *keys: str) -> Any:
+    """`INSERT ... ON CONFLICT (keys) DO UPDATE` of all other columns, in the engine's dialect."""
     # Only the dialect at hand is loaded: the others cost a quarter of a second at every start.
     dialect = import_module(f"sqlalchemy.dialects.{engine.dialect.name}")
     statement: Any = dialect.insert(table)
     replaced = {
         column.name: statement.excluded[column.name]
         for column in table.columns
-        if column.name != key and not (column.primary_key and column.name == "position")
+        if column.name not in keys and not (column.primary_key and column.name == "position")
     }
-    return statement.on_conflict_do_update(index_elements=[key], set_=replaced)
+    return statement.on_conflict_do_update(index_elements=list(keys), set_=replaced)
 
 
 def check_schema(engine: sa.Engine) -> None:

@@ -17,6 +17,16 @@ STATES_SCHEMA: Final = pa.schema(
     ]
 )
 
+#: Carries as they leave and enter a state store.
+CARRIES_SCHEMA: Final = pa.schema(
+    [
+        pa.field("customer_id", pa.string()),
+        pa.field("version", pa.int64()),
+        pa.field("last_us", pa.int64()),
+        pa.field("body", pa.binary()),
+    ]
+)
+
 
 def as_memberships(table: pa.Table) -> pa.Table:
     """Rows in `MEMBERSHIPS_SCHEMA`; a table without margins gets nulls."""

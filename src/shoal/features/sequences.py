@@ -57,6 +57,7 @@ def read_sequences(
     version: int | None = None,
     buckets: Sequence[int] | None = None,
     events_at_once: int = EVENTS_AT_ONCE,
+    facts_of: EventTable | None = None,
 ) -> Iterator[EventSequences]:
     """Sequences of customers' events before a moment, groups of buckets at a time.
 
@@ -70,12 +71,13 @@ def read_sequences(
         version: of the event table; None for the latest.
         buckets: of customers; those alone; None takes all.
         events_at_once: events of a group at most, but where one bucket has more.
+        facts_of: where facts of items are read; None: among the events.
 
     Within a group customers are sorted; a customer without an event is not there.
     """
     for rows in read_rows(
         events, rules, as_of=as_of, since=since, last=last, customers=customers, version=version,
-        buckets=buckets, events_at_once=events_at_once,
+        buckets=buckets, events_at_once=events_at_once, facts_of=facts_of,
     ):  # fmt: skip
         yield tokenizer.encode(rows)
 
@@ -91,12 +93,13 @@ def read_rows(
     version: int | None = None,
     buckets: Sequence[int] | None = None,
     events_at_once: int = EVENTS_AT_ONCE,
+    facts_of: EventTable | None = None,
 ) -> Iterator[pa.Table]:
     """The events that `read_sequences` encodes, as tables of `ENCODED`; arguments as of it."""
     if events.version() < 0:
         return
     engine = events.engine
-    facts = _titles_and_more(engine, events.events(version=version), as_of)
+    facts = _titles_and_more(engine, (facts_of or events).events(version=version), as_of)
     query = engine.compile(_definition(rules, last, customers is not None, bool(facts.num_rows)))
     bound: dict[str, Relation] = {"clock": _clock(as_of, since)}
     if customers is not None:

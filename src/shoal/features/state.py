@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 
 from shoal.domain.errors import OperationError
 from shoal.features.algebra import CUSTOMER
-from shoal.features.queries import PARTIAL_SCHEMAS
+from shoal.features.queries import PARTIAL_SCHEMAS, TAIL
 
 #: Raised whenever the layout, a grain or a column of a partial changes.
 STATE_VERSION: Final = 2
@@ -158,8 +158,12 @@ def _text_buffers(array: pa.Array) -> tuple[Ints, pa.Buffer]:
     return _offsets(array), data if data is not None else pa.py_buffer(b"")
 
 
-def decode(states: pa.Table) -> dict[str, pa.Table]:
+def decode(states: pa.Table, *, tail: bool = True) -> dict[str, pa.Table]:
     """The partials that `encode` was given, of the customers in `states` (any order).
+
+    Args:
+        tail: False leaves the last events out (an empty table): no feature reads them, and they are
+            half of the rows.
 
     Raises:
         OperationError: `shop_older` or `shop_newer` for states of another `STATE_VERSION`,
@@ -168,7 +172,7 @@ def decode(states: pa.Table) -> dict[str, pa.Table]:
     _check_version(states)
     states = states.select(STATE_SCHEMA.names).sort_by(CUSTOMER)
     chunks = [
-        _decoded(states.slice(start, _CUSTOMERS_A_CHUNK))
+        _decoded(states.slice(start, _CUSTOMERS_A_CHUNK), tail)
         for start in range(0, states.num_rows, _CUSTOMERS_A_CHUNK)
     ]
     return {
@@ -193,7 +197,7 @@ def _check_version(states: pa.Table) -> None:
             )
 
 
-def _decoded(states: pa.Table) -> dict[str, pa.Table]:
+def _decoded(states: pa.Table, tail: bool) -> dict[str, pa.Table]:
     customers = _one(states.column(CUSTOMER))
     body = _one(states.column("body")).cast(pa.large_binary())
     ends = _offsets(body)
@@ -202,6 +206,9 @@ def _decoded(states: pa.Table) -> dict[str, pa.Table]:
     counts = head.reshape(len(body), -1)[:, : len(PARTIAL_SCHEMAS)].T.astype(np.int64)
     columns: dict[tuple[str, str], pa.Array] = {}
     for place, name, field in _columns(text=False):
+        if name == TAIL and not tail:
+            cut.skip(counts[place] * _WORD)
+            continue
         words = np.frombuffer(cut.take(counts[place] * _WORD), np.int64)
         columns[name, field.name] = _from_words(words, field.type)
     sizes = []
@@ -211,6 +218,9 @@ def _decoded(states: pa.Table) -> dict[str, pa.Table]:
     for (place, name, field), size in zip(_columns(text=True), sizes, strict=True):
         offsets = np.concatenate([[0], np.maximum(size, 0).cumsum()])
         first = np.concatenate([[0], counts[place].cumsum()])
+        if name == TAIL and not tail:
+            cut.skip(np.diff(offsets[first]))
+            continue
         data = cut.take(np.diff(offsets[first]))
         columns[name, field.name] = _from_texts(offsets, data, size < 0)
     cut.align(ends[:-1])
@@ -218,6 +228,9 @@ def _decoded(states: pa.Table) -> dict[str, pa.Table]:
         raise _damaged()
     tables = {}
     for place, (name, schema) in enumerate(PARTIAL_SCHEMAS.items()):
+        if name == TAIL and not tail:
+            tables[name] = schema.empty_table()
+            continue
         owners = customers.take(pa.array(np.repeat(np.arange(len(customers)), counts[place])))
         arrays = [
             owners if field.name == CUSTOMER else columns[name, field.name] for field in schema
@@ -250,6 +263,10 @@ class _Cutter:
         self.position = stops
         data = wanted.buffers()[2]
         return data if data is not None else pa.py_buffer(b"")
+
+    def skip(self, size: Ints) -> None:
+        """Leave the next `size` bytes of each customer where they are."""
+        self.position = self.position + size
 
     def align(self, origin: Ints) -> None:
         """Skip the filler up to whole words from the beginning of each body."""

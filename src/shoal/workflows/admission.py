@@ -168,6 +168,18 @@ class Admission:
             items=self._items(),
         )
 
+    def settled_at(self, moment: datetime) -> bool:
+        """Whether events count at a moment as they do by all that is known: nothing is told later.
+
+        States are made by all that is known.
+        """
+        told = (
+            self._store.people.links()["from_us"],
+            self._store.flags.flags()["told_us"],
+        )
+        latest = [pc.max(one).as_py() for one in told if len(one)]
+        return all(one < to_us(moment) for one in latest)
+
     @property
     def shared_by(self) -> int:
         """The most customers that a device may have before it is nobody's."""

@@ -171,14 +171,18 @@ def active_since(features: pa.Table, moment: datetime, since: datetime) -> Mask:
 
 
 def record(
-    store: StateStore, segmentation_id: str, step: Advanced, moment: datetime, table_version: int
+    store: StateStore,
+    segmentation_id: str,
+    changed: pa.Table,
+    moment: datetime,
+    table_version: int,
 ) -> int:
-    """Add what a step changed to the log, in one transaction; how many rows.
+    """Add what steps changed to the log, in one transaction; how many rows.
 
     Args:
-        table_version: of the event table that the step was told from.
+        changed: `MEMBERSHIPS_SCHEMA`, of each customer who was moved one row (`Advanced.changed`).
+        table_version: of the event table that the steps were told from.
     """
-    changed = step.changed
     with store.transaction():
         store.put_memberships(changed)
         note_recorded(store, segmentation_id, moment, table_version)

@@ -78,7 +78,7 @@ def catch_up(
             return latest
         made = made or _make(fold, store)
         job = _Job(warehouse, store, made, admission, latest, progress or NoProgress())
-        units = _units_since(warehouse, applied, latest)
+        units = units_since(warehouse, applied, latest)
         if units is None or not same or not states_are_of(made, store) or not job.apply(units):
             job.rebuild()
     return latest
@@ -143,7 +143,7 @@ def _setting(store: StateStore, key: str, default: str) -> str:
     return store.get_settings().get(key, default)
 
 
-def _units_since(warehouse: Warehouse, applied: int, latest: int) -> list[CommittedUnit] | None:
+def units_since(warehouse: Warehouse, applied: int, latest: int) -> list[CommittedUnit] | None:
     """The units to fold on top of the applied version; None when all states must be made anew."""
     if applied < 0 or applied > latest:
         return None
@@ -205,19 +205,11 @@ class _Job:
         """The states of some customers from the event table, inside the caller's transaction."""
         self.store.delete_states(customers.to_pylist())
         decisions = self.admission.decisions()
-        events = self._events_of(decisions.ids_of(customers))
+        events = events_of(self.warehouse, self.version, decisions.ids_of(customers))
         with self.admission.admitted(events, decisions) as admitted:
             partials = self.fold.partials(admitted)
         for part in _by_customers(partials, only=customers):
             self.store.put_states(_encode(part))
-
-    def _events_of(self, ids: pa.Array) -> pa.Table:
-        """All events of some customers and anonymous visitors, from the event table's files."""
-        files = self.warehouse.events(version=self.version).paths
-        scheme = ds.partitioning(pa.schema([TABLE_SCHEMA.field(BUCKET)]), flavor="hive")
-        data = ds.dataset(list(files), schema=TABLE_SCHEMA, format="parquet", partitioning=scheme)
-        who = pc.coalesce(pc.field("customer_id"), pc.field("anonymous_id"))
-        return data.to_table(filter=who.isin(ids))
 
     def _fold_files(self, label: str, files: ParquetFiles, left_out: frozenset[str]) -> None:
         """Fold the events of files into the stored states, inside the caller's transaction."""
@@ -237,6 +229,15 @@ class _Job:
                         self.progress.advance(rows)
             finally:
                 self.progress.done()
+
+
+def events_of(warehouse: Warehouse, version: int, ids: pa.Array) -> pa.Table:
+    """All events of some customers and anonymous visitors, from the event table's files."""
+    files = warehouse.events(version=version).paths
+    scheme = ds.partitioning(pa.schema([TABLE_SCHEMA.field(BUCKET)]), flavor="hive")
+    data = ds.dataset(list(files), schema=TABLE_SCHEMA, format="parquet", partitioning=scheme)
+    who = pc.coalesce(pc.field("customer_id"), pc.field("anonymous_id"))
+    return data.to_table(filter=who.isin(ids))
 
 
 class _TooManyError(Exception):

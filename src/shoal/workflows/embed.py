@@ -204,6 +204,7 @@ class Embedder:
             last=context_of(self.found.model),
             customers=customers,
             version=version,
+            facts_of=counted,  # they lie in no customer's bucket
         ):
             yield self._table(sequences, told)
         self.progress.advance(_Group(counted, group).total - done)  # what did not count is done too

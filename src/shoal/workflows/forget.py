@@ -23,6 +23,7 @@ from shoal.features.admission import EVER_US
 from shoal.ports import Registry, StateStore, Warehouse
 from shoal.workflows import admitted, catch_up, embed_files, recovery, train_site, units
 from shoal.workflows.admission import Admission
+from shoal.workflows.carries_noted import follow_erasure
 from shoal.workflows.forget_artefacts import in_artefacts, out_of_artefacts
 from shoal.workflows.forget_links import trimmed
 from shoal.workflows.forget_lists import CLEANING, Lists
@@ -235,7 +236,9 @@ class Forgetting:
             document["purged"] = some or self.warehouse.remembers(goods.people)
             with self.store.transaction():
                 others = self._untie(document, goods)
-                self.store.set_applied_version(self.warehouse.version())
+                before, after = self.store.applied_version(), self.warehouse.version()
+                self.store.set_applied_version(after)
+                follow_erasure(self.store, before, after)
                 if len(others):
                     catch_up.refold(
                         warehouse=self.warehouse,

@@ -16,7 +16,7 @@ SCHEMA: Final = "shoal.forget/1"
 
 #: What a receipt counts, in its order.
 _COUNTED: Final = (
-    "events", "cleared", "states", "memberships", "flags", "links", "quarantined",
+    "events", "cleared", "states", "carries", "memberships", "flags", "links", "quarantined",
     "artefact_entries",
 )  # fmt: skip
 

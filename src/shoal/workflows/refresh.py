@@ -3,13 +3,18 @@
 Nothing is learned: the current segmentations are applied by the one step to all customers, and what
 changed is added to the membership log. A customer who did nothing ages, so that having lapsed needs
 no event.
+
+What is known of customers comes from their stored states, some customers at a time: it costs what
+their states take to be read, and the history behind them is not read again. Where states cannot
+tell (`read` is `events` then, and `because` says why) the event table is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final
 
 import pyarrow as pa
@@ -17,7 +22,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shoal.domain.errors import OperationError, UsageError
-from shoal.domain.segment import CAUSES
 from shoal.domain.time import Zone, iso
 from shoal.events.noise import DELIVERY
 from shoal.features.fold import Fold
@@ -25,17 +29,17 @@ from shoal.features.snapshot import latest_moment
 from shoal.ports import Registry, StateStore, Warehouse
 from shoal.segments import artefact
 from shoal.segments.artefact import SegmentationArtefact
+from shoal.segments.base import CUSTOMER
+from shoal.workflows import reference
 from shoal.workflows.admission import Admission
-from shoal.workflows.advance import (
-    Advanced,
-    InForce,
-    Recorded,
-    advance,
-    record,
-    recorded_until,
-)
+from shoal.workflows.advance import Recorded, record, recorded_until
+from shoal.workflows.carries import Carries
+from shoal.workflows.carries_noted import drop_others
+from shoal.workflows.embedded import ModelInUse, of_segmentation
+from shoal.workflows.known import all_from_states, why_not_states
 from shoal.workflows.memberships import current, fold_warning, known_at, late_warning
 from shoal.workflows.progress import NoProgress, Progress
+from shoal.workflows.refresh_going import Going
 from shoal.workflows.rule_columns import asks_more
 from shoal.workflows.segment_learn import Known
 
@@ -93,24 +97,18 @@ def refresh(
     for name in beside:
         if name not in (None, found[0].segmentation_id):
             found.append(current(store, registry, name))
-    progress = progress or NoProgress()
     with store.lease():
         until = {one.segmentation_id: recorded_until(store, one) for one in found}
-        moment = as_of or max(latest_moment(warehouse), *(told.until for told in until.values()))
+        latest = latest_moment(warehouse)
+        moment = as_of or max(latest, *(told.until for told in until.values()))
         for one in found:
             _check_order(one, until[one.segmentation_id].until, moment)
-        job = _Job(warehouse, store, registry, fold, zone, admission, moment)
-        progress.start("memberships", len(found), "segmentations")
-        try:
-            documents = []
-            for one in found:
-                documents.append(job.run(one, until[one.segmentation_id]))
-                progress.advance()
-        finally:
-            progress.done()
+        job = _Job(warehouse, store, registry, fold, zone, admission, moment, latest)
+        goings = [job.begin(one, until[one.segmentation_id]) for one in found]
+        job.run(goings, progress or NoProgress())
     warnings = [text for one in found for text in fold_warning(one.document, fold)]
     warnings += [text for one in found for text in late_warning(one, moment)]
-    return Refreshed(moment, tuple(documents), tuple(warnings))
+    return Refreshed(moment, tuple(one.as_document() for one in goings), tuple(warnings))
 
 
 def _check_order(found: SegmentationArtefact, until: datetime, moment: datetime) -> None:
@@ -127,7 +125,7 @@ def _check_order(found: SegmentationArtefact, until: datetime, moment: datetime)
 
 @dataclass(frozen=True)
 class _Job:
-    """One refresh at one moment."""
+    """One refresh at one moment; `latest` is just after the latest event."""
 
     warehouse: Warehouse
     store: StateStore
@@ -136,27 +134,84 @@ class _Job:
     zone: Zone
     admission: Admission
     moment: datetime
+    latest: datetime
     read: dict[tuple[str, str | None], Known] = field(default_factory=dict)
+    kept: dict[str, Carries | None] = field(default_factory=dict)
 
-    def run(self, found: SegmentationArtefact, before: Recorded) -> dict[str, Any]:
-        """Move one segmentation on; what is told of it."""
-        known = self._known(found)
-        recorded = self.store.get_memberships(found.segmentation_id)
-        step = advance(
-            known, InForce.of(found), recorded,
-            since=before.known_at, arrived=self._arrived(before.table_version),
+    def begin(self, found: SegmentationArtefact, before: Recorded) -> Going:
+        """A segmentation as it stands."""
+        because, carries = self._why_not_states, None
+        if asks_more(found.segmenter):
+            because = "its rules ask for events"
+        if because is None and (model := of_segmentation(found.document, self.registry, self.fold)):
+            carries = self._carries(model)
+            because = None if carries else "the behaviour model keeps no state of a customer"
+        return Going(
+            found, before, self.store.get_memberships(found.segmentation_id),
+            self._arrived(before.table_version), because, carries,
         )  # fmt: skip
-        latest = self.warehouse.version()
-        changed = record(self.store, found.segmentation_id, step, self.moment, latest)
-        return {
-            "segmentation_id": found.segmentation_id,
-            "method": found.document["method"],
-            "recorded_before": iso(before.until),
-            "customers": known.features.num_rows,
-            "changed": changed,
-            "causes": _causes(step),
-            "moves": _moves(step, recorded),
-        }
+
+    def _carries(self, model: ModelInUse) -> Carries | None:
+        """The kept states of a model, made ready once for all segmentations on it."""
+        if model.model_id not in self.kept:
+            self.kept[model.model_id] = Carries.of(
+                model, self.warehouse, self.store, self.admission
+            )
+        return self.kept[model.model_id]
+
+    def run(self, goings: Sequence[Going], progress: Progress) -> None:
+        """Move them on and record what changed.
+
+        Those told from events come last, for their rules may ask for what is recorded of others.
+        """
+        by_states = [one for one in goings if one.because is None]
+        by_events = [one for one in goings if one.because is not None]
+        for carries in filter(None, self.kept.values()):
+            carries.follow(self.moment, progress)
+        total = self.store.count_states()
+        progress.start("memberships", total * (bool(by_states) + len(by_events)), "customers")
+        try:
+            if by_states:
+                self._by_states(by_states, progress)
+            for one in by_events:
+                one.step(self._known(one.found))
+                self._record(one)
+                progress.advance(total)
+        finally:
+            progress.done()
+        in_use = (one.found.document.get("model_id") for one in goings)
+        drop_others(self.store, [str(name) for name in in_use if name])
+
+    def _by_states(self, goings: Sequence[Going], progress: Progress) -> None:
+        wanted = {one.reference_id for one in goings}
+        references = {name: reference.read(self.registry, name) for name in wanted}
+        for known in all_from_states(self.store, self.fold, self.zone, self.moment, references):
+            customers = next(iter(known.values())).features[CUSTOMER]
+            embedded = {
+                name: carries.embeddings(customers.to_pylist(), self.moment)
+                for name, carries in self.kept.items()
+                if carries is not None
+            }
+            for one in goings:
+                own = known[one.reference_id]
+                if one.carries is not None:
+                    own = replace(own, embeddings=embedded[one.carries.model.model_id])
+                one.step(own)
+            progress.advance(len(customers))
+        for one in goings:
+            self._record(one)
+
+    def _record(self, going: Going) -> None:
+        name, version = going.found.segmentation_id, self.warehouse.version()
+        record(self.store, name, going.whole_change, self.moment, version)
+
+    @cached_property
+    def _why_not_states(self) -> str | None:
+        if not self.store.count_states():
+            return "there are no states"
+        return why_not_states(
+            self.warehouse, self.store, self.admission, self.fold, self.moment, self.latest
+        )
 
     def _known(self, found: SegmentationArtefact) -> Known:
         """What the segmentation reads, read once for several that read the same."""
@@ -193,26 +248,4 @@ class _Job:
             who = pc.coalesce(rows["customer_id"], rows["anonymous_id"])
             names.append(who.combine_chunks().cast(pa.string()))
         raw = pa.concat_arrays([pa.array([], pa.string()), *names]).drop_null().unique()
-        return self.admission.decisions(self.moment).owners_of(raw)
-
-
-def _causes(step: Advanced) -> dict[str, int]:
-    """Changes by cause, those that occur."""
-    counted = step.changed["cause"].value_counts().to_pylist()
-    found = {one["values"]: one["counts"] for one in counted}
-    return {cause: found[cause] for cause in CAUSES if cause in found}
-
-
-def _moves(step: Advanced, recorded: pa.Table) -> list[dict[str, Any]]:
-    """Customers from segment to segment (from null: had none), most first."""
-    changed = step.changed
-    rows = pc.index_in(changed["customer_id"], recorded["customer_id"].combine_chunks())
-    before = recorded["segment_id"].take(rows)
-    table = pa.table({"from": before, "to": changed["segment_id"], "cause": changed["cause"]})
-    counted = table.group_by(["from", "to", "cause"]).aggregate([([], "count_all")]).to_pylist()
-    moves = [
-        {"from": row["from"], "to": row["to"], "cause": row["cause"], "customers": row["count_all"]}
-        for row in counted
-    ]
-    key = ("from", "to", "cause")
-    return sorted(moves, key=lambda one: (-one["customers"], *(one[name] or "" for name in key)))
+        return self.admission.decisions(self.moment).owners_of(raw) if len(raw) else raw

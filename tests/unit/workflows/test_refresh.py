@@ -14,6 +14,7 @@ from tests.unit.workflows.test_segment import START, Shop, events_of, rows_of
 from shoal.config import SegmentConfig
 from shoal.domain.errors import UsageError
 from shoal.domain.time import iso
+from shoal.workflows import known
 from shoal.workflows.catch_up import catch_up
 from shoal.workflows.customer import customer
 from shoal.workflows.membership_log import spells
@@ -77,7 +78,11 @@ def as_dict(table: pa.Table, column: str = "segment_id") -> dict[str, object]:
     return dict(zip(table["customer_id"].to_pylist(), table[column].to_pylist(), strict=True))
 
 
-def test_what_is_recorded_is_what_a_batch_says_then(tmp_path: Path) -> None:
+def test_what_is_recorded_is_what_a_batch_says_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # states, some customers at a time; the batch reads all events
+    monkeypatch.setattr(known, "CUSTOMERS_AT_ONCE", 40)
     shop = grown(tmp_path, switch_margin=0.0)
     # the batch has no record to start from
     name = shop.store.get_pointer("segmentation.main")
@@ -91,6 +96,9 @@ def test_what_is_recorded_is_what_a_batch_says_then(tmp_path: Path) -> None:
     assert [one["segmentation_id"] for one in document["segmentations"]] == [name, "rfm-0001"]
     main = document["segmentations"][0]
     assert main["recorded_before"] == iso(CUT)
+    assert [(one["read"], one["because"]) for one in document["segmentations"]] == [
+        ("states", None), ("states", None),
+    ]  # fmt: skip
     assert main["customers"] == now.num_rows
     assert 0 < main["changed"] < main["customers"]
     assert sum(main["causes"].values()) == main["changed"]
@@ -133,6 +141,18 @@ def test_the_log_is_read_as_it_stood(shop: Shop) -> None:
     changed = [n for n, s in as_dict(then.table).items() if as_dict(now.table)[n] != s]
     assert len(changed) == shop.later.segmentations[1]["changed"]
     assert None not in as_dict(now.table, "margin").values()
+
+
+def test_states_that_lag_behind_are_not_used(tmp_path: Path) -> None:
+    shop = grown(tmp_path, switch_margin=0.0)
+    batch = as_dict(memberships(**shop.parts).table)
+    shop.store.set_applied_version(0)
+    made = refresh(**shop.parts)
+    for one in made.segmentations:
+        assert (one["read"], one["because"]) == (
+            "events", "the stored states lag behind the event table",
+        )  # fmt: skip
+    assert as_dict(recorded(store=shop.store, registry=shop.registry).table) == batch
 
 
 def test_a_late_event_moves_by_event_not_by_silence(tmp_path: Path) -> None:
