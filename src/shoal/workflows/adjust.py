@@ -104,7 +104,8 @@ def adjust(
         OperationError: `shop_locked`, `artefact_damaged`, `disk_full`, `no_permission`: the
             segmentation in force stays.
     """
-    trained, notes = None, ()
+    trained: Trained | None = None
+    notes: tuple[Text, ...] = ()
     if ground.retrain and not dry_run:
         trained, notes = _trained(ground, as_of, if_due=if_due)
     with ground.store.lease():

@@ -145,7 +145,7 @@ def _train(ground: Ground, under_way: Mapping[str, Any]) -> str:
 
     assert ground.work_dir is not None
     asked = Asked(until=under_way["until"], warm_start=under_way["was"])
-    told = {
+    told: dict[str, Any] = {
         "warehouse": ground.warehouse, "store": ground.store, "registry": ground.registry,
         "fold": ground.fold, "admission": ground.admission, "work_dir": ground.work_dir,
         "text_cache": ground.text_cache, "settings": ground.behaviour, "asked": asked,

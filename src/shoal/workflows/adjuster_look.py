@@ -162,7 +162,7 @@ class Looking:
         if nudged is not None and NUDGE in self.adjuster.actions:
             found.append(nudged.proposal)
         future = None if self.period is None else self.period.future
-        told = {"settings": self.settings, "seed": self.seed}
+        told: dict[str, Any] = {"settings": self.settings, "seed": self.seed}
         if SPLIT in self.adjuster.actions:
             found += splits(segmenter, self.Z, self.places, future, **told)
             found += births(segmenter, self.Z, self.places, future, **told)
