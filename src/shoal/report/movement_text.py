@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from shoal.adjust.adjustment import BROKEN, KEEP
+from shoal.adjust.decide import REASONS
 from shoal.domain.segment import CAUSES
 from shoal.domain.text import Text
 from shoal.domain.time import parse_moment
@@ -184,12 +185,12 @@ class MovementWords:
         for look in self.document["looks"]:
             for one in look["adjustments"]:
                 reason = self.reason(one)
-                told = self.texts("week.done_reason", reason=reason) if reason else ""
                 if one["action"] == KEEP:
-                    kept = self.texts("week.kept", reason=told)
+                    kept = self.texts("week.kept", reason=reason).rstrip()
                 elif look["published"] or look["approved_by"]:
                     day, what = self.day(look["moment"]), self.action(one)
-                    said.append(self.texts("week.done", day=day, what=what, reason=told))
+                    told = self.texts("week.done", day=day, what=what, reason=reason)
+                    said.append(told.rstrip())
                 elif look["dropped"]:
                     day, what = self.day(look["moment"]), self.action(one)
                     said.append(self.texts("week.dropped", day=day, what=what))
@@ -272,12 +273,9 @@ class MovementWords:
         return self.texts(key, segments=named, share=self.numbers.share(one["moved"]))
 
     def reason(self, one: Document) -> str:
-        """Why it was decided so; the texts that came with the decision, else those of the page."""
-        told = one.get("reason_text") or {}
-        if self.texts.lang in told:
-            return str(told[self.texts.lang])
-        key = f"week.reason.{one['reason']}"
-        return self.texts(key) if self.texts.known(key) else ""
+        """Why it was decided so, in a sentence; empty for a code of another version."""
+        known = REASONS.get(str(one["reason"]))
+        return "" if known is None else known.of(self.texts.lang)
 
     def name(self, segment_id: str) -> str:
         """Id and name of a segment."""

@@ -107,7 +107,7 @@ def _looks(told: MovementWords) -> Table | None:
     rows = [
         [
             clean(look["look"], 40), told.day(look["moment"]), clipped(told.action(one)),
-            clipped(told.reason(one) or MISSING), numbers.count(len(look["alarms"])),
+            clean(told.reason(one) or MISSING, 200), numbers.count(len(look["alarms"])),
             numbers.share(one["gain"]) if one["gain"] else MISSING,
         ]
         for look in reversed(told.document["looks"])

@@ -28,7 +28,8 @@ def seen(found: dict[str, Any] | None, lang: str = "en") -> WeekView | None:
 
 
 QUIET = (
-    "Done: nothing; the segments were kept, because nothing would pay for the customers it moves."
+    "Done: nothing, the segments were kept. "
+    "Nothing gains more than relabelling customers for it would cost."
 )
 WEEK = """\
 demo: 5 Mar 2024 to 12 Mar 2024 (7 days), segments kmeans-0003
@@ -49,8 +50,8 @@ the tracking is broken, nothing is learned from it.
 Noticed: behaviour changed as the model sees it (the embedding), since 8 Mar 2024, \
 by an AUC of 0.61; no harm to segments or forecasts.
 And 1 more alarm.
-Done (10 Mar 2024): s01 “Segment 1” split (1.3 % of customers moved), \
-because it pays for those it moves.
+Done (10 Mar 2024): s01 “Segment 1” split (1.3 % of customers moved). \
+What it gains is more than what it costs.
 Look first at: c1 (s01 → s02, brought EUR 1,234)."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -27,6 +28,9 @@ from shoal.report.names import clean
 
 #: More points than this carry no text to point at: the table has them.
 _POINTED: Final = 120
+
+#: What a scale that does not begin at zero leaves free at both ends, as a share of itself.
+_MARGIN: Final = 0.08
 
 #: Width of a plot on a phone, in pixels, for which names of ticks are thinned.
 _PHONE: Final = 270
@@ -143,7 +147,12 @@ def _scale(panel: Panel) -> tuple[float, float, list[float]]:
     low, high = min([*ground, *every]), max([*ground, *every])
     if high == low:
         high = low + 1.0
-    return low, high, round_ticks(low, high, 4)
+    if panel.from_zero:
+        return low, high, round_ticks(low, high, 4)
+    low, high = low - _MARGIN * (high - low), high + _MARGIN * (high - low)
+    step = round_ticks(0, high - low, 4)[1]
+    first, last = math.ceil(low / step), math.floor(high / step)
+    return low, high, [round(step * place, 12) + 0.0 for place in range(first, last + 1)]
 
 
 def _panel(
