@@ -25,6 +25,10 @@ _CUT_AT: Final = 0.995
 _FEWEST: Final = 100
 #: Steps between earlier looks that the wander of all outcomes is worth for one.
 _POOLED: Final = 2
+#: How far off a head may be, as a share, where nothing tells how far it was before; and how many
+#: looks that guess is worth.
+_UNTOLD: Final = 0.1
+_UNTOLD_LOOKS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,15 @@ class Calibration:
 
 
 def calibrated(now: Look, recent: Sequence[Look]) -> list[Calibration]:
-    """Every outcome that was foretold of now and of an earlier look; empty where none was."""
+    """Every outcome that was foretold of now; empty where none was.
+
+    Where none was of an earlier look, heads are taken to be right but for `_UNTOLD`.
+    """
     found = []
     for name in sorted(now.expected or {}):
         told = [_told(look, name) for look in (*recent, now)]
         held = [one for one in told if one is not None]
-        if told[-1] is None or len(held) < 2:
+        if told[-1] is None:
             continue
         found += [_asked(name, question, held) for question in (LEVEL, SLOPE)]
     return found
@@ -75,20 +82,22 @@ def _told(look: Look, name: str) -> tuple[Floats, Floats] | None:
 def _asked(name: str, question: str, told: list[tuple[Floats, Floats]]) -> Calibration:
     from scipy.special import stdtr
 
-    errors = np.concatenate([came - expected for expected, came in told[:-1]])
+    alone = len(told) == 1
+    errors = np.concatenate([came - expected for expected, came in told[:-1] or told])
     cut = float(np.quantile(np.abs(errors), _CUT_AT)) or np.inf
     pairs = [_off(question, expected, came, cut) for expected, came in told]
     series = np.array([off for off, _ in pairs])
     noise = np.array([error**2 for _, error in pairs])
     recent = len(series) - 1
-    usual = float(series[:-1].mean())
+    usual = 0.0 if alone else float(series[:-1].mean())
     # forecasts of looks close together are of mostly the same days: their errors go together, and
     # to add both is on the safe side
-    total = noise[-1] + noise[:-1].mean() + _wander(series[:-1], noise[:-1])
+    earlier = _UNTOLD**2 if alone else noise[:-1].mean() + _wander(series[:-1], noise[:-1])
+    total = noise[-1] + earlier
     error = float(np.sqrt(total))
     size = abs(float(series[-1])) - abs(usual)
     t = (size - LEAST) / error if error > 0 else 0.0
-    p = float(stdtr(recent + _POOLED, -t)) if t > 0 else 1.0
+    p = float(stdtr(max(recent, _UNTOLD_LOOKS) + _POOLED, -t)) if t > 0 else 1.0
     expected, came = told[-1]
     variance = float(np.square(np.clip(came - expected, -cut, cut)).sum())
     low, high = confidence_sequence(

@@ -148,6 +148,13 @@ def test_a_head_that_was_always_off_by_the_same_is_no_news():
     assert not found(foretold(look(0), 60, 0.7), references).alarms
 
 
+def test_without_earlier_forecasts_only_what_is_far_off_is_told():
+    references = before()
+    near, far = (found(foretold(look(0), 60, factor), references) for factor in (0.9, 0.2))
+    assert not near.alarms
+    assert far.alarms[0].subject == OUTCOMES
+
+
 def test_what_the_same_weeks_of_last_year_did_is_no_news():
     year = [look(-52 - week, change=None if week else more_views) for week in (4, 3, 2, 1, 0)]
     assert found(look(0, change=more_views)).alarms
