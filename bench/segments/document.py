@@ -99,15 +99,15 @@ def _method(units: Mapping[str, Any], name: str) -> dict[str, Any]:
             next(iter(unit["k_found"].values()), None) for unit in there
         ),
         "seconds": results.spread(unit["seconds_a_k"] for unit in there),
-        **_shares_of_outlook(there),
+        **_styles(there),
         **_model([unit["model"] for unit in there if "model" in unit]),
     }  # fmt: skip
 
 
-def _shares_of_outlook(units: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Of Shoal's entries: the outlook's share on each log."""
-    shares = {one["label"]: one["outlook_share"] for one in units if "outlook_share" in one}
-    return {"outlook_share": shares} if shares else {}
+def _styles(units: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of Shoal's entries: segments that differ by style on each log, by k."""
+    told = {one["label"]: one["styles"] for one in units if "styles" in one}
+    return {"styles": told} if told else {}
 
 
 def _model(models: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -84,27 +84,27 @@ def _added(document: Mapping[str, Any]) -> str:
 def _outlook(document: Mapping[str, Any]) -> str:
     """What Shoal's segments are made on."""
     told = [
-        f"- **{document['methods'][name]['title']}**: " + _by_set(document["methods"][name])
+        f"- **{document['methods'][name]['title']}**: "
+        + _by_set(document["methods"][name], document["ks"][0])
         for name in (SHOAL, "shoal-foretell")
-        if "outlook_share" in document["methods"].get(name, {})
+        if "styles" in document["methods"].get(name, {})
     ]
     if not told:
         return ""
     return (
-        "Shoal makes segments on how customers shop (style) and on the outlook, what a head that "
-        "learned from the two periods before T expects of them. The outlook's share of the "
-        "variance is chosen by what segments of the period before T would have foretold, with k as "
-        "asked first: by default the smallest with which they foretold no worse than segments of "
-        "RFM, with `--aim foretell` the smallest within one standard error of the best. `--aim "
-        "style` leaves the outlook out, `--aim outlook` all else. Stability is that of segments "
-        "with a given head. Shares chosen, by seed:\n\n" + "\n".join(told)
+        "Shoal divides customers by how they shop (style) first and each style into stages by the "
+        "outlook, what a head that learned from the two periods before T expects of them. How many "
+        "of the k segments differ by style is chosen by what segments of the period before T would "
+        "have foretold: by default the most within one standard error of the best, with `--aim "
+        "foretell` the best. `--aim style` makes no stages, `--aim outlook` no styles. Stability "
+        "is that of segments with a given head. Styles chosen, by seed:\n\n" + "\n".join(told)
     )
 
 
-def _by_set(method: Mapping[str, Any]) -> str:
+def _by_set(method: Mapping[str, Any], k: int) -> str:
     by_set: dict[str, list[str]] = {}
-    for label, share in method["outlook_share"].items():
-        by_set.setdefault(label.rsplit("-", 1)[0], []).append(f"{share:.0%}")
+    for label, styles in method["styles"].items():
+        by_set.setdefault(label.rsplit("-", 1)[0], []).append(str(styles[str(k)]))
     return "; ".join(f"{name} {', '.join(found)}" for name, found in by_set.items())
 
 

@@ -49,7 +49,7 @@ def label(
     if isinstance(fit, Fits):
         result["model"] = fit.model
     if isinstance(fit, Learned):
-        result["outlook_share"] = fit.share
+        result["styles"] = {str(k): styles for k, styles in fit.styles.items()}
     drawn = min(bootstraps, method.bootstraps)
     if drawn:
         result["ari"] = _stability(fit, labels[main_k], main_k, n, opened.log.seed, drawn)
@@ -143,39 +143,50 @@ def _fits(opened: Opened, method: Method) -> Fit:
 class Learned:
     """What `shop.segment(until=T, aim=...)` learns at the cut, without a copy of the shop.
 
-    The log is read once, and the outlook's head and share are those of the first k; another k, seed
-    or draw of customers learns segments from what was read, in the same way.
+    The log is read once; the outlook's head and the number of styles are those of a k, whatever the
+    seed or draw of customers that segments are then learned from, in the same way.
     """
 
     def __init__(self, opened: Opened, aim: str | None) -> None:
         self._opened, self._aim = opened, aim
-        self._found: Any = None
-        self.share = 0.0
+        self._reader: Any = None
+        self._found: dict[int, Any] = {}
+        #: Segments that differ by style, by k.
+        self.styles: dict[int, int] = {}
 
     def __call__(self, k: int, seed: int, drawn: Labels | None) -> Labels:
         """(n,) labels, as `Fit`."""
-        if self._found is None:
-            self._found = self._learn(k, seed)
-        segmenter, table = self._found
+        if k not in self._found:
+            self._found[k] = self._learn(k, seed)
+        segmenter, table = self._found[k]
         return relearned(segmenter, table, customers_of(self._opened), drawn, k=k, seed=seed)
 
     def _learn(self, k: int, seed: int) -> Any:
+        learner, known = self._read(seed)
+        learner.k = k
+        vocabulary = learner.vocabulary(known)
+        [(segmenter, choice)] = learner.learn(known, vocabulary, ("kmeans",))
+        assert choice is not None
+        alone = 1 if choice.extra["outlook_alone"] else k
+        self.styles[k] = alone if choice.styles is None else choice.styles
+        return segmenter, known.table(vocabulary)
+
+    def _read(self, seed: int) -> Any:
+        """A learner, and what is known at the cut; read once."""
         import shoal
         from shoal.workflows.segment_learn import Learner
 
-        moment = self._opened.moment
-        with shoal.open(self._opened.source.shop_dir) as shop:
+        if self._reader is None:
+            moment = self._opened.moment
+            shop = shoal.open(self._opened.source.shop_dir)
             parts = shop._parts
             learner = Learner(
-                parts.fold, shop.zone, parts.admission, shop.config.segment, k, seed, aim=self._aim
+                parts.fold, shop.zone, parts.admission, shop.config.segment, 0, seed, aim=self._aim
             )
             known = learner.known(moment, learner.admitted(moment))
             refuse_later(known.as_of, moment, "Shoal")
-            vocabulary = learner.vocabulary(known)
-            [(segmenter, choice)] = learner.learn(known, vocabulary, ("kmeans",))
-        assert choice is not None
-        self.share = choice.extra["outlook_share"]
-        return segmenter, known.table(vocabulary)
+            self._reader = learner, known
+        return self._reader
 
 
 def _planted(opened: Opened) -> Fit:

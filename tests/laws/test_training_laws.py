@@ -130,16 +130,17 @@ def test_nothing_at_or_after_the_cut_off_changes_a_weight(tmp_path, whole):
     lengths=st.lists(st.integers(0, 20), min_size=1, max_size=8),
     most=st.integers(1, 4),
     cost=st.integers(0, 40),
+    beside=st.integers(0, 9),
 )
 @settings(max_examples=60)
-def test_portions_hold_every_row_once_and_compute_the_fewest_places(lengths, most, cost):
+def test_portions_hold_every_row_once_and_cost_least(lengths, most, cost, beside):
     rows = np.array(lengths, np.int64)
-    found = portions(rows, most, cost)
+    found = portions(rows, most, cost, beside)
     assert sorted(np.concatenate(found).tolist()) == list(range(len(rows)))
     assert 1 <= len(found) <= most
 
     def places(parts):
-        return sum(len(part) * (int(rows[part].max()) + 1) + cost for part in parts)
+        return sum((len(part) + beside) * (int(rows[part].max()) + 1) + cost for part in parts)
 
     ordered = np.argsort(rows, kind="stable")
     fewest = min(

@@ -122,7 +122,7 @@ def train(
     import torch
 
     from shoal.model.config import recipe
-    from shoal.model.grouping import step_in_portions
+    from shoal.model.grouping import portion_cost, step_in_portions
     from shoal.model.objectives import make, total
     from shoal.model.sampler import Sampler
 
@@ -140,10 +140,11 @@ def train(
     heads = make(config.weights, model.config, made.sizes(), np.ones(made.ITEMS, np.int64))
     parameters = [*model.parameters(), *heads.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=1e-3)
+    costs = portion_cost(model.config.d_model, "cpu", model.backbone.recurrent)
 
     def step(number: int) -> int:
         batch = sampler.batch(number)
-        output = step_in_portions(model, batch.events, config.length_groups)
+        output = step_in_portions(model, batch.events, config.length_groups, *costs)
         loss, _ = total(heads, config.weights, model, batch, output)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

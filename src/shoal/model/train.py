@@ -127,9 +127,11 @@ class _Training:
         parts = {"model": model, "objectives": objectives}
         self.optimizer = AdamW(parts, config.weight_decay)
         #: Portions of rows at most, and what a further one must save.
+        recurrent = model.backbone.recurrent
         self.portions = (
-            config.length_groups, portion_cost(model.config.d_model, self.device.type),
-        )  # fmt: skip
+            config.length_groups,
+            *portion_cost(model.config.d_model, self.device.type, recurrent),
+        )
         self.highest_rate = config.learning_rate
         self.heads_known = False
         self.budget = Budget.of(config, data.train.events, data.train.events_a_step)

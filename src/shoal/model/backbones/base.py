@@ -19,10 +19,12 @@ class Backbone(nn.Module):
     """Reads encodings in order of time and carries a state.
 
     `streams` says whether it may be given events in portions: then any split of a history gives the
-    same hidden states. A backbone that does not stream ignores the carry's content.
+    same hidden states. A backbone that does not stream ignores the carry's content. `recurrent`
+    says that it reads events one after the other, so that short portions of rows hardly pay.
     """
 
     streams = True
+    recurrent = False
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

@@ -28,6 +28,7 @@ States = tuple[Tensor, ...]
 class Recurrent(Backbone):
     """A stack of units; `names` are the parts of their state, (B, layers, d) each in the carry."""
 
+    recurrent = True
     names: tuple[str, ...]
     unit: type[nn.GRU] | type[nn.LSTM]
 
