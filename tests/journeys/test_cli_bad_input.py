@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.journeys.conftest import Shoal
 
-from shoal.domain.errors import OperationError
+import shoal as package
+from shoal.domain.errors import OperationError, UsageError
 
 HEAD = "customer_id,kind,event_time,price,quantity,currency,title\n"
 GOOD = "good,purchase,2024-01-01T10:00:00Z,5,1,EUR,lamp\n"
@@ -226,3 +228,23 @@ def test_a_file_without_permission(
     assert answer.code in {1, 3}
     assert "permission" in answer.error["message"].lower()
     assert str(path) in answer.error["where"] + answer.error["message"]
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_one_path_need_not_stand_in_a_list(
+    kind: type[str] | type[Path], shop: Path, tmp_path: Path
+) -> None:
+    file = _written(tmp_path / "events.csv", HEAD + GOOD)
+    with package.open(shop) as opened:
+        assert opened.ingest(kind(file), preset="shoal").rows.stored == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [(7, "7 is no path but of type int"), ([None], "None is no path but of type NoneType"),
+     (b"log.csv", "b'log.csv' is no path but of type bytes")],
+)  # fmt: skip
+def test_what_is_no_path_is_said_to_be_none(files: Any, said: str, shop: Path) -> None:
+    with package.open(shop) as opened, pytest.raises(UsageError, match=said) as told:
+        opened.ingest(files, preset="shoal")
+    assert told.value.code == "usage" and "a list of them" in told.value.hint

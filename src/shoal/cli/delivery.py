@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shoal.cli.console import Console
-from shoal.cli.options import Debug, Json, ShopDir, writable
+from shoal.cli.options import Debug, Json, Segmentation, ShopDir, writable
 from shoal.domain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ def export(
         Path | None,
         typer.Option("--out", help="Its ending is the format's; default: in SHOP/exports."),
     ] = None,
-    segmentation: Annotated[
-        str | None, typer.Option("--segmentation", metavar="ID", help="Default: the main one.")
-    ] = None,
+    segmentation: Segmentation = None,
     channel: Annotated[
         str,
         typer.Option(

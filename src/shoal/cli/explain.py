@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from shoal.cli.console import Console
-from shoal.cli.options import AsOf, Debug, Json, ShopDir, writable
+from shoal.cli.options import AsOf, Debug, Json, Segmentation, ShopDir, writable
 from shoal.domain.errors import UsageError
 
 #: What `--sql` takes for every customer's segment.
@@ -45,10 +45,7 @@ def explain(
     out: Annotated[
         Path | None, typer.Option("--out", help="With --sql: the file to write.")
     ] = None,
-    segmentation: Annotated[
-        str | None,
-        typer.Option("--segmentation", metavar="ID", help="Default: the main one."),
-    ] = None,
+    segmentation: Segmentation = None,
     as_of: AsOf = None,
     json: Json = False,
     debug: Debug = False,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from shoal.cli.console import Console
-from shoal.cli.options import AsOf, Debug, Json, Out, ShopDir, TableVersion
+from shoal.cli.options import AsOf, Debug, Json, Out, Segmentation, ShopDir, TableVersion
 
 #: Moves and earlier spells that a terminal shows.
 _MOST_ROWS: Final = 20
@@ -31,10 +31,7 @@ def memberships(
     shop: ShopDir,
     out: Out,
     as_of: AsOf = None,
-    segmentation: Annotated[
-        str | None,
-        typer.Option("--segmentation", metavar="ID", help="Default: the main one."),
-    ] = None,
+    segmentation: Segmentation = None,
     soft: Annotated[
         bool, typer.Option("--soft", help="One row a segment with its weight.")
     ] = False,

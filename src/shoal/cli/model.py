@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shoal.cli.console import Console
-from shoal.cli.options import Debug, Json, ShopDir
+from shoal.cli.options import Debug, Json, Seed, ShopDir, Until
 
 if TYPE_CHECKING:
     from shoal.workflows.train_result import TrainResult
@@ -28,16 +28,14 @@ def train(
             "--recipe", metavar="nano|laptop|base|large", help="Size; default: shop.toml's."
         ),
     ] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="T", help="Learn only from before T.")
-    ] = None,
+    until: Until = None,
     minutes: Annotated[
         float | None, typer.Option("--minutes", metavar="M", help="Train for M minutes at most.")
     ] = None,
     steps: Annotated[
         int | None, typer.Option("--steps", metavar="N", help="Exactly N steps; repeatable.")
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", metavar="S")] = None,
+    seed: Seed = None,
     backbone: Annotated[
         str | None,
         typer.Option(

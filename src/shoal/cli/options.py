@@ -27,6 +27,13 @@ TableVersion = Annotated[
         "--table-version", metavar="N", help="What the event table held at version N.", min=0
     ),
 ]
+Segmentation = Annotated[
+    str | None, typer.Option("--segmentation", metavar="ID", help="Default: the main one.")
+]
+Until = Annotated[
+    str | None, typer.Option("--until", metavar="T", help="Learn only from before T.")
+]
+Seed = Annotated[int | None, typer.Option("--seed", metavar="S")]
 
 
 def writable(out: Path | None) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shoal.cli.console import Console
-from shoal.cli.options import AsOf, Debug, Json, ShopDir, TableVersion
+from shoal.cli.membership import minute
+from shoal.cli.options import AsOf, Debug, Json, Segmentation, ShopDir, TableVersion
 
 if TYPE_CHECKING:
     from shoal.segments.ruled.language import RuleSet
@@ -100,8 +101,7 @@ def preview(
 
 
 def _show(console: Console, found: Mapping[str, Any]) -> None:
-    moment = f"{found['as_of'][:10]} {found['as_of'][11:16]} UTC"
-    console.heading(f"{found['customers']:,} customers as of {moment}")
+    console.heading(f"{found['customers']:,} customers as of {minute(found['as_of'])}")
     console.table(
         ["segment", "name", "customers", "share", "for example"],
         [
@@ -168,9 +168,7 @@ def sql(
 
 def protected(
     shop: ShopDir,
-    segmentation: Annotated[
-        str | None, typer.Option("--segmentation", metavar="ID", help="Default: the main one.")
-    ] = None,
+    segmentation: Segmentation = None,
     as_of: AsOf = None,
     json: Json = False,
     debug: Debug = False,

@@ -8,13 +8,8 @@ from typing import Annotated
 import typer
 
 from shoal.cli.console import Console
-from shoal.cli.options import Debug, Json, ShopDir, TableVersion
+from shoal.cli.options import Debug, Json, Seed, Segmentation, ShopDir, TableVersion, Until
 from shoal.domain.errors import UsageError
-
-Segmentation = Annotated[
-    str | None,
-    typer.Option("--segmentation", metavar="ID", help="Default: the main one."),
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -90,10 +85,8 @@ def segment(
             "--tune", metavar="N", help="Search method, inputs and number of segments by N trials."
         ),
     ] = 0,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="T", help="Learn only from before T.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", metavar="S")] = None,
+    until: Until = None,
+    seed: Seed = None,
     table_version: TableVersion = None,
     json: Json = False,
     debug: Debug = False,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from shoal.cli.console import Console
-from shoal.cli.options import Debug, Json, ShopDir, writable
+from shoal.cli.options import Debug, Json, Seed, Segmentation, ShopDir, writable
 from shoal.domain.errors import UsageError
 
 Version = Annotated[
@@ -211,10 +211,8 @@ def incumbent(
             metavar="FILE", help="CSV, JSONL or Parquet: customer_id, segment and maybe since."
         ),
     ],
-    segmentation: Annotated[
-        str | None, typer.Option("--segmentation", metavar="ID", help="Default: the main one.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", metavar="S")] = None,
+    segmentation: Segmentation = None,
+    seed: Seed = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:

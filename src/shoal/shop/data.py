@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from shoal import bootstrap
 from shoal.domain.errors import UsageError
@@ -34,7 +34,7 @@ class DataVerbs(Verbs):
 
     def ingest(
         self,
-        files: Sequence[str | Path],
+        files: str | Path | Sequence[str | Path],
         *,
         preset: str | None = None,
         mapping: str | Path | SourceMapping | None = None,
@@ -43,7 +43,7 @@ class DataVerbs(Verbs):
         confirm: Callable[[str], bool] | None = None,
         progress: Progress | None = None,
     ) -> IngestResult:
-        """Bring files, folders or globs into the shop.
+        """Bring files, folders or globs into the shop; one of them may stand alone.
 
         Without a preset or a mapping the layout is guessed and described to `confirm`, which says
         whether to take it. `valid_from` is the time of rows in files without a column of times:
@@ -51,7 +51,8 @@ class DataVerbs(Verbs):
         which a later file stated a part anew, is taken as the latest statement.
 
         Raises:
-            UsageError: `unknown_preset`, `bad_mapping`, `mapping_unconfirmed`.
+            UsageError: `unknown_preset`, `bad_mapping`, `mapping_unconfirmed`; `usage`, what was
+                given is no path.
             InputError: a file is missing, unreadable or holds nothing usable.
             OperationError: disk, permission, lock or interrupt; the shop is as before that file.
         """
@@ -65,7 +66,7 @@ class DataVerbs(Verbs):
             fold=self._parts.fold_of,
             admission=self._parts.admission,
             quarantine_dir=self.directory / bootstrap.QUARANTINE_DIR,
-            paths=[str(file) for file in files],
+            paths=_paths(files),
             mapping=dated(layout_of(preset, mapping, confirm), moment_of(valid_from)),
             zone=self.zone,
             buckets=self.config.shop.buckets,
@@ -159,3 +160,22 @@ class DataVerbs(Verbs):
             ),
             lambda written: written.path,
         )
+
+
+def _paths(files: object) -> list[str]:
+    """Each path as text; a single one need not stand in a list.
+
+    Raises:
+        UsageError: `usage`.
+    """
+    several = isinstance(files, Iterable) and not isinstance(files, str | bytes | Path)
+    found = []
+    for one in cast("Iterable[object]", files) if several else [files]:
+        if not isinstance(one, str | Path):
+            raise UsageError(
+                "usage",
+                f"{one!r} is no path but of type {type(one).__name__}",
+                hint="Give the path of a file or folder, a glob, or a list of them.",
+            )
+        found.append(str(one))
+    return found
