@@ -89,7 +89,7 @@ def _core(ground: Ground, inner: npt.NDArray[np.bool_]) -> Ground:
     sizes = np.bincount(ground.places[inner], minlength=len(centers))
     return replace(
         ground, Z=ground.Z[inner], places=ground.places[inner], centers=centers, scatter=scatter,
-        sizes=sizes,
+        sizes=sizes, settled=ground.settled[inner],
     )  # fmt: skip
 
 
@@ -105,6 +105,7 @@ def births(
     ground = Ground.of(segmenter, Z, recorded, settings, seed)
     if len(ground.Z) < 4 * len(ground.ids) or ground.loss <= 0:
         return []
+    past = Past.of(segmenter, future)
     scene, roots = _Scene.of(ground)
     parts = halves(ground.Z, seed)
     one, other = (_rest(scene, part, seed) for part in parts)
@@ -117,7 +118,6 @@ def births(
     if p_value > SPLIT_P or share < ground.share_least:
         return []
     center = ground.Z[members].mean(axis=0)
-    past = Past.of(segmenter, future)
     told = None if past is None else past.born(center, scene.reach, roots)
     if (told is not None and told.worse) or not can(segmenter, BEARS, center):
         return []

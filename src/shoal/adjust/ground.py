@@ -21,6 +21,7 @@ from shoal.segments.kmeans import squared_distances
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 #: Customers of a segment that are looked at; a sample of more.
 SAMPLE_CUSTOMERS: Final = 4_000
@@ -48,6 +49,7 @@ class Ground:
         scatter: (k, d, d) sums of outer products about the mean.
         sizes: (k,) members.
         loss: mean squared distance to the own mean.
+        settled: (n,) who has been in the segment for a while.
     """
 
     Z: Floats
@@ -59,11 +61,12 @@ class Ground:
     loss: float
     settings: AdjustSettings
     seed: int
+    settled: Mask
 
     @classmethod
     def of(
         cls, segmenter: ClusterSegmenter, Z: Floats, recorded: Places,
-        settings: AdjustSettings, seed: int,
+        settings: AdjustSettings, seed: int, settled: Mask | None = None,
     ) -> Self:  # fmt: skip
         """Of the customers whom `recorded` gives a place of the segmenter.
 
@@ -78,7 +81,8 @@ class Ground:
                 f"{segmenter.centers.shape} do not fit"
             )
         there = (places >= 0) & (places < k) & np.isfinite(Z).all(axis=1)
-        Z, places = Z[there], places[there]
+        stayed = np.ones(len(Z), dtype=bool) if settled is None else np.asarray(settled, dtype=bool)
+        Z, places, stayed = Z[there], places[there], stayed[there]
         centers, scatter = np.array(segmenter.centers), np.zeros((k, Z.shape[1], Z.shape[1]))
         for place in range(k):
             own = Z[places == place]
@@ -88,7 +92,9 @@ class Ground:
         total = float(np.trace(scatter, axis1=1, axis2=2).sum())
         sizes = np.bincount(places, minlength=k)
         loss = total / max(len(Z), 1)
-        return cls(Z, places, segmenter.ids, centers, scatter, sizes, loss, settings, seed)
+        return cls(
+            Z, places, segmenter.ids, centers, scatter, sizes, loss, settings, seed, stayed
+        )  # fmt: skip
 
     @property
     def share_least(self) -> float:

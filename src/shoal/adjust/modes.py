@@ -30,8 +30,8 @@ Places = npt.NDArray[np.int64]
 #: Width of a window, in distances from a mode to the valley: as wide as can be without meeting.
 _WIDTH: Final = 0.8
 #: Steps of the fit of two normal densities along a line.
-_STEPS: Final = 200
-_SETTLED: Final = 1e-4
+_STEPS: Final = 100
+_SETTLED: Final = 1e-3
 #: A mode of less than this share of the rows is not looked for: tails have such lumps.
 LEAST_SHARE: Final = 0.08
 
@@ -188,22 +188,23 @@ def along(x: Floats) -> Fitted | None:
     low = nearest(x[:, None], np.quantile(x, [0.2, 0.8])[:, None])[0] == 0
     if low.all() or not low.any():
         return None
-    square, least = float(np.square(x).mean()), 1e-12
+    mean, square = float(x.mean()), float(x @ x) / len(x)
     second, before = (~low).astype(np.float64), np.inf
     for _ in range(_STEPS):
-        mass = np.array([1 - second.mean(), second.mean()])
-        if mass.min() < LEAST_SHARE / 2:
+        part = float(second.sum()) / len(x)
+        if min(part, 1 - part) < LEAST_SHARE / 2:
             return None
         upper = float(second @ x) / len(x)
-        means = np.array([x.mean() - upper, upper]) / mass
-        variance = max(square - float(mass @ np.square(means)), least)
-        slope = (means[1] - means[0]) / variance
-        level = np.log(mass[1] / mass[0]) - slope * means.mean()
+        one, other = (mean - upper) / (1 - part), upper / part
+        variance = max(square - (1 - part) * one**2 - part * other**2, 1e-12)
+        slope = (other - one) / variance
         if abs(slope - before) <= _SETTLED * abs(slope):
             break
+        level = np.log(part / (1 - part)) - slope * (one + other) / 2
         before, second = slope, expit(slope * x + level)
-    if mass.min() < LEAST_SHARE or means[1] - means[0] < 1e-6 * np.sqrt(variance):
+    if min(part, 1 - part) < LEAST_SHARE or other - one < 1e-6 * np.sqrt(variance):
         return None
+    means, mass = np.array([one, other]), np.array([1 - part, part])
     logits = np.log(mass) - np.square(x[:, None] - means) / (2 * variance)
     told = np.logaddexp(logits[:, 0], logits[:, 1]).mean() - np.log(variance) / 2
     gain = float(told + 0.5 + np.log(x.var()) / 2)

@@ -33,10 +33,15 @@ from shoal.segments.kmeans import squared_distances
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 #: A split: at most this p-value of one mode, and at least this agreement of both halves.
 SPLIT_P: Final = 0.05
 AGREEMENT: Final = 0.9
+#: Days in a segment after which a customer does not count as one who came lately, and the share of
+#: a part that is settled so, below which it came from elsewhere.
+SETTLED_DAYS: Final = 56.0
+BORN: Final = 0.5
 #: A merge: at least this p-value of one mode.
 MERGE_P: Final = 0.2
 #: Neighbours of each segment that it may merge with.
@@ -49,19 +54,23 @@ _FEWEST_MEMBERS: Final = 2
 
 def splits(
     segmenter: ClusterSegmenter, Z: Floats, recorded: Places, future: Future | None, *,
-    settings: AdjustSettings, seed: int = 0,
+    settings: AdjustSettings, seed: int = 0, settled: Mask | None = None,
 ) -> list[Proposal]:  # fmt: skip
     """Segments that have become two, in order of their places.
+
+    Where most of one part came into the segment lately and most of the other did not, the part was
+    not split off but born there: the evidence says so by its kind, and the new id is that part's.
 
     Args:
         Z: (n, d) customers in the segmenter's space.
         recorded: (n,) places of their segments; others than 0 to k - 1 do not count.
         future: a past period to be foretold, its `X` in the same space; None: nothing is known.
+        settled: (n,) who has been in the segment for `SETTLED_DAYS`; None: everybody.
 
     Raises:
         ValueError: shapes do not fit.
     """
-    ground = Ground.of(segmenter, Z, recorded, settings, seed)
+    ground = Ground.of(segmenter, Z, recorded, settings, seed, settled)
     past = Past.of(segmenter, future)
     found = [_split(ground, past, place) for place in range(len(ground.ids))]
     return [
@@ -72,10 +81,11 @@ def splits(
 
 
 def _split(ground: Ground, past: Past | None, place: int) -> Proposal | None:
-    share = ground.sizes[place] / max(len(ground.Z), 1)
+    share = float(ground.sizes[place]) / max(len(ground.Z), 1)
     if share < 2 * ground.share_least:
         return None
-    X = ground.Z[ground.sample([place])]
+    rows = ground.sample([place])
+    X = ground.Z[rows]
     within = ground.within([place])
     roots = roots_of(within, len(ground.Z))
     modes = two_modes(X, roots, seed=ground.seed)
@@ -90,13 +100,18 @@ def _split(ground: Ground, past: Past | None, place: int) -> Proposal | None:
     excess, error = _excess(X, side, within, ground.seed)
     doubt = overlap(X @ roots, modes.centers @ roots)
     scale = len(ground.Z) * share * ground.spread_share
+    centers, parts = modes.centers, np.array([1 - modes.share, modes.share])
+    stayed = [float(ground.settled[rows[side == number]].mean()) for number in (0, 1)]
+    born = min(stayed) < BORN <= max(stayed)
+    if born and stayed[0] < stayed[1]:  # the larger part is the new one
+        centers, parts, stayed = centers[::-1], parts[::-1], stayed[::-1]
     return Proposal(
         SPLIT, (ground.ids[place],), gain=excess * scale, gain_error=error * scale,
-        moved=modes.share * share, cost=ground.relabelled(doubt, share),
+        moved=float(parts[1]) * share, cost=ground.relabelled(doubt, share),
         evidence={
-            "kind": "split", **_tested(modes), "overlap": doubt, **foretold(told),
-            "customers": int(ground.sizes[place]), "centers": modes.centers.tolist(),
-            "shares": [(1 - modes.share) * share, modes.share * share],
+            "kind": "birth" if born else "split", **_tested(modes), "overlap": doubt,
+            **foretold(told), "customers": int(ground.sizes[place]),
+            "centers": centers.tolist(), "shares": (parts * share).tolist(), "stayed": stayed,
         },
     )  # fmt: skip
 
