@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -33,7 +33,7 @@ from shoal.adjust.drift.detect import Look, Monitors, detect
 from shoal.adjust.gates import Gate, asks, shut
 from shoal.adjust.nudge import Nudged, nudge
 from shoal.adjust.online import Statistics, begun
-from shoal.adjust.propose import merges, splits
+from shoal.adjust.propose import SETTLED_DAYS, merges, splits
 from shoal.domain.errors import InputError
 from shoal.domain.text import Text
 from shoal.domain.time import DAY_US, to_us
@@ -164,7 +164,7 @@ class Looking:
         future = None if self.period is None else self.period.future
         told: dict[str, Any] = {"settings": self.settings, "seed": self.seed}
         if SPLIT in self.adjuster.actions:
-            found += splits(segmenter, self.Z, self.places, future, **told)
+            found += splits(segmenter, self.Z, self.places, future, settled=self._settled(), **told)
             found += births(segmenter, self.Z, self.places, future, **told)
         if MERGE in self.adjuster.actions:
             found += merges(segmenter, self.Z, self.places, future, **told)
@@ -172,6 +172,14 @@ class Looking:
             place for place, one in enumerate(alarms) if one.harmful and one.subject in _NEAR
         )
         return nudged, [one if one.alarms else replace(one, alarms=near) for one in found]
+
+    def _settled(self) -> npt.NDArray[np.bool_]:
+        """(placed,) who has been in the own segment for long."""
+        rows = pc.index_in(self.table[CUSTOMER], value_set=self.recorded[CUSTOMER].combine_chunks())
+        since = self.recorded["since"].take(rows)
+        long_ago = pa.scalar(self.moment - timedelta(days=SETTLED_DAYS), since.type)
+        told = pc.fill_null(pc.less_equal(since, long_ago), False)
+        return np.asarray(told.to_numpy(), dtype=np.bool_)
 
     def _budget(self) -> float:
         return max(self.settings.relabel_budget - self.state.spent(self.moment), 0.0)
