@@ -85,7 +85,7 @@ def _outlook(document: Mapping[str, Any]) -> str:
     """What Shoal's segments are made on."""
     told = [
         f"- **{document['methods'][name]['title']}**: "
-        + _by_set(document["methods"][name], document["ks"][0])
+        + _by_set(document["methods"][name], document["main_k"])
         for name in (SHOAL, "shoal-foretell")
         if "styles" in document["methods"].get(name, {})
     ]
@@ -95,7 +95,7 @@ def _outlook(document: Mapping[str, Any]) -> str:
         "Shoal divides customers by how they shop (style) first and each style into stages by the "
         "outlook, what a head that learned from the two periods before T expects of them. How many "
         "of the k segments differ by style is chosen by what segments of the period before T would "
-        "have foretold: by default the most within one standard error of the best, with `--aim "
+        "have foretold: by default the most that cost at most a tenth of it, with `--aim "
         "foretell` the best. `--aim style` makes no stages, `--aim outlook` no styles. Stability "
         "is that of segments with a given head. Styles chosen, by seed:\n\n" + "\n".join(told)
     )

@@ -223,9 +223,13 @@ def _against_truth(
         if segment != "new"
     }
     lines = []
-    for name, table in found.items():
+    styles = {entry["segment_id"]: entry["style"] for entry in overview["segments"]}
+    everything = [(name, table, {}) for name, table in found.items()]
+    if any(styles.values()):  # segments of one style differ by what is expected of them
+        everything.insert(1, (f"{main}: styles", found[main], styles))
+    for name, table, style in everything:
         pairs = [
-            (truth_of[customer], segment)
+            (truth_of[customer], style.get(segment, segment))
             for customer, segment in zip(
                 table["customer_id"].to_pylist(), table["segment_id"].to_pylist(), strict=True
             )

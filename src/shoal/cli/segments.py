@@ -44,8 +44,8 @@ def segment(
             "--aim",
             metavar="balance|foretell|style|outlook",
             help="Told apart by how customers shop (style), by what they are expected to do next "
-            "(outlook), by the mix of both that foretells best (foretell), or by style as far as "
-            "it foretells no worse than RFM (balance, the default).",
+            "(outlook), or by style first and stages of each by outlook: as foretells best "
+            "(foretell), or with the most styles for at most a tenth less (balance, the default).",
         ),
     ] = None,
     k: Annotated[

@@ -120,6 +120,14 @@ class ClusterSegmenter:
         return {self.ids[place]: name for place, name in self.clusterer.names.items()}
 
     @property
+    def styles(self) -> dict[str, int]:
+        """Segment id -> number of its style from 1 on, where segments are stages of styles."""
+        if not isinstance(self.clusterer, Staged):
+            return {}
+        return {one: int(style) + 1 for one, style in
+                zip(self.ids, self.clusterer.owner, strict=True)}  # fmt: skip
+
+    @property
     def facts(self) -> dict[str, Any]:
         """Figures of what the method learned, as JSON."""
         return dict(self.clusterer.facts)

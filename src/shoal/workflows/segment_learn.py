@@ -164,10 +164,7 @@ class Settled:
 
 def _owners(segmenter: Segmenter) -> dict[str, int]:
     """The style of each segment; empty where segments are not stages of styles."""
-    if not isinstance(segmenter, ClusterSegmenter) or not isinstance(segmenter.clusterer, Staged):
-        return {}
-    owner = segmenter.clusterer.owner.tolist()
-    return dict(zip(segmenter.ids, map(int, owner), strict=True))
+    return segmenter.styles if isinstance(segmenter, ClusterSegmenter) else {}
 
 
 @dataclass

@@ -34,8 +34,8 @@ from shoal.segments.base import (
 from shoal.segments.outlook import Outlook
 from shoal.segments.protected import left_out
 
-#: What segments are for: to tell as much of how customers shop as costs no foretelling, to
-#: foretell as well as can be, to tell how customers shop alone, or what they will do alone.
+#: What segments are for: to tell as much of how customers shop as costs hardly any foretelling, to
+#: foretell as well as can be, to tell how they shop alone, or what they will do alone.
 BALANCE: Final = "balance"
 FORETELL: Final = "foretell"
 STYLE: Final = "style"

@@ -235,8 +235,10 @@ class Publisher:
             found = profiles(placed, described)
             names = [NAMES[one["segment_id"]] for one in found]
             picture["grid"] = grid_document(segmenter, placed)
+        styles = segmenter.styles if isinstance(segmenter, ClusterSegmenter) else {}
         for profile, name in zip(found, names, strict=True):
             profile["name"] = name.as_document()
+            profile["style"] = styles.get(profile["segment_id"])
             profile["summary"] = summary(profile, self.settings.min_events).as_document()
             profile |= self._rule(segmenter, profile["segment_id"], as_of)
         return {"currency": self.fold.rules.currency, "segments": found, **picture}
