@@ -10,6 +10,31 @@ from bench.peers.base import Columns, Spec
 _KMEANS = "bench.peers.clusterers"
 _EMBEDDED = "bench.peers.shoal_embedded"
 
+_SHOAL = "bench.peers.shoal_"
+
+
+def _adjust(name: str, title: str, **settings: Any) -> Spec:
+    return Spec(
+        name, f"Shoal, adjusted weekly{title}", _SHOAL, "ShoalAdjust", tuple(settings.items()),
+        needs_shop=True, moves=True, distances=False, lineage=True,
+    )  # fmt: skip
+
+
+#: Shoal with adjustment, and without one part of it each.
+_ADJUSTED = (
+    _adjust("shoal-adjust", ""),
+    _adjust("shoal-adjust-style", ", --aim style", aim="style"),
+    _adjust("shoal-adjust-both", ", on embedding and features", on="both"),
+    _adjust("shoal-adjust-style-nomargin", ", --aim style, without the margin", aim="style",
+            margin=0.0),
+    _adjust("shoal-adjust-style-noidentity", ", --aim style, without identity", aim="style",
+            identity=False),
+    _adjust("shoal-adjust-style-noonline", ", --aim style, without online learning", aim="style",
+            without=("nudge",)),
+    _adjust("shoal-adjust-style-nodrift", ", --aim style, without drift detection", aim="style",
+            watch=False),
+)  # fmt: skip
+
 SPECS: dict[str, Spec] = {
     spec.name: spec
     for spec in (
@@ -62,6 +87,7 @@ SPECS: dict[str, Spec] = {
         Spec("shoal-style-refit", "Shoal, --aim style, segmented anew each month",
              "bench.peers.shoal_", "ShoalRefit", (("aim", "style"),), needs_shop=True, moves=True,
              distances=False),
+        *_ADJUSTED,
         Spec("shoal-embedding", "Shoal on the embedding, frozen", _EMBEDDED, "ShoalEmbedded",
              needs_shop=True, distances=False),
         Spec("shoal-embedding-chosen", "Shoal on the embedding, k chosen by Shoal, frozen",

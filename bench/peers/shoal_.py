@@ -9,7 +9,7 @@ moment, the tier of the too little known included as a label.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -33,6 +33,10 @@ class ShoalFrozen:
     name = "shoal"
     #: As `shop.replay` has it.
     refit = "first"
+    #: What takes part in adjustment; None: segments do not adjust.
+    adjusting: Mapping[str, Any] | None = None
+    margin: float | None = None
+    on: str | None = None
 
     def __init__(self, choose: bool = False, aim: str | None = None) -> None:
         self.choose, self.aim = choose, aim
@@ -82,8 +86,44 @@ class ShoalFrozen:
         return self._labels.setdefault(segment, len(self._labels))
 
 
+class ShoalAdjust(ShoalFrozen):
+    """Segmented at the first cut and adjusted at every later one, as the nightly job would have,
+    with a person who says yes.
+
+    Args:
+        margin: of the switching rule; None: the configured one.
+        on: what segments are made on; other than features with the model of the bench.
+        without: actions that are never taken; watch, identity: see
+            `shoal.workflows.replay_adjust.Adjusting`.
+    """
+
+    name = "shoal-adjust"
+
+    def __init__(
+        self,
+        aim: str | None = None,
+        margin: float | None = None,
+        on: str | None = None,
+        without: tuple[str, ...] = (),
+        watch: bool = True,
+        identity: bool = True,
+    ) -> None:
+        super().__init__(aim=aim)
+        self.margin, self.on = margin, on
+        self.adjusting = {"without": without, "watch": watch, "identity": identity}
+
+
 def through_replay(
-    source: Source, cuts: Cuts, k: int, seed: int, refit: str, aim: str | None = None
+    source: Source,
+    cuts: Cuts,
+    k: int,
+    seed: int,
+    refit: str,
+    aim: str | None = None,
+    *,
+    peer: ShoalFrozen | None = None,
+    told: list[dict[str, Any]] | None = None,
+    names: dict[str, int] | None = None,
 ) -> Iterator[tuple[npt.NDArray[Any], Labels, Matrix, float]]:
     """What `shop.replay` says at each cut: customers, labels, soft weights, and its seconds.
 
@@ -91,6 +131,9 @@ def through_replay(
         k: 0 lets Shoal choose at every learning.
         refit, aim: `first`, `each`, or a span such as `28d`, and what segments are for; see
             `shop.replay`.
+        peer: how segments adjust, if they do, the margin, and what they are made on.
+        told: is given a row a cut of what adjustment noticed and did.
+        names: is given the label of each segment's id.
 
     A segment is told by its id, which a refit keeps where it goes on. Labels are memberships: a
     customer changes to another segment beyond the configured margin only.
@@ -98,11 +141,13 @@ def through_replay(
     import shoal
 
     every = cuts.moments[1] - cuts.moments[0] if len(cuts.moments) > 1 else timedelta(days=7)
-    labels: dict[str, int] = {}
-    with shoal.open(source.shop_dir) as shop:
+    labels: dict[str, int] = {} if names is None else names
+    more = _more(peer, every)
+    with shoal.open(_shop_of(source, cuts, seed, peer)) as shop:
         steps = shop.replay(
-            cuts.first, cuts.moments[-1], every=every, k=k, refit=refit, seed=seed, aim=aim
-        )
+            cuts.first, cuts.moments[-1], every=every, k=k, seed=seed, aim=aim,
+            refit=None if more else refit, **more,
+        )  # fmt: skip
         for moment in cuts.moments:
             started = time.perf_counter()
             cut = next(steps)
@@ -111,6 +156,8 @@ def through_replay(
             if cut.as_of != moment or cut.skipped or cut.trained_until is None:
                 raise RuntimeError(f"replay of {moment}: {cut.skipped or cut.as_of}")
             refuse_later(cut.trained_until, moment, "Shoal")
+            if told is not None and cut.adjusted is not None:
+                told.append(_adjusted(cut))
             places = [labels.setdefault(one, len(labels)) for one in cut.segment_ids]
             wide = np.zeros((len(weights), len(labels)))
             wide[:, places] = weights
@@ -120,6 +167,44 @@ def through_replay(
                 raise RuntimeError("memberships are of other customers than features")
             where = [labels[one] for one in told["segment_id"].to_pylist()]
             yield customers, np.array(where, dtype=np.int64), wide, seconds
+
+
+def _more(peer: ShoalFrozen | None, every: timedelta) -> dict[str, Any]:
+    """Further arguments of `shop.replay`, for segments that adjust."""
+    if peer is None or peer.adjusting is None:
+        return {}
+    from shoal.adjust.adjustment import LADDER
+    from shoal.adjust.settings import AdjustSettings
+    from shoal.workflows.replay_adjust import Adjusting
+
+    told = peer.adjusting
+    adjusting = Adjusting(
+        AdjustSettings(cadence_days=every / timedelta(days=1)), approve=True,
+        actions=frozenset(LADDER) - set(told["without"]), watch=told["watch"],
+        identity=told["identity"],
+    )  # fmt: skip
+    return {"adjust": adjusting, "margin": peer.margin, "on": peer.on}
+
+
+def _shop_of(source: Source, cuts: Cuts, seed: int, peer: ShoalFrozen | None) -> Path:
+    """The source's shop; with a behaviour model trained before the first cut where one is read."""
+    if peer is None or peer.on in (None, "features"):
+        return source.shop_dir
+    from bench.peers.shoal_embedded import trained
+
+    return trained(source, cuts.first, seed=seed).shop
+
+
+def _adjusted(cut: Any) -> dict[str, Any]:
+    """What adjustment noticed and did at a cut, as JSON."""
+    found = cut.adjusted
+    return {
+        "at": cut.as_of.isoformat(), "changed": found.changed, "moved": round(found.moved, 4),
+        "blocked": list(found.blocked),
+        "alarms": [[one.subject, one.what, one.harmful] for one in found.alarms],
+        "actions": [one.action for one in found.adjustments if one.action != "keep"],
+        "changes": [dict(one) for one in found.changes], "k": len(cut.segment_ids) - 1,
+    }  # fmt: skip
 
 
 class ShoalRefit(ShoalFrozen):

@@ -312,12 +312,13 @@ def river_settings(algorithm: str, seed: int) -> dict[str, Any]:
         "KMeans": {"n_clusters": K, "halflife": 0.05, "sigma": 2.0, "seed": seed},
         "STREAMKMeans": {"chunk_size": 200, "n_clusters": K, "halflife": 0.3, "sigma": 2.0,
                          "seed": seed},
-        "CluStream": {"n_macro_clusters": K, "max_micro_clusters": 50, "time_window": 2_500,
+        "CluStream": {"n_macro_clusters": K, "max_micro_clusters": 50,
+                      "micro_cluster_r_factor": 3, "time_window": 2_500,
                       "time_gap": 250, "halflife": 0.3, "sigma": 2.0, "seed": seed},
-        "DenStream": {"decaying_factor": 0.001, "beta": 0.3, "mu": 5.0, "epsilon": 3.0,
+        "DenStream": {"decaying_factor": 0.001, "beta": 0.3, "mu": 5.0, "epsilon": 6.0,
                       "n_samples_init": 1_000, "stream_speed": 100},
-        "DBSTREAM": {"clustering_threshold": 4.0, "fading_factor": 0.001, "cleanup_interval": 50,
-                     "intersection_factor": 0.1, "minimum_weight": 3.0},
+        "DBSTREAM": {"clustering_threshold": 5.0, "fading_factor": 0.003, "cleanup_interval": 50,
+                     "intersection_factor": 0.3, "minimum_weight": 3.0},
     }[algorithm]  # fmt: skip
 
 
@@ -356,4 +357,13 @@ ENTRIES: dict[str, Entry] = {
     "river-denstream": Entry("river DenStream", lambda: River("DenStream"), "river"),
     "river-dbstream": Entry("river DBSTREAM", lambda: River("DBSTREAM"), "river"),
     "shoal": Entry("Shoal", _shoal()),
+    "shoal-margin": Entry("Shoal, margin 0.4", _shoal(margin=0.4)),
+    "shoal-nonudge": Entry("Shoal without online learning", _shoal(without=frozenset({"nudge"}))),
+    "shoal-noreshape": Entry(
+        "Shoal without splits, births and merges", _shoal(without=frozenset({"split", "merge"}))
+    ),
+    "shoal-noidentity": Entry("Shoal without identity", _shoal(identity=False)),
 }  # fmt: skip
+
+#: Shoal, whole and without a part.
+SHOAL = tuple(name for name in ENTRIES if name.startswith("shoal"))

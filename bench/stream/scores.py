@@ -150,19 +150,18 @@ def _seen(stream: Stream) -> _Seen:
     sizes = np.diff(np.append(starts, len(order)))
     count = np.empty(len(users))
     count[order] = np.concatenate([np.arange(1, size + 1) for size in sizes])
-    # Sightings of a user before each of their own moves.
     places: dict[int, list[int]] = {}
-    for place, user in enumerate(users.tolist(), first):
+    for place, user in enumerate(users.tolist()):
         places.setdefault(user, []).append(place)
-    moves: dict[int, list[Any]] = {}
-    for one in stream.moves:
-        moves.setdefault(one.user, []).append(one)
     changes = []
-    for user, own in moves.items():
-        where = np.array(places.get(user, []))
-        before = [int((where < one.at).sum()) for one in own] + [len(where) + 1]
-        for one, since, until in zip(own, before, before[1:], strict=False):
-            # Before the first sighting nothing was there to follow; no sighting is no chance.
-            if since and until > since:
-                changes.append(Change(user, since + 1e-9, until + 1.0, one.segment, one.origin))
+    for move in stream.moves:
+        own = np.array(places.get(move.user, []), dtype=np.int64)
+        since = int((own < move.at - first).sum())
+        stays = truth[own[since:]] == move.segment
+        # Until they move again, or what befell a whole segment took them along.
+        run = int(stays.argmin()) if not stays.all() else len(stays)
+        # Before the first sighting nothing was there to follow; no sighting is no chance.
+        if since and run:
+            until = since + run + 1.0
+            changes.append(Change(move.user, since + 1e-9, until, move.segment, move.origin))
     return _Seen(users, count, truth, changes, len(users) - len(starts))

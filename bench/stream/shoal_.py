@@ -6,8 +6,8 @@
                ids, memberships moved on
 
 A user is known by the last sighting, as an embedding would tell it (segments `on="embedding"`), and
-a look knows the users seen in the last epoch. There is no outcome to foretell and nobody to be
-asked: segments are of the aim `style`, and what needs a person's word is taken as approved.
+a look knows the users seen in the last half of an epoch. There is no outcome to foretell and nobody
+to be asked: segments are of the aim `style`, and what needs a person's word is taken as approved.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Switches:
         identity: ids are kept; without it segments are named by their size at every change.
         temper: weights are softened to the chance of being placed there again.
         known_epochs: users who were seen within so many epochs are known.
-        variance_share: what principal components keep; all of it, for who is born may lie elsewhere.
+        variance_share: what principal components keep: all, for who is born may lie elsewhere.
     """
 
     margin: float | None = None
@@ -48,7 +48,7 @@ class Switches:
     watch: bool = False
     identity: bool = True
     temper: bool = True
-    known_epochs: float = 1.0
+    known_epochs: float = 0.5
     variance_share: float = 1.0
     settings: AdjustSettings = field(default_factory=AdjustSettings)
 

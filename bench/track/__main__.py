@@ -23,7 +23,7 @@ from typing import Any
 from bench.harness import merging, results
 from bench.harness.data import CACHE, WorldSpec
 from bench.harness.environment import EnvironmentMissingError, python_of, versions_of
-from bench.harness.run import Unit, code_hash, run, say
+from bench.harness.run import ROOT, Unit, code_hash, run, say
 from bench.harness.source import catalog_fingerprint
 from bench.peers import SPECS
 from bench.peers.registry import EMBEDDED
@@ -32,7 +32,7 @@ from bench.track import generator, lineage, report
 from bench.track.unit import CEILING
 
 PARTS = ("worlds", "generator", "newcomers", "lineage")
-WORLDS = ("steady", "drift", "season", "festival", "lineage", "awkward", "noise")
+WORLDS = ("steady", "drift", "season", "festival", "lineage", "awkward", "broken", "noise")
 SEEDS = (11, 12, 13)
 #: Seeds of the lineage worlds begin here; none of them, nor of SEEDS, was ever used for tuning.
 LINEAGE_SEED = 101
@@ -221,7 +221,9 @@ def _lineage(options: argparse.Namespace) -> list[dict[str, Any]]:
         for place in range(options.lineage_worlds)
     ]
     settings = {"learn_days": options.learn_days, "every_days": 28}
-    methods = tuple(lineage.METHODS) if not options.quick else ("kmeans", "gmm-bic")
+    methods = (*lineage.METHODS, *lineage.ADJUSTED)
+    if options.quick:
+        methods = ("kmeans", "gmm-bic", "shoal-adjust-style")
     return _units("lineage", "bench.track.lineage", methods, specs, settings, options)
 
 
@@ -265,9 +267,10 @@ def _units(
             units.append((spec, Unit(turns, spec.label, turn, arguments, stamp)))
             named.append(peer)
     embedded = any(name in EMBEDDED for name in named)
+    adjusting = any(name.startswith(_ADJUSTED) for name in named)
     rows = run(
         f"{module}:run", [unit for _, unit in units], kept=options.cache / "units",
-        timeout_s=TIMEOUT_S if embedded else 300.0,
+        timeout_s=TIMEOUT_S if embedded or adjusting else 300.0,
     )  # fmt: skip
     digests = {spec.label: world for spec, world in zip(specs, made, strict=True)}
     for (spec, _), peer, row in zip(units, named, rows, strict=True):
@@ -289,6 +292,8 @@ def rounded(told: Any) -> Any:
 
 #: Whose turn it is where several entries share a process.
 _SHARED = "shoal-embedded"
+#: Beginning of the names of peers whose segments adjust: a unit takes minutes.
+_ADJUSTED = "shoal-adjust"
 #: Parts of this bench that figures depend on; how they are told does not count.
 _FIGURES = ("unit", "replay", "scores", "truth", "ceiling", "newcomers", "lineage")
 
@@ -308,6 +313,11 @@ def _code(peer: str) -> str:
     if spec is None or spec.needs_shop:
         paths += ["src/shoal/segments", "src/shoal/heads", "src/shoal/workflows/replay.py"]
         paths += [f"src/shoal/workflows/segment_{name}.py" for name in ("learn", "outlook")]
+    if peer.startswith(_ADJUSTED):
+        paths += ["src/shoal/adjust", "src/shoal/workflows/replay_adjust.py"]
+        paths += sorted(
+            str(one.relative_to(ROOT)) for one in ROOT.glob("src/shoal/workflows/adjuster*.py")
+        )
     return code_hash(*paths) + catalog_fingerprint()
 
 

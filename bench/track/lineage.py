@@ -10,6 +10,7 @@ look back; so a found event may come up to `TOLERANCE_DAYS` after the planted on
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.harness.data import SimulatedWorld, world
-from bench.harness.splits import Cuts
+from bench.harness.splits import Cuts, cuts
 from bench.peers import inputs_of, make
 from bench.peers.monic import named, transitions
 from bench.track.truth import Truth, known
@@ -40,8 +41,11 @@ def run(
     source = world(chosen, Path(cache))
     replayed = cuts_of(source, settings)
     k = planted_at(source, replayed)
-    said = METHODS[peer](source, replayed, k, chosen.seed, columns)
-    found = events(said, source, replayed)
+    if peer in ADJUSTED:
+        found, labels = adjusted(ADJUSTED[peer], source, replayed, k, chosen.seed)
+    else:
+        said = METHODS[peer](source, replayed, k, chosen.seed, columns)
+        found, labels = events(said, source, replayed), [len(np.unique(one)) for _, one in said]
     planted = [one for one in Truth(source).lineage() if _within(one, source, replayed)]
     strict = compare(found, planted, tolerance_days=TOLERANCE_DAYS)
     loose = compare(found, planted, tolerance_days=TOLERANCE_DAYS, members=False)
@@ -56,7 +60,8 @@ def run(
     return {
         "strict": vars(strict), "loose": vars(loose),
         "by_change": {name: vars(one) for name, one in by_change.items()},
-        "labels": [len(np.unique(labels)) for _, labels in said],
+        "labels": labels,
+        "years": (replayed.moments[-1] - replayed.first) / timedelta(days=365),
     }  # fmt: skip
 
 
@@ -87,6 +92,35 @@ def events(said: Said, source: SimulatedWorld, replayed: Cuts) -> list[Event]:
             if one.change != "survive"
         ]  # fmt: skip
     return found
+
+
+def adjusted(
+    peer: str, source: SimulatedWorld, replayed: Cuts, k: int, seed: int
+) -> tuple[list[Event], list[int]]:
+    """What the product's own lineage tells while segments adjust weekly, in names of true segments:
+    parents as they were at the cut before, children as they are after; and segments at each cut."""
+    from bench.peers.shoal_ import through_replay
+
+    weekly = cuts(replayed.first, replayed.moments[-1], learn_days=WEEK_DAYS, every_days=WEEK_DAYS)
+    weekly = Cuts((replayed.first, *weekly.moments))
+    entry, truth = make(peer), Truth(source)
+    told, names, found, sizes = list[dict[str, Any]](), dict[str, int](), list[Event](), list[int]()
+    before: dict[int, str] = {}
+    steps = through_replay(
+        source, weekly, k, seed, "first", entry.aim, peer=entry, told=told, names=names
+    )
+    for moment, (customers, labels, _, _) in zip(weekly.moments, steps, strict=True):
+        now = _names(customers, labels, truth.at(moment))
+        rows = [one for one in told if one["at"] == moment.isoformat()]
+        for change in (one for row in rows for one in row["changes"]):
+            parents, children = (
+                frozenset(side.get(names.get(one, -1), "?") for one in change[key])
+                for side, key in ((before, "parents"), (now, "children"))
+            )
+            found.append(Event(truth.day(moment), change["change"], parents, children))
+        before = now
+        sizes.append(len(np.unique(labels)))
+    return found, sizes
 
 
 def _names(customers: npt.NDArray[Any], labels: Labels, truth: dict[str, str]) -> dict[int, str]:
@@ -144,6 +178,9 @@ METHODS: dict[str, Callable[[SimulatedWorld, Cuts, int, int, str], Said]] = {
     "shoal": _shoal(choose=False),
     "shoal-chosen": _shoal(choose=True),
 }
+#: Segments that adjust week by week: the peer whose changes are asked.
+ADJUSTED = {"shoal-adjust": "shoal-adjust", "shoal-adjust-style": "shoal-adjust-style"}
+WEEK_DAYS = 7
 TITLES = {
     "true": "*the true segments themselves, MONIC*",
     "kmeans": "k-means refit, k told, MONIC",
@@ -151,4 +188,6 @@ TITLES = {
     "gmm-bic": "Gaussian mixture refit, k by BIC, MONIC",
     "shoal": "Shoal segmented anew, k told, MONIC",
     "shoal-chosen": "Shoal segmented anew, k chosen by Shoal, MONIC",
+    "shoal-adjust": "Shoal adjusted weekly, its own lineage",
+    "shoal-adjust-style": "Shoal adjusted weekly, --aim style, its own lineage",
 }

@@ -28,6 +28,8 @@ class Replay:
     weights: list[Matrix | None] = field(default_factory=list)
     fit_seconds: float = 0.0
     step_seconds: list[float] = field(default_factory=list)
+    #: What adjustment noticed and did, a row a cut at which it looked.
+    adjusted: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, customers: npt.NDArray[Any], labels: Labels, weights: Matrix | None) -> None:
         self.customers.append(customers)
@@ -85,7 +87,10 @@ def _through_shop(name: str, source: Source, cuts: Cuts, k: int, seed: int) -> R
 
     peer = make(name)
     found = Replay()
-    told = through_replay(source, cuts, 0 if peer.choose else k, seed, peer.refit, peer.aim)
+    told = through_replay(
+        source, cuts, 0 if peer.choose else k, seed, peer.refit, peer.aim, peer=peer,
+        told=found.adjusted,
+    )  # fmt: skip
     for moment, (customers, labels, weights, seconds) in zip(cuts.moments, told, strict=True):
         wanted = inputs_of(source.features(moment)).customers
         at = np.searchsorted(customers.astype(str), wanted.astype(str))

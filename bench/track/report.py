@@ -11,6 +11,7 @@ from bench.harness.results import machine_line, spread, table, told
 from bench.track import lineage
 from bench.track.lineage import TOLERANCE_DAYS
 from bench.track.newcomers import EVENTS
+from bench.track.report_adjust import adjustment
 from bench.track.report_movement import movement, recovery
 from bench.track.summing import mean_over_worlds, of, peers_of, ranked, share_of_ceiling, title
 from bench.track.unit import CEILING
@@ -41,7 +42,7 @@ def markdown(document: Mapping[str, Any]) -> str:
         noise = [row for row in document["worlds"] if row["world"] == _NOISE]
         blocks += [*_overall(rows), *_by_world(rows)]
         blocks += _generator(document.get("generator", []), rows)
-        blocks += [*movement(rows), *recovery(rows)]
+        blocks += [*movement(rows), *recovery(rows), *adjustment(rows)]
         blocks += _noise(noise)
     if "newcomers" in document:
         blocks += _newcomers(document["newcomers"])
@@ -234,7 +235,7 @@ def _lineage(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for peer in peers_of(rows):
         mine = of(rows, peer)
         if not mine:
-            lines.append([lineage.TITLES[peer], "failed", "", "", "", "", ""])
+            lines.append([lineage.TITLES[peer], "failed", "", "", "", "", "", ""])
             continue
         strict = over_worlds([Counts(**row["strict"]) for row in mine])
         loose = over_worlds([Counts(**row["loose"]) for row in mine])
@@ -246,6 +247,7 @@ def _lineage(rows: Sequence[Mapping[str, Any]]) -> list[str]:
                   for name in ("precision", "recall", "f1")),
                 f"{loose['f1'].value:.2f} ({loose['f1'].low:.2f}-{loose['f1'].high:.2f})",
                 f"{total.right}/{total.found}/{total.planted}",
+                _false_a_year(mine, total),
                 ", ".join(_of_change(mine, change) for change in ("split", "merge", "birth",
                                                                   "death")),
             ]
@@ -259,8 +261,14 @@ def _lineage(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         "Brackets: 95 % percentile bootstrap over worlds. Loose: kind and date alone."
     )
     head = ["method", "precision", "recall", "F1", "F1, loose", "right/found/planted",
-            "recall by kind"]  # fmt: skip
+            "wrong a year", "recall by kind"]  # fmt: skip
     return ["## Lineage", intro, table(head, lines)]
+
+
+def _false_a_year(rows: Sequence[Mapping[str, Any]], total: Counts) -> str:
+    """Found events that were none, a simulated year."""
+    years = sum(row.get("years", 0.0) for row in rows)
+    return f"{(total.found - total.right) / years:.1f}" if years else "–"
 
 
 def _of_change(rows: Sequence[Mapping[str, Any]], change: str) -> str:

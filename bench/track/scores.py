@@ -98,12 +98,14 @@ def figures(said: Replay, world: SimulatedWorld, cuts: Cuts) -> dict[str, Any]:
         "macro_recall": whole.macro_recall,
         "macro_f1": whole.macro_f1,
         "ari": float(np.mean(ari)),
+        "ari_worst": float(np.min(ari)),
         "days": days.tolist(),
         "accuracy_by_cut": np.round(accuracy, 4).tolist(),
         "ari_by_cut": np.round(ari, 4).tolist(),
         **_movement(rows, changes),
         "recovery": _recoveries(days, accuracy, truth),
         **_speed(said, world, cuts),
+        **({"adjusted": said.adjusted} if said.adjusted else {}),
     }
 
 

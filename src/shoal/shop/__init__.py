@@ -79,8 +79,8 @@ def migrate(directory: str | Path, *, progress: Progress | None = None) -> dict[
 
 class Shop(
     DataVerbs, PeopleVerbs, PrivacyVerbs, MoneyVerbs, QualityVerbs, OutsideVerbs, ModelVerbs,
-    EmbedVerbs, ProbeVerbs, SegmentVerbs, DeliveryVerbs, MembershipVerbs, ReplayVerbs, BacktestVerbs,
-    VersionVerbs, AdjustVerbs, ExplainVerbs, RuleVerbs, SyncVerbs,
+    EmbedVerbs, ProbeVerbs, SegmentVerbs, DeliveryVerbs, MembershipVerbs, ReplayVerbs,
+    BacktestVerbs, VersionVerbs, AdjustVerbs, ExplainVerbs, RuleVerbs, SyncVerbs,
 ):  # fmt: skip
     """One shop. Usable as a context manager; `close` releases its connections."""
 

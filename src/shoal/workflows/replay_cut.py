@@ -39,8 +39,8 @@ class Cut:
     from, by `segmenter`; `events` counts customers' events since the cut before (the first: all
     before it). `adjusted` is what came of looking for change there; None where nobody looked. Where
     other segments came into force `held` (`customer_id`, `segment_id`) says where those before them
-    would have everybody, in the same states. Of a cut with too few customers `skipped` says why, and
-    both tables are empty.
+    would have everybody, in the same states. Of a cut with too few customers `skipped` says why,
+    and both tables are empty.
     """
 
     as_of: datetime
