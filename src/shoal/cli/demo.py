@@ -224,7 +224,9 @@ def _against_truth(
     }
     lines = []
     styles = {entry["segment_id"]: entry["style"] for entry in overview["segments"]}
-    everything = [(name, table, {}) for name, table in found.items()]
+    everything: list[tuple[str, Any, dict[str, Any]]] = [
+        (name, table, {}) for name, table in found.items()
+    ]
     if any(styles.values()):  # segments of one style differ by what is expected of them
         everything.insert(1, (f"{main}: styles", found[main], styles))
     for name, table, style in everything:
