@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ KS = tuple(range(2, 13))
 DIFFICULTIES: Mapping[str, float] = {"easy": 2.2, "overlapping": 1.5, "hard": 1.1}
 #: Data sets of the seeds before were used while the rule was written.
 FIRST_SEED = 100
+#: What the figures say, written by hand.
+_NOTES = Path(__file__).with_name("choice_notes.md")
 
 
 @dataclass(frozen=True)
@@ -224,6 +227,7 @@ def page(document: Mapping[str, Any]) -> str:
             f"## {difficulty.capitalize()}: {len(own)} data sets, the rule of Bayes errs in "
             f"{wrong:.1%}\n\n" + table(head, [_told(own, name) for name in RULES])
         )
+    parts.append(_NOTES.read_text(encoding="utf-8").strip())
     return "\n\n".join(parts) + "\n"
 
 
