@@ -19,6 +19,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.speed import sync_tasks
+
 PEERS = {"sql": "sql", "polars": "polars_", "pandas": "pandas_"}
 
 
@@ -308,7 +310,7 @@ def _peak_mib() -> float:
 TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     task.__name__: task
     for task in (prepare, simulate_only, fold, fold_to_file, ingest, load, incremental, replay)
-}
+} | sync_tasks.TASKS
 
 if __name__ == "__main__":
     print(json.dumps({**TASKS[sys.argv[1]](**json.loads(sys.argv[2])), "peak_mib": _peak_mib()}))
