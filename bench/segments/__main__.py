@@ -4,6 +4,7 @@
     python -m bench.segments                  all sets and methods, seeds 11, 12 and 13
     python -m bench.segments --merge --ks 8 --peers shoal-embedding shoal-both
                                               these methods into the figures of a run before
+    python -m bench.segments --parts labels   who customers are, beside the figures of a run before
 
 Data is made into the cache of the benches (SHOAL_BENCH_CACHE) and public sets are read from
 SHOAL_DATA; finished units are kept there and reused while code and data are the same. Writes
@@ -13,6 +14,7 @@ segments.json and segments.md to --out.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +24,7 @@ from bench.harness import merging, results
 from bench.harness.data import CACHE, MissingDataError
 from bench.harness.run import Unit, code_hash, run, say
 from bench.peers.shoal_embedded import ENTRY_CODE, TIMEOUT_S
-from bench.segments import document, merge, page
+from bench.segments import document, merge, outside, outside_page, page
 from bench.segments.embedded import ON
 from bench.segments.peers import METHODS, PLANTED, QUICK
 from bench.segments.scores import Scored, scored
@@ -56,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
+    if "labels" in options.parts:
+        return _beside(options)
     before = merging.published(options.out, "segments") if options.merge else None
     opened, missing = _prepared(logs(options.data, options.seeds, options.quick))
     found = _units(opened, options)
@@ -63,9 +67,29 @@ def _bench(options: argparse.Namespace) -> int:
     told = document.document(by_k, found, opened, missing, options)
     if before is not None:
         told = merge.merged(before, told, options.peers)
+    if (options.out / "segments.json").exists():  # a part of its own
+        kept = merging.published(options.out, "segments").get("labels")
+        told |= {"labels": kept} if kept else {}
     results.write("segments", told, page.markdown(told), options.out)
     print(page.markdown(told))
     return int(not opened)
+
+
+def _beside(options: argparse.Namespace) -> int:
+    """Labels from outside into the figures that are published."""
+    told = merging.published(options.out, "segments")
+    command = shlex.join(["python", "-m", "bench.segments", *sys.argv[1:]])
+    try:
+        found = outside.part(
+            options.peers, options.seeds, options.ks[0], cache=options.cache, command=command
+        )
+    except MissingDataError as error:
+        say(str(error))
+        return 1
+    told["labels"] = found
+    results.write("segments", told, page.markdown(told), options.out)
+    print(outside_page.markdown(told))
+    return int(not found["rows"])
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -73,6 +97,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--quick", action="store_true", help="one small world, four methods")
     parser.add_argument("--merge", action="store_true", help="add --peers to the figures in --out")
+    parser.add_argument(
+        "--parts", nargs="+", choices=("figures", "labels"), default=["figures"],
+        help="labels: age, gender and occupation beside segments, into the figures in --out",
+    )  # fmt: skip
     parser.add_argument("--seeds", type=int, nargs="+", metavar="SEED")
     parser.add_argument("--data", nargs="+", choices=SETS, metavar="SET", help=", ".join(SETS))
     parser.add_argument("--peers", nargs="+", choices=METHODS, metavar="PEER")

@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.harness.merging import ADDED, note
 from bench.harness.results import machine_line, table, told
+from bench.segments import outside_page
 from bench.segments.peers import OWN, SHOAL
 
 _NOTES = Path(__file__).with_name("notes.md")
@@ -23,7 +24,7 @@ def markdown(document: Mapping[str, Any]) -> str:
         _head(document), _added(document), _outlook(document), _models(document),
         _carry(document), _ranks(document),
         *(_shares(document, mode) for mode in _MODE), _differences(document),
-        _stability(document), _logs(document), _failed(document),
+        _stability(document), outside_page.markdown(document), _logs(document), _failed(document),
     ]  # fmt: skip
     if _NOTES.exists():
         parts.append(_NOTES.read_text(encoding="utf-8"))
