@@ -28,7 +28,7 @@ CACHE = Path(os.environ.get("SHOAL_BENCH_CACHE", Path(tempfile.gettempdir()) / "
 DATA = Path(os.environ.get("SHOAL_DATA", ROOT.parent / "shared" / "data"))
 
 #: Raised when what lies in the cache changes its form.
-_FORM = 2
+_FORM = 3
 
 
 class MissingDataError(Exception):

@@ -28,10 +28,10 @@ from bench.harness.source import catalog_fingerprint
 from bench.peers import SPECS
 from bench.peers.registry import EMBEDDED
 from bench.peers.shoal_embedded import ENTRY_CODE, TIMEOUT_S
-from bench.track import generator, lineage, report
+from bench.track import generator, lineage, real, report
 from bench.track.unit import CEILING
 
-PARTS = ("worlds", "generator", "newcomers", "lineage")
+PARTS = ("worlds", "generator", "newcomers", "lineage", "real")
 WORLDS = ("steady", "drift", "season", "festival", "lineage", "awkward", "broken", "noise")
 SEEDS = (11, 12, 13)
 #: Seeds of the lineage worlds begin here; none of them, nor of SEEDS, was ever used for tuning.
@@ -86,6 +86,8 @@ def _bench(options: argparse.Namespace) -> int:
         document["newcomers"] = _newcomers(options)
     if "lineage" in options.parts:
         document["lineage"] = _lineage(options)
+    if "real" in options.parts:
+        document["real"] = _real(options)
     document["environments"] = {"river": versions_of("river")}
     if before is not None:
         document = merged(before, document, options.peers)
@@ -225,6 +227,23 @@ def _lineage(options: argparse.Namespace) -> list[dict[str, Any]]:
     if options.quick:
         methods = ("kmeans", "gmm-bic", "shoal-adjust-style")
     return _units("lineage", "bench.track.lineage", methods, specs, settings, options)
+
+
+def _real(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Public logs; one whose file is not there says so in its row."""
+    logs = real.QUICK if options.quick else real.LOGS
+    say(f"real: {', '.join(logs)}")
+    code = code_hash("bench/track/real.py", "src/shoal/workflows", "src/shoal/segments",
+                     "src/shoal/adjust", "src/shoal/heads")  # fmt: skip
+    units = [
+        Unit(name, f"{name}-{seed}", seed,
+             {"name": name, "seed": seed, "cache": str(options.cache), **asdict(log)},
+             {"code": code + catalog_fingerprint()})
+        for seed in options.seeds
+        for name, log in logs.items()
+    ]  # fmt: skip
+    rows = run("bench.track.real:run", units, kept=options.cache / "units", timeout_s=4 * TIMEOUT_S)
+    return [rounded({key: one for key, one in row.items() if key != "kept"}) for row in rows]
 
 
 def _units(

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.harness.merging import note
 from bench.harness.results import machine_line, spread, table, told
-from bench.track import lineage
+from bench.track import lineage, real
 from bench.track.lineage import TOLERANCE_DAYS
 from bench.track.newcomers import EVENTS
 from bench.track.report_adjust import adjustment
@@ -48,6 +48,8 @@ def markdown(document: Mapping[str, Any]) -> str:
         blocks += _newcomers(document["newcomers"])
     if "lineage" in document:
         blocks += _lineage(document["lineage"])
+    if "real" in document:
+        blocks += real.report(document["real"])
     blocks += _failures(document)
     if NOTES.exists() and document["command"] == PUBLISHED:
         blocks.append(NOTES.read_text(encoding="utf-8").strip())
@@ -279,7 +281,7 @@ def _of_change(rows: Sequence[Mapping[str, Any]], change: str) -> str:
 def _failures(document: Mapping[str, Any]) -> list[str]:
     lines = [
         [part, row["peer"], row["label"], str(row["failed"]).replace("|", "/")[:200]]
-        for part in ("worlds", "newcomers", "lineage")
+        for part in ("worlds", "newcomers", "lineage", "real")
         for row in document.get(part, [])
         if "failed" in row
     ]

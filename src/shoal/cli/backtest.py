@@ -22,8 +22,11 @@ def register(app: typer.Typer) -> None:
 def backtest(
     shop: ShopDir,
     periods: Annotated[
-        int, typer.Option("--periods", metavar="N", help="Periods of 28 days, the last ones.")
+        int, typer.Option("--periods", metavar="N", help="How many periods, the last ones.")
     ] = 3,
+    period_days: Annotated[
+        int, typer.Option("--period-days", metavar="D", help="Days of a period.")
+    ] = 28,
     tune: Annotated[
         int,
         typer.Option(
@@ -45,8 +48,9 @@ def backtest(
     console = Console(json)
     with shops.open(shop) as opened:
         found = opened.backtest(
-            periods=periods, tune=tune, apply=apply, seed=seed, progress=console.progress()
-        )
+            periods=periods, period_days=period_days, tune=tune, apply=apply, seed=seed,
+            progress=console.progress(),
+        )  # fmt: skip
     console.document(found)
     _show(console, found)
     if found["search"]:

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Any
 from shoal.shop.base import Verbs
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from shoal.config import Config
-    from shoal.workflows.backtest import Backtest
+    from shoal.workflows.backtest import Backtest, Plan
     from shoal.workflows.progress import Progress
     from shoal.workflows.replay import Replay
 
@@ -23,18 +21,21 @@ class BacktestVerbs(Verbs):
         self,
         *,
         periods: int = 3,
+        period_days: int = 28,
+        every_days: int = 7,
         tune: int = 0,
         apply: bool = False,
         seed: int | None = None,
         progress: Progress | None = None,
     ) -> dict[str, Any]:
         """What the last periods would have looked like: with segments frozen at their beginning,
-        made anew every 28 days, and adjusted by Shoal.
+        made anew at each, and adjusted by Shoal.
 
         Nothing of the shop changes, but for its settings with `apply`.
 
         Args:
-            periods: how many, of 28 days; shorter ones of a shorter log.
+            periods: how many; `period_days` each, shorter ones of a shorter log.
+            every_days: from cut to cut of the replays, at each of which segments may adjust.
             tune: trials of a search for the number of segments, half-life, margin and cadence on
                 these periods; 0: none.
             apply: write what the search found into `shop.toml`.
@@ -59,9 +60,11 @@ class BacktestVerbs(Verbs):
         search: dict[str, Any] | None = None
 
         def of(config: Config) -> Backtest:
-            return self._backtest(config, chosen, None)
+            return self._backtest(config, chosen, every_days, None)
 
-        document = self._backtest(self.config, chosen, progress).run(periods)
+        document = self._backtest(self.config, chosen, every_days, progress).run(
+            periods, period_days=period_days
+        )
         if tune:
             search = Search(self.config, of, chosen, progress or _none()).run(tune, periods)
             if apply:
@@ -69,22 +72,24 @@ class BacktestVerbs(Verbs):
                 search["applied"] = True
         return {**document, "search": search}
 
-    def _backtest(self, config: Config, seed: int, progress: Progress | None) -> Backtest:
+    def _backtest(
+        self, config: Config, seed: int, every_days: int, progress: Progress | None
+    ) -> Backtest:
         from shoal.workflows.backtest import Backtest
 
-        def replays(strategy: str, since: datetime, until: datetime, every_days: int) -> Replay:
-            return self._strategy(config, strategy, since, until, every_days, seed)
+        def replays(strategy: str, plan: Plan, every: int) -> Replay:
+            return self._strategy(config, strategy, plan, every, seed)
 
         parts = self._parts
         return Backtest(
             warehouse=parts.warehouse, fold=parts.fold, admission=parts.admission,
-            settings=config.segment, replays=replays, seed=seed, progress=progress or _none(),
+            settings=config.segment, replays=replays, every_days=every_days, seed=seed,
+            progress=progress or _none(),
         )  # fmt: skip
 
     def _strategy(
-        self, config: Config, strategy: str, since: datetime, until: datetime, every_days: int,
-        seed: int,
-    ) -> Replay:  # fmt: skip
+        self, config: Config, strategy: str, plan: Plan, every_days: int, seed: int
+    ) -> Replay:
         """The replay of a strategy, on what segments are made on in this shop."""
         from shoal.workflows.backtest import MONTHLY, SHOAL
         from shoal.workflows.replay import Replay
@@ -93,11 +98,11 @@ class BacktestVerbs(Verbs):
 
         parts, settings = self._parts, config.segment
         steps = Steps(
-            since, until, timedelta(days=every_days), k=settings.k,
-            refit="28d" if strategy == MONTHLY else FIRST, seed=seed,
+            plan.first, plan.ends, timedelta(days=every_days), k=settings.k,
+            refit=f"{plan.days}d" if strategy == MONTHLY else FIRST, seed=seed,
             margin=settings.switch_margin, adjust=strategy == SHOAL,
         )  # fmt: skip
-        self._one_currency(until)
+        self._one_currency(plan.ends)
         return Replay(
             warehouse=parts.warehouse, fold=parts.fold, zone=self.zone, admission=parts.admission,
             steps=steps, settings=settings,

@@ -1,9 +1,9 @@
 """Backtest: what the last quarter would have looked like frozen, refitted monthly, and with Shoal.
 
 Three replays of the shop's own log begin with the same segments: `frozen` keeps them, `monthly`
-segments anew every 28 days as `shoal segment` would, `shoal` adjusts as the nightly job would, with
-a person who says yes to everything. Each period's beginning they are asked where customers belong;
-what came of these customers in the period says what that was worth (`backtest_judge`).
+segments anew every period (28 days) as `shoal segment` would, `shoal` adjusts as the nightly job
+would, with a person who says yes to everything. At each period's beginning they are asked where
+customers belong; what came of these customers says what that was worth (`backtest_judge`).
 """
 
 from __future__ import annotations
@@ -47,13 +47,14 @@ STRATEGIES: Final = (FROZEN, MONTHLY, SHOAL)
 
 PERIODS: Final = 3
 MOST_PERIODS: Final = 24
+MOST_DAYS: Final = 365
 #: Horizons that segments have to look back to at the first period's beginning.
 _BEFORE: Final = 4
 _MICROS: Final = 1_000_000
 _MONTH_DAYS: Final = 30.0
 
-#: Strategy, cuts from and to, days between them -> the replay.
-Replays = Callable[[str, datetime, datetime, int], Replay]
+#: Strategy, its periods, days between cuts -> the replay.
+Replays = Callable[[str, "Plan", int], Replay]
 
 
 @dataclass(frozen=True)
@@ -79,17 +80,22 @@ class Plan:
         return self.first + self.count * timedelta(days=self.days)
 
 
-def planned(first: datetime, last: datetime, periods: int) -> Plan:
-    """Periods of 28 days, shorter ones of a shorter log.
+def planned(first: datetime, last: datetime, periods: int, period_days: int = HORIZON_DAYS) -> Plan:
+    """Periods of so many days, shorter ones of a shorter log.
 
     Raises:
-        UsageError: `usage`, not so many periods.
+        UsageError: `usage`, not so many periods, or so short ones.
         InputError: `too_little_data`.
     """
     if not 1 <= periods <= MOST_PERIODS:
         raise UsageError("usage", f"--periods is {periods}", hint=f"Allowed: 1 to {MOST_PERIODS}.")
+    if not SHORTEST_HORIZON_DAYS <= period_days <= MOST_DAYS:
+        raise UsageError(
+            "usage", f"--period-days is {period_days}",
+            hint=f"Allowed: {SHORTEST_HORIZON_DAYS} to {MOST_DAYS}.",
+        )  # fmt: skip
     span = (last - first) / timedelta(days=1)
-    days = min(HORIZON_DAYS, int(span / (_BEFORE + periods)))
+    days = min(period_days, int(span / (_BEFORE + periods)))
     if days < SHORTEST_HORIZON_DAYS:
         needed = SHORTEST_HORIZON_DAYS * (_BEFORE + periods)
         raise InputError(
@@ -119,14 +125,20 @@ class Backtest:
     seed: int = 0
     progress: Progress = field(default_factory=NoProgress)
 
-    def run(self, periods: int = PERIODS, strategies: Sequence[str] = STRATEGIES) -> dict[str, Any]:
+    def run(
+        self,
+        periods: int = PERIODS,
+        strategies: Sequence[str] = STRATEGIES,
+        *,
+        period_days: int = HORIZON_DAYS,
+    ) -> dict[str, Any]:
         """The document `shoal.backtest/1`.
 
         Raises:
             UsageError: `usage`.
             InputError: `too_little_data`.
         """
-        plan = self.plan(periods)
+        plan = self.plan(periods, period_days)
         followed = {one: self.followed(one, plan) for one in strategies}
         asked = self.asked(plan, followed)
         told = foretold(asked, self.fold.catalog, protected_of(self.settings), plan.days, self.seed)
@@ -148,15 +160,15 @@ class Backtest:
         }
         return {**document, "sentences": [one.as_document() for one in sentences(document)]}
 
-    def plan(self, periods: int) -> Plan:
+    def plan(self, periods: int, period_days: int = HORIZON_DAYS) -> Plan:
         """When periods begin and end."""
         first, last = log_span(self.warehouse)
         midnight = last.replace(hour=0, minute=0, second=0, microsecond=0)
-        return planned(first, midnight + timedelta(days=1), periods)
+        return planned(first, midnight + timedelta(days=1), periods, period_days)
 
     def followed(self, strategy: str, plan: Plan) -> Followed:
         """What a strategy says, from the first period's beginning to the last one's end."""
-        replay = self.replays(strategy, plan.first, plan.ends, self.every_days)
+        replay = self.replays(strategy, plan, self.every_days)
         found = Followed(set(plan.moments))
         for cut in replay.cuts(self.progress):
             found.add(cut)
