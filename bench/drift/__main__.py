@@ -26,7 +26,7 @@ PARTS = ("false", "power", "worlds", "speed")
 #: Reporting seeds begin here; thresholds and panels were made on seeds 201 to 220.
 FIRST_SEED = 1_001
 QUICK_SEED = 201
-BATCH = 20
+BATCH = 10
 WATCHED = {NONE: 35, "trend": 63}
 _CODE = ("src/shoal/adjust/drift", "bench/drift")
 

@@ -18,34 +18,29 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
-from shoal.adjust.drift.look import Floats, Mask
-from shoal.evaluation.jumps import levels, robust_sd
-from shoal.evaluation.rhythm import runs
+from shoal.adjust.drift.look import Floats
+from shoal.adjust.drift.sudden import SUDDEN, everywhere, latest_run, moved, spread
+from shoal.evaluation.jumps import levels
 
 #: At least so much less or more, as a factor.
 _FACTOR: Final = 1.8
 #: The rest of the shop may move this part of the way, as logarithm.
 _OTHERS: Final = 0.5
-#: Part of a change that comes from one day to the next.
-_SUDDEN: Final = 0.6
 #: Difference of a share of events, and of a mean logarithm of prices.
 _SHARE: Final = 0.15
 _LOGARITHM: Final = 0.4
-#: Events of a day that tell a share or mean of it, and visitors that tell events a visitor.
+#: Events of a day that tell a share of it, and visitors that tell events a visitor; of prices
+#: fewer.
 _TELLING: Final = 15
-#: Standard deviations of a single day, and of a run of days.
-_DAY_AWAY: Final = 4.0
-_RUN_AWAY: Final = 8.0
-#: Expected events, in units of how counts scatter, without which silence is one.
-_EXPECTED: Final = 16.0
+_TELLING_PRICES: Final = 5
 #: Kinds that come in bursts because somebody sends them.
 _CAMPAIGNS: Final = frozenset({"exposure", "open", "response", "survey"})
-_WEEKS_KNOWN: Final = 28
+_SHOWN_DAYS: Final = 28
 
 ALL: Final = "events"
 
@@ -151,7 +146,8 @@ def _of_sources(groups: list[_Group]) -> Iterator[_Group]:
 
 
 def _sum(source: str, kind: str, groups: list[_Group]) -> _Group:
-    names = [name for name in ("events", "visitors") if name in groups[0].numbers]
+    summed = ("events", "visitors", "with_night")
+    names = [name for name in summed if name in groups[0].numbers]
     return _Group(
         source,
         kind,
@@ -165,49 +161,61 @@ def _group_faults(
     """What is wrong with one group."""
     found = [_stopped(group, whole, first)]
     others = [one for one in beside if one is not group]
-    if "visitors" in group.numbers:
-        a_visitor = _ratio(group.numbers["events"], group.numbers["visitors"])
-        rest = [_ratio(one.numbers["events"], one.numbers["visitors"]) for one in others]
-        found.append(
-            _moved(group, "repeated", "", np.log(np.where(a_visitor > 0, a_visitor, np.nan)),
-                   math.log(_FACTOR) * 0.8, [np.log(one) for one in rest], first, above=True)
-        )  # fmt: skip
-    if fields:
-        found += _field_faults(group, others, first)
+    found += _field_faults(group, others, first) if fields else _habit_faults(group, others, first)
     return [one for one in found if one is not None]
 
 
+def _habit_faults(group: _Group, others: list[_Group], first: int) -> Iterator[Fault | None]:
+    """Of a whole source: events of a visitor, and the hours."""
+    if "visitors" in group.numbers:
+        rates = [_events_a_visitor(one) for one in (group, *others)]
+        error = np.full(len(rates[0]), 0.05)
+        yield _moved(group, "repeated", "", rates, error, 0.8 * math.log(_FACTOR), (1,), first)
+    if "with_night" in group.numbers:
+        shares = [_share_of(one, "with_night") for one in (group, *others)]
+        error = _error_of(group, shares[0])
+        yield _moved(group, "shifted", "hour", shares, error, _SHARE, (1, -1), first)
+
+
 def _field_faults(group: _Group, others: list[_Group], first: int) -> Iterator[Fault | None]:
+    """Of a kind of event: values that are gone, and values that are other multiples."""
     for name in group.numbers:
-        if name.startswith("with_"):
-            field = name.removeprefix("with_")
-            share = _ratio(group.numbers[name], _whole_events(group))
-            fault = "shifted" if field == "night" else "missing"
-            beside = [_ratio(one.numbers[name], _whole_events(one)) for one in others]
-            # a field that is suddenly told is none that is lost
-            yield _moved(
-                group, fault, "hour" if fault == "shifted" else field,
-                share if fault == "shifted" else -share, _SHARE,
-                beside if fault == "shifted" else [], first, above=fault != "shifted",
-            )  # fmt: skip
+        field = name.partition("_")[2]
+        if name.startswith("with_") and field != "night":
+            share = _share_of(group, name)
+            error = _error_of(group, share)
+            yield _moved(group, "missing", field, [share], error, _SHARE, (-1,), first)
         elif name.startswith("mean_"):
-            beside = [one.numbers[name] for one in others]
-            told = np.where(group.numbers["events"] >= _TELLING, group.numbers[name], np.nan)
-            field = name.removeprefix("mean_")
-            yield _moved(group, "scaled", field, told, _LOGARITHM, beside, first)
+            told = [
+                np.where(one.numbers["events"] >= _TELLING_PRICES, one.numbers[name], np.nan)
+                for one in (group, *others)
+            ]
+            error = np.full(len(told[0]), 0.02)
+            yield _moved(group, "scaled", field, told, error, _LOGARITHM, (1, -1), first)
 
 
-def _whole_events(group: _Group) -> Floats:
-    """With what one visitor did: fields are counted with it."""
-    flooded = group.numbers.get("flooded")
-    if flooded is None:
-        return group.numbers["events"]
-    events = group.numbers["events"]
-    return np.where(flooded, np.nan, events)
+def _events_a_visitor(group: _Group) -> Floats:
+    rate = _ratio(group.numbers["events"], group.numbers["visitors"])
+    return np.log(np.where(rate > 0, rate, np.nan))
+
+
+def _share_of(group: _Group, name: str) -> Floats:
+    """Share of events that have a field; NaN on days of a flood, whose fields are counted too."""
+    if name not in group.numbers:
+        return np.full(len(group.numbers["events"]), np.nan)
+    events = np.where(group.numbers.get("flooded", False), np.nan, group.numbers["events"])
+    return _ratio(group.numbers[name], events)
+
+
+def _error_of(group: _Group, share: Floats) -> Floats:
+    """Of a binomial share; one that was 0 or 1 may as well be a little less."""
+    events = np.maximum(group.numbers["events"], 1.0)
+    p = float(np.clip(np.nanmedian(share), 0, 1)) if np.isfinite(share).any() else 0.5
+    return np.sqrt((p * (1 - p) + 1 / events) / events)
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
-    enough = whole >= _TELLING
+    enough = np.nan_to_num(whole) >= _TELLING
     told: Floats = np.divide(part, whole, out=np.full(len(part), np.nan), where=enough)
     return told
 
@@ -217,149 +225,73 @@ def _stopped(group: _Group, whole: _Group | None, first: int) -> Fault | None:
     counts = np.round(group.numbers["events"]).astype(np.int64)
     # days of a fault tell no level of later weeks
     normal = np.ones(len(counts), bool)
-    run = level = None
+    run: tuple[int, int] | None = None
+    level = away = np.zeros(len(counts))
     for _ in range(2):
         level = levels(counts, normal)
         known = np.nan_to_num(level) > 0
-        scatter = _scatter(counts, level, known & normal)
-        low = known & (counts * _FACTOR <= level) if whole is not None else known & (counts == 0)
-        run = _latest(low, np.where(known, (level - counts) / scatter, 0.0), _EXPECTED)
+        away = np.where(known, np.log((np.nan_to_num(level) + 0.5) / (counts + 0.5)), 0.0)
+        # never less than what independent events scatter
+        poisson = 1 / np.sqrt(np.maximum(np.nan_to_num(level), 0.25))
+        scale = np.maximum(spread(away, known & normal), poisson)
+        low = known & ((counts * _FACTOR <= level) if whole is not None else (counts == 0))
+        run = latest_run(low, away / scale, known)
         if run is None:
             return None
         normal[run[0] : run[1]] = False
-    assert run is not None and level is not None
+    assert run is not None
     start, end = run
     expected = float(np.nansum(level[start:end]))
-    factor = (counts[start:end].sum() + 0.5) / (expected + 0.5)
-    if whole is not None and not _alone(group, whole, level, start, end, math.log(factor)):
+    factor = float((counts[start:end].sum() + 0.5) / (expected + 0.5))
+    if whole is not None and not _alone(group, whole, start, end, math.log(factor)):
         return None
-    if start and counts[start - 1] < 0.5 * (counts[start] + np.nan_to_num(level[start - 1])):
+    if start and away[start - 1] > (1 - SUDDEN) * -math.log(factor):
         return None  # it went down by and by
-    name = ALL if whole is None else group.name
-    return _fault(
-        name, "stopped", run, first, factor, group, counts.astype(np.float64), np.nan_to_num(level)
-    )
+    name, told = ALL if whole is None else group.name, np.asarray(counts, np.float64)
+    return _fault(name, "stopped", run, first, factor, group, told, np.nan_to_num(level))
 
 
-def _scatter(counts: Any, level: Floats, known: Mask) -> float:
-    """Variance of counts in units of what they should be; 1 of independent events."""
-    if known.sum() < 7:
-        return 1.0
-    away = (counts[known] - level[known]) / np.sqrt(level[known])
-    return max(1.0, robust_sd(away) ** 2)
-
-
-def _alone(group: _Group, whole: _Group, level: Floats, start: int, end: int, moved: float) -> bool:
+def _alone(group: _Group, whole: _Group, start: int, end: int, moved_by: float) -> bool:
     """Whether the rest of the shop goes on as before."""
     rest = np.round(whole.numbers["events"] - group.numbers["events"]).astype(np.int64)
-    usual = levels(rest)
-    expected = float(np.nansum(usual[start:end]))
+    expected = float(np.nansum(levels(rest)[start:end]))
     if expected < _TELLING:
         # there is nothing else: only a full stop is told
         return bool((group.numbers["events"][start:end] == 0).all())
     others = math.log((rest[start:end].sum() + 0.5) / (expected + 0.5))
-    return others > _OTHERS * moved
+    return others > _OTHERS * moved_by
 
 
 def _moved(
-    group: _Group, fault: str, field: str, values: Floats, least: float, others: list[Floats],
-    first: int, *, above: bool = False,
+    group: _Group, fault: str, field: str, series: list[Floats], error: Floats, least: float,
+    signs: tuple[int, ...], first: int,
 ) -> Fault | None:  # fmt: skip
-    """Days on which a share or mean differs at once from that of the weeks before."""
-    normal = np.ones(len(values), bool)
-    run = usual = None
-    for _ in range(2):
-        usual = _usual(values, normal)
-        away = np.nan_to_num(values - usual)
-        told = ~np.isnan(values - usual)
-        if (told & normal).sum() < 14:
-            return None
-        spread = max(robust_sd(away[told & normal]), least / 20)
-        signs = (1,) if above else (1, -1)
-        candidates = [
-            one
-            for sign in signs
-            if (
-                one := _latest(
-                    (sign * away >= least) & (sign * away >= _DAY_AWAY * spread),
-                    sign * away / spread, _RUN_AWAY,
-                )
-            )
-        ]  # fmt: skip
-        if not candidates:
-            return None
-        run = max(candidates, key=lambda pair: pair[1])
-        normal[run[0] : run[1]] = False
-    assert run is not None and usual is not None
-    start, end = run
-    size = float(np.nanmean(values[start:end] - usual[start:end]))
-    if not _at_once(values, usual, start, size) or _everywhere(others, normal, start, end, size):
+    """A run of days of the group's series, the first one, that is none of the others as well."""
+    values, *others = series
+    found = moved(values, error, least, signs)
+    if found is None:
         return None
-    what = _Group(group.source, f"{group.kind} {field}".strip(), group.numbers)
+    run, level, size = found
+    if others and everywhere(others, run, size, _OTHERS):
+        return None
+    name = f"{group.name} {field}".strip()
     factor = math.exp(size) if fault in ("scaled", "repeated") else abs(size)
-    sign = -1.0 if fault == "missing" else 1.0
-    shown = np.exp(values) if fault == "repeated" else sign * values
-    level = np.exp(usual) if fault == "repeated" else sign * usual
-    return _fault(what.name, fault, run, first, factor, group, shown, level)
-
-
-def _usual(values: Floats, normal: Mask) -> Floats:
-    """Median of the four weeks before each day, NaN where fewer than 14 days tell it."""
-    held = np.where(normal, values, np.nan)
-    found = np.full(len(values), np.nan)
-    for day in range(14, len(values)):
-        near = held[max(0, day - 4 * 7 * 2) : day]
-        near = near[~np.isnan(near)][-28:]
-        if len(near) >= 14:
-            found[day] = np.median(near)
-    return found
-
-
-def _at_once(values: Floats, usual: Floats, start: int, size: float) -> bool:
-    """Whether the day before was as usual."""
-    before = (values - usual)[:start]
-    before = before[~np.isnan(before)]
-    return not len(before) or abs(float(before[-1])) <= (1 - _SUDDEN) * abs(size)
-
-
-def _everywhere(others: list[Floats], normal: Mask, start: int, end: int, size: float) -> bool:
-    """Whether as many other groups went the same way as did not."""
-    same = judged = 0
-    for one in others:
-        away = (one - _usual(one, normal))[start:end]
-        away = away[~np.isnan(away)]
-        if len(away):
-            judged += 1
-            same += float(np.mean(away)) * np.sign(size) >= _OTHERS * abs(size)
-    return judged > 0 and same * 2 > judged
-
-
-def _latest(marked: Mask, away: Floats, needed: float) -> tuple[int, int] | None:
-    """The latest run of marked days, single days between joined, that is far enough in all."""
-    joined: list[tuple[int, int]] = []
-    for start, end in runs(marked):
-        if joined and start - joined[-1][1] <= 1:
-            joined[-1] = (joined[-1][0], end)
-        else:
-            joined.append((start, end))
-    far = [
-        (start, end)
-        for start, end in joined
-        if end - start >= 1 and float(away[start:end].sum()) / math.sqrt(end - start) >= needed
-    ]
-    return far[-1] if far else None
+    shown, usually = (np.exp(one) if fault == "repeated" else one for one in (values, level))
+    return _fault(name, fault, run, first, factor, group, shown, usually)
 
 
 def _fault(
     what: str, fault: str, run: tuple[int, int], first: int, factor: float, group: _Group,
-    values: Floats, usual: Floats,
+    values: Floats, level: Floats,
 ) -> Fault:  # fmt: skip
     start, end = run
-    shown = range(max(0, len(values) - _WEEKS_KNOWN), len(values))
+    shown = range(max(0, len(values) - _SHOWN_DAYS), len(values))
+    # days since that tell nothing do not say that it is over
+    over = bool(np.isfinite(values[end:]).sum() > 1)
     return Fault(
-        what, fault, first + start, first + end, end >= len(values) - 1, factor,
+        what, fault, first + start, first + end, not over, factor,
         int(group.numbers["events"][start:end].sum()),
-        tuple((first + day, float(values[day]), float(usual[day])) for day in shown),
+        tuple((first + day, float(values[day]), float(level[day])) for day in shown),
     )  # fmt: skip
 
 
@@ -367,6 +299,10 @@ def _within(one: Fault, found: list[Fault]) -> bool:
     """Whether a fault of the whole source tells of it already."""
     source = one.what.split(" ")[0]
     return any(
-        other.what == source and other.start <= one.start + 1 and one.end <= other.end + 1
+        other.what.split(" ")[0] == source
+        and other.fault in ("stopped", "repeated")
+        and other.start <= one.start + 1
+        and one.end <= other.end + 1
         for other in found
+        if other.what == source or other.fault == "stopped"
     )

@@ -81,7 +81,7 @@ def of(source: str, kind: str = "", **more: Callable[[dict[str, object]], object
         (of("web", "purchase", mean_price=lambda row: row["mean_price"] + np.log(2)),
          ("web purchase price", "scaled")),
         (of("app", "view", with_night=lambda row: row["events"] // 2),
-         ("app view hour", "shifted")),
+         ("app hour", "shifted")),
         (of("app", "view", with_customer_id=lambda row: 0), ("app view customer_id", "missing")),
         (of("web", events=lambda row: 2 * row["events"]), ("web", "repeated")),
     ],
