@@ -15,12 +15,12 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import chdtri
+from scipy.special import chdtri, ndtr
 
 from shoal.adjust.adjustment import SPLIT, Proposal
 from shoal.adjust.ground import SAMPLE_CUSTOMERS, Ground, Past, overlap, roots_of
 from shoal.adjust.modes import Windows, halves, together
-from shoal.adjust.propose import SPLIT_P, foretold
+from shoal.adjust.propose import NEWS_P, SPLIT_P, foretold
 from shoal.adjust.reshape import BEARS, can
 from shoal.adjust.settings import AdjustSettings
 from shoal.features.prepare import sample_rows
@@ -119,9 +119,22 @@ def births(
         return []
     center = ground.Z[members].mean(axis=0)
     told = None if past is None else past.born(center, scene.reach, roots)
-    if (told is not None and told.worse) or not can(segmenter, BEARS, center):
+    news = None if past is None else _more(scene, rest, share, past.X @ roots)
+    if (told is not None and told.worse) or (news is not None and news > NEWS_P):
         return []
-    return [_proposal(ground, scene, members, p_value, {**foretold(told)})]
+    if not can(segmenter, BEARS, center):
+        return []
+    return [_proposal(ground, scene, members, p_value, {"news": news, **foretold(told)})]
+
+
+def _more(scene: _Scene, rest: Floats, share: float, before: Floats) -> float:
+    """p-value of no larger a share of customers being there than in the past."""
+    _, squares = nearest(before, scene.centers)
+    near = squared_distances(before, rest[None])[:, 0] < np.minimum(squares, scene.reach)
+    then, both = float(near.mean()), len(before) + len(scene.W)
+    common = (then * len(before) + share * len(scene.W)) / both
+    error = np.sqrt(max(common * (1 - common), 1e-12) * (1 / len(before) + 1 / len(scene.W)))
+    return float(ndtr((then - share) / error))
 
 
 def _proposal(

@@ -33,6 +33,7 @@ DAYS: Final = 30.0
 #: Customers of the past of whom less is not told.
 _FEWEST_JUDGED: Final = 100
 _FOLDS: Final = 5
+_ERRORS: Final = 1.645
 #: Share of the spread within a normal density that a cut through its middle takes away.
 CUT: Final = 2 / np.pi
 
@@ -161,8 +162,8 @@ class Foretold:
 
     @property
     def worse(self) -> bool:
-        """Whether less is foretold, beyond chance."""
-        return self.gain < -self.error
+        """Whether less is foretold, beyond chance (one-sided 5 %)."""
+        return self.gain < -_ERRORS * self.error
 
 
 class Past:
@@ -207,6 +208,10 @@ class Past:
         nearer = squared_distances(self.X[own], centers).argmin(axis=1) == 1
         labels[own] = np.where(nearer, self.k, place)
         return self.foretold(labels)
+
+    def members(self, place: int) -> Floats:
+        """(rows, d) of those who were in a segment then."""
+        return np.asarray(self.X[self.labels == place])
 
     def merged(self, places: Sequence[int]) -> Foretold:
         """With segments in one."""

@@ -32,6 +32,8 @@ _WIDTH: Final = 0.8
 #: Steps of the fit of two normal densities along a line.
 _STEPS: Final = 100
 _SETTLED: Final = 1e-3
+#: Rows in two windows of whom a valley may be compared with another.
+_FEWEST_TO_COMPARE: Final = 20
 #: A mode of less than this share of the rows is not looked for: tails have such lumps.
 LEAST_SHARE: Final = 0.08
 
@@ -73,6 +75,8 @@ class Modes:
         p_value: of one mode.
         agreement: share of rows that both halves put together in the same way (0.5 to 1).
         depth: how much lower the density is between than at the lesser mode (0 to 1).
+        windows: of both halves, in the space of usual spreads, and `counts`, what the other half
+            of the rows has in them, together.
     """
 
     centers: Floats
@@ -80,6 +84,29 @@ class Modes:
     p_value: float
     agreement: float
     depth: float
+    windows: tuple[Windows, Windows]
+    counts: tuple[int, int, int]
+
+    def news(self, W: Floats) -> float:
+        """p-value of there being no deeper a valley than in other rows, such as those of the past;
+        1 where they hold too few to tell.
+
+        Of two proportions, of the middle window among it and the lesser outer one.
+        """
+        before = np.sum([one.counts(W) for one in self.windows], axis=0) / 2
+        then, total = _between(before)
+        now, rows = _between(np.array(self.counts))
+        if min(total, rows) < _FEWEST_TO_COMPARE:
+            return 1.0
+        common = (then * total + now * rows) / (total + rows)
+        error = np.sqrt(max(common * (1 - common), 1e-12) * (1 / total + 1 / rows))
+        return float(ndtr((now - then) / error))
+
+
+def _between(counts: Floats | Places) -> tuple[float, float]:
+    """Share of the middle window among it and the lesser outer one, and rows in both."""
+    total = float(counts[1] + min(counts[0], counts[2]))
+    return float(counts[1]) / max(total, 1.0), total
 
 
 def _fewer(middle: int, side: int) -> float:
@@ -129,7 +156,8 @@ def two_modes(X: Floats, roots: Floats | None = None, *, seed: int = 0) -> Modes
     lesser = max(min(int(counts[0]), int(counts[2])), 1)
     return Modes(
         centers, float(side.mean()), p_value, max(same, 1 - same),
-        float(np.clip(1 - counts[1] / lesser, 0, 1)),
+        float(np.clip(1 - counts[1] / lesser, 0, 1)), (first.windows, second.windows),
+        (int(counts[0]), int(counts[1]), int(counts[2])),
     )  # fmt: skip
 
 

@@ -12,6 +12,10 @@ A **split** gains the excess and costs what its boundary relabels; it is propose
 valley between both parts (`shoal.adjust.modes`), both halves of the members find the same parts,
 and neither is tiny nor foretells worse. A **merge** gains what the boundary relabels, less the
 excess; it is proposed where no valley is seen, and one segment foretells no worse than two.
+
+Where the past is known, both have to be news: features that count have valleys by nature (who
+never returned anything), and segments made to foretell may always have overlapped. So the valley
+has to be deeper than it was, or the two segments nearer. What was always so is left to a refit.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtr
 
 from shoal.adjust.adjustment import MERGE, SPLIT, Proposal
 from shoal.adjust.ground import CUT, Foretold, Ground, Past, overlap, roots_of
@@ -38,6 +43,8 @@ Mask = npt.NDArray[np.bool_]
 #: A split: at most this p-value of one mode, and at least this agreement of both halves.
 SPLIT_P: Final = 0.05
 AGREEMENT: Final = 0.9
+#: Where the past is known: at most this p-value of nothing having changed since.
+NEWS_P: Final = 0.05
 #: Days in a segment after which a customer does not count as one who came lately, and the share of
 #: a part that is settled so, below which it came from elsewhere.
 SETTLED_DAYS: Final = 56.0
@@ -48,6 +55,8 @@ MERGE_P: Final = 0.2
 _NEIGHBOURS: Final = 2
 #: Centres nearer than this, in usual spreads, leave no room for a valley.
 _NO_ROOM: Final = 0.5
+#: Customers of whom two segments may be compared with the past.
+_FEWEST_TO_COMPARE: Final = 20
 #: Customers that moving one segment's members takes at least.
 _FEWEST_MEMBERS: Final = 2
 
@@ -94,7 +103,8 @@ def _split(ground: Ground, past: Past | None, place: int) -> Proposal | None:
     if modes.share * share < ground.share_least:
         return None
     told = None if past is None else past.split(place, modes.centers)
-    if told is not None and told.worse:
+    news = None if past is None else modes.news(past.members(place) @ roots)
+    if (told is not None and told.worse) or (news is not None and news > NEWS_P):
         return None
     side = squared_distances(X, modes.centers).argmin(axis=1)
     excess, error = _excess(X, side, within, ground.seed)
@@ -109,7 +119,7 @@ def _split(ground: Ground, past: Past | None, place: int) -> Proposal | None:
         SPLIT, (ground.ids[place],), gain=excess * scale, gain_error=error * scale,
         moved=float(parts[1]) * share, cost=ground.relabelled(doubt, share),
         evidence={
-            "kind": "birth" if born else "split", **_tested(modes), "overlap": doubt,
+            "kind": "birth" if born else "split", **_tested(modes), "news": news, "overlap": doubt,
             **foretold(told), "customers": int(ground.sizes[place]),
             "centers": centers.tolist(), "shares": (parts * share).tolist(), "stayed": stayed,
         },
@@ -186,7 +196,8 @@ def _merge(ground: Ground, past: Past | None, one: int, other: int) -> Proposal 
     if p_value < MERGE_P:
         return None
     told = None if past is None else past.merged([one, other])
-    if told is not None and told.worse:
+    news = None if past is None else _nearer(past, X, side, roots, (one, other))
+    if (told is not None and told.worse) or (news is not None and news > NEWS_P):
         return None
     excess, error = _excess(X, side, within, ground.seed)
     doubt = overlap(X @ roots, centers @ roots)
@@ -200,7 +211,8 @@ def _merge(ground: Ground, past: Past | None, one: int, other: int) -> Proposal 
     return Proposal(
         MERGE, ids, gain=gain, gain_error=error * scale, moved=float(sizes.min()),
         evidence={
-            "kind": "merge", "p_value": p_value, "overlap": doubt, "excess": excess * scale,
+            "kind": "merge", "p_value": p_value, "news": news, "overlap": doubt,
+            "excess": excess * scale,
             **foretold(told), "customers": int(ground.sizes[[one, other]].sum()),
             "centers": [(sizes @ centers / share).tolist()], "shares": [share],
             "heir": ids[int(sizes.argmax())],
@@ -218,3 +230,19 @@ def _valley(W: Floats, centers: Floats) -> float:
     ends = centers @ direction
     places = (float(ends[0]), float(ends.mean()), float(ends[1]))
     return Windows(direction, places, 0.8 * apart / 2).p_value(W)
+
+
+def _nearer(past: Past, X: Floats, side: Places, roots: Floats, places: tuple[int, int]) -> float:
+    """p-value of two segments lying no nearer to each other than in the past; 1 where too few were
+    there to tell."""
+    before = [past.members(place) @ roots for place in places]
+    now = [X[side == number] @ roots for number in (0, 1)]
+    if min(map(len, (*before, *now))) < _FEWEST_TO_COMPARE:
+        return 1.0
+    apart, errors = [], []
+    for one, other in (before, now):
+        across = other.mean(axis=0) - one.mean(axis=0)
+        apart.append(float(np.linalg.norm(across)))
+        direction = across / max(apart[-1], 1e-12)
+        errors += [float((rows @ direction).var() / len(rows)) for rows in (one, other)]
+    return float(ndtr((apart[1] - apart[0]) / np.sqrt(max(sum(errors), 1e-12))))

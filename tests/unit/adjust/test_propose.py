@@ -139,22 +139,41 @@ def test_of_a_hundred_segments_of_one_cloud_no_more_than_five_are_split():
     assert proposed <= 5
 
 
-def test_a_split_that_foretells_worse_is_not_proposed_and_one_that_foretells_more_says_so():
+def apart(Z, own, half, by):
+    """Customers with one segment's halves so far from their middle."""
+    moved = Z.copy()
+    moved[own, 5] += np.where(half, by, -by)
+    return moved
+
+
+def period(X, came):
+    return Future(X, 28, came, came.copy(), came * 20.0)
+
+
+def test_a_split_tells_how_much_better_the_next_period_is_foretold():
     random = np.random.default_rng(6)
     segmenter, Z, places = known(*four(random))
     own = places == 0
     half = random.random(own.sum()) < 0.5
-    Z[own, 5] += np.where(half, 2.5, -2.5)
+    before, now = apart(Z, own, half, 1.0), apart(Z, own, half, 2.5)
     active = np.full(len(Z), 0.5)
     active[own] = np.where(half, 0.9, 0.1)
     came = (random.random(len(Z)) < active).astype(np.float64)
-    future = Future(Z, 28, came, came.copy(), came * 20.0)
-    (found,) = asked(splits, (segmenter, Z, places), future=future)
+    (found,) = asked(splits, (segmenter, now, places), future=period(before, came))
     assert found.evidence["foretold"] > 3 * found.evidence["foretold_error"] > 0
-    noise = (random.random(len(Z)) < 0.5).astype(np.float64)
-    quiet = Future(Z, 28, noise, noise.copy(), noise * 20.0)
-    (same,) = asked(splits, (segmenter, Z, places), future=quiet)
-    assert abs(same.evidence["foretold"]) < 5 * same.evidence["foretold_error"]
+    assert found.evidence["news"] < 0.01
+
+
+def test_a_valley_that_was_always_there_is_no_split():
+    random = np.random.default_rng(6)
+    segmenter, Z, places = known(*four(random))
+    own = places == 0
+    half = random.random(own.sum()) < 0.5
+    now = apart(Z, own, half, 2.5)
+    always = apart(Z + 0.1 * random.normal(size=Z.shape), own, half, 2.5)
+    came = (random.random(len(Z)) < 0.5).astype(np.float64)
+    assert len(asked(splits, (segmenter, now, places))) == 1
+    assert asked(splits, (segmenter, now, places), future=period(always, came)) == []
 
 
 def test_a_part_that_came_lately_was_born_and_takes_the_new_id():
@@ -225,13 +244,32 @@ def test_clouds_that_overlap_but_are_two_do_not_merge():
     assert merged <= 1
 
 
-def test_halves_with_other_futures_do_not_merge():
+def became_one(random):
+    """Two clouds that became one between then and now, as known then and now."""
+    segmenter, Z, places = known(*four(random))
+    now, both = Z.copy(), np.isin(places, [0, 1])
+    now[both, 0] -= np.sign(Z[both, 0]) * 9
+    return segmenter, Z, now, segmenter.weights(now).argmax(axis=1)
+
+
+def test_segments_that_became_one_merge_where_they_foretell_the_same():
     random = np.random.default_rng(12)
+    segmenter, before, now, places = became_one(random)
+    came = (random.random(len(now)) < 0.5).astype(np.float64)
+    (found,) = asked(merges, (segmenter, now, places), future=period(before, came))
+    assert found.segments == ("s01", "s02") and found.evidence["news"] < 0.01
+    assert abs(found.evidence["foretold"]) <= 1.645 * found.evidence["foretold_error"]
+    active = np.select([before[:, 0] > 4, before[:, 0] < -4], [0.9, 0.1], 0.5)
+    came = (random.random(len(now)) < active).astype(np.float64)
+    assert asked(merges, (segmenter, now, places), future=period(before, came)) == []
+
+
+def test_segments_that_always_were_one_are_left_to_a_refit():
+    random = np.random.default_rng(23)
     segmenter, Z, places = halved(random)
-    active = np.select([places == 0, places == 4], [0.9, 0.1], 0.5)
-    came = (random.random(len(Z)) < active).astype(np.float64)
-    future = Future(Z, 28, came, came.copy(), came * 20.0)
-    assert asked(merges, (segmenter, Z, places), future=future) == []
+    came = (random.random(len(Z)) < 0.5).astype(np.float64)
+    before = Z + 0.1 * random.normal(size=Z.shape)
+    assert asked(merges, (segmenter, Z, places), future=period(before, came)) == []
 
 
 def test_segments_that_became_one_merge_though_members_are_recorded_as_they_were():
@@ -273,6 +311,16 @@ def test_a_group_far_from_every_segment_is_born():
         np.testing.assert_allclose(found.evidence["centers"][0][2], 7, atol=0.5)
         made = reshaped(segmenter, found, ["s05"])
         assert np.mean(made.weights(Z).argmax(axis=1)[group] == 4) > 0.95
+
+
+def test_a_group_that_was_always_there_is_not_born_and_one_that_was_not_is():
+    segmenter, Z, places, group = strangers(np.random.default_rng(24))
+    came = (np.arange(len(Z)) % 2).astype(np.float64)
+    assert asked(births, (segmenter, Z, places), future=period(Z + 0.01, came)) == []
+    before = Z.copy()
+    before[group] = cloud(np.random.default_rng(25), int(group.sum()), (9,))
+    (found,) = asked(births, (segmenter, Z, places), future=period(before, came))
+    assert found.evidence["news"] < 1e-6
 
 
 def test_scattered_outliers_are_no_birth():
