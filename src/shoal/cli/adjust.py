@@ -79,7 +79,7 @@ def _show(console: Console, found: Mapping[str, Any]) -> None:
         return
     console.heading(
         f"{found['segmentation_id']} as of {found['as_of'][:16].replace('T', ' ')}: "
-        f"{found['customers']:,} customers, {len(found['alarms'])} alarms"
+        f"{found['customers']:,} customers, {_counted(len(found['alarms']), 'alarm')}"
     )
     if found["alarms"]:
         console.table(
@@ -100,6 +100,10 @@ def _show(console: Console, found: Mapping[str, Any]) -> None:
     for one in found["changes"]:
         console.say(one["sentence"]["en"])
     _show_end(console, found)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
 
 
 def _show_end(console: Console, found: Mapping[str, Any]) -> None:
@@ -173,7 +177,7 @@ def adjustments(shop: ShopDir, json: Json = False, debug: Debug = False) -> None
         console.say("Nobody looked yet. Do it with: shoal adjust SHOP")
         return
     console.table(
-        ["look", "as of", "alarms", "segments", "why", "in force", "word"],
+        ["look", "as of", "alarms", "done", "why", "made", "word"],
         [_look_row(one) for one in found["looks"]],
         right=["alarms"],
     )
@@ -182,14 +186,12 @@ def adjustments(shop: ShopDir, json: Json = False, debug: Debug = False) -> None
 def _look_row(one: Mapping[str, Any]) -> list[str]:
     if not one.get("readable", True):
         return [one["adjust_id"], "", "", "cannot be read", "", "", ""]
-    done = [
-        " ".join([ACTIONS.get(each["action"], each["action"]), *each["segments"]])
-        for each in one["adjustments"]
-    ]
+    done = [" ".join([each["action"], *each["segments"]]) for each in one["adjustments"]]
+    made = [name for name in (one["published"], one["approved_as"]) if name]
     return [
         one["adjust_id"], one["as_of"][:10], str(len(one["alarms"])), "; ".join(done),
         ", ".join(dict.fromkeys(each["reason"] for each in one["adjustments"])),
-        one["published"] or one["approved_as"] or "", _word(one),
+        ", ".join(made), _word(one),
     ]  # fmt: skip
 
 
