@@ -2,8 +2,9 @@
 
 Every customer's period is forecast by the mean of the own segment among a half of the customers
 that the customer is not in, and judged by a deviance (`shoal.evaluation.deviance`). What can be
-foretold at all is what a LightGBM on every feature foretells that learned from the same half. All
-are added up over periods, customer by customer, and customers are drawn again for intervals.
+foretold at all is what a LightGBM on every feature foretells that learned from the same half, drawn
+to the mean as far as that half itself shows is better (of few customers it learns noise). All are
+added up over periods, customer by customer, and customers are drawn again for intervals.
 Dimensions: n customers of a period, m columns of an outcome.
 """
 
@@ -36,6 +37,10 @@ OUTCOMES: Final[Mapping[str, str]] = {"active": ACTIVE, "orders": ORDERS, "spend
 _DEVIANCES: Final[Mapping[str, Deviance]] = {
     "active": mix_deviance, "orders": poisson_deviance, "spend": tweedie_deviance,
 }  # fmt: skip
+#: Of more customers of a period so many are drawn.
+MOST_CUSTOMERS: Final = 10_000
+#: Shares of a model in its forecast, the rest is the mean.
+_TRUST: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 #: Of less there is nothing that segments could have a share of.
 LEAST_ATTAINABLE: Final = 0.005
 
@@ -88,6 +93,7 @@ def _deviances(
     asked: Asked, catalog: Catalog, protected: Sequence[str], horizon_days: int, seed: int
 ) -> dict[str, tuple[list[str], dict[str, Floats]]]:
     """By outcome that varies: customers, and (n,) deviances by strategy, base and attainable."""
+    asked = _drawn(asked, seed)
     n = asked.table.num_rows
     columns = head_columns(asked.table, catalog, protected)
     values = {name: _values(name, asked.came) for name in OUTCOMES}
@@ -99,24 +105,74 @@ def _deviances(
     found = {name: {key: np.zeros(n) for key in (BASE, ATTAINABLE, *labels)} for name in there}
     for learned in halves(n, SPLITS, seed):
         out, rows = ~learned, np.flatnonzero(learned)
-        head = NextPeriod(columns, horizon_days, seed).fit(
-            [Period(asked.table, asked.came).take(rows)]
-        )
-        forecast = head.predict(asked.table.filter(pa.array(out)))
+        head = _Attaining(columns, horizon_days, seed)
+        forecast = head.forecast(Period(asked.table, asked.came), rows, np.flatnonzero(out))
         for name in there:
             y, deviance = values[name], _DEVIANCES[name]
             mean = np.repeat(y[learned].mean(axis=0, keepdims=True), int(out.sum()), axis=0)
             told = found[name]
             base = deviance(y[out], mean)
             told[BASE][out] += base
-            said = forecast.get(OUTCOMES[name])
-            told[ATTAINABLE][out] += (
-                base if said is None else deviance(y[out], _columns(name, said))
-            )
+            said = forecast.get(name)
+            told[ATTAINABLE][out] += base if said is None else deviance(y[out], said)
             for key, one in labels.items():
                 told[key][out] += deviance(y[out], by_segment(y, one, learned, deviance)[out])
     customers = asked.table[CUSTOMER].to_pylist()
     return {name: (customers, told) for name, told in found.items()}
+
+
+@dataclass(frozen=True)
+class _Attaining:
+    """What can be foretold of some customers by a model of others."""
+
+    names: Sequence[str]
+    horizon_days: int
+    seed: int
+
+    def forecast(
+        self, period: Period, learned: npt.NDArray[np.int64], asked: npt.NDArray[np.int64]
+    ) -> dict[str, Floats]:
+        """By outcome that can be learned: (asked, m)."""
+        inner = next(iter(halves(len(learned), 1, self.seed)))
+        trial = [learned[inner], learned[~inner]]
+        trust = {name: np.zeros(len(_TRUST)) for name in OUTCOMES}
+        for own, other in (trial, trial[::-1]):
+            for name, (mean, said) in self._said(period, own, other).items():
+                y = _values(name, {key: one[other] for key, one in period.outcomes.items()})
+                trust[name] += [
+                    float(_DEVIANCES[name](y, (1 - w) * mean + w * said).sum()) for w in _TRUST
+                ]
+        best = {name: _TRUST[int(one.argmin())] for name, one in trust.items()}
+        return {
+            name: (1 - best[name]) * mean + best[name] * said
+            for name, (mean, said) in self._said(period, learned, asked).items()
+        }
+
+    def _said(
+        self, period: Period, learned: npt.NDArray[np.int64], asked: npt.NDArray[np.int64]
+    ) -> dict[str, tuple[Floats, Floats]]:
+        """The mean of the learned, and what their model says, both (asked, m)."""
+        own = period.take(learned)
+        head = NextPeriod(self.names, self.horizon_days, self.seed).fit([own])
+        said = head.predict(period.features.take(pa.array(asked)))
+        found = {}
+        for name, key in OUTCOMES.items():
+            if key in said:
+                mean = _values(name, own.outcomes).mean(axis=0, keepdims=True)
+                found[name] = (np.repeat(mean, len(asked), axis=0), _columns(name, said[key]))
+        return found
+
+
+def _drawn(asked: Asked, seed: int) -> Asked:
+    """At most `MOST_CUSTOMERS` of a period, the same for the same customers."""
+    if asked.table.num_rows <= MOST_CUSTOMERS:
+        return asked
+    drawn = np.random.default_rng([seed, 11]).permutation(asked.table.num_rows)
+    rows = np.sort(drawn[:MOST_CUSTOMERS])
+    return Asked(
+        asked.table.take(pa.array(rows)), {name: one[rows] for name, one in asked.came.items()},
+        {name: one[rows] for name, one in asked.labels.items()},
+    )  # fmt: skip
 
 
 def head_columns(table: pa.Table, catalog: Catalog, protected: Sequence[str]) -> tuple[str, ...]:
