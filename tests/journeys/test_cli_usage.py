@@ -17,6 +17,7 @@ def test_help_names_every_verb(shoal: Shoal) -> None:
     for verb in (
         "init", "simulate", "ingest", "quarantine", "compact", "segment", "segments",
         "customer", "features", "memberships", "refresh", "export", "report", "status",
+        "sync", "syncs", "movement",
     ):  # fmt: skip
         assert f"  {verb} " in answer.out
 

@@ -332,6 +332,15 @@ def test_movement_of_late(night: Path, shoal: Shoal) -> None:
     assert (answer.code, answer.error["code"]) == (2, "bad_period")
 
 
+def test_a_week_begins_where_a_run_ended(home: Path, night: Path) -> None:
+    before = synced(night).document["as_of"]
+    shutil.copy(home / "night-2.parquet", night / "source")
+    found = synced(night)
+    assert found.movement.as_document()["since"] == before
+    changed = found.movement.as_document()["causes"]["changes"]
+    assert sum(changed.values()) == found.document["steps"]["memberships"]["changed"]
+
+
 def test_who_is_forgotten_is_in_no_report(night: Path) -> None:
     synced(night)
     with package.open(night / "shop") as opened:

@@ -289,7 +289,7 @@ class MovementWords:
         return self.texts.counted("customer", count, self.numbers.count(count))
 
     def days(self, days: float) -> str:
-        whole = max(1, round(days))
+        whole = round(days)
         return self.texts.counted("day", whole, self.numbers.count(whole))
 
     def day(self, moment: str | datetime) -> str:

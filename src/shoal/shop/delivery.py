@@ -11,10 +11,9 @@ from shoal.shop.base import Verbs
 from shoal.shop.lists import remembered, without_forgotten
 
 if TYPE_CHECKING:
-    from shoal.workflows.audience import Sources
+    from shoal.workflows.audience import Now, Sources
     from shoal.workflows.delivery import Order
     from shoal.workflows.exported import Exported
-    from shoal.workflows.memberships import Memberships
 
 
 class DeliveryVerbs(Verbs):
@@ -66,7 +65,7 @@ class DeliveryVerbs(Verbs):
         return self._exported(order, path, asked_by=asked_by)
 
     def _exported(
-        self, order: Order, path: Path | None, *, asked_by: str, known: Memberships | None = None
+        self, order: Order, path: Path | None, *, asked_by: str, now: Now | None = None
     ) -> Exported:
         """Write an export that was checked; what it leaves outside the shop is remembered."""
         from shoal.workflows.export import export, files_of
@@ -77,7 +76,7 @@ class DeliveryVerbs(Verbs):
                 exports_dir=self.directory / bootstrap.EXPORTS_DIR,
                 segmentation=order.segmentation, channel=order.channel, to=order.to,
                 since=order.since, share=order.share, holdout_name=order.holdout_name,
-                asked_by=asked_by, buckets=self.config.shop.buckets, known=known,
+                asked_by=asked_by, buckets=self.config.shop.buckets, now=now,
             )  # fmt: skip
 
         erasures = self._parts.store.erasures

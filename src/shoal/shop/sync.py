@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from shoal.events.mapping import SourceMapping
     from shoal.shop import Shop
     from shoal.shop.base import Moment
+    from shoal.workflows.audience import Now
     from shoal.workflows.delivery import Order
     from shoal.workflows.exported import Exported
     from shoal.workflows.ingest_result import IngestResult
-    from shoal.workflows.memberships import Memberships
     from shoal.workflows.movement_report import MovementReport
     from shoal.workflows.progress import Progress
     from shoal.workflows.refresh import Refreshed
@@ -187,6 +187,6 @@ class _Doors:
     def movement(self) -> MovementReport:
         return self.shop.movement_report()
 
-    def _write(self, order: Order, path: Path, known: Memberships) -> Exported:
+    def _write(self, order: Order, path: Path, now: Now) -> Exported:
         """One list; a file that names customers is remembered for when one is forgotten."""
-        return self.shop._exported(order, path, asked_by=self.asked_by, known=known)
+        return self.shop._exported(order, path, asked_by=self.asked_by, now=now)

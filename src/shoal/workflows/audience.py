@@ -38,12 +38,19 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Sources:
-    """The parts of a shop that its lists are made from.
+class Now:
+    """What several lists of the same moment share, so that it is read once.
 
-    `known` are the memberships of now, where somebody has them already: several lists of one moment
-    then read the customers once.
+    `consents` are those at that moment (`shoal.features.consent.CONSENTS_SCHEMA`).
     """
+
+    memberships: Memberships
+    consents: pa.Table
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The parts of a shop that its lists are made from; `now` where it was read already."""
 
     warehouse: Warehouse
     store: StateStore
@@ -51,11 +58,11 @@ class Sources:
     fold: Fold
     zone: Zone
     admission: Admission
-    known: Memberships | None = None
+    now: Now | None = None
 
     def applied(self) -> Mapping[str, Any]:
         """As keyword arguments, for what applies a segmentation."""
-        parts = [one.name for one in fields(self) if one.name != "known"]
+        parts = [one.name for one in fields(self) if one.name != "now"]
         return {name: getattr(self, name) for name in parts}
 
 
@@ -118,7 +125,7 @@ def audience_of(
     """
     rules = found.segmenter
     overlap = isinstance(rules, RuleSegmenter) and rules.rules.overlap
-    everybody = sources.known
+    everybody = None if sources.now is None else sources.now.memberships
     told = everybody is not None and everybody.segmentation_id == found.segmentation_id
     if everybody is None or not told or overlap or as_of is not None:
         everybody = memberships(
@@ -168,6 +175,14 @@ def resolve(
         where=segment,
         hint=f"Segments: {', '.join(known)}.",
     )
+
+
+def consents_of(sources: Sources, moment: datetime) -> pa.Table:
+    """What everybody consented to at a moment (`shoal.features.consent.CONSENTS_SCHEMA`)."""
+    from shoal.features.consent import consents_at
+
+    with told_by(sources, moment) as events:
+        return consents_at(sources.warehouse.engine, events, moment)
 
 
 @contextmanager

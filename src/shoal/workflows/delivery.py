@@ -22,6 +22,7 @@ from shoal.workflows.audience import (
     allowing,
     audience_of,
     check_channel,
+    consents_of,
     granted_since,
     resolve,
     told_by,
@@ -213,11 +214,9 @@ def _standing(
     Raises:
         UsageError: `unknown_channel`.
     """
-    from shoal.features.consent import consents_at
-
     everybody = members.table.num_rows
-    with told_by(sources, members.as_of) as events:
-        consents = consents_at(sources.warehouse.engine, events, members.as_of)
+    known = sources.now.consents if now and sources.now is not None else None
+    consents = consents_of(sources, members.as_of) if known is None else known
     if now:
         check_channel(consents, order.channel)
     members = members.kept(allowing(consents, members.customers, order.channel))

@@ -23,12 +23,12 @@ from shoal.ports import Registry, StateStore, Warehouse
 from shoal.segments.base import CUSTOMER
 from shoal.workflows import deliveries, holdout, list_formats
 from shoal.workflows.admission import Admission
-from shoal.workflows.audience import Sources
+from shoal.workflows.audience import Now, Sources
 from shoal.workflows.delivery import Order, Plan, planned
 from shoal.workflows.exported import FORMATS, NO_LISTS, Exported
 from shoal.workflows.exposures import FrontDoor
 from shoal.workflows.forget_lists import cleanings
-from shoal.workflows.memberships import Memberships, check_ending, write_table
+from shoal.workflows.memberships import check_ending, write_table
 from shoal.workflows.unlisted import memberships_over_time, query
 from shoal.workflows.whole_file import WholeFile, aside
 
@@ -56,7 +56,7 @@ def export(
     holdout_name: str = holdout.MAIN,
     asked_by: str = "",
     buckets: int = 16,
-    known: Memberships | None = None,
+    now: Now | None = None,
     clock: Clock = system_clock,
 ) -> Exported:
     """Write the members of a segment as they are now.
@@ -74,7 +74,7 @@ def export(
         share: of the customers who could be on the list, held out as a control group.
         asked_by: who wanted it, for the record.
         buckets: the event table's number of customer buckets.
-        known: the memberships of now, where they are known already.
+        now: what was read already.
 
     Raises:
         UsageError: `unknown_format`, `unknown_segment`, `unknown_segmentation`, `no_sql_form`,
@@ -85,7 +85,7 @@ def export(
     """
     order = Order(segment, format, segmentation, channel, to, since, share, holdout_name)
     check(order, out)
-    sources = Sources(warehouse, store, registry, fold, zone, admission, known)
+    sources = Sources(warehouse, store, registry, fold, zone, admission, now)
     if format == "sql":
         return query(sources, order, exports_dir, out)
     if format == "history":

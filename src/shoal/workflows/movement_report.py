@@ -39,6 +39,7 @@ from shoal.workflows.movement_report_worth import (
     worth_of,
 )
 from shoal.workflows.segment_identity import document_of
+from shoal.workflows.sync_journal import moments
 
 SCHEMA: Final = "shoal.movement_report/1"
 
@@ -82,7 +83,9 @@ def movement_report(
     """What changed between a moment and the last that memberships are recorded for.
 
     Args:
-        since: None: `DAYS` before the end. Where segments are younger, it is told from when on.
+        since: None: `DAYS` before the end, or where a nightly run ended within a day of that: a
+            membership begins when it is recorded, and a run is in the period wholly or not at all.
+            Where segments are younger, it is told from when on.
 
     Raises:
         UsageError: `unknown_segmentation`, there is none yet; `bad_period`, `since` is not before
@@ -91,7 +94,7 @@ def movement_report(
     """
     main = current(store, registry)
     until = recorded_until(store, main).until
-    asked = since or until - timedelta(days=DAYS)
+    asked = since or _usual(registry, until)
     if asked >= until:
         raise UsageError(
             "bad_period",
@@ -103,6 +106,13 @@ def movement_report(
     begin = max(asked, _recorded_from(registry, line, until))
     teller = _Teller(warehouse, store, registry, fold, zone, main, line, begin, until)
     return MovementReport({"schema": SCHEMA, "shop": shop_name, **teller.document(asked)})
+
+
+def _usual(registry: Registry, until: datetime) -> datetime:
+    """Where a period begins that nobody told the beginning of."""
+    wanted = until - timedelta(days=DAYS)
+    near = [one for one in moments(registry) if abs(one - wanted) <= timedelta(days=1)]
+    return min(near, key=lambda one: abs(one - wanted), default=wanted)
 
 
 def _recorded_from(registry: Registry, line: Sequence[str], until: datetime) -> datetime:

@@ -10,13 +10,14 @@ movement.json         `shoal.movement_report/1`, where there are segments
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from shoal.domain.errors import ShoalError
-from shoal.domain.time import Clock, iso
+from shoal.domain.time import Clock, iso, parse_moment
 from shoal.ports import Registry, StateStore
 
 KIND: Final = "syncs"
@@ -152,7 +153,7 @@ class Journal:
 
     def latest(self) -> dict[str, Any] | None:
         """The document of the last finished run that can be read."""
-        return next(iter(self._documents(backwards=True)), None)
+        return next(documents(self.registry, backwards=True), None)
 
     def movement(self) -> dict[str, Any] | None:
         """The movement report of the last run that has one."""
@@ -168,7 +169,7 @@ class Journal:
         run = self.under_way()
         return {
             "schema": "shoal.syncs/1",
-            "runs": self._documents(),
+            "runs": list(documents(self.registry)),
             "under_way": None
             if run is None
             else {"run": run.name, "began": run.began, "done": list(run.done)},
@@ -176,13 +177,20 @@ class Journal:
             "checked": _told(settings.get(CHECKED)),
         }
 
-    def _documents(self, *, backwards: bool = False) -> list[dict[str, Any]]:
-        names = self.registry.list(KIND)
-        found = (
-            _read(self.registry.directory(KIND, name) / _DOCUMENT)
-            for name in (reversed(names) if backwards else names)
-        )
-        return [one for one in found if one is not None]
+
+def documents(registry: Registry, *, backwards: bool = False) -> Iterator[dict[str, Any]]:
+    """Documents of the finished runs that can be read, oldest first."""
+    names = registry.list(KIND)
+    for name in reversed(names) if backwards else names:
+        found = _read(registry.directory(KIND, name) / _DOCUMENT)
+        if found is not None:
+            yield found
+
+
+def moments(registry: Registry) -> list[datetime]:
+    """Moments to which finished runs moved customers on, oldest first."""
+    told = [one["as_of"] for one in documents(registry)]
+    return [parse_moment(one) for one in told if one is not None]
 
 
 def _told(text: str | None) -> dict[str, Any] | None:

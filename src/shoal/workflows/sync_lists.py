@@ -13,15 +13,16 @@ from typing import Any, Final
 
 from shoal.domain.segment import TIER_NEW
 from shoal.segments.artefact import SegmentationArtefact
+from shoal.segments.base import CUSTOMER
 from shoal.workflows import deliveries
-from shoal.workflows.audience import Sources
+from shoal.workflows.audience import Now, Sources, consents_of
 from shoal.workflows.delivery import FIRST, LAST, Order, planned
 from shoal.workflows.exported import FORMATS, Exported
-from shoal.workflows.memberships import SCHEMA, Memberships, current, recorded
+from shoal.workflows.memberships import SCHEMA, current, recorded
 from shoal.workflows.sync_steps import SyncOrder
 
-#: Writes one list: the order, its file, and the memberships of now.
-Write = Callable[[Order, Path, Memberships], Exported]
+#: Writes one list: the order, its file, and what is known of now.
+Write = Callable[[Order, Path, Now], Exported]
 
 #: What is told of each list.
 _TOLD: Final = ("segment_id", "entered", "exited", "path")
@@ -38,8 +39,8 @@ def lists(sources: Sources, order: SyncOrder, stem: str, write: Write) -> dict[s
         As of an export.
     """
     main = current(sources.store, sources.registry)
-    known = _known(sources)
-    told = replace(sources, known=known)
+    now = _now(sources)
+    told = replace(sources, now=now)
     written: list[dict[str, Any]] = []
     unchanged: list[str] = []
     warnings: list[str] = []
@@ -54,17 +55,18 @@ def lists(sources: Sources, order: SyncOrder, stem: str, write: Write) -> dict[s
         elif planned(told, asked).nothing:
             unchanged.append(segment_id)
         else:
-            made = write(asked, path, known)
+            made = write(asked, path, now)
             # That every list is whole the first time goes without saying.
             warnings += [one for one in made.warnings if not one.startswith(FIRST)]
             written.append(_list(made.as_document(), made.delivery["delivery_id"]))
     return {"to": order.to, "lists": written, "unchanged": unchanged, "warnings": warnings}
 
 
-def _known(sources: Sources) -> Memberships:
-    """What the log says, which the step before brought to now."""
+def _now(sources: Sources) -> Now:
+    """What the log says, which the step before brought to now, and consents."""
     found = recorded(store=sources.store, registry=sources.registry)
-    return replace(found, table=found.table.select(SCHEMA.names).sort_by(SCHEMA.names[0]))
+    table = found.table.select(SCHEMA.names).sort_by(CUSTOMER)
+    return Now(replace(found, table=table), consents_of(sources, found.as_of))
 
 
 def _segments(sources: Sources, main: SegmentationArtefact, order: SyncOrder) -> Iterator[str]:
