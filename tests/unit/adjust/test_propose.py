@@ -59,12 +59,12 @@ SHAPES = {
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_one_mode_of_any_shape_is_hardly_ever_taken_for_two(shape):
-    told = 0
-    for seed in range(100):
+    told, seeds = 0, 100 if shape == "round" else 40
+    for seed in range(seeds):
         X = SHAPES[shape](np.random.default_rng([seed, 3]), 300)
         modes = two_modes(X, seed=seed)
         told += modes is not None and modes.p_value <= 0.05
-    assert told <= 5
+    assert told <= 0.05 * seeds
 
 
 def test_two_clouds_are_two_modes_and_their_means_are_told():
@@ -247,7 +247,7 @@ def test_clouds_that_overlap_but_are_two_do_not_merge():
 def became_one(random):
     """Two clouds that became one, as known then and now; members are recorded as they were."""
     segmenter, Z, places = known(*four(random))
-    now, both = Z.copy(), np.isin(places, [0, 1])
+    now, both = Z.copy(), np.abs(Z[:, 0]) > 4.5
     now[both, 0] -= np.sign(Z[both, 0]) * 9
     return segmenter, Z, now, places
 
@@ -257,7 +257,8 @@ def test_segments_that_became_one_merge_where_they_foretell_the_same():
     segmenter, before, now, places = became_one(random)
     came = (random.random(len(now)) < 0.5).astype(np.float64)
     (found,) = asked(merges, (segmenter, now, places), future=period(before, came))
-    assert found.segments == ("s01", "s02") and found.evidence["news"] < 0.01
+    assert {*found.segments} == {f"s0{one + 1}" for one in places[np.abs(before[:, 0]) > 4.5]}
+    assert found.evidence["news"] < 0.01
     assert abs(found.evidence["foretold"]) <= 1.645 * found.evidence["foretold_error"]
     active = np.select([before[:, 0] > 4, before[:, 0] < -4], [0.9, 0.1], 0.5)
     came = (random.random(len(now)) < active).astype(np.float64)
