@@ -25,11 +25,11 @@ class Log:
     every_days: int
 
 
-#: Months, and quarters where customers come a few times a year.
+#: Months, and quarters (of twelve weeks) where customers come a few times a year.
 LOGS = {
     "online_retail": Log(8, 28, 7),
     "cdnow": Log(12, 28, 14),
-    "amazon_beauty": Log(6, 91, 28),
+    "amazon_beauty": Log(6, 84, 28),
 }
 QUICK = {"online_retail": Log(1, 28, 28)}
 _NAMES = {

@@ -18,10 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.adjust.adjustment import KEEP
 from shoal.config import SegmentConfig
 from shoal.domain.errors import InputError, UsageError
-from shoal.domain.segment import TIER_NEW
 from shoal.domain.time import iso
 from shoal.features.fold import Fold
 from shoal.features.outcomes import outcomes
@@ -31,11 +29,11 @@ from shoal.ports import Warehouse
 from shoal.segments.base import CUSTOMER
 from shoal.segments.protected import protected_of
 from shoal.workflows.admission import Admission
+from shoal.workflows.backtest_follow import Followed
 from shoal.workflows.backtest_judge import Asked, foretold
 from shoal.workflows.backtest_words import sentences
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.replay import Replay
-from shoal.workflows.replay_cut import Cut
 from shoal.workflows.segment_outlook import HORIZON_DAYS, SHORTEST_HORIZON_DAYS
 
 SCHEMA: Final = "shoal.backtest/1"
@@ -48,10 +46,11 @@ STRATEGIES: Final = (FROZEN, MONTHLY, SHOAL)
 PERIODS: Final = 3
 MOST_PERIODS: Final = 24
 MOST_DAYS: Final = 365
+#: From cut to cut of the replays.
+EVERY_DAYS: Final = 7
 #: Horizons that segments have to look back to at the first period's beginning.
 _BEFORE: Final = 4
 _MICROS: Final = 1_000_000
-_MONTH_DAYS: Final = 30.0
 
 #: Strategy, its periods, days between cuts -> the replay.
 Replays = Callable[[str, "Plan", int], Replay]
@@ -80,8 +79,15 @@ class Plan:
         return self.first + self.count * timedelta(days=self.days)
 
 
-def planned(first: datetime, last: datetime, periods: int, period_days: int = HORIZON_DAYS) -> Plan:
-    """Periods of so many days, shorter ones of a shorter log.
+def planned(
+    first: datetime,
+    last: datetime,
+    periods: int,
+    period_days: int = HORIZON_DAYS,
+    every_days: int = EVERY_DAYS,
+) -> Plan:
+    """Periods of so many days that end with the log, shorter ones of a shorter log; each holds
+    whole steps from cut to cut.
 
     Raises:
         UsageError: `usage`, not so many periods, or so short ones.
@@ -96,14 +102,15 @@ def planned(first: datetime, last: datetime, periods: int, period_days: int = HO
         )  # fmt: skip
     span = (last - first) / timedelta(days=1)
     days = min(period_days, int(span / (_BEFORE + periods)))
-    if days < SHORTEST_HORIZON_DAYS:
-        needed = SHORTEST_HORIZON_DAYS * (_BEFORE + periods)
+    days -= days % every_days
+    shortest = max(SHORTEST_HORIZON_DAYS, every_days)
+    if days < shortest:
+        needed = shortest * (_BEFORE + periods)
         raise InputError(
             "too_little_data",
             f"the log holds {span:.0f} days; a backtest of {periods} periods needs {needed}",
             hint="Ask for fewer --periods, or ingest more of the past.",
         )
-    # Cuts lie on whole weeks before the end, which is the midnight after the last event.
     return Plan(last - periods * timedelta(days=days), days, periods)
 
 
@@ -121,7 +128,7 @@ class Backtest:
     admission: Admission
     settings: SegmentConfig
     replays: Replays
-    every_days: int = 7
+    every_days: int = EVERY_DAYS
     seed: int = 0
     progress: Progress = field(default_factory=NoProgress)
 
@@ -138,7 +145,7 @@ class Backtest:
             UsageError: `usage`.
             InputError: `too_little_data`.
         """
-        plan = self.plan(periods, period_days)
+        plan = self.plan(periods, period_days, self.every_days)
         followed = {one: self.followed(one, plan) for one in strategies}
         asked = self.asked(plan, followed)
         told = foretold(asked, self.fold.catalog, protected_of(self.settings), plan.days, self.seed)
@@ -164,7 +171,7 @@ class Backtest:
         """When periods begin and end."""
         first, last = log_span(self.warehouse)
         midnight = last.replace(hour=0, minute=0, second=0, microsecond=0)
-        return planned(first, midnight + timedelta(days=1), periods, period_days)
+        return planned(first, midnight + timedelta(days=1), periods, period_days, self.every_days)
 
     def followed(self, strategy: str, plan: Plan) -> Followed:
         """What a strategy says, from the first period's beginning to the last one's end."""
@@ -208,88 +215,6 @@ class Backtest:
             ORDERS: orders,
             SPEND: np.maximum(net, 0.0) / _MICROS,
         }
-
-
-@dataclass
-class Followed:
-    """What a strategy said: memberships at the periods' beginnings, and what became of segments.
-
-    Args:
-        moments: whose memberships and features are kept.
-    """
-
-    moments: set[datetime]
-    labels: dict[datetime, pa.Table] = field(default_factory=dict)
-    tables: dict[datetime, pa.Table] = field(default_factory=dict)
-    first_ids: tuple[str, ...] = ()
-    last_ids: tuple[str, ...] = ()
-    began: datetime | None = None
-    ended: datetime | None = None
-    switched: float = 0.0
-    relabelled: float = 0.0
-    versions: int = 0
-    alarms: dict[str, int] = field(default_factory=dict)
-    done: dict[str, int] = field(default_factory=dict)
-    _before: pa.Table | None = None
-
-    def add(self, cut: Cut) -> None:
-        """One cut more.
-
-        Raises:
-            InputError: `too_little_data`, there was none.
-        """
-        if cut.skipped:
-            raise InputError(
-                "too_little_data",
-                f"there are no segments as of {iso(cut.as_of)}: {cut.skipped}",
-                hint="Ask for fewer --periods, or ingest more of the past.",
-            )
-        members = cut.memberships.select([CUSTOMER, "segment_id"])
-        ids = tuple(one for one in cut.segment_ids if one != TIER_NEW)
-        if self._before is None:
-            self.first_ids, self.began = ids, cut.as_of
-        else:
-            self.switched += _differ(self._before, members)
-            self.relabelled += 0.0 if cut.held is None else _differ(cut.held, members)
-            self.versions += cut.learned
-        self._before, self.last_ids, self.ended = members, ids, cut.as_of
-        if cut.as_of in self.moments:
-            self.labels[cut.as_of], self.tables[cut.as_of] = members, cut.features
-        if cut.adjusted is not None:
-            for alarm in cut.adjusted.alarms:
-                self.alarms[alarm.subject] = self.alarms.get(alarm.subject, 0) + 1
-            for one in cut.adjusted.adjustments:
-                if one.action != KEEP and cut.adjusted.changed:
-                    self.done[one.action] = self.done.get(one.action, 0) + 1
-
-    @property
-    def months(self) -> float:
-        """Months of 30 days from the first cut to the last."""
-        if self.began is None or self.ended is None:
-            return 0.0
-        return (self.ended - self.began) / timedelta(days=_MONTH_DAYS)
-
-    def as_document(self) -> dict[str, Any]:
-        """As JSON: shares of customers are a month."""
-        months = max(self.months, 1e-9)
-        return {
-            "segments": {"first": len(self.first_ids), "last": len(self.last_ids),
-                         "kept": len(set(self.first_ids) & set(self.last_ids))},
-            "versions": self.versions,
-            "turnover_a_month": self.switched / months,
-            "relabelled_by_model_a_month": self.relabelled / months,
-            "alarms": dict(sorted(self.alarms.items())),
-            "adjustments": dict(sorted(self.done.items())),
-        }  # fmt: skip
-
-
-def _differ(before: pa.Table, after: pa.Table) -> float:
-    """Share of the customers of both, placed in both, who are in another segment."""
-    rows = pc.index_in(after[CUSTOMER], before[CUSTOMER].combine_chunks())
-    was, now = before["segment_id"].take(rows), after["segment_id"]
-    placed = pc.and_(pc.fill_null(pc.not_equal(was, TIER_NEW), False), pc.not_equal(now, TIER_NEW))
-    moved = pc.not_equal(was, now).filter(placed)
-    return float(pc.mean(moved.cast(pa.float64())).as_py() or 0.0)
 
 
 def _mean_share(told: Mapping[str, Any], name: str) -> float | None:

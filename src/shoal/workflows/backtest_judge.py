@@ -204,8 +204,11 @@ def _by_customer(told: Sequence[tuple[list[str], dict[str, Floats]]]) -> dict[st
     names, places = np.unique(everybody, return_inverse=True)
     keys = list(told[0][1])
     return {
-        key: np.bincount(
-            places.reshape(-1), np.concatenate([one[key] for _, one in told]), len(names)
+        key: np.asarray(
+            np.bincount(
+                places.reshape(-1), np.concatenate([one[key] for _, one in told]), len(names)
+            ),
+            np.float64,
         )
         for key in keys
     }

@@ -17,7 +17,8 @@ from shoal.config import Config, parse, render
 from shoal.domain.errors import InputError, UsageError
 from shoal.features.catalog import CATALOG
 from shoal.heads.next_period import ACTIVE, ORDERED, ORDERS, SPEND
-from shoal.workflows.backtest import Followed, planned
+from shoal.workflows.backtest import planned
+from shoal.workflows.backtest_follow import Followed
 from shoal.workflows.backtest_judge import Asked, foretold
 from shoal.workflows.backtest_tune import Search, Setting, check_trials, with_values
 from shoal.workflows.backtest_words import sentences
@@ -41,7 +42,8 @@ def test_periods_of_28_days_end_with_the_log() -> None:
 
 
 def test_a_shorter_log_has_shorter_periods_and_too_short_a_one_none() -> None:
-    assert planned(day(0), day(70), 3).days == 10
+    assert planned(day(0), day(70), 3).days == 7
+    assert planned(day(0), day(160), 3).days == 21, "whole weeks, from cut to cut"
     with pytest.raises(InputError, match=r"holds 40 days; a backtest of 3 periods needs 49"):
         planned(day(0), day(40), 3)
 
