@@ -37,7 +37,7 @@ def main() -> int:
     document = results.header("shoal.bench.drift/1", "bench.drift", [options.first])
     document["settings"] = {
         "customers": options.customers, "runs": options.runs, "daily": options.daily,
-        "power_runs": options.power_runs, "river_runs": options.river_runs,
+        "power_runs": options.power_runs, "river_panels": options.river,
         "watched": {name or "none": days for name, days in WATCHED.items()},
         "worlds": options.worlds,
     }  # fmt: skip
@@ -64,7 +64,7 @@ def _false(options: argparse.Namespace) -> list[dict[str, Any]]:
                 options.first + season * 10_000 + n for n in range(begin, min(begin + BATCH, half))
             ]
             daily = max(0, min(options.daily // 2 - begin, BATCH))
-            river = begin < options.river_runs // 2
+            river = options.river if begin == 0 else 0
             units.append(_unit("season" if season else "steady", seeds, season, NONE,
                                (7, 1) if daily else (7,), river, daily, options))  # fmt: skip
     return _rows(units, options)
@@ -76,18 +76,28 @@ def _power(options: argparse.Namespace) -> list[dict[str, Any]]:
         for begin in range(0, options.power_runs, BATCH):
             count = min(BATCH, options.power_runs - begin)
             seeds = [options.first + 20_000 + 1_000 * place + begin + n for n in range(count)]
-            units.append(_unit(shift, seeds, False, shift, (7, 1), begin == 0, 0, options))
+            units.append(
+                _unit(
+                    shift,
+                    seeds,
+                    False,
+                    shift,
+                    (7, 1),
+                    options.river_power if begin == 0 else 0,
+                    0,
+                    options,
+                )
+            )
     return _rows(units, options)
 
 
 def _unit(
-    name: str, seeds: list[int], season: bool, shift: str, every: tuple[int, ...], river: bool,
+    name: str, seeds: list[int], season: bool, shift: str, every: tuple[int, ...], river: int,
     daily: int, options: argparse.Namespace,
 ) -> Unit:  # fmt: skip
-    shown = options.river_batch if river else 0
     arguments = {
         "customers": options.customers, "seeds": seeds, "season": season, "shift": shift,
-        "watched": WATCHED.get(shift, WATCHED[NONE]), "every": list(every), "river": shown,
+        "watched": WATCHED.get(shift, WATCHED[NONE]), "every": list(every), "river": river,
         "daily": daily,
     }  # fmt: skip
     return Unit("panel", f"{name}-{seeds[0]}", seeds[0], arguments, {"code": code_hash(*_CODE)})
@@ -124,7 +134,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, help="of panels in which nothing changes")
     parser.add_argument("--daily", type=int, help="of them looked at every day as well")
     parser.add_argument("--power-runs", type=int, help="of each shift")
-    parser.add_argument("--river-runs", type=int, help="of batches of so many runs river sees one")
+    parser.add_argument("--river", type=int, help="panels without a shift that river sees, a kind")
+    parser.add_argument("--river-power", type=int, help="panels of each shift that river sees")
     parser.add_argument("--worlds", type=_names, default=("steady", "season", "festival", "drift"))
     parser.add_argument("--world-customers", type=int)
     parser.add_argument("--cache", type=Path, default=CACHE)
@@ -134,11 +145,12 @@ def _options() -> argparse.Namespace:
     if options.speed:
         options.parts = ("speed",)
         options.out = options.out or options.cache
-    options.seeds = options.seeds or ((1,) if quick else (11,))
-    options.river_batch = 1
+    options.seeds = options.seeds or ((1,) if quick else (11, 12))
     options.first = QUICK_SEED if quick else FIRST_SEED
-    few = {"runs": 4, "daily": 2, "power_runs": 1, "river_runs": 2, "world_customers": 600}
-    many = {"runs": 200, "daily": 10, "power_runs": 20, "river_runs": 80, "world_customers": 1_500}
+    few = {"runs": 4, "daily": 2, "power_runs": 1, "world_customers": 600, "river": 1,
+           "river_power": 1}  # fmt: skip
+    many = {"runs": 200, "daily": 40, "power_runs": 20, "world_customers": 3_000, "river": 5,
+            "river_power": 2}  # fmt: skip
     for name, number in (few if quick else many).items():
         if getattr(options, name) is None:
             setattr(options, name, number)

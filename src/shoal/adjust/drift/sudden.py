@@ -17,8 +17,8 @@ from shoal.evaluation.rhythm import runs
 #: Part of a change that comes from one day to the next.
 SUDDEN: Final = 0.6
 #: Standard deviations of each day of a run, and of the run (sum over the root of its days).
-DAY_AWAY: Final = 2.0
-RUN_AWAY: Final = 6.5
+DAY_AWAY: Final = 1.3
+RUN_AWAY: Final = 6.0
 #: Days before a day that tell what is usual, and those of them that must tell something.
 _BEFORE: Final = 28
 _LEAST: Final = 14

@@ -31,13 +31,16 @@ from shoal.evaluation.jumps import levels
 _FACTOR: Final = 1.8
 #: The rest of the shop may move this part of the way, as logarithm.
 _OTHERS: Final = 0.5
-#: Difference of a share of events, and of a mean logarithm of prices.
+#: Difference of a share of events, of the share that has a field, and of a mean logarithm of prices.
 _SHARE: Final = 0.15
-_LOGARITHM: Final = 0.4
+_LOST: Final = 0.25
+_LOGARITHM: Final = 0.3
 #: Events of a day that tell a share of it, and visitors that tell events a visitor; of prices
 #: fewer.
 _TELLING: Final = 15
 _TELLING_PRICES: Final = 5
+#: Expected events of all days of a run; fewer stay away by themselves.
+_EXPECTED: Final = 60.0
 #: Kinds that come in bursts because somebody sends them.
 _CAMPAIGNS: Final = frozenset({"exposure", "open", "response", "survey"})
 _SHOWN_DAYS: Final = 28
@@ -184,7 +187,7 @@ def _field_faults(group: _Group, others: list[_Group], first: int) -> Iterator[F
         if name.startswith("with_") and field != "night":
             share = _share_of(group, name)
             error = _error_of(group, share)
-            yield _moved(group, "missing", field, [share], error, _SHARE, (-1,), first)
+            yield _moved(group, "missing", field, [share], error, _LOST, (-1,), first)
         elif name.startswith("mean_"):
             told = [
                 np.where(one.numbers["events"] >= _TELLING_PRICES, one.numbers[name], np.nan)
@@ -242,6 +245,8 @@ def _stopped(group: _Group, whole: _Group | None, first: int) -> Fault | None:
     assert run is not None
     start, end = run
     expected = float(np.nansum(level[start:end]))
+    if expected < _EXPECTED:
+        return None
     factor = float((counts[start:end].sum() + 0.5) / (expected + 0.5))
     if whole is not None and not _alone(group, whole, start, end, math.log(factor)):
         return None
@@ -297,12 +302,10 @@ def _fault(
 
 def _within(one: Fault, found: list[Fault]) -> bool:
     """Whether a fault of the whole source tells of it already."""
-    source = one.what.split(" ")[0]
+    source, days = one.what.split(" ")[0], one.end - one.start
     return any(
-        other.what.split(" ")[0] == source
+        other.what == source
         and other.fault in ("stopped", "repeated")
-        and other.start <= one.start + 1
-        and one.end <= other.end + 1
+        and 2 * (min(one.end, other.end + 1) - max(one.start, other.start - 1)) >= days
         for other in found
-        if other.what == source or other.fault == "stopped"
     )
