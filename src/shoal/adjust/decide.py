@@ -162,7 +162,7 @@ def _put(
         return []
     price = settings.relabel_price
     best = pool[RulePolicy(price).choose(evidence, pool)[0]]
-    answered = max((_answers(one, evidence) for one in done), default=0)
+    answered = len(harmful(evidence) & {place for one in done for place in one.alarms})
     value = sum(worth(one, price) for one in done if one.action != KEEP)
     more = _answers(best, evidence) > answered or worth(best, price) > value
     return [best] if more else []

@@ -30,7 +30,7 @@ FEWEST: Final = 25
 LEAST_SHARE: Final = 0.01
 #: Days over which relabelling that a boundary causes is counted.
 DAYS: Final = 30.0
-#: Customers of the past of whom less is not told.
+#: Customers of the past by whom changes are judged; of fewer nothing is said.
 _FEWEST_JUDGED: Final = 100
 _FOLDS: Final = 5
 _ERRORS: Final = 1.645
@@ -189,19 +189,18 @@ class Past:
 
     @classmethod
     def of(cls, segmenter: ClusterSegmenter, future: Future | None) -> Self | None:
-        """None where nothing can be told."""
-        if future is None or len(future.X) < _FEWEST_JUDGED:
-            return None
-        self = cls(segmenter, future)
-        return self if self.judge.outcomes else None
+        """None where nobody was known."""
+        return None if future is None or not len(future.X) else cls(segmenter, future)
 
-    def foretold(self, labels: Places) -> Foretold:
-        """Of the same customers divided otherwise."""
+    def foretold(self, labels: Places) -> Foretold | None:
+        """Of the same customers divided otherwise; None where too little came to tell."""
+        if len(self.X) < _FEWEST_JUDGED or not self.judge.outcomes:
+            return None
         now, then = self.judge.scored([self.labels, labels])
         assert now is not None and then is not None
         return Foretold(then.score - now.score, then.error_of_difference(now))
 
-    def split(self, place: int, centers: Floats) -> Foretold:
+    def split(self, place: int, centers: Floats) -> Foretold | None:
         """With a segment in two."""
         labels = self.labels.copy()
         own = labels == place
@@ -213,11 +212,11 @@ class Past:
         """(rows, d) of those who were in a segment then."""
         return np.asarray(self.X[self.labels == place])
 
-    def merged(self, places: Sequence[int]) -> Foretold:
+    def merged(self, places: Sequence[int]) -> Foretold | None:
         """With segments in one."""
         return self.foretold(np.where(np.isin(self.labels, places), places[0], self.labels))
 
-    def born(self, center: Floats, radius2: float, roots: Floats) -> Foretold:
+    def born(self, center: Floats, radius2: float, roots: Floats) -> Foretold | None:
         """With a segment of those near a place."""
         near = squared_distances(self.X @ roots, (center @ roots)[None])[:, 0] < radius2
         return self.foretold(np.where(near, self.k, self.labels))
