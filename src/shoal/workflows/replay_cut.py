@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from shoal.domain.segment import TIER_NEW
 from shoal.domain.time import iso
 from shoal.segments.base import CUSTOMER, Segmenter
+from shoal.workflows.adjust_state import plain
 
 if TYPE_CHECKING:
     from shoal.workflows.adjuster_live import Adjusted
@@ -88,7 +89,7 @@ class Cut:
             "table_version": self.table_version,
             "warnings": list(self.warnings),
             "skipped": self.skipped or None,
-            "adjusted": None if self.adjusted is None else self.adjusted.as_document(),
+            "adjusted": None if self.adjusted is None else plain(self.adjusted.as_document()),
         }
 
 
