@@ -55,11 +55,13 @@ starts; the log is the same), at a load of {found["machine"]["load"]:.0f}. Age, 
 occupation are what users told of themselves. Nothing of it is in the log: segments are made of
 when and what was rated, and how, with the rarest genre of each film as its category. The whole log
 is known, and there is no period to foretell, so that methods which learn from an outcome have no
-row; nor has river, which is for streams.
+row; nor has river, which is for streams, nor Shoal on the embedding, whose model is trained before
+a cut.
 
 Balanced accuracy and the area under the curve are out of fold: a segment answers for customers who
 were not counted. \\* beyond what {found["shuffles"]} shuffles of the labels stay below 39 times of
-40, with every seed. The last row is what LightGBM tells from all features in the same way."""
+40, with every seed. The last row is what LightGBM tells from all features in the same way (one
+seed)."""
 
 
 def _figure(row: Mapping[str, Any], key: str, seeds: int) -> str:
