@@ -96,7 +96,7 @@ def _outlook(document: Mapping[str, Any]) -> str:
         "Shoal divides customers by how they shop (style) first and each style into stages by the "
         "outlook, what a head that learned from the two periods before T expects of them. How many "
         "of the k segments differ by style is chosen by what segments of the period before T would "
-        "have foretold: by default the most that cost at most a tenth of it, with `--aim "
+        "have foretold: by default the most within one standard error of the best, with `--aim "
         "foretell` the best. `--aim style` makes no stages, `--aim outlook` no styles. Stability "
         "is that of segments with a given head. Styles chosen, by seed:\n\n" + "\n".join(told)
     )

@@ -45,7 +45,8 @@ def segment(
             metavar="balance|foretell|style|outlook",
             help="Told apart by how customers shop (style), by what they are expected to do next "
             "(outlook), or by style first and stages of each by outlook: as foretells best "
-            "(foretell), or with the most styles for at most a tenth less (balance, the default).",
+            "(foretell), or with the most styles within one standard error of it (balance, the "
+            "default).",
         ),
     ] = None,
     k: Annotated[

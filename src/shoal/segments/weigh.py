@@ -14,8 +14,6 @@ from shoal.features.prepare import sample_rows
 from shoal.segments.judge import Future, Judge, Limits, Score
 from shoal.segments.staging import Space, divisions
 
-#: What more styles may cost, as a share of what the best number foretells.
-COST: Final = 0.1
 #: Numbers of styles that are tried at most, of more segments evenly spread ones.
 _MOST_TRIED: Final = 16
 
@@ -43,10 +41,10 @@ def weigh(
 ) -> Weighed | None:
     """How many of k segments differ by style, the others being stages; None where nothing tells.
 
-    The most styles for which segments foretell at most a tenth less than the best number, or less
-    by no more than one standard error of the difference: they tell as much of how customers shop
-    as costs hardly any foretelling. With `best`, the number that foretells best. `settled`, that of
-    the version before, stays where it is as good, or within one standard error of the best.
+    The most styles within one standard error of the difference from the number that foretells best:
+    segments tell as much of how customers shop as costs no foretelling that can be told from
+    chance. With `best`, the number that foretells best. `settled`, that of the version before,
+    stays where it is within one standard error of the best.
     """
     limits = limits or Limits()
     rows = sample_rows(future.X, 2 * limits.sample_customers, seed)
@@ -79,15 +77,14 @@ def most_styles(
     first = max(scores, key=lambda styles: (scores[styles].score, styles))
     top = scores[first]
     kept = None if settled is None else scores.get(settled)
-    least = 0.0 if best else COST * max(top.score, 0.0)
-    if settled is not None and kept is not None and top.score - kept.score <= max(top.error, least):
+    if settled is not None and kept is not None and top.score - kept.score <= top.error:
         return settled
     if best:
         return first
     return max(
         styles
         for styles, score in scores.items()
-        if top.score - score.score <= max(top.error_of_difference(score), least)
+        if top.score - score.score <= top.error_of_difference(score)
     )
 
 

@@ -34,7 +34,7 @@ from shoal.segments.base import (
 from shoal.segments.outlook import Outlook
 from shoal.segments.protected import left_out
 
-#: What segments are for: to tell as much of how customers shop as costs hardly any foretelling, to
+#: What segments are for: to tell as much of how customers shop as costs no foretelling, to
 #: foretell as well as can be, to tell how they shop alone, or what they will do alone.
 BALANCE: Final = "balance"
 FORETELL: Final = "foretell"

@@ -60,10 +60,10 @@ def test_scores_of_older_segmentations_are_shares_of_what_varies() -> None:
 def test_what_segments_are_made_on_is_said_as_it_was() -> None:
     base = made_choice(7)
     assert "how they shop first (3 styles)" in told(base)
-    assert "largest number of styles that foretells at most a tenth less" in told(base)
+    assert "largest number of styles within one standard error" in told(base)
     assert "number of styles that foretells best" in told(replace(base, aim="foretell"))
     assert "(one style)" in told(replace(base, styles=1))
-    assert "foretells hardly better" in told(replace(base, styles=7))
+    assert "foretells no better beyond one standard error" in told(replace(base, styles=7))
     assert "Nothing could be learned" in told(replace(base, styles=None, tried=()))
     assert "as was asked for" in told(replace(base, aim="style", styles=None))
     assert "on nothing else" in told(replace(base, aim="outlook", styles=None, alone=True))

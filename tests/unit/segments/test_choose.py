@@ -15,7 +15,7 @@ from shoal.segments.choose import (
     told,
 )
 from shoal.segments.judge import Future, Limits
-from shoal.segments.weigh import COST, weigh
+from shoal.segments.weigh import weigh
 
 QUICK = Limits(bootstraps=5, sample_customers=1500, starts=2)
 
@@ -160,8 +160,7 @@ def test_the_styles_of_the_version_before_stay_where_they_are_as_good():
     free = weigh(outlook_future(), 5, seed=0, limits=QUICK)
     scores = {one["styles"]: one for one in free.tried}
     top = max(scores.values(), key=lambda one: one["score"])
-    bound = max(top["score_se"], COST * top["score"])
-    near = [n for n, one in scores.items() if top["score"] - one["score"] <= bound]
+    near = [n for n, one in scores.items() if top["score"] - one["score"] <= top["score_se"]]
     for styles in scores:
         kept = weigh(outlook_future(), 5, seed=0, limits=QUICK, settled=styles).styles
         assert kept == (styles if styles in near else free.styles)

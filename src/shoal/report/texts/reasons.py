@@ -49,8 +49,8 @@ REASONS_EN: Final[Mapping[str, str]] = {
     "choice.aim_staged": (
         "Customers are divided by how they shop first ({styles}), and each style into stages by "
         "what is expected of them next. Of as many segments in all, this is the largest number of "
-        "styles that foretells at most a tenth less than the best, or that of the version before "
-        "if it is as good."
+        "styles within one standard error of the best, or that of the version before if it is as "
+        "good."
     ),
     "choice.aim_best": (
         "Customers are divided by how they shop first ({styles}), and each style into stages by "
@@ -58,8 +58,8 @@ REASONS_EN: Final[Mapping[str, str]] = {
         "that foretells best, or that of the version before if it is as good."
     ),
     "choice.aim_none": (
-        "Dividing customers further by what is expected of them next was tried: it foretells hardly "
-        "better, so segments are made on how customers shop."
+        "Dividing customers further by what is expected of them next was tried: it foretells no "
+        "better beyond one standard error, so segments are made on how customers shop."
     ),
     "choice.aim_no_head": (
         "Nothing could be learned of what is expected of customers next (the log is short, or the "
@@ -266,7 +266,7 @@ REASONS_ZH: Final[Mapping[str, str]] = {
     "choice.strength": "预测强度",
     "choice.aim_staged": (
         "先按购物方式划分客户（{styles}），再按对其未来行为的预期把每类风格分为若干阶段。"
-        "在分群总数相同的情况下，这是预示能力比最佳者至多低十分之一的最大风格数；"
+        "在分群总数相同的情况下，这是与最佳者相差不超过一个标准误的最大风格数；"
         "若前一版本的风格数同样好，则沿用。"
     ),
     "choice.aim_best": (
@@ -274,7 +274,7 @@ REASONS_ZH: Final[Mapping[str, str]] = {
         "在分群总数相同的情况下，这是预示能力最好的风格数；若前一版本的风格数同样好，则沿用。"
     ),
     "choice.aim_none": (
-        "试过再按对未来行为的预期细分客户：预示能力几乎没有提高，因此分群依据客户的购物方式。"
+        "试过再按对未来行为的预期细分客户：预示能力的提高不超过一个标准误，因此分群依据客户的购物方式。"
     ),
     "choice.aim_no_head": (
         "无法学得对客户未来行为的预期（日志较短，或分群数由人指定），因此分群依据客户的购物方式。"
