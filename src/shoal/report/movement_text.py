@@ -297,6 +297,12 @@ class MovementWords:
         found = parse_moment(moment) if isinstance(moment, str) else moment
         return self.numbers.day(found.date())
 
+    @property
+    def horizon(self) -> str:
+        """The length of the period that is foretold."""
+        days = self.document["worth"]["horizon_days"]
+        return self.texts("week.next_period") if days is None else self.days(days)
+
     def worth(self, value: float, *, signed: bool = False) -> str:
         """An amount in the unit of the measure."""
         if self.document["worth"]["measure"] == "expected_orders":
@@ -305,11 +311,9 @@ class MovementWords:
         return f"+{text}" if signed and value > 0 else text
 
     def _stake(self, found: Document) -> str:
-        worth = self.document["worth"]
-        days = worth["horizon_days"]
         return self.texts(
-            f"week.stake.{worth['measure']}",
-            days=self.texts("week.next_period") if days is None else self.days(days),
+            f"week.stake.{self.document['worth']['measure']}",
+            days=self.horizon,
             before=self.worth(found["before"]),
             now=self.worth(found["now"]),
             difference=self.worth(found["difference"], signed=True),

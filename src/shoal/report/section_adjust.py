@@ -16,8 +16,9 @@ from shoal.report.numbers import MISSING
 from shoal.report.views import Plot, Table
 from shoal.report.wording import Wording
 
-#: Flows and looks that the tables hold, and alarms that are drawn.
+#: Flows, customers and looks that the tables hold, and alarms that are drawn.
 _ROWS: Final = 12
+_FIRST: Final = 10
 _LOOKS: Final = 12
 _DRAWN: Final = 6
 
@@ -131,13 +132,13 @@ def _first(told: MovementWords) -> Table | None:
             clipped(told.name(one["to"])), texts(f"logged.cause.{one['cause']}"),
             numbers.money(one["brought"]), numbers.money(one["expected"]),
         ]
-        for one in told.document["first"]
+        for one in told.document["first"][:_FIRST]
     ]  # fmt: skip
     if not rows:
         return None
     headings = [
         texts("week.col.customer"), texts("moves.from"), texts("moves.to"), texts("week.col.cause"),
-        texts("week.col.brought"), texts("week.col.expected"),
+        texts("week.col.brought"), texts("week.col.expected", days=told.horizon),
     ]  # fmt: skip
     return Table(headings, rows, text_columns=frozenset({0, 1, 2, 3}))
 
