@@ -29,18 +29,14 @@ from shoal.segments.base import CUSTOMER, NET_REVENUE, ORDERS, Segmenter, Weight
 from shoal.segments.choose import Choice
 from shoal.segments.clustered import ClusterSegmenter
 from shoal.segments.inputs import FEATURES
-from shoal.segments.naming import name_all, summary
-from shoal.segments.picture import grid_document, map_document
-from shoal.segments.profile import Placed, profiles
+from shoal.segments.profile import Placed
 from shoal.segments.ruled.segmenter import RuleSegmenter
-from shoal.segments.rules import NAMES, Rfm, rule_in_words
-from shoal.segments.rules_sql import segment_sql
-from shoal.segments.wording import describe
 from shoal.workflows.advance import record_version, with_margins
 from shoal.workflows.embedded import ModelInUse
 from shoal.workflows.explain_publish import explained, explanation_before
 from shoal.workflows.segment_identity import Identified, Line
 from shoal.workflows.segment_learn import Known
+from shoal.workflows.segment_profiles import profiled
 
 TITLES: Final[Mapping[str, Text]] = {
     "kmeans": Text("Segments by behaviour (k-means)", "行为分群（k-means）"),
@@ -165,7 +161,9 @@ class Publisher:
             vocabulary.shares(features[CUSTOMER], counts),
             held,
         )
-        told = self._profiles(segmenter, placed, table, as_of, _kept(segmenter, who.kept or {}))
+        told = profiled(
+            segmenter, placed, table, as_of, who.kept or {}, self.fold, self.settings.min_events
+        )
         if continued is None:
             members = members_of(features[CUSTOMER], segmenter.segment_ids, weights)
             with_margin = with_margins(members, weights)
@@ -207,51 +205,6 @@ class Publisher:
             "as_of": iso(known.as_of),
         }
         return self.line.identified(segmenter, known, table, differs, self.seed)
-
-    def _profiles(
-        self,
-        segmenter: Segmenter,
-        placed: Placed,
-        table: pa.Table,
-        as_of: datetime,
-        kept: Mapping[str, Text],
-    ) -> dict[str, Any]:
-        described = describe(self.fold.catalog, placed.vocabulary)
-        picture: dict[str, Any] = {"grid": None, "map": None}
-        if isinstance(segmenter, ClusterSegmenter):
-            found = profiles(
-                placed,
-                described,
-                clustered=segmenter.used,
-                centrality=segmenter.centrality(table),
-            )
-            names = name_all(found, kept=kept, given=segmenter.names)
-            picture["map"] = map_document(segmenter, table, placed)
-        elif isinstance(segmenter, RuleSegmenter):
-            found = profiles(placed, described)
-            names = [segmenter.names[one["segment_id"]] for one in found]
-        else:
-            assert isinstance(segmenter, Rfm)
-            found = profiles(placed, described)
-            names = [NAMES[one["segment_id"]] for one in found]
-            picture["grid"] = grid_document(segmenter, placed)
-        styles = segmenter.styles if isinstance(segmenter, ClusterSegmenter) else {}
-        for profile, name in zip(found, names, strict=True):
-            profile["name"] = name.as_document()
-            profile["style"] = styles.get(profile["segment_id"])
-            profile["summary"] = summary(profile, self.settings.min_events).as_document()
-            profile |= self._rule(segmenter, profile["segment_id"], as_of)
-        return {"currency": self.fold.rules.currency, "segments": found, **picture}
-
-    def _rule(self, segmenter: Segmenter, segment_id: str, as_of: datetime) -> dict[str, Any]:
-        if isinstance(segmenter, RuleSegmenter):
-            return {"rule": segmenter.in_words(segment_id).as_document(), "sql": None}
-        if not isinstance(segmenter, Rfm) or segmenter.thresholds is None:
-            return {"rule": None, "sql": None}
-        return {
-            "rule": rule_in_words(segment_id, segmenter.thresholds).as_document(),
-            "sql": segment_sql(segment_id, segmenter.thresholds, as_of, self.fold.rules),
-        }
 
     def _document(
         self,
@@ -343,13 +296,6 @@ def members_of(
     return pa.table(
         [customers, segments, pa.array(weights.max(axis=1))], schema=artefact.MEMBERS_SCHEMA
     )
-
-
-def _kept(segmenter: Segmenter, before: Mapping[str, Text]) -> dict[str, Text]:
-    """Names that stay: those that somebody gave, then those of the version before."""
-    given = segmenter.names if isinstance(segmenter, ClusterSegmenter) else {}
-    taken = {name.en for name in given.values()}
-    return {one: name for one, name in before.items() if name.en not in taken} | given
 
 
 def _period(features: pa.Table, as_of: datetime) -> dict[str, str | None]:
