@@ -10,10 +10,11 @@ from typing import Final
 
 import ibis
 import pyarrow as pa
+import pyarrow.compute as pc
 from ibis import _
 
 from shoal.domain import kinds
-from shoal.domain.time import DAY_US, SECOND_US
+from shoal.domain.time import DAY_US, SECOND_US, to_us
 from shoal.events.schema import TABLE_SCHEMA
 from shoal.features import queries
 from shoal.features.activity import SPAN_SCHEMA, span_of
@@ -59,8 +60,8 @@ def rhythm(engine: Engine, events: Relation, now: datetime, days: int = DAYS) ->
         events: all events of the shop, canonical columns.
 
     Returns:
-        `RHYTHM_SCHEMA`, sorted; `day` are local days since 1970. The day of `now` is left out where
-        it has only begun.
+        `RHYTHM_SCHEMA`, sorted; `day` are local days since 1970. The local day of `now` has only
+        begun and is left out; it stands in the schema's metadata as `until`.
     """
     local = epoch_us(_.event_time) + _.utc_offset_s.fill_null(0).cast("int64") * SECOND_US
     wide = queries.unbound(_EVENTS_SCHEMA, "events").cross_join(
@@ -78,29 +79,28 @@ def rhythm(engine: Engine, events: Relation, now: datetime, days: int = DAYS) ->
     logs = (_.price.cast("float64") / 1e6).ln().sum(where=_.price > 0)
     each = rows.group_by("day", "source", "kind", "visitor").agg(
         events=_.count(), with_night=total(1, where=_.hour < 8), logs=logs,
-        priced=total(1, where=_.price > 0), **own,
+        priced=total(1, where=_.price > 0), offset=_.utc_offset_s.fill_null(0).max(), **own,
     )  # fmt: skip
     table = (
         each.group_by("day", "source", "kind")
         .agg(
             visitors=_.count(), largest=_.events.max(), logs=_.logs.sum(), priced=total(_.priced),
-            with_night=total(_.with_night), counted=total(_.events),
+            with_night=total(_.with_night), counted=total(_.events), offset=_.offset.max(),
             **{name: total(_[name]) for name in own},
         )
         .mutate(events=_.counted, mean_price=_.logs / _.priced.nullif(0))
         .order_by(["day", "source", "kind"])
     )  # fmt: skip
     bound: dict[str, Relation] = {"events": events, "span": span_of(now)}
-    found = engine.run(engine.compile(table), bound).select(RHYTHM_SCHEMA.names)
-    return _whole_days(found.cast(RHYTHM_SCHEMA), now, days)
+    found = engine.run(engine.compile(table), bound)
+    return _whole_days(found, now, days)
 
 
 def _whole_days(found: pa.Table, now: datetime, days: int) -> pa.Table:
-    """Those of the last `days` that are over."""
-    import pyarrow.compute as pc
-
-    if not found.num_rows:
-        return found
-    end = min(pc.max(found["day"]).as_py() + 1, int(now.timestamp() // 86_400))
-    inside = pc.and_(pc.less(found["day"], end), pc.greater_equal(found["day"], end - days))
-    return found.filter(inside)
+    """Those of the last `days` that are over, by the local time of the latest events."""
+    latest = pc.max(found["day"]).as_py() if found.num_rows else 0
+    offset_s = pc.max(found.filter(pc.equal(found["day"], latest))["offset"]).as_py() or 0
+    until = (to_us(now) // SECOND_US + offset_s) // 86_400
+    inside = pc.and_(pc.less(found["day"], until), pc.greater_equal(found["day"], until - days))
+    whole = found.filter(inside).select(RHYTHM_SCHEMA.names).cast(RHYTHM_SCHEMA)
+    return whole.replace_schema_metadata({"until": str(until)})

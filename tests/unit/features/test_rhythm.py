@@ -71,5 +71,13 @@ def test_the_day_that_has_only_begun_is_left_out_and_old_days_too(engine):
     assert set(found["day"].to_pylist()) == {DAY + 1, DAY + 2}
 
 
+def test_days_are_over_by_the_shop_s_own_clock(engine):
+    late = table(event(4, hour=2, customer_id="a", utc_offset_s=-5 * 3600))
+    assert rhythm(engine, late, at(4, 3)).num_rows == 0
+    over = rhythm(engine, late, at(4, 5))
+    assert over["day"].to_pylist() == [DAY + 2]
+    assert over.schema.metadata == {b"until": str(DAY + 3).encode()}
+
+
 def test_no_events(engine):
     assert rhythm(engine, EVENTS.slice(0, 0), at(4)).num_rows == 0

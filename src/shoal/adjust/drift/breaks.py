@@ -15,9 +15,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
+import pyarrow as pa
 
 from shoal.adjust.adjustment import BROKEN, Alarm
 from shoal.adjust.drift.contrast import Panel
@@ -57,7 +58,7 @@ class Broken:
     features: tuple[str, ...] = ()
 
 
-def broken(panel: Panel | None, rhythm: Any, moment: datetime) -> Broken:
+def broken(panel: Panel | None, rhythm: pa.Table | None, moment: datetime) -> Broken:
     """Faults of features between the last earlier look and now, and of the tracking."""
     alarms: list[Alarm] = []
     blocked: list[str] = []
@@ -67,13 +68,19 @@ def broken(panel: Panel | None, rhythm: Any, moment: datetime) -> Broken:
             alarms.append(alarm)
             features.append(alarm.what)
     if rhythm is not None:
-        today = to_us(moment) // DAY_US
+        today = _whole_until(rhythm, moment)
         for one in faults(rhythm, until=today):
             if one.lasts:
                 alarms.append(_alarm(one))
             if one.lasts or one.end > today - GONE_DAYS:
                 blocked.append(one.what)
     return Broken(tuple(alarms), tuple(dict.fromkeys([*features, *blocked])), tuple(features))
+
+
+def _whole_until(rhythm: pa.Table, moment: datetime) -> int:
+    """The local day that a look is on; of a rhythm that does not say, that of UTC."""
+    told = (rhythm.schema.metadata or {}).get(b"until")
+    return to_us(moment) // DAY_US if told is None else int(told)
 
 
 def _features(panel: Panel) -> list[Alarm]:
@@ -158,7 +165,7 @@ def _alarm(one: Fault) -> Alarm:
         for day, value, usual in one.series
     ]
     return Alarm(
-        BROKEN, one.what, one.factor, unit, _P_VALUE, 0, since, (), None,
+        BROKEN, one.what, one.factor, unit, _P_VALUE, one.visitors, since, (), None,
         {"fault": one.fault, "until": iso(since + timedelta(days=one.end - one.start)),
          "events": one.events, "series": series},
     )  # fmt: skip

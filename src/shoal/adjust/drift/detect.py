@@ -24,7 +24,7 @@ from shoal.adjust.drift.breaks import Broken, broken
 from shoal.adjust.drift.contrast import LEAST, Contrasts, Panel
 from shoal.adjust.drift.correct import benjamini_yekutieli, holm
 from shoal.adjust.drift.harm import Harm, harm
-from shoal.adjust.drift.look import Look
+from shoal.adjust.drift.look import RECENCY, Look
 from shoal.adjust.drift.series import change_point, drawn, histogram
 from shoal.adjust.drift.windows import Windows, matched
 from shoal.adjust.settings import AdjustSettings
@@ -96,7 +96,8 @@ def detect(
     if kept.moment is not None and now.moment < kept.moment:
         note = _note(CLOCK_BACK, iso(now.moment), iso(kept.moment))
         return Detection((), kept, (), (note,), CLOCK_BACK)
-    windows = matched(now, _unaffected(now, references, kept))
+    enough = [one for one in references if one.customers >= LEAST]
+    windows = matched(now, _unaffected(now, enough, kept))
     state = _state(now, windows)
     if state in (FEW, NO_REFERENCE):
         found = broken(None, now.rhythm, now.moment)
@@ -128,9 +129,9 @@ def _unaffected(now: Look, references: Sequence[Look], kept: Monitors) -> Sequen
 def _state(now: Look, windows: Windows) -> str:
     if now.customers < LEAST:
         return FEW
-    if not windows.recent or max(look.customers for look in windows.recent) < LEAST:
+    if not windows.recent:
         return NO_REFERENCE
-    recency = now.feature("recency_days")
+    recency = now.feature(RECENCY)
     if np.isfinite(recency).any() and float(np.nanmin(recency)) >= 7:
         return NO_EVENTS
     return OK

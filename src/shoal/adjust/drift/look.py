@@ -26,7 +26,8 @@ Mask = npt.NDArray[np.bool_]
 
 #: Read beside what segments are made of: how long a customer is known, and how much happens.
 TENURE: Final = "tenure_days"
-ACTIVITY: Final = ("events_7d", "events_28d", "orders_28d", "spend_28d")
+RECENCY: Final = "recency_days"
+ACTIVITY: Final = (RECENCY, "events_7d", "events_28d", "orders_28d", "spend_28d")
 
 
 @dataclass(frozen=True)

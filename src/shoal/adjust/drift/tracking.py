@@ -31,7 +31,7 @@ from shoal.evaluation.jumps import levels
 _FACTOR: Final = 1.8
 #: The rest of the shop may move this part of the way, as logarithm.
 _OTHERS: Final = 0.5
-#: Difference of a share of events, of the share that has a field, and of a mean logarithm of prices.
+#: Difference of a share of events, of the share that has a field, and of mean logarithms of prices.
 _SHARE: Final = 0.15
 _LOST: Final = 0.25
 _LOGARITHM: Final = 0.3
@@ -58,6 +58,8 @@ class Fault:
         start, end: local days [start, end) since 1970.
         lasts: whether the last day of all still has it.
         factor: of what was expected (a share: the difference).
+        events: of the days it lasted.
+        visitors: of the group on a day, the most in the last weeks.
         series: value and what was expected a day, of the last weeks.
     """
 
@@ -68,6 +70,7 @@ class Fault:
     lasts: bool
     factor: float
     events: int
+    visitors: int
     series: tuple[tuple[int, float, float], ...]
 
 
@@ -296,6 +299,7 @@ def _fault(
     return Fault(
         what, fault, first + start, first + end, not over, factor,
         int(group.numbers["events"][start:end].sum()),
+        int(group.numbers.get("visitors", np.zeros(1))[-_SHOWN_DAYS:].max()),
         tuple((first + day, float(values[day]), float(level[day])) for day in shown),
     )  # fmt: skip
 
