@@ -29,27 +29,20 @@ from shoal.adjust.adjustment import (
 )
 from shoal.adjust.birth import births
 from shoal.adjust.decide import decide, unanswered
-from shoal.adjust.drift.detect import Look, Monitors, detect
+from shoal.adjust.drift.detect import Monitors
 from shoal.adjust.gates import Gate, asks, shut
 from shoal.adjust.nudge import Nudged, nudge
 from shoal.adjust.online import Statistics, begun
 from shoal.adjust.propose import SETTLED_DAYS, merges, splits
-from shoal.domain.errors import InputError
 from shoal.domain.text import Text
 from shoal.domain.time import DAY_US, to_us
-from shoal.features.rhythm import rhythm
 from shoal.segments.base import CUSTOMER
 from shoal.workflows.adjuster_challenge import Challenger, challenge
 from shoal.workflows.adjuster_change import Change, Ground, changed
 from shoal.workflows.adjuster_gates import gated
 from shoal.workflows.adjuster_live import Adjusted, Live, Waiting
-from shoal.workflows.adjuster_looks import (
-    Past,
-    last_period,
-    looked,
-    recorded_places,
-    references_of,
-)
+from shoal.workflows.adjuster_looks import Past, last_period, recorded_places
+from shoal.workflows.adjuster_notice import noticed
 from shoal.workflows.adjuster_state import AdjusterState
 from shoal.workflows.advance import advance
 from shoal.workflows.segment_learn import Known
@@ -116,37 +109,12 @@ class Looking:
         """Alarms, monitors for the next look, and what is broken."""
         if not self.adjuster.watch:
             return (), self.state.monitors, ()
-        references = [one for when in references_of(self.known) if (one := self._at(when))]
-        segmentation = self.live.in_force
-        now = looked(segmentation, self.known, self.period, self._rhythm())
-        found = detect(
-            now, references, monitors=self.state.monitors, settings=self.settings, seed=self.seed
-        )
+        found = noticed(
+            self.live, self.adjuster.learner, self.known, self.past, self.period,
+            self.state.monitors, self.settings,
+        )  # fmt: skip
         self.notes += found.notes
         return found.alarms, found.monitors, found.blocked
-
-    def _at(self, moment: datetime) -> Look | None:
-        """An earlier look; None where nobody was there yet."""
-        try:
-            known = self.past(moment)
-        except InputError as error:
-            if error.code != "too_little_data":
-                raise
-            return None
-        period = None
-        fitted_at = self.live.fitted_at
-        if self.period is not None and self.period.expected is not None:
-            horizon_us = self.period.future.horizon_days * DAY_US
-            if to_us(moment) - horizon_us >= to_us(fitted_at):
-                period = last_period(self.live.in_force, known, self.past, fitted_at=fitted_at)
-        return looked(self.live.in_force, known, period)
-
-    def _rhythm(self) -> pa.Table:
-        """Daily counts of the log, of all its events."""
-        learner = self.adjuster.learner
-        events = learner.admitted(self.moment)
-        files = events.events(version=learner.table_version)
-        return rhythm(events.engine, files, self.moment)
 
     # -- proposed ----------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from shoal.features.matrix import Column
 from shoal.features.tastes import COUNTS_SCHEMA, Vocabulary
 from shoal.segments.assign import MEMBERSHIPS_SCHEMA
 from shoal.segments.clustered import ClusterSegmenter, Preparation
-from shoal.workflows import adjuster_look
+from shoal.workflows import adjuster_notice
 from shoal.workflows.adjuster import Adjusted, Adjuster, Live
 from shoal.workflows.advance import advance
 from shoal.workflows.segment_learn import Known
@@ -187,8 +187,8 @@ def test_the_order_of_customers_decides_nothing() -> None:
 
 def test_nothing_is_learned_while_tracking_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = Detection((), Monitors(moment=NOW), blocked=("a",))
-    monkeypatch.setattr(adjuster_look, "detect", lambda *_, **__: broken)
-    monkeypatch.setattr(adjuster_look.Looking, "_rhythm", lambda _: None)
+    monkeypatch.setattr(adjuster_notice, "detect", lambda *_, **__: broken)
+    monkeypatch.setattr(adjuster_notice, "daily", lambda *_: None)
     X = _cloud(0)
     live = _live(X)
     found, before = _looked(live, _known(_cloud(1) + 3 * DRIFT, NOW), _begun(live, X), watch=True)
