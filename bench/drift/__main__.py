@@ -76,18 +76,8 @@ def _power(options: argparse.Namespace) -> list[dict[str, Any]]:
         for begin in range(0, options.power_runs, BATCH):
             count = min(BATCH, options.power_runs - begin)
             seeds = [options.first + 20_000 + 1_000 * place + begin + n for n in range(count)]
-            units.append(
-                _unit(
-                    shift,
-                    seeds,
-                    False,
-                    shift,
-                    (7, 1),
-                    options.river_power if begin == 0 else 0,
-                    0,
-                    options,
-                )
-            )
+            river = options.river_power if begin == 0 else 0
+            units.append(_unit(shift, seeds, False, shift, (7, 1), river, 0, options))
     return _rows(units, options)
 
 
@@ -100,7 +90,10 @@ def _unit(
         "watched": WATCHED.get(shift, WATCHED[NONE]), "every": list(every), "river": river,
         "daily": daily,
     }  # fmt: skip
-    return Unit("panel", f"{name}-{seeds[0]}", seeds[0], arguments, {"code": code_hash(*_CODE)})
+    # one process for all: a batch takes little longer than what it loads
+    return Unit(
+        "panel", f"{name}-{seeds[0]}", options.first, arguments, {"code": code_hash(*_CODE)}
+    )  # fmt: skip
 
 
 def _rows(units: list[Unit], options: argparse.Namespace) -> list[dict[str, Any]]:
