@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any, Final
 
 from shoal.adjust.movement import BEHAVIOUR, BOTH, MODEL, RETURNED
@@ -111,7 +112,9 @@ def movement_report(
 def _usual(registry: Registry, until: datetime) -> datetime:
     """Where a period begins that nobody told the beginning of."""
     wanted = until - timedelta(days=DAYS)
-    near = [one for one in moments(registry) if abs(one - wanted) <= timedelta(days=1)]
+    day = timedelta(days=1)
+    recent = takewhile(lambda one: one >= wanted - day, moments(registry))
+    near = [one for one in recent if one <= wanted + day]
     return min(near, key=lambda one: abs(one - wanted), default=wanted)
 
 

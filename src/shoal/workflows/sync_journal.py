@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -90,10 +91,8 @@ class Journal:
         if not told:
             return None
         run = Run(**json.loads(told))
-        if run.name in self.registry.list(KIND):  # killed between its record and this note
-            self.store.put_setting(UNDER_WAY, "")
-            return None
-        return run
+        # One that is recorded was killed before this note went.
+        return None if run.name in self.registry.list(KIND) else run
 
     def begin(self, before: Mapping[str, int]) -> Run:
         """A new run, noted."""
@@ -109,7 +108,8 @@ class Journal:
 
     def drop(self) -> None:
         """There is no run under way: it found nothing to do."""
-        self.store.put_setting(UNDER_WAY, "")
+        with suppress(ShoalError):
+            self.store.put_setting(UNDER_WAY, "")
 
     def finish(
         self, run: Run, document: Mapping[str, Any], movement: Mapping[str, Any] | None
@@ -142,7 +142,8 @@ class Journal:
         if isinstance(error, ShoalError):
             why = error.as_document()["error"]
         told = {"at": iso(self.clock()), "step": step, **why}
-        self.store.put_setting(FAILED, json.dumps(told, ensure_ascii=False))
+        with suppress(ShoalError):  # on a full disk the failure itself is what is to be told
+            self.store.put_setting(FAILED, json.dumps(told, ensure_ascii=False))
 
     def checked(self, run: str) -> None:
         """Note that there was nothing new since a run."""
@@ -187,10 +188,11 @@ def documents(registry: Registry, *, backwards: bool = False) -> Iterator[dict[s
             yield found
 
 
-def moments(registry: Registry) -> list[datetime]:
-    """Moments to which finished runs moved customers on, oldest first."""
-    told = [one["as_of"] for one in documents(registry)]
-    return [parse_moment(one) for one in told if one is not None]
+def moments(registry: Registry) -> Iterator[datetime]:
+    """Moments to which finished runs moved customers on, the latest first."""
+    for one in documents(registry, backwards=True):
+        if one["as_of"] is not None:
+            yield parse_moment(one["as_of"])
 
 
 def _told(text: str | None) -> dict[str, Any] | None:

@@ -174,6 +174,22 @@ def test_an_unexpected_failure_is_noted_too(doors: Doors, registry: FileRegistry
     assert (told["step"], told["message"]) == ("memberships", "RuntimeError: a mistake of ours")
 
 
+def test_a_disk_too_full_for_the_note_does_not_hide_the_failure(
+    doors: Doors, registry: FileRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = doors.store.put_setting
+
+    def full(key: str, value: str) -> None:
+        if key == "sync.failed" and value:
+            raise OperationError("disk_full", "no space for the note")
+        real(key, value)
+
+    monkeypatch.setattr(doors.store, "put_setting", full)
+    doors.fails["lists"] = OperationError("disk_full", "no space for the list")
+    with pytest.raises(OperationError, match="no space for the list"):
+        night(doors, registry)
+
+
 def test_more_data_for_a_run_under_way_does_every_step_again(
     doors: Doors, registry: FileRegistry
 ) -> None:
