@@ -203,6 +203,8 @@ def relearned(
         customers: who is labelled; `drawn` are places among them. None: everybody is learned from.
     """
     from shoal.segments.clustered import ClusterSegmenter
+    from shoal.segments.methods.registry import Options, make
+    from shoal.segments.methods.staged import Staged
 
     rows = pc.index_in(
         pa.array(list(customers), pa.string()), table["customer_id"].combine_chunks()
@@ -213,7 +215,12 @@ def relearned(
             model.columns, k, minimum_events=model.minimum_events,
             preparation=model.preparation, seed=seed, outlook=_same(model.outlook),
         )  # fmt: skip
-        model = again.fit(table if drawn is None else own.take(pa.array(drawn)))
+        learned = table if drawn is None else own.take(pa.array(drawn))
+        Z = again.prepare(learned)
+        if isinstance(model.clusterer, Staged):
+            styles = len(model.clusterer.base.centers)
+            again.clusterer = Staged(make(model.method, styles, Options()), k, again.width)
+        model = again.cluster(Z)
     return np.asarray(model.predict(own), np.int64)
 
 
