@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,32 +51,41 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "shop"
 
 
-def test_the_document_holds_three_strategies_and_leaves_the_shop_as_it_is(
-    home: Path, shoal: Shoal
-) -> None:
-    before = shoal("status", home, "--json").document
-    settings = (home / "shop.toml").read_text()
-    answer = shoal("backtest", home, "--periods", 1, "--json")
-    document = answer.document
+@pytest.fixture(scope="module")
+def document(home: Path) -> dict[str, Any]:
+    """The backtest of one period; nothing of the shop changes."""
+    with package.open(home) as shop:
+        before, settings = shop.status(), (home / "shop.toml").read_text()
+        found = shop.backtest(periods=1)
+        assert shop.status() == before
+    assert (home / "shop.toml").read_text() == settings
+    return found
+
+
+def test_the_document_holds_three_strategies(document: dict[str, Any]) -> None:
     assert document["schema"] == "shoal.backtest/1"
     assert document["period_days"] == 7 and len(document["periods"]) == 1
     assert list(document["strategies"]) == ["frozen", "monthly", "shoal"]
+    assert document["outcomes"]
     for one in document["outcomes"].values():
         # At the only period's beginning all three are the same segments.
         shares = {told["share"]["figure"] for told in one["strategies"].values()}
         assert len(shares) == 1
     frozen = document["strategies"]["frozen"]
     assert frozen["relabelled_by_model_a_month"] == 0.0 and frozen["versions"] == 0
+    assert document["strategies"]["monthly"]["versions"] == 1
     assert document["search"] is None
-    assert shoal("status", home, "--json").document == before
-    assert (home / "shop.toml").read_text() == settings
 
 
-def test_people_get_a_table_and_sentences(home: Path, shoal: Shoal) -> None:
+def test_people_get_a_table_and_sentences(
+    home: Path, shoal: Shoal, document: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shoal.shop.Shop.backtest", lambda *_, **__: document)
     answer = shoal("backtest", home, "--periods", 1)
     assert answer.code == 0
     assert "adjusted by Shoal" in answer.out
     assert "Frozen segments foretold" in answer.out
+    assert json.loads(shoal("backtest", home, "--json").out) == document
 
 
 @pytest.mark.parametrize(
@@ -100,12 +110,31 @@ def test_a_short_log_is_too_little_data(home: Path, shoal: Shoal) -> None:
     assert "needs 168" in answer.document["error"]["message"]
 
 
-def test_a_search_writes_only_its_four_settings_when_asked(home: Path) -> None:
+def test_a_search_writes_its_settings_only_when_asked(
+    home: Path, shoal: Shoal, document: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trials are replays of minutes: here each comes to more the larger its margin is."""
     pytest.importorskip("optuna")
+
+    def run(self: Any, periods: int, strategies: Any = (), **_: Any) -> dict[str, Any]:
+        if not strategies:
+            return document
+        share = 0.5 + self.settings.switch_margin
+        told = {"share": {"low": share - 0.01, "high": share + 0.01}, "of_attainable": share}
+        return {
+            "outcomes": {"orders": {"attainable": 1.0, "strategies": {"shoal": told}}},
+            "strategies": {"shoal": {"of_attainable": share, "relabelled_by_model_a_month": 0.1}},
+        }
+
+    monkeypatch.setattr("shoal.workflows.backtest.Backtest.run", run)
     path = home / "shop.toml"
     before = path.read_text()
+    said = shoal("backtest", home, "--tune", 12)
+    assert said.code == 0 and "To put into shop.toml" in said.out
+    assert path.read_text() == before
+    found = shoal("backtest", home, "--tune", 12, "--apply", "--json").document["search"]
+    assert found["applied"] is True and found["chosen"] > 0
     with package.open(home) as shop:
-        found = shop.backtest(periods=1, tune=1, apply=True)
-    search = found["search"]
-    assert search["applied"] and search["chosen"] == 0
-    assert path.read_text() == before, "the shop's own settings were the only trial"
+        margin = shop.config.segment.switch_margin
+    assert margin == found["setting"]["switch_margin"] > CONFIG.segment.switch_margin
+    path.write_text(before)

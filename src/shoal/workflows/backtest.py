@@ -145,7 +145,7 @@ class Backtest:
             UsageError: `usage`.
             InputError: `too_little_data`.
         """
-        plan = self.plan(periods, period_days, self.every_days)
+        plan = self.plan(periods, period_days)
         followed = {one: self.followed(one, plan) for one in strategies}
         asked = self.asked(plan, followed)
         told = foretold(asked, self.fold.catalog, protected_of(self.settings), plan.days, self.seed)
