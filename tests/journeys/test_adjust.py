@@ -34,15 +34,15 @@ LEARNED, FIRST, SECOND, THIRD = "2024-05-20", "2024-06-03", "2024-06-24", "2024-
 
 
 def _events(customers: int = 150, days: int = 200) -> pa.Table:
-    """Three kinds of customers; from day 130 on all of the first buy by night what is dearer."""
+    """Three kinds of customers; one after the other those of the first turn to groceries."""
     random = np.random.default_rng(0)
     rows = []
     for number in range(customers):
         kind = number % 3
         for place in range(int(random.integers(20, 40))):
             day = int(random.integers(days))
-            late = day >= 130 and kind == 0
-            price = float(random.integers(1, 20)) * (1 + kind) * (4 if late else 1)
+            late = kind == 0 and day >= 130 + number % 40
+            price = float(random.integers(1, 20)) * (1 + kind)
             rows.append(
                 {
                     "event_id": f"{number}-{place}", "customer_id": f"c{number:03d}",

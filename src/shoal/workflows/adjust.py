@@ -210,7 +210,8 @@ class Job:
             None if self.model is None else self.model.model_id,
         )  # fmt: skip
         retrained = None
-        if self.trained is not None:
+        # one that goes on from another model than the live segments read has nothing to say of them
+        if self.trained is not None and live.model_id == self.trained.was:
             reads = self.learner(self.trained.model)
             retrained = Retrained(reads, self.known_trained, self.trained.evidence)
         adjuster = Adjuster(live, self.learner(), ground.dials, self.state, retrained=retrained)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shoal.adjust.adjustment import REFIT, Proposal
 from shoal.adjust.align import Alignment, Noise
@@ -27,6 +28,7 @@ from shoal.segments.base import CUSTOMER
 from shoal.segments.choose import Choice
 from shoal.segments.clustered import ClusterSegmenter
 from shoal.segments.judge import LEAST_FORETOLD, Judge
+from shoal.segments.methods.base import means_of
 from shoal.workflows.adjuster_looks import LastPeriod, Past, recorded_places
 from shoal.workflows.advance import InForce, placed
 from shoal.workflows.segment_identity import compared
@@ -248,12 +250,11 @@ def _away(Z: Floats, places: Places, half: Places) -> Floats:
     k = int(places.max(initial=0)) + 1
     found = np.empty(len(Z))
     for own in (0, 1):
-        other = half != own
-        sums, sizes = np.zeros((k, Z.shape[1])), np.bincount(places[other], minlength=k)
-        np.add.at(sums, places[other], Z[other])
-        means = sums / np.maximum(sizes, 1)[:, None]
-        means[sizes == 0] = Z[other].mean(axis=0) if other.any() else 0.0
-        rows = half == own
+        rows, other = half == own, half != own
+        told = np.where(other, places, -1)
+        means = means_of(Z, told, k)
+        empty = np.bincount(places[other], minlength=k) == 0
+        means[empty] = Z[other].mean(axis=0) if other.any() else 0.0
         found[rows] = np.square(Z[rows] - means[places[rows]]).sum(axis=1)
     return found
 
@@ -280,8 +281,8 @@ def _foretold(
             raise
         return None
     table = period.then.table(vocabulary)
-    rows = np.flatnonzero(np.isin(table[CUSTOMER].to_numpy(), period.table[CUSTOMER].to_numpy()))
-    table = table.take(pa.array(rows))
+    asked = pc.is_in(table[CUSTOMER], value_set=period.table[CUSTOMER].combine_chunks())
+    table = table.filter(asked)
     return foretelling_gain(
         period, live.segmenter.predict(period.table), segmenter.predict(table), seed=learner.seed
     )
