@@ -75,7 +75,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with package.init(folder / "shop", Config(shop=ShopConfig(buckets=2))) as shop:
         early = [row for row in events if row["event_time"] < cut]
         shop.ingest([write(folder / "early.jsonl", early)], preset="shoal")
-        shop.segment(k=3)
+        shop.segment(k=3, aim="style")
         late = [row for row in events if row["event_time"] >= cut]
         shop.ingest([write(folder / "late.jsonl", late)], preset="shoal")
     return folder / "shop"
@@ -167,7 +167,7 @@ def test_forgetting_reaches_every_row_of_a_persons_history(shop: Path, shoal: Sh
 
 def test_refresh_follows_a_new_version_and_a_rollback(shop: Path, shoal: Shoal) -> None:
     shoal("refresh", shop)
-    assert shoal("segment", shop, "--k", 3).code == 0
+    assert shoal("segment", shop, "--k", 3, "--aim", "style").code == 0
     with package.open(shop) as opened:
         second = opened.current()
         spans = opened.memberships(recorded=True)

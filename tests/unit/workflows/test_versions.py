@@ -27,9 +27,9 @@ EARLIER = datetime(2024, 3, 20, tzinfo=UTC)
 def shop(tmp_path_factory):
     """Three versions: three segments at an earlier date, then now, then four segments."""
     made = Shop(tmp_path_factory.mktemp("shop"), rows_of(150, 120))
-    made.segment(k=3, until=EARLIER, methods=("kmeans",))
-    made.segment(k=3, methods=("kmeans",))
-    made.segment(k=4, methods=("kmeans",), seed=5)
+    made.segment(k=3, until=EARLIER, methods=("kmeans",), aim="style")
+    made.segment(k=3, methods=("kmeans",), aim="style")
+    made.segment(k=4, methods=("kmeans",), seed=5, aim="style")
     return made
 
 
@@ -177,11 +177,11 @@ def test_rollback_is_bit_identical_and_recorded(shop):
 
 def test_after_a_rollback_newborns_still_take_numbers_never_used(tmp_path):
     made = Shop(tmp_path, rows_of(150, 120))
-    made.segment(k=3, methods=("kmeans",))
-    made.segment(k=5, methods=("kmeans",))
+    made.segment(k=3, methods=("kmeans",), aim="style")
+    made.segment(k=5, methods=("kmeans",), aim="style")
     used = set(told(made, "kmeans-0002").segmenter.segment_ids)
     back(made, "kmeans-0001")
-    made.segment(k=5, methods=("kmeans",), seed=3)
+    made.segment(k=5, methods=("kmeans",), seed=3, aim="style")
     third = told(made, "kmeans-0003")
     assert third.extra("lineage")["previous_id"] == "kmeans-0001"
     fresh = set(third.segmenter.segment_ids) - {"s01", "s02", "s03", "new"}
@@ -198,8 +198,8 @@ def test_what_is_not_there_or_current_already_is_refused(shop):
 
 def test_a_damaged_version_is_refused_and_nothing_changes(tmp_path):
     made = Shop(tmp_path, rows_of(120, 100))
-    made.segment(k=2, methods=("kmeans",))
-    made.segment(k=3, methods=("kmeans",))
+    made.segment(k=2, methods=("kmeans",), aim="style")
+    made.segment(k=3, methods=("kmeans",), aim="style")
     rows = made.store.get_memberships("kmeans-0001").num_rows
     path = Path(made.registry.directory("segmentation", "kmeans-0001")) / "segmentation.json"
     path.write_text(path.read_text() + " ")
@@ -216,10 +216,10 @@ def test_a_damaged_version_is_refused_and_nothing_changes(tmp_path):
 
 def test_a_refit_after_the_current_version_was_damaged_starts_a_new_line(tmp_path):
     made = Shop(tmp_path, rows_of(120, 100))
-    made.segment(k=2, methods=("kmeans",))
+    made.segment(k=2, methods=("kmeans",), aim="style")
     path = Path(made.registry.directory("segmentation", "kmeans-0001")) / "arrays.safetensors"
     path.write_bytes(path.read_bytes() + b"x")
-    result = made.segment(k=2, methods=("kmeans",))
+    result = made.segment(k=2, methods=("kmeans",), aim="style")
     assert any("cannot be read" in warning for warning in result.warnings)
     found = told(made, "kmeans-0002")
     assert found.extra("lineage")["previous_id"] is None
@@ -228,8 +228,8 @@ def test_a_refit_after_the_current_version_was_damaged_starts_a_new_line(tmp_pat
 
 def test_another_method_keeps_the_ids_of_the_same_customers(tmp_path):
     made = Shop(tmp_path, rows_of(150, 120))
-    made.segment(k=3, methods=("kmeans",))
-    made.segment(k=3, methods=("mixture",))
+    made.segment(k=3, methods=("kmeans",), aim="style")
+    made.segment(k=3, methods=("mixture",), aim="style")
     lineage = told(made, "mixture-0001").extra("lineage")
     assert {one["segment_id"] for one in lineage["segments"]} == {"s01", "s02", "s03"}
     assert "method" in {one["code"] for one in lineage["causes"]}
