@@ -27,7 +27,7 @@ from bench.harness.source import Source
 from bench.harness.splits import horizon
 from bench.segments.agreement import FOLDS, SHUFFLES, auc, balanced, by_chance, figures, folds
 from bench.segments.embedded import ON
-from bench.segments.peers import METHODS, PLANTED, Method
+from bench.segments.peers import AIMS, METHODS, PLANTED, Method
 from bench.segments.sets import WORLD_HORIZON_DAYS, Log, Opened
 from bench.segments.unit import _fits, customers_of, inputs, packed, unpacked
 
@@ -131,6 +131,17 @@ def labelled(peer: str, k: int, seed: int) -> dict[str, Any]:
     return {"labels": packed(labels.astype(np.int16))}
 
 
+def compared(peers: list[str], k: int, seed: int) -> dict[str, Any]:
+    """Labels by each of several methods that take little time, or why there are none."""
+    found: dict[str, Any] = {}
+    for peer in peers:
+        try:
+            found[peer] = labelled(peer, k, seed)
+        except Exception as error:  # told in the row of the method
+            found[peer] = {"failed": f"{type(error).__name__}: {error}"}
+    return {"methods": found}
+
+
 def attained(seed: int) -> dict[str, Any]:
     """What LightGBM tells of each label from all features, out of fold: the same figures."""
     at = opened(seed)
@@ -181,9 +192,19 @@ def part(
     found = run(
         "bench.segments.outside:labelled",
         [Unit(peer, f"{SET}-{seed}", 0, {"peer": peer, "k": k, "seed": seed}, stamp)
-         for peer in asked for seed in seeds],
+         for peer in asked if peer in AIMS for seed in seeds],
         kept=cache / "segments",
     )  # fmt: skip
+    others = [peer for peer in asked if peer not in AIMS]
+    together = run(
+        "bench.segments.outside:compared",
+        [Unit("peers", f"{SET}-{seed}", 0, {"peers": others, "k": k, "seed": seed}, stamp)
+         for seed in seeds if others],
+        kept=cache / "segments",
+    )  # fmt: skip
+    for one in together:
+        told = one.get("methods", {peer: {"failed": one.get("failed")} for peer in others})
+        found += [{"peer": peer, **told[peer]} for peer in others]
     most = run(
         "bench.segments.outside:attained",
         [Unit(ALL_FEATURES, f"{SET}-{seeds[0]}", 0, {"seed": seeds[0]}, stamp)],
