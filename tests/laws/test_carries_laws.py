@@ -146,6 +146,27 @@ def test_they_follow_what_comes_and_are_made_anew_where_a_history_changed(
     as_whole_histories(shop, carries)
 
 
+def test_what_was_withdrawn_before_anybody_looked_does_not_count(shop: Shop) -> None:
+    carries = kept(shop)
+    follow(shop, carries)
+    names = ("event_id", "customer_id", "item_id", "price", "currency")
+    optional = "\n".join(f'{name} = "{name}"' for name in names)
+    mapping = shop.directory.parent / "orders.toml"
+    mapping.write_text(
+        'source = "orders"\n[columns]\nevent_time = "event_time"\nkind = "kind"\n'
+        f'[optional]\n{optional}\n[restates]\nscope = ["part"]\n'
+    )
+    ingest(shop, [event(0, "zoe", END)])
+    follow(shop, carries)
+    for number in (1, 2):  # the second file states the part anew: of zoe there are two events
+        told = event(number, "zoe", END + timedelta(hours=number), kind="purchase", part="p")
+        path = shop.directory.parent / f"part{number}.parquet"
+        pq.write_table(pa.Table.from_pylist([told]), path)
+        shop.ingest([path], mapping=mapping)
+    follow(shop, carries)
+    as_whole_histories(shop, carries)
+
+
 def test_killed_and_gone_on_it_is_the_same_and_nothing_is_read_twice(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -135,10 +135,12 @@ class Carries:
         first_us = _first_fact(paths)
         if first_us is not None:
             self.store.carries.delete_since(self.model.model_id, first_us)
-        added = ParquetFiles(paths, TABLE_SCHEMA)
-        with self.admission.admitted(added, self.admission.decisions()) as events:
+        added, decisions = ParquetFiles(paths, TABLE_SCHEMA), self.admission.decisions()
+        rewritten = {name for unit in units for name in unit.rewritten_customers}
+        unsure = decisions.owners_of(pa.array(sorted(rewritten), pa.string()))
+        with self.admission.admitted(added, decisions) as events:
             for part in self._sequences(events, moment):
-                self._step(part, since, base, moment)
+                self._step(part, since, base, moment, unsure)
 
     def _facts_withdrawn(self, units: Sequence[CommittedUnit]) -> bool:
         """Whether facts of items that events took something from may be gone."""
@@ -155,15 +157,23 @@ class Carries:
             facts_of=self.warehouse,
         )  # fmt: skip
 
-    def _step(self, part: EventSequences, since: int, base: int, moment: datetime) -> None:
-        """Let new events count of who has a carry that is that far, or of whom they are all."""
+    def _step(
+        self, part: EventSequences, since: int, base: int, moment: datetime, unsure: pa.Array
+    ) -> None:
+        """Let new events count of who has a carry that is that far, or of whom they are all.
+
+        Args:
+            unsure: customers of whom some of the events may have been withdrawn again; they have no
+                carry, for their states were made anew.
+        """
         names = pa.array(part.customers.tolist(), pa.string())
         held = self.store.carries.get(self.model.model_id, names.to_pylist())
         places = np.asarray(pc.index_in(held[CUSTOMER], value_set=names).to_numpy(), np.int64)
         mine = np.maximum(held["version"].to_numpy(), base) == since
         first_us = part.fields[TIME][part.offsets[:-1]][places]
         late = mine & (first_us <= held["last_us"].to_numpy())
-        whole = self._whole(part, pc.invert(pc.is_in(names, value_set=_one(held[CUSTOMER]))))
+        others = pa.concat_arrays([_one(held[CUSTOMER]), unsure])
+        whole = self._whole(part, pc.invert(pc.is_in(names, value_set=others)))
         ahead = held.filter(pa.array(mine & ~late))
         rows = np.concatenate([places[mine & ~late], whole])
         with self.store.transaction():
