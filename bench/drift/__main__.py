@@ -142,8 +142,8 @@ def _options() -> argparse.Namespace:
     options.first = QUICK_SEED if quick else FIRST_SEED
     few = {"runs": 4, "daily": 2, "power_runs": 1, "world_customers": 600, "river": 1,
            "river_power": 1}  # fmt: skip
-    many = {"runs": 200, "daily": 40, "power_runs": 20, "world_customers": 3_000, "river": 5,
-            "river_power": 2}  # fmt: skip
+    many = {"runs": 200, "daily": 20, "power_runs": 20, "world_customers": 1_500, "river": 3,
+            "river_power": 1}  # fmt: skip
     for name, number in (few if quick else many).items():
         if getattr(options, name) is None:
             setattr(options, name, number)

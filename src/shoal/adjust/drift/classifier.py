@@ -144,8 +144,7 @@ def _pair(
 def _aged_alike(X: list[Floats], own: list[Places]) -> list[Floats]:
     """Columns in deviations from the mean before, of those known for as long (`strata`)."""
     before = X[0]
-    usual = np.nanmean(before, axis=0) if len(before) else np.zeros(before.shape[1])
-    usual = np.nan_to_num(usual)
+    usual = np.nansum(before, axis=0) / np.maximum((~np.isnan(before)).sum(axis=0), 1)
     count = int(max(one.max(initial=0) for one in own)) + 1
     centre = np.tile(usual, (count, 1))
     for stratum in range(count):

@@ -105,6 +105,8 @@ class Panel:
             for look, own in zip(looks, rows, strict=True)
         ]
         people = pc.unique(pa.chunked_array([one.cast(pa.string()) for one in ids]))
+        # whatever order rows come in, draws are of the same people
+        people = people.take(pc.sort_indices(people))
         who = [
             np.asarray(pc.index_in(one.cast(pa.string()), value_set=people), np.int64)
             for one in ids

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from shoal.adjust.adjustment import ASSIGNMENT, EMBEDDING, INPUTS, OUTCOMES, Alarm
+from shoal.adjust.adjustment import ASSIGNMENT, BROKEN, EMBEDDING, INPUTS, OUTCOMES, Alarm
 from shoal.adjust.drift import assignment, classifier, inputs, outcomes
 from shoal.adjust.drift.anytime import Allowance, Monitors
 from shoal.adjust.drift.breaks import Broken, broken
@@ -107,7 +107,7 @@ def detect(
     panel = Panel.of(now, windows, seed=seed)
     if state == OK and not _met(panel):
         state = ALL_NEW
-    found = broken(panel, now.rhythm, now.moment)
+    found, kept = _going_on(broken(panel, now.rhythm, now.moment), kept, now.moment)
     notes = windows.notes if state == OK else (*windows.notes, _note(state))
     if state != OK:
         return Detection(found.alarms, kept.at(now.moment), found.blocked, notes, state)
@@ -124,6 +124,19 @@ def _unaffected(now: Look, references: Sequence[Look], kept: Monitors) -> Sequen
     clean = [one for one in references if not since or one.moment <= min(since)]
     recent = matched(now, clean).recent
     return clean if len(recent) >= _FEWEST_CLEAN else references
+
+
+def _going_on(found: Broken, kept: Monitors, moment: datetime) -> tuple[Broken, Monitors]:
+    """Features that are broken since they were told to be, and monitors that know it: looks of
+    since then are not compared with, or what is broken would soon be usual."""
+    alarms = []
+    for one in found.alarms:
+        if one.features:
+            key = f"{BROKEN} {one.what}"
+            since = min(one.since, kept.goes_on(key, moment) or one.since)
+            kept, one = kept.telling(key, moment, since), replace(one, since=since)
+        alarms.append(one)
+    return replace(found, alarms=tuple(alarms)), kept
 
 
 def _state(now: Look, windows: Windows) -> str:
@@ -366,8 +379,3 @@ def _note(state: str, *more: str) -> Text:
             f"本次观察({more[0]})早于上一次({more[1]}):未作检测。",
         )
     return told[state]
-
-
-def renewed(monitors: Monitors) -> Monitors:
-    """Monitors after the alarms were answered: evidence is spent, the moment stays."""
-    return replace(Monitors(), moment=monitors.moment)

@@ -3,10 +3,10 @@
 A fault comes at once, from one day to the next, and befalls one source, or one kind of event of it,
 or one field; what customers do comes by and by, or everywhere at once. Looked for are:
 
-- *stopped*: events of a source, or of a kind of one, are gone or fewer than half of what the same
-  weekday had in the weeks before, while the rest of the shop goes on;
+- *stopped*: events of a source, or of a kind of one, are gone or little more than half of what the
+  same weekday had in the weeks before, while the rest of the shop goes on;
 - *repeated*: visitors of a source have twice the events they had;
-- *missing*: a field has no value any more;
+- *missing*: a field has no value any more, in a quarter of the events at least;
 - *scaled*: values are another multiple (prices in cents);
 - *shifted*: events are at other hours.
 
