@@ -101,6 +101,38 @@ def _grown(
         yield _leaves(stages)
 
 
+def going_on(outlook: Matrix, style: Labels, styles: int, warm: Labels) -> Leaves | None:
+    """The leaves of an earlier version, settled anew; None where a style has none of them.
+
+    Args:
+        warm: (n,) the leaf of each row in the earlier version, -1 for none. A leaf belongs to the
+            style that most of its rows have now.
+    """
+    stages: dict[int, list[Matrix]] = {one: [] for one in range(styles)}
+    for leaf in np.unique(warm[warm >= 0]):
+        rows = warm == leaf
+        own = int(np.bincount(style[rows], minlength=styles).argmax())
+        stages[own].append(outlook[rows & (style == own)].mean(axis=0))
+    if not all(stages.values()):
+        return None
+    settled = {
+        one: lloyd(outlook[style == one], np.array(centers), _ITERATIONS)[0]
+        for one, centers in stages.items()
+    }
+    return _leaves(settled)
+
+
+def as_good(outlook: Matrix, style: Labels, best: Leaves, other: Leaves) -> bool:
+    """Whether other leaves may hold the outlook as well, as far as these rows can tell: their
+    spread is not larger by more than one standard error of the difference."""
+    off = [
+        np.square(outlook - one.stages[one.labels(style, outlook)]).sum(axis=1)
+        for one in (best, other)
+    ]
+    worse = off[1] - off[0]
+    return bool(worse.mean() <= worse.std() / np.sqrt(len(worse)))
+
+
 def _leaves(stages: dict[int, Matrix]) -> Leaves:
     owner = np.concatenate([np.full(len(stages[one]), one) for one in stages])
     return Leaves(owner.astype(np.int64), np.vstack([stages[one] for one in stages]))

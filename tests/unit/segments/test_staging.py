@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.metrics import adjusted_rand_score
 
 from shoal.segments.methods.kmeans import KMeansClusterer
 from shoal.segments.methods.mixture import Mixture
@@ -98,6 +99,25 @@ def test_a_warm_start_goes_on_from_the_styles_before():
     warm = Staged(KMeansClusterer(3), 6, WIDTH, before=model.owner.tolist())
     warm.fit(Z, seed=5, warm=places)
     assert same_groups(warm.weights(Z).argmax(axis=1), places)
+
+
+def test_leaves_before_stay_where_others_are_no_better():
+    X, *_ = planted()
+    angle = np.random.default_rng(3).uniform(0, 2 * np.pi, len(X))
+    ring = np.column_stack([np.cos(angle), np.sin(angle)])  # wherever it is cut in three is as good
+    Z = np.hstack([X, ring])
+    first = Staged(KMeansClusterer(1), 3, WIDTH).fit(Z, seed=0)
+    mine = first.weights(Z).argmax(axis=1)
+    start = np.angle(np.exp(1j * angle[mine == 0]).mean()) + np.pi / 3
+    warm = (((angle - start) % (2 * np.pi)) // (2 * np.pi / 3)).astype(np.int64)
+    again = Staged(KMeansClusterer(1), 3, WIDTH, before=[0, 0, 0]).fit(Z, seed=0, warm=warm)
+    assert adjusted_rand_score(again.weights(Z).argmax(axis=1), warm) > 0.9
+    assert adjusted_rand_score(mine, warm) < 0.5
+    # Those that hold the outlook worse are left.
+    far = (angle > 0.1).astype(np.int64) + (angle > 0.2)
+    blobs = np.hstack([X, 9.0 * np.eye(3)[np.arange(len(X)) % 3][:, :2] + ring])
+    left = Staged(KMeansClusterer(1), 3, WIDTH, before=[0, 0, 0]).fit(blobs, seed=0, warm=far)
+    assert same_groups(left.weights(blobs).argmax(axis=1), np.arange(len(X)) % 3)
 
 
 def test_moved_leaves_keep_their_styles_together():

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shoal.domain.text import Text
+from shoal.features.prepare import canonical_order
 from shoal.segments.base import Arrays, Weights
 from shoal.segments.methods.base import (
     Clusterer,
@@ -24,7 +25,7 @@ from shoal.segments.methods.base import (
     refuse_too_few,
     softmax,
 )
-from shoal.segments.staging import Leaves, leaves_of
+from shoal.segments.staging import Leaves, as_good, going_on, leaves_of
 
 #: Marks an artefact of this class; its method is that of the styles.
 STAGES: Final = "stages"
@@ -67,12 +68,24 @@ class Staged:
         there, style = np.unique(style, return_inverse=True)
         k = max(self.k, len(there))
         leaves = leaves_of(outlook, style, len(there), (k,), seed=seed)[k]
+        # Between cuts that may be as good, customers would be relabelled for nothing.
+        before = None if warm is None else self._leaves_before(outlook, style, len(there), warm)
+        if before is not None and as_good(outlook, style, leaves, before):
+            leaves = before
         labels = leaves.labels(style, outlook)
         self._settle(Z, labels, Leaves(there[leaves.owner], leaves.stages))
         self.notes = self.base.notes
         stages = np.bincount(self.owner, minlength=len(self.base.centers))
         self.facts = {**self.base.facts, "styles": len(there), STAGES: stages.tolist()}
         return self
+
+    def _leaves_before(
+        self, outlook: Matrix, style: Labels, styles: int, warm: Labels
+    ) -> Leaves | None:
+        """The leaves of the earlier version, where they are as many."""
+        order = canonical_order(outlook)  # sums do not depend on the order of customers
+        found = going_on(outlook[order], style[order], styles, warm[order])
+        return found if found is not None and len(found.owner) == self.k else None
 
     def _styles_before(self, warm: Labels | None) -> Labels | None:
         """(n,) the style of each row in an earlier version, -1 for none."""
