@@ -79,12 +79,17 @@ class Moved:
 
 def moved(store: StateStore, line: Sequence[str], since: datetime) -> Moved:
     """What the log of a line of segmentations holds of movement after a moment."""
-    then = store.get_memberships(line, as_of=since)
     now = store.get_memberships(line)
-    rows = pc.index_in(now[CUSTOMER], value_set=_one(then[CUSTOMER]))
-    was = _texts(then["segment_id"].take(rows))
     here = _texts(now["segment_id"])
-    changes = _changes(store, line, now, since)
+    # A membership that began before the moment was in force at it: only of others is more read.
+    fresh = pc.greater(now["since"], pa.scalar(since, now["since"].type))
+    asked = _asked(now, fresh)
+    was = here.copy()
+    if asked is None or asked:
+        then = store.get_memberships(line, customers=asked, as_of=since)
+        rows = pc.index_in(now[CUSTOMER].filter(fresh), value_set=_one(then[CUSTOMER]))
+        was[fresh.to_numpy()] = _texts(then["segment_id"].take(rows))
+    changes = _changes(store, line, asked, since)
     places = pc.index_in(changes[CUSTOMER], value_set=_one(now[CUSTOMER])).to_numpy()
     causes = _texts(changes["cause"])
     own, model = (np.zeros(now.num_rows, dtype=bool) for _ in range(2))
@@ -113,15 +118,16 @@ def moved(store: StateStore, line: Sequence[str], since: datetime) -> Moved:
     )
 
 
+def _asked(now: pa.Table, fresh: pa.ChunkedArray) -> list[str] | None:
+    """Customers of whom more is to be read; None for all, where that is less than asking each."""
+    found: list[str] = now[CUSTOMER].filter(fresh).to_pylist()
+    return None if 2 * len(found) > now.num_rows else found
+
+
 def _changes(
-    store: StateStore, line: Sequence[str], now: pa.Table, since: datetime
-) -> pa.Table:  # fmt: skip
+    store: StateStore, line: Sequence[str], asked: list[str] | None, since: datetime
+) -> pa.Table:
     """`customer_id`, `from`, `to`, `cause` of each change after a moment of who was known then."""
-    fresh = now.filter(pc.greater(now["since"], pa.scalar(since, now["since"].type)))[CUSTOMER]
-    # A version may have moved most; asking for all is then less than asking for each.
-    asked = None if 2 * len(fresh) > now.num_rows else fresh.to_pylist()
-    if not len(fresh):
-        asked = []
     told = spells(store.membership_history(asked, segmentations=line))
     owner = _texts(told[CUSTOMER])
     place = _texts(told["segment_id"])
