@@ -108,7 +108,7 @@ def test_leaves_before_stay_where_others_are_no_better():
     Z = np.hstack([X, ring])
     first = Staged(KMeansClusterer(1), 3, WIDTH).fit(Z, seed=0)
     mine = first.weights(Z).argmax(axis=1)
-    start = np.angle(np.exp(1j * angle[mine == 0]).mean()) + np.pi / 3
+    start = np.angle(np.exp(1j * angle[mine == 0]).mean())
     warm = (((angle - start) % (2 * np.pi)) // (2 * np.pi / 3)).astype(np.int64)
     again = Staged(KMeansClusterer(1), 3, WIDTH, before=[0, 0, 0]).fit(Z, seed=0, warm=warm)
     assert adjusted_rand_score(again.weights(Z).argmax(axis=1), warm) > 0.9
