@@ -14,6 +14,7 @@ from shoal.segments.clustered import ClusterSegmenter
 from shoal.segments.methods.hierarchy import Hierarchy
 from shoal.segments.methods.kmeans import KMeansClusterer
 from shoal.segments.methods.mixture import Mixture
+from shoal.segments.methods.staged import Staged
 
 Z, _ = make_blobs(900, 4, centers=5, cluster_std=1.5, random_state=3)
 IDS = ("s01", "s02", "s03", "s04", "s07")
@@ -175,3 +176,20 @@ def test_methods_whose_groups_hang_together_refuse():
     with pytest.raises(UsageError, match="hierarchy") as caught:
         split(live, 0, np.zeros((2, 4)), ("a", "b", "c", "d", "e"))
     assert caught.value.code == "unknown_method" and "shoal segment" in caught.value.hint
+
+
+def test_stages_of_a_style_are_reshaped_too():
+    random = np.random.default_rng(0)
+    style = random.normal(size=(900, 4)) + 8 * np.eye(4)[random.integers(3, size=900)]
+    outlook = 3.0 * random.integers(2, size=(900, 1)) + 0.5 * random.normal(size=(900, 2))
+    rows = np.hstack([style, outlook])
+    live = ClusterSegmenter([], 6, clusterer=Staged(KMeansClusterer(3), 6, 4)).cluster(rows)
+    owner = live.clusterer.owner
+    low, high = np.flatnonzero(owner == owner[0])
+    made = merge(live, [high, low], [one for place, one in enumerate(live.ids) if place != high])
+    assert made.k == 5 and made.shares[low] == pytest.approx(live.shares[[low, high]].sum())
+    np.testing.assert_allclose(made.weights(rows).sum(axis=1), 1)
+    centers = live.centers[[0, 0]]
+    centers[:, 4:] += [[-0.7], [0.7]]
+    assert split(live, 0, centers, (*live.ids, "s07")).clusterer.owner[-1] == owner[0]
+    assert len(born(live, rows.max(axis=0), (*live.ids, "s07"), 0.1).ids) == 7
