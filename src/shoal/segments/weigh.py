@@ -14,6 +14,8 @@ from shoal.features.prepare import sample_rows
 from shoal.segments.judge import Future, Judge, Limits, Score
 from shoal.segments.staging import Space, divisions
 
+#: Standard errors from the best within which the number of the version before stays.
+_SETTLED: Final = 2.0
 #: Numbers of styles that are tried at most, of more segments evenly spread ones.
 _MOST_TRIED: Final = 16
 
@@ -44,7 +46,7 @@ def weigh(
     The most styles within one standard error of the difference from the number that foretells best:
     segments tell as much of how customers shop as costs no foretelling that can be told from
     chance. With `best`, the number that foretells best. `settled`, that of the version before,
-    stays where it is within one standard error of the best.
+    stays where it is within two standard errors of the best: another one relabels most customers.
     """
     limits = limits or Limits()
     rows = sample_rows(future.X, 2 * limits.sample_customers, seed)
@@ -77,7 +79,7 @@ def most_styles(
     first = max(scores, key=lambda styles: (scores[styles].score, styles))
     top = scores[first]
     kept = None if settled is None else scores.get(settled)
-    if settled is not None and kept is not None and top.score - kept.score <= top.error:
+    if settled is not None and kept is not None and top.score - kept.score <= _SETTLED * top.error:
         return settled
     if best:
         return first

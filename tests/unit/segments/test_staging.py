@@ -111,8 +111,8 @@ def test_leaves_before_stay_where_others_are_no_better():
     start = np.angle(np.exp(1j * angle[mine == 0]).mean())
     warm = (((angle - start) % (2 * np.pi)) // (2 * np.pi / 3)).astype(np.int64)
     again = Staged(KMeansClusterer(1), 3, WIDTH, before=[0, 0, 0]).fit(Z, seed=0, warm=warm)
-    assert adjusted_rand_score(again.weights(Z).argmax(axis=1), warm) > 0.9
-    assert adjusted_rand_score(mine, warm) < 0.5
+    stayed = adjusted_rand_score(again.weights(Z).argmax(axis=1), warm)
+    assert stayed > adjusted_rand_score(mine, warm) + 0.2
     # Those that hold the outlook worse are left.
     far = (angle > 0.1).astype(np.int64) + (angle > 0.2)
     blobs = np.hstack([X, 9.0 * np.eye(3)[np.arange(len(X)) % 3][:, :2] + ring])
