@@ -62,7 +62,7 @@ def test_what_segments_are_made_on_is_said_as_it_was() -> None:
     assert "how they shop first (3 styles)" in told(base)
     assert "largest number of styles within one standard error" in told(base)
     assert "number of styles that foretells best" in told(replace(base, aim="foretell"))
-    assert "(one style)" in told(replace(base, styles=1))
+    assert "(1 style)" in told(replace(base, styles=1))
     assert "foretells no better beyond one standard error" in told(replace(base, styles=7))
     assert "Nothing could be learned" in told(replace(base, styles=None, tried=()))
     assert "as was asked for" in told(replace(base, aim="style", styles=None))

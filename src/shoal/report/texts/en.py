@@ -17,7 +17,7 @@ EN: Final[Mapping[str, str]] = {
     "noun.customer.many": "{n} customers",
     "noun.event.one": "{n} event",
     "noun.event.many": "{n} events",
-    "noun.style.one": "one style",
+    "noun.style.one": "{n}\u00a0style",
     "noun.style.many": "{n}\u00a0styles",
     "noun.day.one": "{n}\u00a0day",
     "noun.day.many": "{n}\u00a0days",
