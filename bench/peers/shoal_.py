@@ -162,10 +162,10 @@ def through_replay(
             wide = np.zeros((len(weights), len(labels)))
             wide[:, places] = weights
             customers = np.asarray(cut.features["customer_id"].to_pylist(), dtype=object)
-            told = cut.memberships
-            if told["customer_id"].to_pylist() != customers.tolist():
+            members = cut.memberships
+            if members["customer_id"].to_pylist() != customers.tolist():
                 raise RuntimeError("memberships are of other customers than features")
-            where = [labels[one] for one in told["segment_id"].to_pylist()]
+            where = [labels[one] for one in members["segment_id"].to_pylist()]
             yield customers, np.array(where, dtype=np.int64), wide, seconds
 
 
