@@ -303,7 +303,7 @@ def swapped(X: Matrix, found: Ended, max_iterations: int, random: np.random.Gene
     kept if it is better. This ends after a few vain tries in a row (random swap, Franti, 2018, with
     a choice of whom to swap).
     """
-    gains = [_halved(X[found[1] == group], random) for group in range(len(found[0]))]
+    gains = [halved(X[found[1] == group], random) for group in range(len(found[0]))]
     tried: set[tuple[int, int]] = set()
     while len(tried) < _VAIN:
         pair = _swap(X, found, gains, tried)
@@ -315,11 +315,11 @@ def swapped(X: Matrix, found: Ended, max_iterations: int, random: np.random.Gene
         other = lloyd(X, start, max_iterations, _NEARLY)
         if other[2] < found[2] * (1 - _HARDLY):
             found, tried = other, set()
-            gains = [_halved(X[found[1] == group], random) for group in range(len(found[0]))]
+            gains = [halved(X[found[1] == group], random) for group in range(len(found[0]))]
     return lloyd(X, found[0], max_iterations)
 
 
-def _halved(rows: Matrix, random: np.random.Generator) -> tuple[float, Matrix]:
+def halved(rows: Matrix, random: np.random.Generator) -> tuple[float, Matrix]:
     """What two centres instead of one would take from the inertia of a group, and the two."""
     if len(rows) < 2:
         return 0.0, rows

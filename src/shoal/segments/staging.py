@@ -18,14 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from shoal.features.prepare import canonical_order
-from shoal.segments.kmeans import KMeans, lloyd, nearest
+from shoal.segments.kmeans import KMeans, halved, lloyd, nearest
 
 Matrix = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
 #: A stage holds this share of all customers at least.
 LEAST_SHARE: Final = 0.01
-_STARTS: Final = 2
 _ITERATIONS: Final = 50
 
 
@@ -153,11 +152,10 @@ def _cut(rows: Matrix, least: float, seed: int) -> tuple[float, Matrix]:
     nothing = 0.0, np.empty((0, rows.shape[1]))
     if len(rows) < max(2 * least, 2):
         return nothing
-    model = KMeans(2, n_starts=_STARTS, random_state=seed).fit(rows)
-    if model.n_clusters_ < 2 or np.bincount(model.labels_).min() < least:
+    gain, centers = halved(rows, np.random.default_rng(seed))
+    if len(centers) < 2 or np.bincount(nearest(rows, centers)[0], minlength=2).min() < least:
         return nothing
-    spread = float(np.square(rows - rows.mean(axis=0)).sum())
-    return spread - model.inertia_, model.cluster_centers_
+    return gain, centers
 
 
 # --- Divisions that are compared ------------------------------------------------------------------
