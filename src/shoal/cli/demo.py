@@ -146,6 +146,7 @@ def _shop(
         show_segments(console, overview)
         if earlier:
             show_lineage(console, opened.lineage())
+            console.say("\n" + opened.movement_report().text("en"))
         opened.report()
     return overview, others
 

@@ -67,7 +67,10 @@ def staged_scores(
         for styles in _tried(max(ks)):
             wanted = [k for k in ks if k >= styles]
             made = divisions(space, wanted, styles, seed=seed, starts=starts)
-            labels |= {(styles, k): one.labels for k, one in made.items()}
+            # Where no cut is left, more styles are needed for so many segments.
+            labels |= {
+                (styles, k): one.labels for k, one in made.items() if one.k == k or styles == k
+            }
     found = judge.scored(list(labels.values()))
     return {key: one for key, one in zip(labels, found, strict=True) if one is not None}
 

@@ -114,7 +114,8 @@ def test_the_section_tells_of_every_method_and_of_what_failed() -> None:
     }  # fmt: skip
     text = outside_page.markdown({"labels": part})
     for name in ("shoal", "gmm"):
-        assert text.count(METHODS[name].title) == 3
+        title = METHODS[name].title
+        assert text.count(f"{title} |") + text.count(f"{title}** |") == 3
     assert text.count(r"\*") == 4  # three figures, and what the mark means
     assert "| *one answer for all* | 0.50 |" in text and "| gmm | no |" in text
     assert outside_page.markdown({"methods": {}}) == ""

@@ -107,7 +107,7 @@ def events_of(rows: list[dict]) -> pa.Table:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     shop = Shop(tmp_path_factory.mktemp("shop"), rows_of(240, 120))
-    result = shop.segment(settings=SegmentConfig(k_min=2, k_max=4))
+    result = shop.segment(settings=SegmentConfig(k_min=2, k_max=4), aim="style")
     return shop, result
 
 
@@ -277,7 +277,8 @@ def test_formulas_are_defused():
 
 def test_a_second_run_gives_the_same_segments_under_a_new_id(made, tmp_path):
     shop = Shop(tmp_path, rows_of(240, 120))
-    options = {"settings": SegmentConfig(k_min=2, k_max=4), "methods": ("kmeans",)}
+    bounds = SegmentConfig(k_min=2, k_max=4)
+    options = {"settings": bounds, "methods": ("kmeans",), "aim": "style"}
     first, second = shop.segment(**options), shop.segment(**options)
     assert (first.ids, second.ids) == (("kmeans-0001",), ("kmeans-0002",))
     one, two = (artefact.read(shop.registry, each.ids[0]) for each in (first, second))

@@ -68,7 +68,9 @@ def reasons(
         row: the customer's features, tastes and embedding, as the segmenter reads them.
         typical: value of each column that is typical of the segment `there`.
     """
-    if isinstance(segmenter, ClusterSegmenter) and segmenter.method in CENTRED:
+    centred = isinstance(segmenter, ClusterSegmenter) and segmenter.method in CENTRED
+    # Stages of styles are told by two distances, one after the other.
+    if isinstance(segmenter, ClusterSegmenter) and centred and not segmenter.styles:
         return _by_distance(segmenter, row, here, there)
     return _by_swapping(segmenter, row, here, there, typical)
 
@@ -97,7 +99,7 @@ def _by_distance(segmenter: ClusterSegmenter, row: pa.Table, here: int, there: i
             Part(name, groups[name], float(size))
             for name, size in zip(segmenter.used, slope * (y[0] - centre), strict=True)
         ]
-    if segmenter.outlook is not None:
+    if segmenter.outlook is not None and segmenter.outlook.share:
         sizes = (2 * (a - b) * (z - middle))[own:]
         told = segmenter.outlook.head.foretold
         parts += [Part(name, OUTLOOK, float(size)) for name, size in zip(told, sizes, strict=True)]

@@ -63,11 +63,16 @@ class Staged:
         """Learn styles, then stages; see `Clusterer.fit`."""
         refuse_too_few(len(Z), self.k)
         X, outlook = Z[:, : self.width], Z[:, self.width :]
-        self.base.fit(X, seed=seed, warm=self._styles_before(warm))
-        style = self.base.weights(X).argmax(axis=1)
-        there, style = np.unique(style, return_inverse=True)
-        k = max(self.k, len(there))
-        leaves = leaves_of(outlook, style, len(there), (k,), seed=seed)[k]
+        while True:
+            self.base.fit(X, seed=seed, warm=self._styles_before(warm))
+            style = self.base.weights(X).argmax(axis=1)
+            there, style = np.unique(style, return_inverse=True)
+            k = max(self.k, len(there))
+            leaves = leaves_of(outlook, style, len(there), (k,), seed=seed)[k]
+            missing = self.k - len(leaves.owner)
+            if missing <= 0 or len(there) < self.base.k:
+                break
+            self.base.k += missing  # no cut is left: more styles, if there are any
         # Between cuts that may be as good, customers would be relabelled for nothing.
         before = None if warm is None else self._leaves_before(outlook, style, len(there), warm)
         if before is not None and as_good(outlook, style, leaves, before):
