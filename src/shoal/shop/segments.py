@@ -50,9 +50,9 @@ class SegmentVerbs(Verbs):
             on: what learned segments are made on: `features`, `embedding` of the current behaviour
                 model, or `both`. None: both where the shop has a model, else features.
             aim: `style` tells segments by how customers shop, `outlook` by what they are expected
-                to do next, `foretell` by the mix of both that foretells best, `balance` by style
-                with as much outlook as it takes to foretell no worse than RFM. None: balance,
-                but style of labelled customers and on the embedding alone.
+                to do next, the others by style and stages of each by outlook: `foretell` as
+                foretells best, `balance` with the most styles within one standard error of it.
+                None: balance, but style of labelled customers and on the embedding alone.
             levels: of `hierarchy`, such as 3, 8, 20; the finest counts unless `k` says another.
             density: `hdbscan` or `dbscan`, of `density`.
             of: the members of `consensus`.

@@ -129,7 +129,7 @@ class Line:
         return pa.table({CUSTOMER: known.features[CUSTOMER], "segment_id": ids})
 
     def settled(self, known: Known) -> Settled | None:
-        """Number of segments and share of the outlook of the version before; None without one."""
+        """Number of segments and of styles of the version before; None without one."""
         found = self.before(known).found
         return None if found is None else Settled.of(found.document, found.segmenter)
 
