@@ -83,7 +83,7 @@ def test_people_get_a_table_and_sentences(
     monkeypatch.setattr("shoal.shop.Shop.backtest", lambda *_, **__: document)
     answer = shoal("backtest", home, "--periods", 1)
     assert answer.code == 0
-    assert "adjusted by Shoal" in answer.out
+    assert "by Shoal" in answer.out
     assert "Frozen segments foretold" in answer.out
     assert json.loads(shoal("backtest", home, "--json").out) == document
 

@@ -66,10 +66,11 @@ def adjust(
         console.warn(warning)
     console.document(made.as_document())
     if not json:
-        _show(console, made.as_document())
+        show_look(console, made.as_document())
 
 
-def _show(console: Console, found: Mapping[str, Any]) -> None:
+def show_look(console: Console, found: Mapping[str, Any]) -> None:
+    """Print the document `shoal.adjust/1`: what was noticed, done and why."""
     for note in found["notes"]:
         console.say(note["en"])
     if found["kind"] != "look":

@@ -10,7 +10,7 @@ from shoal.cli.console import Console
 from shoal.cli.options import Debug, Json, ShopDir
 
 _NAMES: Final = {
-    "frozen": "frozen", "monthly": "made anew each month", "shoal": "adjusted by Shoal",
+    "frozen": "frozen", "monthly": "made anew", "shoal": "by Shoal",
 }  # fmt: skip
 
 
@@ -38,6 +38,18 @@ def backtest(
     apply: Annotated[
         bool, typer.Option("--apply", help="Write what the search found into shop.toml.")
     ] = False,
+    recorded: Annotated[
+        bool,
+        typer.Option(
+            "--recorded",
+            help="Replay nothing: what live memberships foretold, as they are on record, beside "
+            "the first version left as it was.",
+        ),
+    ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option("--against", metavar="VERSION", help="The same beside another version."),
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", metavar="S")] = None,
     json: Json = False,
     debug: Debug = False,
@@ -48,31 +60,37 @@ def backtest(
     console = Console(json)
     with shops.open(shop) as opened:
         found = opened.backtest(
-            periods=periods, period_days=period_days, tune=tune, apply=apply, seed=seed,
-            progress=console.progress(),
+            periods=periods, period_days=period_days, tune=tune, apply=apply,
+            recorded=recorded, against=against, seed=seed, progress=console.progress(),
         )  # fmt: skip
     console.document(found)
-    _show(console, found)
+    show_backtest(console, found)
     if found["search"]:
         _show_search(console, found["search"])
 
 
-def _show(console: Console, found: dict[str, Any]) -> None:
+def show_backtest(console: Console, found: dict[str, Any]) -> None:
+    """The table of strategies, and what it says."""
     outcomes = list(found["outcomes"])
-    head = ["segments", "of what could be foretold", *outcomes, "moved a month", "by the model",
-            "segments kept", "alarms"]  # fmt: skip
+    head = ["segments", "foretold", *outcomes, "moved", "by model", "kept", "alarms"]
     rows = []
     for name, one in found["strategies"].items():
         segments = one["segments"]
         shares = [found["outcomes"][each]["strategies"][name]["of_attainable"] for each in outcomes]
         rows.append(
             [
-                _NAMES[name], _share(one["of_attainable"]), *(_share(each) for each in shares),
+                _NAMES[name],
+                *(_share(each) for each in (one["of_attainable"], *shares)),
                 f"{one['turnover_a_month']:.1%}", f"{one['relabelled_by_model_a_month']:.1%}",
                 f"{segments['kept']} of {segments['first']}", f"{sum(one['alarms'].values())}",
             ]
         )  # fmt: skip
-    console.table(head, rows, right=head[1:])
+    console.table(
+        head, rows, right=head[1:],
+        title="Share of what could be foretold of the next period; customers moved a month",
+    )  # fmt: skip
+    if found["against"]:
+        console.say(f"Frozen is {found['against']}, left as it was.")
     for sentence in found["sentences"]:
         console.say(sentence["en"])
 

@@ -6,19 +6,17 @@ import argparse
 import shutil
 import sys
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from shoal.cli.console import Console
+from shoal.cli.demo_months import months, show_worth
+from shoal.cli.demo_truth import against_truth
 from shoal.domain.errors import EXIT_DONE, InputError, ShoalError, UsageError
-from shoal.domain.time import parse_moment, stopwatch
+from shoal.domain.time import stopwatch
 
 if TYPE_CHECKING:
     from shoal.shop import Shop
-
-#: Days before the end of the log at which segments are made first.
-_EARLIER_DAYS: Final = (56, 28)
 
 #: Marks a directory as the demo's own, so that only such a one is ever replaced.
 MARK = ".shoal-demo"
@@ -51,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("demo"))
-    parser.add_argument("--customers", type=int, default=20_000)
+    parser.add_argument("--customers", type=int, default=8_000)
     parser.add_argument("--days", type=int, default=200)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--data", help="a file or folder of your own events")
@@ -79,30 +77,42 @@ def _simulated(console: Console, options: argparse.Namespace) -> Path:
     out: Path = options.out
     from shoal.workflows.simulate import simulate
 
-    console.heading("1. Simulate a shop whose segments are known")
+    console.heading("1. Simulate a shop whose segments are known, and change")
     source = out / "simulated"
     result = simulate(
         source,
         customers=options.customers,
         days=options.days,
-        world="steady",
+        world="drift",
         seed=options.seed,
         progress=console.progress(),
     )
     console.say(f"   {result.events:,} events of {result.customers:,} customers in {source}")
     shop = out / "shop"
     files = [str(source / "events.parquet")]
-    overview, others = _shop(console, shop, files, "shoal", options, confirm=False)
-    console.heading("5. What was found, against what was planted")
-    _against_truth(console, shop, source / "_truth", overview, others)
+    overview, others, first = _shop(console, shop, files, "shoal", options, confirm=False)
+    console.heading("6. What was found, against what was planted")
+    against_truth(console, shop, source / "_truth", overview, others)
+    _worth(console, shop, first, 7)
     return shop
 
 
 def _real(console: Console, options: argparse.Namespace) -> Path:
     console.heading(f"1. Your data: {options.data}")
     shop: Path = options.out / "shop"
-    _shop(console, shop, [options.data], options.preset, options, confirm=True)
+    _, _, first = _shop(console, shop, [options.data], options.preset, options, confirm=True)
+    _worth(console, shop, first, 6)
     return shop
+
+
+def _worth(console: Console, shop: Path, first: str | None, number: int) -> None:
+    from shoal import shop as shops
+
+    if first is None:
+        return
+    console.heading(f"{number}. What following was worth, beside segments left as they were")
+    with shops.open(shop) as opened:
+        show_worth(console, opened, first)
 
 
 def _shop(
@@ -113,8 +123,12 @@ def _shop(
     options: argparse.Namespace,
     *,
     confirm: bool,
-) -> tuple[dict[str, Any], dict[str, str | None]]:
-    """Init, ingest, train, segment, report; the overview of segments, and other segmentations."""
+) -> tuple[dict[str, Any], dict[str, str | None], str | None]:
+    """Init, ingest, follow some months, train, segment, report.
+
+    Returns:
+        The overview of segments, other segmentations by name, and the first version's id.
+    """
     from shoal import shop as shops
     from shoal.cli.versions import show_lineage
     from shoal.cli.views import show_segments
@@ -132,41 +146,25 @@ def _shop(
         console.say("   " + ", ".join(f"{n:,} {name}" for name, n in account["rows"].items() if n))
         for code, count in account["quarantine"].items():
             console.say(f"   quarantined: {count:,} {code}")
-        console.heading("3. Train the behaviour model on these events")
+        console.heading("3. Twelve weeks of change: segments of then, and looks at them since")
+        first = months(console, opened)
+        before = opened.current()
+        console.heading("4. Train the behaviour model on these events")
         trained = _trained(console, opened, options)
-        console.heading("4. Segment two months ago, a month ago and today: who goes on?")
-        earlier = _earlier(console, opened)
+        console.heading("5. Segment today, and see who goes on")
         formed = opened.segment(progress=console.progress())
-        if trained and earlier:  # as it was made a month ago, on features alone
-            others["k-means on features"] = earlier[-1]
+        if trained and first:  # as they followed their customers, on features alone
+            others["k-means on features"] = before
         others["RFM"] = opened.current("rfm")
         for warning in formed.warnings:
             console.warn(warning)
         overview = opened.segments()
         show_segments(console, overview)
-        if earlier:
+        if first:
             show_lineage(console, opened.lineage())
             console.say("\n" + opened.movement_report().text("en"))
         opened.report()
-    return overview, others
-
-
-def _earlier(console: Console, shop: Shop) -> list[str]:
-    """Segment as of two months and a month before the end, on features: a model trained today
-    knows too much for that. Ids of what could be made."""
-    ends = parse_moment(shop.status()["to"])
-    made = []
-    for days in _EARLIER_DAYS:
-        try:
-            found = shop.segment(
-                on="features", until=ends - timedelta(days=days), progress=console.progress()
-            )
-        except InputError as error:
-            if error.code != "too_little_data":
-                raise
-            continue
-        made.append(found.ids[0])
-    return made
+    return overview, others, first
 
 
 def _trained(console: Console, shop: Shop, options: argparse.Namespace) -> bool:
@@ -190,72 +188,6 @@ def _trained(console: Console, shop: Shop, options: argparse.Namespace) -> bool:
     for warning in found.warnings:
         console.warn(warning)
     return True
-
-
-def _against_truth(
-    console: Console,
-    shop: Path,
-    truth: Path,
-    overview: dict[str, Any],
-    others: dict[str, str | None],
-) -> None:
-    import pyarrow.parquet as pq
-
-    from shoal import shop as shops
-    from shoal.evaluation.agreement import agreement, crosstab
-
-    planted = pq.read_table(truth / "customers.parquet", columns=["customer_id", "segment"])
-    truth_of = dict(
-        zip(planted["customer_id"].to_pylist(), planted["segment"].to_pylist(), strict=True)
-    )
-    with shops.open(shop) as opened:
-        main = "k-means on features and embedding" if "k-means on features" in others else "k-means"
-        found = {
-            name: opened.memberships(segmentation=segmentation)
-            for name, segmentation in {main: None, **others}.items()
-        }
-    placed = {
-        customer
-        for customer, segment in zip(
-            found[main]["customer_id"].to_pylist(),
-            found[main]["segment_id"].to_pylist(),
-            strict=True,
-        )
-        if segment != "new"
-    }
-    lines = []
-    styles = {entry["segment_id"]: entry["style"] for entry in overview["segments"]}
-    everything: list[tuple[str, Any, dict[str, Any]]] = [
-        (name, table, {}) for name, table in found.items()
-    ]
-    if any(styles.values()):  # segments of one style differ by what is expected of them
-        everything.insert(1, (f"{main}: styles", found[main], styles))
-    for name, table, style in everything:
-        pairs = [
-            (truth_of[customer], style.get(segment, segment))
-            for customer, segment in zip(
-                table["customer_id"].to_pylist(), table["segment_id"].to_pylist(), strict=True
-            )
-            if customer in placed
-        ]
-        score = agreement([a for a, _ in pairs], [b for _, b in pairs])
-        lines.append(
-            [name, f"{len({b for _, b in pairs})}", f"{score.ari:.2f}", f"{score.purity:.0%}"]
-        )
-        if name == main:
-            names = {entry["segment_id"]: entry["name"]["en"] for entry in overview["segments"]}
-            rows = crosstab(pairs)
-            console.table(
-                ["found", "name", "customers", "mostly planted as", "share"],
-                [[s, names[s], f"{n:,}", top, f"{share:.0%}"] for s, n, top, share in rows],
-                right=["customers", "share"],
-            )
-    console.table(
-        ["method", "segments", "adjusted Rand index", "in the segment's majority"],
-        lines,
-        title=f"Agreement with the {len(set(truth_of.values()))} planted segments, "
-        f"over the {len(placed):,} customers with enough events to place",
-    )
 
 
 if __name__ == "__main__":

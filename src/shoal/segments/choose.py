@@ -23,13 +23,13 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits
 
 from shoal.domain.text import Text
 from shoal.features.prepare import sample_rows
+from shoal.segments.evidence import Candidate, gathered, prediction_strength
 from shoal.segments.judge import LEAST_FORETOLD, Future, Judge, Limits, Score
-from shoal.segments.staging import Division, Space, divisions
+from shoal.segments.staging import Space
 from shoal.segments.weigh import most_styles, staged_scores, told_of
 
 Matrix = npt.NDArray[np.float64]
@@ -49,30 +49,6 @@ _STARTS_TO_DENY: Final = 10
 
 #: Prediction strength above which Tibshirani and Walther call the clusters well separated.
 _STRONG: Final = 0.8
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """The evidence for one k; `styles` of its segments differ by style, None: all."""
-
-    k: int
-    stability: float
-    prediction_strength: float
-    smallest_share: float
-    largest_share: float
-    inertia: float
-    score: float | None
-    score_se: float | None
-    shares: Mapping[str, float] | None
-    why_not: Text | None
-    styles: int | None = None
-
-    def as_document(self) -> dict[str, Any]:
-        document = dict(self.__dict__)
-        document["shares"] = None if self.shares is None else dict(self.shares)
-        document["eligible"] = self.why_not is None
-        document["why_not"] = None if self.why_not is None else self.why_not.as_document()
-        return document
 
 
 @dataclass(frozen=True)
@@ -182,10 +158,7 @@ def _choose(
         )
         return Choice(k, STABILITY_ONLY, text, sample_customers=len(space))
     scores, styles, told = _foretelling(future, ks, seed, limits, staging)
-    candidates = []
-    for k in ks:
-        candidates.append(_evidence(space, k, styles.get(k), seed, limits, scores.get(k)))
-        step()
+    candidates = gathered(space, ks, styles, scores, seed=seed, limits=limits, step=step)
     horizon = future.horizon_days if future is not None and scores else None
     choice = _decide(candidates, scores, limits, horizon, len(space), settled)
     number = styles.get(choice.chosen)
@@ -222,62 +195,15 @@ def _foretelling(
     return {k: every[styles[k], k] for k in ks}, styles, told
 
 
-# --- Evidence -------------------------------------------------------------------------------------
-
-
-def _evidence(
-    space: Space, k: int, styles: int | None, seed: int, limits: Limits, found: Score | None
-) -> Candidate:
-    made = _divided(space, k, styles, seed, 2 * limits.starts)
-    shares = np.bincount(made.labels, minlength=k) / len(space)
-    stability = _bootstrap_ari(space, made.labels, k, styles, seed, limits)
-    why_not = None
-    if made.k < k:
-        why_not = Text(
-            f"the customers show only {made.k} different behaviours",
-            f"客户只呈现 {made.k} 种不同行为",
-        )
-    elif shares.min() < limits.smallest_share:
-        why_not = Text(
-            f"its smallest segment holds {shares.min():.1%} of customers, "
-            f"less than {limits.smallest_share:.0%}",
-            f"最小的分群仅占 {shares.min():.1%} 的客户，低于 {limits.smallest_share:.0%}",
-        )
-    elif stability < limits.stability:
-        why_not = Text(
-            f"its segments do not come back when customers are drawn again "
-            f"(bootstrap ARI {stability:.2f}, {limits.stability} needed)",
-            f"重新抽样后分群不能复现（自助法 ARI {stability:.2f}，要求 {limits.stability}）",
-        )
-    return Candidate(
-        k=k,
-        stability=stability,
-        prediction_strength=_prediction_strength(space, k, styles, seed, limits.starts),
-        smallest_share=float(shares.min()),
-        largest_share=float(shares.max()),
-        inertia=made.inertia,
-        score=None if found is None else found.score,
-        score_se=None if found is None else found.error,
-        shares=None if found is None else found.shares,
-        why_not=why_not,
-        styles=styles,
-    )
-
-
-def _divided(space: Space, k: int, styles: int | None, seed: int, starts: int) -> Division:
-    return divisions(space, (k,), styles, seed=seed, starts=starts)[k]
-
-
 def _no_groups(X: Matrix, seed: int, limits: Limits) -> Choice | None:
     """The answer that customers form no groups; None where they do, or are too few to tell."""
     X = X[sample_rows(X, limits.sample_customers, seed)]
     if len(X) < _FEWEST_TO_DENY:
         return None
     # One unlucky half must not deny groups: several kinds merge into two or three in many ways.
-    strengths = {
-        k: _prediction_strength(Space(X), k, None, seed, _STARTS_TO_DENY, splits=_SPLITS_TO_DENY)
-        for k in (2, 3)
-    }
+    strengths = prediction_strength(
+        Space(X), (2, 3), seed=seed, starts=_STARTS_TO_DENY, splits=_SPLITS_TO_DENY
+    )
     if max(strengths.values()) >= _STRONG:
         return None
     told = ", ".join(f"{k}: {strength:.2f}" for k, strength in strengths.items())
@@ -292,39 +218,6 @@ def _no_groups(X: Matrix, seed: int, limits: Limits) -> Choice | None:
         1, NO_GROUPS, reason, sample_customers=len(X),
         extra={"prediction_strength": {str(k): one for k, one in strengths.items()}},
     )  # fmt: skip
-
-
-def _bootstrap_ari(
-    space: Space, labels: npt.NDArray[np.int64], k: int, styles: int | None, seed: int,
-    limits: Limits,
-) -> float:  # fmt: skip
-    """Median agreement of segments learned from redrawn customers with those learned from all."""
-    random = np.random.default_rng([seed, k])
-    found = []
-    for number in range(limits.bootstraps):
-        drawn = space.take(random.integers(len(space), size=len(space)))
-        other = _divided(drawn, k, styles, seed + number, limits.starts)
-        found.append(adjusted_rand_score(labels, other.of(space)))
-    return float(np.median(found))
-
-
-def _prediction_strength(
-    space: Space, k: int, styles: int | None, seed: int, starts: int, splits: int = 3
-) -> float:
-    """Of pairs together in one half's worst cluster, the share that the other half's keep so."""
-    random = np.random.default_rng([seed, k, 1])
-    found = []
-    for number in range(splits):
-        half = random.permutation(len(space))
-        train, test = space.take(half[: len(half) // 2]), space.take(half[len(half) // 2 :])
-        learned = _divided(train, k, styles, seed + number, starts)
-        own = _divided(test, k, styles, seed + number, starts).labels
-        table = np.zeros((k, k))
-        np.add.at(table, (own, learned.of(test)), 1)
-        sizes = table.sum(axis=1)
-        pairs = (table * (table - 1)).sum(axis=1)[sizes > 1]
-        found.append(float((pairs / (sizes * (sizes - 1))[sizes > 1]).min(initial=1.0)))
-    return float(np.mean(found))
 
 
 # --- Decision -------------------------------------------------------------------------------------

@@ -25,6 +25,8 @@ class BacktestVerbs(Verbs):
         every_days: int = 7,
         tune: int = 0,
         apply: bool = False,
+        recorded: bool = False,
+        against: str | None = None,
         seed: int | None = None,
         progress: Progress | None = None,
     ) -> dict[str, Any]:
@@ -39,6 +41,9 @@ class BacktestVerbs(Verbs):
             tune: trials of a search for the number of segments, half-life, margin and cadence on
                 these periods; 0: none.
             apply: write what the search found into `shop.toml`.
+            recorded: replay nothing: what live memberships foretold, as they are on record, beside
+                the version `against` (None: the first on record) left as it was; of the periods
+                those that began after it was made.
             seed: of segments and halves; None: the configured one.
 
         Returns:
@@ -56,6 +61,8 @@ class BacktestVerbs(Verbs):
 
         check_trials(tune, apply=apply)
         chosen = self.config.segment.seed if seed is None else seed
+        if recorded or against is not None:
+            return self._recorded(against, periods, period_days, tune, chosen, progress)
         self.catch_up(progress, reading=True)
         search: dict[str, Any] | None = None
 
@@ -71,6 +78,34 @@ class BacktestVerbs(Verbs):
                 self._write(search["setting"])
                 search["applied"] = True
         return {**document, "search": search}
+
+    def _recorded(
+        self,
+        against: str | None,
+        periods: int,
+        period_days: int,
+        tune: int,
+        seed: int,
+        progress: Progress | None,
+    ) -> dict[str, Any]:
+        from shoal.domain.errors import UsageError
+        from shoal.workflows.backtest_recorded import Recorded
+
+        if tune:
+            raise UsageError(
+                "usage",
+                "what is on record was made with the settings of its time",
+                hint="Search on a replay: leave out --recorded and --against, or --tune.",
+            )
+        self.catch_up(progress, reading=True)
+        self._one_currency(None)
+        parts = self._parts
+        found = Recorded(
+            warehouse=parts.warehouse, store=parts.store, registry=parts.registry, fold=parts.fold,
+            zone=self.zone, admission=parts.admission, settings=self.config.segment, seed=seed,
+            progress=progress or _none(),
+        ).run(against, periods, period_days=period_days)  # fmt: skip
+        return {**found, "search": None}
 
     def _backtest(
         self, config: Config, seed: int, every_days: int, progress: Progress | None

@@ -79,6 +79,21 @@ class Plan:
         return self.first + self.count * timedelta(days=self.days)
 
 
+def check_periods(periods: int, period_days: int) -> None:
+    """Refuse what no backtest can be asked for.
+
+    Raises:
+        UsageError: `usage`, not so many periods, or so short ones.
+    """
+    if not 1 <= periods <= MOST_PERIODS:
+        raise UsageError("usage", f"--periods is {periods}", hint=f"Allowed: 1 to {MOST_PERIODS}.")
+    if not SHORTEST_HORIZON_DAYS <= period_days <= MOST_DAYS:
+        raise UsageError(
+            "usage", f"--period-days is {period_days}",
+            hint=f"Allowed: {SHORTEST_HORIZON_DAYS} to {MOST_DAYS}.",
+        )  # fmt: skip
+
+
 def planned(
     first: datetime,
     last: datetime,
@@ -93,13 +108,7 @@ def planned(
         UsageError: `usage`, not so many periods, or so short ones.
         InputError: `too_little_data`.
     """
-    if not 1 <= periods <= MOST_PERIODS:
-        raise UsageError("usage", f"--periods is {periods}", hint=f"Allowed: 1 to {MOST_PERIODS}.")
-    if not SHORTEST_HORIZON_DAYS <= period_days <= MOST_DAYS:
-        raise UsageError(
-            "usage", f"--period-days is {period_days}",
-            hint=f"Allowed: {SHORTEST_HORIZON_DAYS} to {MOST_DAYS}.",
-        )  # fmt: skip
+    check_periods(periods, period_days)
     span = (last - first) / timedelta(days=1)
     days = min(period_days, int(span / (_BEFORE + periods)))
     days -= days % every_days
@@ -149,23 +158,8 @@ class Backtest:
         followed = {one: self.followed(one, plan) for one in strategies}
         asked = self.asked(plan, followed)
         told = foretold(asked, self.fold.catalog, protected_of(self.settings), plan.days, self.seed)
-        document = {
-            "schema": SCHEMA,
-            "from": iso(plan.first),
-            "to": iso(plan.ends),
-            "period_days": plan.days,
-            "periods": [
-                {"from": iso(moment), "customers": one.table.num_rows}
-                for moment, one in zip(plan.moments, asked, strict=True)
-            ],
-            "seed": self.seed,
-            "outcomes": told,
-            "strategies": {
-                name: {**one.as_document(), "of_attainable": _mean_share(told, name)}
-                for name, one in followed.items()
-            },
-        }
-        return {**document, "sentences": [one.as_document() for one in sentences(document)]}
+        said = {name: one.as_document() for name, one in followed.items()}
+        return documented(plan, asked, told, said, self.seed)
 
     def plan(self, periods: int, period_days: int = HORIZON_DAYS) -> Plan:
         """When periods begin and end."""
@@ -194,27 +188,63 @@ class Backtest:
                 .to_numpy(zero_copy_only=False)
                 for name, one in followed.items()
             }
-            came = self._came(customers, moment, moment + timedelta(days=plan.days))
+            ends = moment + timedelta(days=plan.days)
+            came = came_of(self.fold, self.admission, customers, moment, ends)
             found.append(Asked(table, came, labels))
         return found
 
-    def _came(
-        self, customers: pa.ChunkedArray, since: datetime, until: datetime
-    ) -> dict[str, npt.NDArray[np.float64]]:
-        """(n,) of each outcome of the customers in a period."""
-        counted = self.admission.at(until)
-        told = outcomes(self.fold.engine, counted.events(), self.fold.rules, since, until)
-        rows = pc.index_in(customers, told[CUSTOMER].combine_chunks())
-        events, orders, net = (
-            np.nan_to_num(told[name].take(rows).cast(pa.float64()).to_numpy(zero_copy_only=False))
-            for name in ("events", "orders", "net")
-        )
-        return {
-            ACTIVE: (events > 0).astype(np.float64),
-            ORDERED: (orders > 0).astype(np.float64),
-            ORDERS: orders,
-            SPEND: np.maximum(net, 0.0) / _MICROS,
-        }
+
+def came_of(
+    fold: Fold,
+    admission: Admission,
+    customers: pa.ChunkedArray,
+    since: datetime,
+    until: datetime,
+) -> dict[str, npt.NDArray[np.float64]]:
+    """(n,) of each outcome of the customers in a period."""
+    counted = admission.at(until)
+    told = outcomes(fold.engine, counted.events(), fold.rules, since, until)
+    rows = pc.index_in(customers, told[CUSTOMER].combine_chunks())
+    events, orders, net = (
+        np.nan_to_num(told[name].take(rows).cast(pa.float64()).to_numpy(zero_copy_only=False))
+        for name in ("events", "orders", "net")
+    )
+    return {
+        ACTIVE: (events > 0).astype(np.float64),
+        ORDERED: (orders > 0).astype(np.float64),
+        ORDERS: orders,
+        SPEND: np.maximum(net, 0.0) / _MICROS,
+    }
+
+
+def documented(
+    plan: Plan,
+    asked: Sequence[Asked],
+    told: Mapping[str, Any],
+    strategies: Mapping[str, Mapping[str, Any]],
+    seed: int,
+    **more: Any,
+) -> dict[str, Any]:
+    """The document `shoal.backtest/1`, its sentences with it."""
+    document = {
+        "schema": SCHEMA,
+        "from": iso(plan.first),
+        "to": iso(plan.ends),
+        "period_days": plan.days,
+        "periods": [
+            {"from": iso(moment), "customers": one.table.num_rows}
+            for moment, one in zip(plan.moments, asked, strict=True)
+        ],
+        "seed": seed,
+        "against": None,
+        **more,
+        "outcomes": told,
+        "strategies": {
+            name: {**one, "of_attainable": _mean_share(told, name)}
+            for name, one in strategies.items()
+        },
+    }
+    return {**document, "sentences": [one.as_document() for one in sentences(document)]}
 
 
 def _mean_share(told: Mapping[str, Any], name: str) -> float | None:

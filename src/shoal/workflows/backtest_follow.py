@@ -58,8 +58,8 @@ class Followed:
         if self._before is None:
             self.first_ids, self.began = ids, cut.as_of
         else:
-            self.switched += _differ(self._before, members)
-            self.relabelled += 0.0 if cut.held is None else _differ(cut.held, members)
+            self.switched += differ(self._before, members)
+            self.relabelled += 0.0 if cut.held is None else differ(cut.held, members)
             self.versions += cut.learned
         self._before, self.last_ids, self.ended = members, ids, cut.as_of
         if cut.as_of in self.moments:
@@ -92,7 +92,7 @@ class Followed:
         }  # fmt: skip
 
 
-def _differ(before: pa.Table, after: pa.Table) -> float:
+def differ(before: pa.Table, after: pa.Table) -> float:
     """Share of the customers of both, placed in both, who are in another segment."""
     rows = pc.index_in(after[CUSTOMER], before[CUSTOMER].combine_chunks())
     was, now = before["segment_id"].take(rows), after["segment_id"]
