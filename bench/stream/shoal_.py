@@ -223,7 +223,7 @@ class Seen:
         """
         from shoal.domain.errors import InputError
         from shoal.features.tastes import COUNTS_SCHEMA
-        from shoal.workflows.segment_learn import Known
+        from shoal.workflows.known import Known
 
         if moment not in self.kept:
             a_sighting = EPOCH_DAYS / self.plan.events
@@ -295,7 +295,7 @@ class _Past(dict[datetime, Any]):
 
 def _live(learner: Any, known: Any, margin: float) -> Any:
     from shoal.workflows.adjuster import Live
-    from shoal.workflows.segment_learn import Settled
+    from shoal.workflows.segment_settled import Settled
 
     vocabulary = learner.vocabulary(known)
     [(segmenter, _)] = learner.learn(known, vocabulary, ("kmeans",))

@@ -15,10 +15,9 @@ from shoal.features import reference
 from shoal.features.span import log_span
 from shoal.workflows import following, replay
 from shoal.workflows.following import Following
-from shoal.workflows.known import from_events
+from shoal.workflows.known import Known, from_events
 from shoal.workflows.replay import Replay
 from shoal.workflows.replay_steps import FIRST, Steps
-from shoal.workflows.segment_learn import Known
 
 DAYS = 40
 

@@ -17,7 +17,7 @@ from shoal.features.tastes import COUNTS_SCHEMA, Vocabulary
 from shoal.segments.assign import MEMBERSHIPS_SCHEMA
 from shoal.segments.clustered import ClusterSegmenter
 from shoal.workflows.advance import Advanced, InForce, advance
-from shoal.workflows.segment_learn import Known
+from shoal.workflows.known import Known
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 COLUMNS = [Column("orders", "volume", "zero"), Column("recency_days", "time", "largest")]

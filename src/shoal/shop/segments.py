@@ -67,7 +67,7 @@ class SegmentVerbs(Verbs):
         """
         from shoal.segments.methods.registry import Options
         from shoal.workflows.segment import segment
-        from shoal.workflows.segment_learn import beside
+        from shoal.workflows.segment_methods import beside
 
         self.catch_up(progress)
         self._one_currency(moment_of(until), table_version)

@@ -37,12 +37,13 @@ from shoal.workflows.adjuster_state import AdjusterState
 from shoal.workflows.admission import Admission
 from shoal.workflows.advance import InForce, advance, margin_of, recorded_until
 from shoal.workflows.embedded import ModelInUse, of_segmentation
-from shoal.workflows.known import from_events
+from shoal.workflows.known import Known, from_events
 from shoal.workflows.memberships import current, fold_warning
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.refresh import refresh
 from shoal.workflows.segment_identity import highest_number
-from shoal.workflows.segment_learn import Known, Learner, Settled
+from shoal.workflows.segment_learn import Learner
+from shoal.workflows.segment_settled import Settled
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from shoal.workflows.adjust_state import Candidate
 from shoal.workflows.adjuster import Adjusted, Adjuster, Live
 from shoal.workflows.adjuster_live import told
 from shoal.workflows.embedded import ModelInUse
+from shoal.workflows.known import Known
 from shoal.workflows.segment_identity import Identified, Line
-from shoal.workflows.segment_learn import Known
 from shoal.workflows.segment_publish import Continued, Publisher, Written
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ from shoal.domain.time import iso
 from shoal.workflows.adjuster_live import Adjusted, Live, Retrained, Waiting
 from shoal.workflows.adjuster_looks import Past
 from shoal.workflows.adjuster_state import AdjusterState
-from shoal.workflows.segment_learn import Known, Learner
+from shoal.workflows.known import Known
+from shoal.workflows.segment_learn import Learner
 
 if TYPE_CHECKING:
     from shoal.adjust.policy import Policy

@@ -31,8 +31,10 @@ from shoal.segments.judge import LEAST_FORETOLD, Judge
 from shoal.segments.methods.base import means_of
 from shoal.workflows.adjuster_looks import LastPeriod, Past, recorded_places
 from shoal.workflows.advance import InForce, placed
+from shoal.workflows.known import Known
 from shoal.workflows.segment_identity import compared
-from shoal.workflows.segment_learn import Known, Learner, Settled
+from shoal.workflows.segment_learn import Learner
+from shoal.workflows.segment_settled import Settled
 
 if TYPE_CHECKING:
     from shoal.workflows.adjuster import Live

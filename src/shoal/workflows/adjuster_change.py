@@ -22,7 +22,7 @@ from shoal.workflows.adjuster_challenge import Challenger, Gain, settled_of
 from shoal.workflows.adjuster_changes import rearranged, told_lineage
 from shoal.workflows.adjuster_live import Live
 from shoal.workflows.adjuster_looks import recorded_places
-from shoal.workflows.segment_learn import Known
+from shoal.workflows.known import Known
 
 if TYPE_CHECKING:
     from shoal.adjust.gates import Gate

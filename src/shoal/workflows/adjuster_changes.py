@@ -26,7 +26,7 @@ from shoal.domain.text import Text
 from shoal.domain.time import iso
 from shoal.segments.base import CUSTOMER
 from shoal.workflows.advance import InForce, placed
-from shoal.workflows.segment_learn import Known
+from shoal.workflows.known import Known
 
 #: Kind of a split without a parent, in its evidence.
 BIRTH: Final = "birth"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from shoal.workflows.adjuster_change import Change
     from shoal.workflows.adjuster_live import Live
     from shoal.workflows.adjuster_looks import LastPeriod
-    from shoal.workflows.segment_learn import Known
+    from shoal.workflows.known import Known
 
 #: Who had an event within so many days is active.
 ACTIVE_DAYS = 28

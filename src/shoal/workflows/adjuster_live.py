@@ -18,7 +18,9 @@ from shoal.segments.choose import Choice
 from shoal.segments.clustered import ClusterSegmenter
 from shoal.workflows.adjuster_state import AdjusterState
 from shoal.workflows.advance import InForce
-from shoal.workflows.segment_learn import Known, Learner, Settled
+from shoal.workflows.known import Known
+from shoal.workflows.segment_learn import Learner
+from shoal.workflows.segment_settled import Settled
 
 if TYPE_CHECKING:
     from shoal.adjust.gates import Gate

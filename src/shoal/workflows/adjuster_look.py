@@ -45,7 +45,7 @@ from shoal.workflows.adjuster_looks import Past, last_period, recorded_places
 from shoal.workflows.adjuster_notice import noticed
 from shoal.workflows.adjuster_state import AdjusterState
 from shoal.workflows.advance import advance
-from shoal.workflows.segment_learn import Known
+from shoal.workflows.known import Known
 
 if TYPE_CHECKING:
     from shoal.workflows.adjuster import Adjuster

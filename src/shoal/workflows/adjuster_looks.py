@@ -21,7 +21,7 @@ from shoal.segments.base import CUSTOMER, column
 from shoal.segments.clustered import ClusterSegmenter
 from shoal.segments.judge import Future
 from shoal.workflows.advance import InForce
-from shoal.workflows.segment_learn import Known
+from shoal.workflows.known import Known
 from shoal.workflows.segment_outlook import came_between, horizon_of
 
 Places = npt.NDArray[np.int64]

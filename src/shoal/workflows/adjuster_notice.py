@@ -13,7 +13,8 @@ from shoal.domain.time import DAY_US, to_us
 from shoal.features.rhythm import rhythm
 from shoal.workflows.adjuster_live import Live
 from shoal.workflows.adjuster_looks import LastPeriod, Past, last_period, looked, references_of
-from shoal.workflows.segment_learn import Known, Learner
+from shoal.workflows.known import Known
+from shoal.workflows.segment_learn import Learner
 
 
 def noticed(

@@ -31,7 +31,7 @@ from shoal.segments.assign import MEMBERSHIPS_SCHEMA, Mask, assign, margins_of, 
 from shoal.segments.base import CUSTOMER, Segmenter, Weights, column
 
 if TYPE_CHECKING:
-    from shoal.workflows.segment_learn import Known
+    from shoal.workflows.known import Known
 
 _MOMENT: Final = MEMBERSHIPS_SCHEMA.field("since").type
 #: Setting of a segmentation that tells up to when its memberships are recorded.

@@ -31,8 +31,8 @@ from shoal.segments.rules_sql import segment_sql
 from shoal.segments.wording import describe
 from shoal.workflows.admission import Admission
 from shoal.workflows.explain_publish import explained
+from shoal.workflows.known import Known
 from shoal.workflows.memberships import current, fold_warning, known_at
-from shoal.workflows.segment_learn import Known
 
 ALL: Final = "shoal.explain/1"
 SEGMENT: Final = "shoal.explain_segment/1"

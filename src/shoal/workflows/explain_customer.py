@@ -20,10 +20,9 @@ from shoal.workflows.advance import InForce, margin_of, placed
 from shoal.workflows.catch_up import states_are_of
 from shoal.workflows.embedded import of_segmentation
 from shoal.workflows.explain import Explaining
-from shoal.workflows.known import from_states, one_from_events
+from shoal.workflows.known import Known, from_states, one_from_events
 from shoal.workflows.memberships import current, fold_warning, late_warning
 from shoal.workflows.rule_columns import Asking, asks_more, with_rules
-from shoal.workflows.segment_learn import Known
 
 SCHEMA: Final = "shoal.explain_customer/1"
 

@@ -26,7 +26,7 @@ from shoal.features.queries import EVENTS_SCHEMA, PARTIAL_SCHEMAS, TAIL
 from shoal.features.snapshot import stamped
 from shoal.features.tastes import counts
 from shoal.ports import ParquetFiles
-from shoal.workflows.segment_learn import Known
+from shoal.workflows.known import Known
 
 #: Events read from the table's files at once; every reading passes over all files.
 EVENTS_AHEAD: Final = 500_000

@@ -1,12 +1,13 @@
 """What is known of customers at a moment: from all events before it, or from stored states.
 
-Both give the same rows (`shoal.workflows.segment_learn.Known`); the step takes either. States hold
+Both give the same rows (`Known`); the step takes either. States hold
 what counts of every event there is, so they tell of a moment that is not before any of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -17,18 +18,41 @@ from shoal.domain.time import Zone
 from shoal.features import state
 from shoal.features.fold import Fold
 from shoal.features.snapshot import snapshot_table, stamped
-from shoal.features.tastes import COUNTS_SCHEMA, counts, counts_at
+from shoal.features.tastes import COUNTS_SCHEMA, Vocabulary, counts, counts_at
 from shoal.ports import EventTable, StateStore, Warehouse
 from shoal.segments.base import CUSTOMER
+from shoal.segments.inputs import with_embedding, with_more, with_tastes
 from shoal.workflows.admission import Admission
 from shoal.workflows.catch_up import behind
 from shoal.workflows.embedded import ModelInUse
 from shoal.workflows.pipeline import ahead
-from shoal.workflows.segment_learn import Known
 
 #: Customers whose states are read and finished at once, 2-20 KB each; a call of the finishing
 #: query costs about 0.2 s besides.
 CUSTOMERS_AT_ONCE: Final = 25_000
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known at a moment.
+
+    Args:
+        features: of a snapshot.
+        counts: by name (`COUNTS_SCHEMA`).
+        embeddings: `customer_id`, `e0`, ... by the model in use; None where none is.
+        more: further columns by `customer_id`, such as whom a rule holds for.
+    """
+
+    as_of: datetime
+    features: pa.Table
+    counts: pa.Table
+    embeddings: pa.Table | None = None
+    more: pa.Table | None = None
+
+    def table(self, vocabulary: Vocabulary) -> pa.Table:
+        """Features, tastes, embedding and what else there is: what segmenters read."""
+        table = with_embedding(with_tastes(self.features, self.counts, vocabulary), self.embeddings)
+        return with_more(table, self.more)
 
 
 def from_events(

@@ -26,10 +26,9 @@ from shoal.workflows import reference
 from shoal.workflows.admission import Admission
 from shoal.workflows.advance import InForce, placed, recorded_until
 from shoal.workflows.embedded import of_segmentation
-from shoal.workflows.known import from_events
+from shoal.workflows.known import Known, from_events
 from shoal.workflows.membership_log import line
 from shoal.workflows.rule_columns import Asking, with_rules
-from shoal.workflows.segment_learn import Known
 
 SCHEMA: Final = pa.schema(
     [

@@ -36,12 +36,11 @@ from shoal.workflows.advance import Recorded, record, recorded_until
 from shoal.workflows.carries import Carries
 from shoal.workflows.carries_noted import drop_others
 from shoal.workflows.embedded import ModelInUse, of_segmentation
-from shoal.workflows.known import all_from_states, why_not_states
+from shoal.workflows.known import Known, all_from_states, why_not_states
 from shoal.workflows.memberships import current, fold_warning, known_at, late_warning
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.refresh_going import Going
 from shoal.workflows.rule_columns import asks_more
-from shoal.workflows.segment_learn import Known
 
 SCHEMA: Final = "shoal.refresh/1"
 

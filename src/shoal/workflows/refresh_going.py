@@ -16,7 +16,7 @@ from shoal.segments.assign import MEMBERSHIPS_SCHEMA
 from shoal.segments.base import CUSTOMER
 from shoal.workflows.advance import InForce, Recorded, advance
 from shoal.workflows.carries import Carries
-from shoal.workflows.segment_learn import Known
+from shoal.workflows.known import Known
 
 #: What a segmentation's step was told from.
 STATES: Final = "states"

@@ -37,13 +37,15 @@ from shoal.workflows.embed import late_warning
 from shoal.workflows.embedded import ModelInUse
 from shoal.workflows.following import MOST_EVENTS, Following
 from shoal.workflows.following_model import Carried, carried
+from shoal.workflows.known import Known
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.replay_adjust import Adjusting, Loop, Reader
 from shoal.workflows.replay_cut import MEMBERSHIPS_SCHEMA, Cut, dated
 from shoal.workflows.replay_model import Before, Model
 from shoal.workflows.replay_steps import Steps
-from shoal.workflows.segment_learn import Known, Learner, Settled
+from shoal.workflows.segment_learn import Learner
 from shoal.workflows.segment_outlook import HORIZON_DAYS
+from shoal.workflows.segment_settled import Settled
 
 #: The error for which a cut is skipped.
 TOO_LITTLE: Final = "too_little_data"

@@ -19,7 +19,8 @@ from shoal.adjust.align import numbered
 from shoal.adjust.settings import AdjustSettings
 from shoal.features import reference
 from shoal.workflows.adjuster import Adjusted, Adjuster, Live
-from shoal.workflows.segment_learn import Known, Learner
+from shoal.workflows.known import Known
+from shoal.workflows.segment_learn import Learner
 
 #: What was known at an earlier cut is kept so long; looks compare with the last two months.
 _KEPT: Final = timedelta(days=63)

@@ -12,7 +12,7 @@ from shoal.domain.errors import UsageError
 from shoal.domain.time import iso, parse_span, span_text
 from shoal.segments.inputs import FEATURES
 from shoal.segments.rules import Rfm
-from shoal.workflows.segment_learn import check_methods
+from shoal.workflows.segment_methods import check_methods
 from shoal.workflows.segment_outlook import check_aim
 
 EACH: Final = "each"

@@ -33,7 +33,7 @@ from shoal.segments.ruled import batch, single
 from shoal.segments.ruled.language import MAIN, Rule
 from shoal.segments.ruled.measured import MEMBERS_SCHEMA
 from shoal.segments.ruled.segmenter import PROVIDED, RuleSegmenter
-from shoal.workflows.segment_learn import Known
+from shoal.workflows.known import Known
 
 #: Names of the current segmentations in rules, and their pointers.
 CURRENT: Mapping[str, str] = {MAIN: artefact.MAIN, "rfm": artefact.RFM}

@@ -21,9 +21,11 @@ from shoal.segments.methods.registry import Options
 from shoal.workflows import reference
 from shoal.workflows.admission import Admission
 from shoal.workflows.embedded import ModelInUse, in_use
+from shoal.workflows.known import Known
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.segment_identity import Line
-from shoal.workflows.segment_learn import DEFAULT, Known, Learner, check_methods
+from shoal.workflows.segment_learn import Learner
+from shoal.workflows.segment_methods import DEFAULT, check_methods
 from shoal.workflows.segment_outlook import check_aim
 from shoal.workflows.segment_publish import Publisher
 

@@ -33,7 +33,8 @@ from shoal.segments.base import CUSTOMER, Segmenter
 from shoal.segments.clustered import ClusterSegmenter
 from shoal.segments.inputs import with_embedding, with_tastes
 from shoal.workflows.embedded import ModelInUse, of_segmentation
-from shoal.workflows.segment_learn import Known, Settled
+from shoal.workflows.known import Known
+from shoal.workflows.segment_settled import Settled
 
 Labels = npt.NDArray[np.int64]
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.config import SegmentConfig
-from shoal.domain.errors import InputError, UsageError
+from shoal.domain.errors import InputError
 from shoal.domain.segment import TIER_NEW
 from shoal.domain.text import Text
 from shoal.domain.time import Zone, iso
@@ -31,16 +31,12 @@ from shoal.segments.inputs import (
     TASTE_PRIOR_EVENTS,
     WEIGHTS,
     inputs,
-    with_embedding,
-    with_more,
-    with_tastes,
 )
 from shoal.segments.methods.base import Clusterer, Matrix
 from shoal.segments.methods.base import Labels as Places
 from shoal.segments.methods.density import Density
 from shoal.segments.methods.hierarchy import Hierarchy
-from shoal.segments.methods.kmeans import KMeansClusterer
-from shoal.segments.methods.registry import CLUSTERERS, Options, make
+from shoal.segments.methods.registry import Options, make
 from shoal.segments.methods.seeded import Anchors, Seeded
 from shoal.segments.methods.staged import Staged
 from shoal.segments.outlook import Outlook
@@ -49,16 +45,13 @@ from shoal.segments.rules import Rfm
 from shoal.segments.weigh import weigh
 from shoal.workflows.admission import Admission
 from shoal.workflows.embedded import ModelInUse
+from shoal.workflows.known import Known
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.segment_labels import Labels, labels_of_feature, read_labels
 from shoal.workflows.segment_outlook import OUTLOOK
 from shoal.workflows.segment_past import CUSTOMERS_A_SEGMENT, Foretold, Past
+from shoal.workflows.segment_settled import Settled
 from shoal.workflows.segment_temper import temper
-
-#: Every method; without being asked for one, k-means with the RFM rules beside it.
-METHODS: Final = (*CLUSTERERS, Rfm.method)
-DEFAULT: Final = (KMeansClusterer.method, Rfm.method)
-
 
 #: Dimensions of an embedding have no long tails and are no facts counted twice.
 EMBEDDED: Final = Preparation(skew="none", correlation_limit=1.0)
@@ -67,104 +60,8 @@ EMBEDDED: Final = Preparation(skew="none", correlation_limit=1.0)
 Learned = tuple[Segmenter, Choice | None]
 
 
-def beside(methods: Sequence[str]) -> tuple[str, ...]:
-    """The methods that were asked for, and the RFM rules beside learned ones.
-
-    >>> beside(("mixture",)), beside(("rfm",))
-    (('mixture', 'rfm'), ('rfm',))
-    """
-    asked = tuple(dict.fromkeys(methods))
-    learned = asked and all(method in CLUSTERERS for method in asked)
-    return (*asked, Rfm.method) if learned else asked
-
-
-def check_methods(methods: Sequence[str], labels: str | None = None, k: int | None = None) -> None:
-    """Refuse what is no method, none at all, or one that lacks what it needs.
-
-    Args:
-        labels: a file or feature of known customers, for `seeded`.
-        k: a number of segments that somebody asked for.
-
-    Raises:
-        UsageError: `unknown_method`, `usage`.
-    """
-    unknown = [method for method in methods if method not in METHODS]
-    if unknown or not methods:
-        raise UsageError(
-            "unknown_method",
-            f"no segmentation method {', '.join(map(repr, unknown)) or 'was given'}",
-            hint=f"Methods: {', '.join(METHODS)}.",
-        )
-    if (Seeded.method in methods) != (labels is not None):
-        wanted = "needs labels of known customers" if labels is None else "alone takes labels"
-        raise UsageError(
-            "usage",
-            f"the method {Seeded.method} {wanted}; asked for: {', '.join(methods)}",
-            hint=f"shoal segment SHOP --method {Seeded.method} --labels FILE, a table with "
-            "customer_id and segment, or a text feature such as a trait.",
-        )
-    if k and Density.method in methods:
-        raise UsageError(
-            "usage",
-            f"k = {k} with the method {Density.method}, which finds the number of segments itself",
-            hint="Leave out --k, or cut a hierarchy: --method hierarchy --k K.",
-        )
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is known at a moment.
-
-    Args:
-        features: of a snapshot.
-        counts: by name (`COUNTS_SCHEMA`).
-        embeddings: `customer_id`, `e0`, ... by the model in use; None where none is.
-        more: further columns by `customer_id`, such as whom a rule holds for.
-    """
-
-    as_of: datetime
-    features: pa.Table
-    counts: pa.Table
-    embeddings: pa.Table | None = None
-    more: pa.Table | None = None
-
-    def table(self, vocabulary: Vocabulary) -> pa.Table:
-        """Features, tastes, embedding and what else there is: what segmenters read."""
-        table = with_embedding(with_tastes(self.features, self.counts, vocabulary), self.embeddings)
-        return with_more(table, self.more)
-
-
 def _usual(on: str) -> Preparation:
     return EMBEDDED if on == EMBEDDING else Preparation(group_weights=WEIGHTS)
-
-
-@dataclass(frozen=True)
-class Settled:
-    """Number of segments and of styles among them of a version; None where it does not say.
-
-    Args:
-        owner: the style of each of its segments, by id; empty where all are styles.
-    """
-
-    k: int | None
-    styles: int | None
-    owner: Mapping[str, int] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, document: Mapping[str, Any], segmenter: Segmenter) -> Settled:
-        """Of a published segmentation."""
-        choice = document.get("choice") or {}
-        return cls(document.get("k"), choice.get("styles"), _owners(segmenter))
-
-    @classmethod
-    def after(cls, choice: Choice, segmenter: Segmenter) -> Settled:
-        """Of one that was just learned; its segments have their permanent ids."""
-        return cls(choice.chosen, choice.styles, _owners(segmenter))
-
-
-def _owners(segmenter: Segmenter) -> dict[str, int]:
-    """The style of each segment; empty where segments are not stages of styles."""
-    return segmenter.styles if isinstance(segmenter, ClusterSegmenter) else {}
 
 
 @dataclass

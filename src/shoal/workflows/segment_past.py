@@ -34,7 +34,8 @@ from shoal.workflows.segment_outlook import (
 )
 
 if TYPE_CHECKING:
-    from shoal.workflows.segment_learn import Known, Learner
+    from shoal.workflows.known import Known
+    from shoal.workflows.segment_learn import Learner
 
 #: Customers a segment that segments are judged with; of fewer nothing is said.
 CUSTOMERS_A_SEGMENT: Final = 10

@@ -34,8 +34,8 @@ from shoal.segments.ruled.segmenter import RuleSegmenter
 from shoal.workflows.advance import record_version, with_margins
 from shoal.workflows.embedded import ModelInUse
 from shoal.workflows.explain_publish import explained, explanation_before
+from shoal.workflows.known import Known
 from shoal.workflows.segment_identity import Identified, Line
-from shoal.workflows.segment_learn import Known
 from shoal.workflows.segment_profiles import profiled
 
 TITLES: Final[Mapping[str, Text]] = {

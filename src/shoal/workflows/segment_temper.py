@@ -18,7 +18,7 @@ from shoal.segments.soften import fitted_temperature
 from shoal.workflows.segment_outlook import horizon_of
 
 if TYPE_CHECKING:
-    from shoal.workflows.segment_learn import Known
+    from shoal.workflows.known import Known
 
 #: Customers by whom the temperature is told; more tell no more.
 _MOST_CUSTOMERS: Final = 20_000

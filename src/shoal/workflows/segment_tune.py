@@ -37,7 +37,8 @@ from shoal.workflows.segment_past import Past
 from shoal.workflows.train_space import Dial, Parameters, of_optuna
 
 if TYPE_CHECKING:
-    from shoal.workflows.segment_learn import Known, Learner
+    from shoal.workflows.known import Known
+    from shoal.workflows.segment_learn import Learner
 
 SCHEMA: Final = "shoal.segment_search/1"
 #: Methods that are tried; others find their own number, need labels, or take minutes a trial.

@@ -24,7 +24,7 @@ from shoal.segments.clustered import ClusterSegmenter, Preparation
 from shoal.workflows import adjuster_notice
 from shoal.workflows.adjuster import Adjusted, Adjuster, Live
 from shoal.workflows.advance import advance
-from shoal.workflows.segment_learn import Known
+from shoal.workflows.known import Known
 
 BEGAN = datetime(2024, 3, 1, tzinfo=UTC)
 NOW = BEGAN + timedelta(days=7)

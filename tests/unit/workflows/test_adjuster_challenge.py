@@ -10,7 +10,7 @@ import pytest
 from shoal.segments.judge import Future
 from shoal.workflows.adjuster_challenge import foretelling_gain, within_gain
 from shoal.workflows.adjuster_looks import LastPeriod
-from shoal.workflows.segment_learn import Known
+from shoal.workflows.known import Known
 
 Places = npt.NDArray[np.int64]
 

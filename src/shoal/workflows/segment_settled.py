@@ -1,0 +1,40 @@
+"""What a version of the segments had, that the next one keeps where it is as good as anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shoal.segments.base import Segmenter
+from shoal.segments.choose import Choice
+from shoal.segments.clustered import ClusterSegmenter
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Number of segments and of styles among them of a version; None where it does not say.
+
+    Args:
+        owner: the style of each of its segments, by id; empty where all are styles.
+    """
+
+    k: int | None
+    styles: int | None
+    owner: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any], segmenter: Segmenter) -> Settled:
+        """Of a published segmentation."""
+        choice = document.get("choice") or {}
+        return cls(document.get("k"), choice.get("styles"), _owners(segmenter))
+
+    @classmethod
+    def after(cls, choice: Choice, segmenter: Segmenter) -> Settled:
+        """Of one that was just learned; its segments have their permanent ids."""
+        return cls(choice.chosen, choice.styles, _owners(segmenter))
+
+
+def _owners(segmenter: Segmenter) -> dict[str, int]:
+    """The style of each segment; empty where segments are not stages of styles."""
+    return segmenter.styles if isinstance(segmenter, ClusterSegmenter) else {}
