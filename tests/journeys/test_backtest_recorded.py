@@ -94,3 +94,13 @@ def test_people_read_which_version_was_left(
     monkeypatch.setattr("shoal.shop.Shop.backtest", lambda *_, **__: document)
     answer = shoal("backtest", followed, "--recorded")
     assert answer.code == 0 and "Frozen is kmeans-0001, left as it was" in answer.out
+
+
+def test_movement_is_told_from_where_the_record_lagged(made: Path, tmp_path: Path) -> None:
+    """Two weeks were recorded at once: a report of the last one would call them all its own."""
+    directory = tmp_path / "shop"
+    shutil.copytree(made, directory)
+    with package.open(directory) as shop:
+        shop.refresh(as_of=ENDS)
+        found = shop.movement_report()
+    assert found["since"] == "2024-04-01T00:00:00Z" and found["days"] == 14.0

@@ -12,6 +12,9 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any, Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from shoal.adjust.movement import BEHAVIOUR, BOTH, MODEL, RETURNED
 from shoal.domain.errors import ShoalError, UsageError
 from shoal.domain.segment import TIER_NEW
@@ -86,6 +89,7 @@ def movement_report(
     Args:
         since: None: `DAYS` before the end, or where a nightly run ended within a day of that: a
             membership begins when it is recorded, and a run is in the period wholly or not at all.
+            Without such a run, from the last change on record before on if that is longer ago.
             Where segments are younger, it is told from when on.
 
     Raises:
@@ -95,7 +99,8 @@ def movement_report(
     """
     main = current(store, registry)
     until = recorded_until(store, main).until
-    asked = since or _usual(registry, until)
+    line = line_of(store, main.segmentation_id)
+    asked = since or _usual(registry, store, line, until)
     if asked >= until:
         raise UsageError(
             "bad_period",
@@ -103,19 +108,23 @@ def movement_report(
             where="--since",
             hint="Give an earlier time, or move on with: shoal refresh SHOP",
         )
-    line = line_of(store, main.segmentation_id)
     begin = max(asked, _recorded_from(registry, line, until))
     teller = _Teller(warehouse, store, registry, fold, zone, main, line, begin, until)
     return MovementReport({"schema": SCHEMA, "shop": shop_name, **teller.document(asked)})
 
 
-def _usual(registry: Registry, until: datetime) -> datetime:
+def _usual(registry: Registry, store: StateStore, line: Sequence[str], until: datetime) -> datetime:
     """Where a period begins that nobody told the beginning of."""
     wanted = until - timedelta(days=DAYS)
     day = timedelta(days=1)
     recent = takewhile(lambda one: one >= wanted - day, moments(registry))
     near = [one for one in recent if one <= wanted + day]
-    return min(near, key=lambda one: abs(one - wanted), default=wanted)
+    if near:
+        return min(near, key=lambda one: abs(one - wanted))
+    began = store.get_memberships(line)["since"]
+    before = pc.max(began.filter(pc.less(began, pa.scalar(until, began.type)))).as_py()
+    # Where nobody was moved on for longer, all that came since is told: it was recorded at once.
+    return wanted if before is None else min(wanted, before)
 
 
 def _recorded_from(registry: Registry, line: Sequence[str], until: datetime) -> datetime:
