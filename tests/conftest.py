@@ -7,16 +7,32 @@ import os
 # Before any library reads it: workers share the cores, and sums come in one order.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from collections.abc import Iterator
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from shoal.adapters.duckdb import DuckEngine
 
 # Derandomised: the same commit gives the same verdict. No deadline: nothing here is a timed test.
 settings.register_profile(
     "shoal", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("shoal")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_query_thread() -> Iterator[None]:
+    """An engine that is not told otherwise has one thread.
+
+    Over the few rows of a test a second one makes queries, half of what the suite does, a third
+    dearer. Where engines themselves are compared (contracts, laws of the fold) they are told two.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DuckEngine, "__init__", partialmethod(DuckEngine.__init__, threads=1))
+        yield
 
 
 @pytest.fixture(scope="session")

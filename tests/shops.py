@@ -40,7 +40,7 @@ Row = Mapping[str, object]
 @cache
 def engine() -> DuckEngine:
     """One engine for all tests of a process."""
-    return DuckEngine()
+    return DuckEngine(threads=1)
 
 
 # Before the interpreter goes: DuckDB complains of what is still alive after it.

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from tests.journeys.conftest import Shoal
+
+from shoal.cli.main import run
 
 PAGE = Path(__file__).parents[2] / "docs/how-to/weather-and-holidays.md"
 
@@ -46,14 +49,24 @@ def declare(shop: Path, *names: str) -> None:
     path.write_text(changed, encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files and the shop of the how-to, its tables loaded and declared."""
+    folder = tmp_path_factory.mktemp("how-to")
+    page_files(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for command in page_commands()[:5]:
+            assert run(command) == 0
+    declare(folder / "shop", "weather.*", "holidays.is_holiday")
+    return folder
+
+
 @pytest.fixture
-def example(tmp_path: Path, shoal: Shoal, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The shop of the how-to, its tables loaded and declared."""
+def example(followed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The shop of the how-to in a folder of the test's own, which is the current one."""
+    shutil.copytree(followed, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    page_files(tmp_path)
-    for command in page_commands()[:5]:
-        assert shoal(*command).code == 0
-    declare(tmp_path / "shop", "weather.*", "holidays.is_holiday")
     return tmp_path / "shop"
 
 
@@ -147,7 +160,7 @@ def test_segments_are_made_with_covariates(tmp_path: Path, shoal: Shoal) -> None
     path = shop / "shop.toml"
     text = path.read_text(encoding="utf-8")
     path.write_text(re.sub(r"^protected = .*$", "protected = []", text, flags=re.MULTILINE))
-    assert shoal("segment", shop, "--k", 2).code == 0
+    assert shoal("segment", shop, "--k", 2, "--aim", "style").code == 0
     found = shoal("segments", shop, "--json").document
     effects = {e["feature"] for one in found["segments"] for e in one.get("effects") or []}
     assert "weather_rain_mean" in effects

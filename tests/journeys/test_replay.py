@@ -83,7 +83,7 @@ def whole(bare: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A shop with a segmentation of its own, and a page where its report stands."""
     home = shutil.copytree(bare, tmp_path_factory.mktemp("replay") / "shop")
     with package.open(home) as shop:
-        shop.segment(k=3)
+        shop.segment(k=3, aim="style")
     (home / "report.html").write_text("<p>a report</p>")
     return home
 
@@ -93,7 +93,7 @@ def cuts(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that an uninterrupted replay wrote."""
     out = tmp_path_factory.mktemp("cuts") / "weekly"
     with package.open(whole) as shop:
-        shop.write_replay(out, SPAN[1], SPAN[3], k=4)
+        shop.write_replay(out, SPAN[1], SPAN[3], k=4, aim="style")
     return out
 
 
@@ -141,7 +141,9 @@ def test_an_applied_cut_is_what_memberships_say(bare: Path, whole: Path, tmp_pat
 
 def test_memberships_move_on_from_cut_to_cut(whole: Path) -> None:
     with package.open(whole) as shop:
-        cuts = list(shop.replay("2024-03-11", "2024-04-15", k=4, refit="first", margin=0.3))
+        cuts = list(
+            shop.replay("2024-03-11", "2024-04-15", k=4, aim="style", refit="first", margin=0.3)
+        )
     assert set(cuts[0].changed["cause"].to_pylist()) == {"version"}
     for before, cut in pairwise(cuts):
         weights = cut.segmenter.transform(cut.features)
@@ -199,14 +201,16 @@ def test_nothing_at_or_after_a_cut_changes_it(whole: Path, tmp_path: Path) -> No
 def test_refits_fall_where_so_long_has_passed(whole: Path) -> None:
     week = timedelta(days=7)
     with package.open(whole) as shop:
-        found = list(shop.replay("2024-03-18", "2024-04-15", every=week, k=3, refit=2 * week))
+        found = list(
+            shop.replay("2024-03-18", "2024-04-15", every=week, k=3, aim="style", refit=2 * week)
+        )
     assert [cut.as_of - found[0].as_of for cut in found] == [place * week for place in range(5)]
     assert [cut.learned for cut in found] == [True, False, True, False, True]
 
 
 def test_events_of_the_cuts_are_those_of_the_log(whole: Path) -> None:
     with package.open(whole) as shop:
-        found = list(shop.replay("2024-03-18", "2024-04-15", k=3, refit="first"))
+        found = list(shop.replay("2024-03-18", "2024-04-15", k=3, aim="style", refit="first"))
     for before, cut in pairwise(found):
         counted = sum(
             row["customer_id"] is not None and before.as_of <= row["event_time"] < cut.as_of
@@ -232,7 +236,7 @@ def test_the_shop_stays_as_it_is(whole: Path, shoal: Shoal, tmp_path: Path) -> N
 def test_one_file_holds_the_cuts_of_the_folder(whole: Path, cuts: Path, tmp_path: Path) -> None:
     out = tmp_path / "all.parquet"
     with package.open(whole) as shop:
-        made = shop.write_replay(out, SPAN[1], SPAN[3], k=4)
+        made = shop.write_replay(out, SPAN[1], SPAN[3], k=4, aim="style")
     table = pq.read_table(out)
     assert table.schema == MEMBERSHIPS_SCHEMA
     rows = made.as_document()["cuts"]
@@ -245,7 +249,7 @@ def test_one_file_holds_the_cuts_of_the_folder(whole: Path, cuts: Path, tmp_path
 
 
 def test_a_document_has_a_row_a_cut(whole: Path, shoal: Shoal) -> None:
-    document = shoal("replay", whole, *SPAN, "--k", 3, "--json").document
+    document = shoal("replay", whole, *SPAN, "--k", 3, "--aim", "style", "--json").document
     assert document["schema"] == "shoal.replay/1"
     assert [row["as_of"][:10] for row in document["cuts"]] == [
         "2024-03-18", "2024-03-25", "2024-04-01", "2024-04-08", "2024-04-15",
@@ -273,7 +277,7 @@ class Dying(NoProgress):
 with shoal.open(sys.argv[1]) as shop:
     more = dict(zip(sys.argv[3::2], sys.argv[4::2]))
     shop.write_replay(
-        sys.argv[2], "2024-03-18", "2024-04-15", k=4, progress=Dying(), **more
+        sys.argv[2], "2024-03-18", "2024-04-15", k=4, aim="style", progress=Dying(), **more
     )
 """
 
@@ -288,8 +292,8 @@ def test_killed_and_run_again_gives_the_same_files(whole: Path, tmp_path: Path) 
     third.write_bytes(b"half a file")
     os.utime(out / "memberships-20240318T000000Z.parquet", (1, 1))
     with package.open(whole) as shop:
-        again = shop.write_replay(out, SPAN[1], SPAN[3], k=4, **more)
-        shop.write_replay(smooth, SPAN[1], SPAN[3], k=4, **more)
+        again = shop.write_replay(out, SPAN[1], SPAN[3], k=4, aim="style", **more)
+        shop.write_replay(smooth, SPAN[1], SPAN[3], k=4, aim="style", **more)
     assert again.kept == 2
     assert (out / "memberships-20240318T000000Z.parquet").stat().st_mtime == 1  # not made again
     assert content(out) == content(smooth)
@@ -299,14 +303,16 @@ def test_what_is_finished_is_kept_until_the_log_changes(
     whole: Path, cuts: Path, tmp_path: Path, shoal: Shoal
 ) -> None:
     home, out = shutil.copytree(whole, tmp_path / "copy"), shutil.copytree(cuts, tmp_path / "cuts")
-    again = shoal("replay", home, *SPAN, "--k", 4, "--out", out)
+    again = shoal("replay", home, *SPAN, "--k", 4, "--aim", "style", "--out", out)
     assert again.code == 0
     assert "5 cuts were finished before and are kept." in again.out
     late = tmp_path / "late.jsonl"
     row = {"event_id": "late", "kind": "view", "customer_id": "late", "event_time": "2024-03-20"}
     late.write_text(json.dumps(row) + "\n")
     assert shoal("ingest", home, late, "--preset", "shoal").code == 0
-    document = shoal("replay", home, *SPAN, "--k", 4, "--out", out, "--json").document
+    document = shoal(
+        "replay", home, *SPAN, "--k", 4, "--aim", "style", "--out", out, "--json"
+    ).document
     assert document["kept"] == 0
     first, second = document["cuts"][:2]
     assert second["segments"]["new"] == 1 + first["segments"]["new"]
@@ -314,7 +320,7 @@ def test_what_is_finished_is_kept_until_the_log_changes(
 
 def test_a_folder_of_other_steps_is_refused(whole: Path, cuts: Path, shoal: Shoal) -> None:
     before = content(cuts)
-    answer = shoal("replay", whole, *SPAN, "--k", 5, "--out", cuts, "--json")
+    answer = shoal("replay", whole, *SPAN, "--k", 5, "--aim", "style", "--out", cuts, "--json")
     assert (answer.code, answer.error["code"]) == (2, "usage")
     assert "k 4" in answer.error["message"]
     assert content(cuts) == before
@@ -323,7 +329,9 @@ def test_a_folder_of_other_steps_is_refused(whole: Path, cuts: Path, shoal: Shoa
 def test_a_damaged_journal_is_told(whole: Path, tmp_path: Path, shoal: Shoal) -> None:
     (tmp_path / "cuts").mkdir()
     (tmp_path / "cuts" / "replay.json").write_text("{")
-    answer = shoal("replay", whole, *SPAN, "--k", 4, "--out", tmp_path / "cuts", "--json")
+    answer = shoal(
+        "replay", whole, *SPAN, "--k", 4, "--aim", "style", "--out", tmp_path / "cuts", "--json"
+    )
     assert (answer.code, answer.error["code"]) == (2, "usage")
     assert "replay.json there cannot be read" in answer.error["message"]
 
@@ -334,7 +342,7 @@ def test_a_damaged_journal_is_told(whole: Path, tmp_path: Path, shoal: Shoal) ->
 def test_forgetting_finds_the_files_of_a_replay(whole: Path, tmp_path: Path, shoal: Shoal) -> None:
     home, out = shutil.copytree(whole, tmp_path / "copy"), tmp_path / "cuts"
     for where in (out, tmp_path / "all.parquet"):
-        assert shoal("replay", home, *SPAN, "--k", 3, "--out", where).code == 0
+        assert shoal("replay", home, *SPAN, "--k", 3, "--aim", "style", "--out", where).code == 0
     assert shoal("forget", home, "c001", "--yes").code == 0
     files = [*out.glob("*.parquet"), tmp_path / "all.parquet"]
     assert len(files) == 6
@@ -352,7 +360,7 @@ def test_a_cut_with_too_few_customers_is_said_and_skipped(
     out = tmp_path / "cuts"
     call = (
         "replay", whole, "--from", "2024-03-01T02:20", "--to", "2024-03-03T02:20", "--every", "2d",
-        "--k", 12, "--out", out,
+        "--k", 12, "--aim", "style", "--out", out,
     )  # fmt: skip
     answer = shoal(*call, "--json")
     assert answer.code == 0
@@ -371,7 +379,9 @@ def test_only_skipped_cuts_are_too_little_data(whole: Path, tmp_path: Path, shoa
     period = ("--from", "2024-03-01T02:20", "--to", "2024-03-01T02:20")
     for out in ("all.parquet", "cuts"):
         where = tmp_path / out
-        answer = shoal("replay", whole, *period, "--k", 50, "--out", where, "--json")
+        answer = shoal(
+            "replay", whole, *period, "--k", 50, "--aim", "style", "--out", where, "--json"
+        )
         assert (answer.code, answer.error["code"]) == (3, "too_little_data")
         assert not list(tmp_path.rglob("*.parquet"))
 
@@ -411,7 +421,9 @@ def test_wrong_calls_are_told_before_anything_is_done(
 def test_an_out_below_a_file_is_told(whole: Path, tmp_path: Path, shoal: Shoal) -> None:
     (tmp_path / "file").write_text("")
     for out in ("file", "file/cuts", "file/all.parquet"):
-        answer = shoal("replay", whole, *SPAN, "--k", 3, "--out", tmp_path / out, "--json")
+        answer = shoal(
+            "replay", whole, *SPAN, "--k", 3, "--aim", "style", "--out", tmp_path / out, "--json"
+        )
         assert (answer.code, answer.error["code"]) == (2, "usage")
         assert "is no folder" in answer.error["message"]
 
@@ -423,6 +435,6 @@ def test_an_empty_shop_has_nothing_to_replay(shop: Path, shoal: Shoal) -> None:
 
 
 def test_too_many_segments_for_every_cut_is_told(whole: Path, shoal: Shoal) -> None:
-    answer = shoal("replay", whole, *SPAN, "--k", 1000, "--json")
+    answer = shoal("replay", whole, *SPAN, "--k", 1000, "--aim", "style", "--json")
     assert (answer.code, answer.error["code"]) == (3, "too_little_data")
     assert "1000 segments were asked for" in answer.error["message"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,32 +13,42 @@ from shoal.domain.errors import InputError, UsageError
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A shop with its first segments, and what was told of these."""
     folder = tmp_path_factory.mktemp("aims")
     package.simulate(out=folder / "log", customers=400, days=120, world="steady", seed=3)
     with package.init(folder / "shop") as shop:
         shop.ingest([folder / "log"], preset="shoal")
-        shop.segment(k=4)
-    yield folder / "shop"
+        first = shop.segment(k=4)
+    return folder / "shop", first.documents[0]
 
 
-def test_the_styles_are_chosen_by_what_stages_foretell(home: Path) -> None:
+@pytest.fixture(scope="module")
+def first(made: tuple[Path, Any]) -> Any:
+    return made[1]
+
+
+@pytest.fixture
+def home(made: tuple[Path, Any], tmp_path: Path) -> Path:
+    """A copy of the shop: the first segments are its current ones."""
+    return shutil.copytree(made[0], tmp_path / "home")
+
+
+def test_the_styles_are_chosen_by_what_stages_foretell(home: Path, first: Any) -> None:
     with package.open(home) as shop:
-        made = shop.segment(k=4, warm=False)
-        choice = made.documents[0]["choice"]
         best = shop.segment(k=4, aim="foretell", warm=False).documents[0]["choice"]
+    choice = first["choice"]
     scores = {one["styles"]: one["score"] for one in choice["outlook"]["tried"]}
     assert choice["aim"] == "balance"
     assert set(scores) == {1, 2, 3, 4}
     assert choice["styles"] == choice["outlook"]["styles"] >= best["styles"]
     assert scores[best["styles"]] == max(scores.values())
-    assert made.documents[0]["method_facts"]["styles"] == choice["styles"]
+    assert first["method_facts"]["styles"] == choice["styles"]
     assert choice["head"]["next_active"]["auroc"] > 0.6
 
 
-def test_a_refit_keeps_the_styles_and_the_ids(home: Path) -> None:
+def test_a_refit_keeps_the_styles_and_the_ids(home: Path, first: Any) -> None:
     with package.open(home) as shop:
-        first = shop.segment(k=4, warm=False).documents[0]
         again = shop.segment(k=4, seed=9).documents[0]
     assert again["choice"]["styles"] == first["choice"]["styles"]
     ids = [{one["segment_id"] for one in made["segments"]} for made in (first, again)]
@@ -110,7 +121,6 @@ def test_rules_may_ask_what_is_expected_of_a_customer(home: Path) -> None:
         ],
     }
     with package.open(home) as shop:
-        shop.segment(k=4)
         about = set(shop.rules.members(rules, segment="about")["customer_id"].to_pylist())
         shop.rules.segment(rules)
         told = shop.memberships(segmentation=shop.current("rules")).to_pylist()

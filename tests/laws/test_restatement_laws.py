@@ -59,7 +59,7 @@ def take_in(warehouse: Warehouse, unit: str, rows: list[dict[str, Any]], generat
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(said=STATEMENTS, data=st.data(), generated=st.booleans())
 def test_any_order_and_split_of_dated_statements_gives_the_last_of_each_scope(
     tmp_path_factory: pytest.TempPathFactory,
@@ -91,7 +91,7 @@ def test_any_order_and_split_of_dated_statements_gives_the_last_of_each_scope(
     assert accounts[0] == accounts[1]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     units=st.lists(
         st.lists(

@@ -322,14 +322,17 @@ def test_seeds_for_tuning_see_no_reported_cut() -> None:
 
 
 def test_a_quick_run_tells_of_a_set_that_is_missing_and_a_peer_that_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    units_here: None,
 ) -> None:
     def nowhere(name: str, cache: Path | None = None) -> None:
         raise MissingDataError(f"{name}: no such file")
 
     monkeypatch.setattr("bench.harness.data.public", nowhere)
-    monkeypatch.setenv("SHOAL_BENCH_CACHE", str(tmp_path))  # for the processes of the units
     monkeypatch.setattr("bench.harness.data.CACHE", tmp_path)
+    monkeypatch.setattr("bench.harness.environment.CACHE", tmp_path)
     call = ["--quick", "--data", "steady", "cdnow", "--cache", str(tmp_path), "--peers", "shoal",
             "rfm-cells", "river-denstream"]  # fmt: skip
     # no environment can be made here: pip is given nothing that exists

@@ -445,13 +445,15 @@ def test_a_quick_run_tells_of_everybody_and_of_what_is_missing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    units_here: None,
 ) -> None:
     def nowhere(name: str, cache: Path | None = None) -> None:
         raise data.MissingDataError(f"{name}: no such file")
 
     monkeypatch.setattr("bench.harness.data.public", nowhere)
     monkeypatch.setattr("bench.harness.data.CACHE", cache)
-    monkeypatch.setenv("SHOAL_BENCH_CACHE", str(cache))  # for the processes of the units
+    monkeypatch.setattr("bench.users.heads.ROUNDS", 30)  # what is learned is not asked here
+    monkeypatch.setattr("bench.users.heads.MIX_ROUNDS", 10)
     call = ["--quick", "--sets", "steady", "cdnow", "--units", "rfm", "coles", "shoal", "--budget",
             "0.5", "--cache", str(cache), "--out", str(tmp_path)]  # fmt: skip
     assert main(call) == 0

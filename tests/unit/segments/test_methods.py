@@ -39,8 +39,8 @@ def many(monkeypatch):
 
 
 def test_many_rows_end_as_good_as_few(many):
-    X, _ = blobs(3_000, 9, spread=5.0)
-    found = KMeans(9, sample_rows=600).fit(X)
+    X, _ = blobs(1_500, 9, spread=5.0)
+    found = KMeans(9, sample_rows=300).fit(X)
     kmeans._MANY_ROWS = 10_000
     exact = KMeans(9, n_starts=20).fit(X)
     assert found.inertia_ <= 1.01 * exact.inertia_
@@ -50,13 +50,13 @@ def test_many_rows_end_as_good_as_few(many):
 
 
 def test_the_order_of_many_rows_and_the_number_of_cores_change_nothing(many, monkeypatch):
-    X, _ = blobs(2_000, 6, spread=4.0)
+    X, _ = blobs(600, 6, spread=4.0)
     order = np.random.default_rng(0).permutation(len(X))
-    one, other = KMeans(6, sample_rows=300).fit(X), KMeans(6, sample_rows=300).fit(X[order])
+    one, other = KMeans(6, sample_rows=100).fit(X), KMeans(6, sample_rows=100).fit(X[order])
     np.testing.assert_array_equal(one.cluster_centers_, other.cluster_centers_)
     for cores in (1, 3):
         monkeypatch.setattr("os.sched_getaffinity", lambda _, n=cores: range(n), raising=False)
-        alone = KMeans(6, sample_rows=300).fit(X)
+        alone = KMeans(6, sample_rows=100).fit(X)
         np.testing.assert_array_equal(one.cluster_centers_, alone.cluster_centers_)
 
 
