@@ -102,5 +102,5 @@ def test_movement_is_told_from_where_the_record_lagged(made: Path, tmp_path: Pat
     shutil.copytree(made, directory)
     with package.open(directory) as shop:
         shop.refresh(as_of=ENDS)
-        found = shop.movement_report()
+        found = shop.movement_report().as_document()
     assert found["since"] == "2024-04-01T00:00:00Z" and found["days"] == 14.0
