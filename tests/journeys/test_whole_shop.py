@@ -19,7 +19,7 @@ from shoal.evaluation.agreement import agreement
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("simulated")
     code = run(
-        ["simulate", "--out", str(out), "--customers", "3000", "--days", "120", "--seed", "5"]
+        ["simulate", "--out", str(out), "--customers", "1500", "--days", "120", "--seed", "5"]
     )
     assert code == 0
     return out
