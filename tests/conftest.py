@@ -27,8 +27,9 @@ settings.load_profile("shoal")
 def one_query_thread() -> Iterator[None]:
     """An engine that is not told otherwise has one thread.
 
-    Over the few rows of a test a second one makes queries, half of what the suite does, a third
-    dearer. Where engines themselves are compared (contracts, laws of the fold) they are told two.
+    Over a hundred events a second one costs more CPU time than it saves: 0.20 s instead of 0.14 s
+    for all features. Where engines themselves are compared (contracts, laws of the fold) they are
+    told two.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DuckEngine, "__init__", partialmethod(DuckEngine.__init__, threads=1))
