@@ -167,8 +167,6 @@ def test_few_or_equal_customers_get_segments_or_a_reason(
     with _few(tmp_path / "few", customers, alike=alike) as shop:
         for method in CLUSTERERS:
             told = {"density": {}, "seeded": {"k": 2, "labels": labels}}.get(method, {"k": 2})
-            if method not in ("kmeans", "seeded"):  # k-means alone asks what they will do next
-                told = {**told, "aim": "style"}
             made = shop.segment(method=method, **told)
             main = made.documents[0]
             assert sum(one["size"] for one in main["segments"]) == customers, method
