@@ -7,6 +7,15 @@ import os
 # Before any library reads it: workers share the cores, and sums come in one order.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import atexit
+import shutil
+import tempfile
+
+# Workers share what they compiled, and nothing is written into anybody's home.
+if "SHOAL_CACHE" not in os.environ:
+    os.environ["SHOAL_CACHE"] = tempfile.mkdtemp(prefix="shoal-cache-")
+    atexit.register(shutil.rmtree, os.environ["SHOAL_CACHE"], ignore_errors=True)
+
 from collections.abc import Iterator
 from functools import partialmethod
 from pathlib import Path

@@ -48,6 +48,14 @@ class Engine(Protocol):
     def compile(self, expr: ir.Table) -> str:
         """SQL, in `dialect`, of an expression over unbound `ibis.table(schema, name=...)`."""
 
+    def compiled(self, name: str, definition: Callable[[], ir.Table]) -> str:
+        """The same of the expression that a definition gives.
+
+        Args:
+            name: holds all that decides the expression, its code too; an engine may keep what it
+                compiled under it, and then asks for no expression.
+        """
+
     def run(self, query: str, inputs: Mapping[str, Relation]) -> pa.Table:
         """Run compiled SQL with each named table bound to a relation; rows as one Arrow table."""
 

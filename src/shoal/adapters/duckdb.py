@@ -6,14 +6,16 @@ import os
 import re
 import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import duckdb
 import pyarrow as pa
 
+from shoal.adapters import kept_queries
 from shoal.adapters.failures import translated
 from shoal.ports import ParquetFiles, Relation
 
@@ -96,6 +98,19 @@ class DuckEngine:
             if len(self._compiled) > _KEPT:
                 del self._compiled[next(iter(self._compiled))]
             return known
+
+    def compiled(self, name: str, definition: Callable[[], ir.Table]) -> str:
+        """SQL of the expression that a definition gives, kept from process to process by a name."""
+        name = f"{self.dialect} {duckdb.__version__} {version('ibis-framework')} {name}"
+        kept = kept_queries.read(name)
+        if kept is None:
+            query = self.compile(definition())
+            kept_queries.write(name, query, self._schemas[query])
+            return query
+        query, schema = kept
+        with self._compiling:
+            self._schemas.setdefault(query, schema)
+        return query
 
     def run(self, query: str, inputs: Mapping[str, Relation]) -> pa.Table:
         """Rows of a query, with each named table bound to a relation, as one Arrow table.
