@@ -72,7 +72,7 @@ def backtest(
 def show_backtest(console: Console, found: dict[str, Any]) -> None:
     """The table of strategies, and what it says."""
     outcomes = list(found["outcomes"])
-    head = ["segments", "foretold", *outcomes, "moved", "by model", "kept", "alarms"]
+    head = ["", "mean", *outcomes, "moved", "by model", "kept", "alarms"]
     rows = []
     for name, one in found["strategies"].items():
         segments = one["segments"]
@@ -91,6 +91,11 @@ def show_backtest(console: Console, found: dict[str, Any]) -> None:
     )  # fmt: skip
     if found["against"]:
         console.say(f"Frozen is {found['against']}, left as it was.")
+    if any((one["of_attainable"] or 0) > 1 for one in found["strategies"].values()):
+        console.say(
+            "More than 100 %: of so few customers the model that says what could be foretold "
+            "learned less than the means of segments."
+        )
     for sentence in found["sentences"]:
         console.say(sentence["en"])
 

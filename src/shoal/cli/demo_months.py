@@ -45,6 +45,12 @@ def months(console: Console, shop: Shop) -> str | None:
         asked = None if moment == ends else moment
         found = shop.adjust(as_of=asked, retrain=False, progress=console.progress())
         _tell(console, found.as_document())
+        if found.waiting is not None:
+            word = shop.adjust(approve=found.waiting, by="the demo").as_document()
+            console.say(
+                f"               The demo says yes: {word['published']} is in force; "
+                f"{word['moved']:.1%} of customers moved for it"
+            )
         moment += _SPAN
     return first
 
@@ -88,7 +94,8 @@ def _tell(console: Console, look: Mapping[str, Any]) -> None:
         what = ACTIONS.get(one["action"], one["action"])
         which = " ".join(["segments", *one["segments"], what])
         gain = "" if one["action"] == "keep" else f" (gain {one['gain']:.2%})"
-        console.say(f"               done: {which}{gain}. {one['words']['en']}")
+        said = "asks" if one["approval"] else "done"
+        console.say(f"               {said}: {which}{gain}. {one['words']['en']}")
     for one in look["changes"]:
         console.say(f"               {one['sentence']['en']}")
     if look["published"]:
@@ -96,8 +103,6 @@ def _tell(console: Console, look: Mapping[str, Any]) -> None:
             f"               {look['published']} is in force; {look['moved']:.1%} of customers "
             "moved for it"
         )
-    if look["waiting"]:
-        console.say(f"               waits for your word: {', '.join(look['waiting']['reasons'])}")
 
 
 def _alarm(one: Mapping[str, Any]) -> str:

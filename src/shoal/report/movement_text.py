@@ -187,13 +187,10 @@ class MovementWords:
                 reason = self.reason(one)
                 if one["action"] == KEEP:
                     kept = self.texts("week.kept", reason=reason).rstrip()
-                elif look["published"] or look["approved_by"]:
+                elif came := _came_of(look, one):
                     day, what = self.day(look["moment"]), self.action(one)
-                    told = self.texts("week.done", day=day, what=what, reason=reason)
+                    told = self.texts(f"week.{came}", day=day, what=what, reason=reason)
                     said.append(told.rstrip())
-                elif look["dropped"]:
-                    day, what = self.day(look["moment"]), self.action(one)
-                    said.append(self.texts("week.dropped", day=day, what=what))
         found = said or ([kept] if kept else [])
         if self.document["waiting"]:
             look = clean(self.document["waiting"], 40)
@@ -336,3 +333,17 @@ class MovementWords:
 
 def _grave(alarm: Document) -> bool:
     return alarm["subject"] == BROKEN or bool(alarm["harmful"])
+
+
+def _came_of(look: Document, adjustment: Document) -> str:
+    """What became of an adjustment: `done`, `asked` for, `declined` or `dropped`; empty: unknown.
+
+    Of one look a part may be done while the rest waits for a person.
+    """
+    if look["approved_by"] or (look["published"] and not adjustment["approval"]):
+        return "done"
+    if look["declined_by"]:
+        return "declined"
+    if look["dropped"]:
+        return "dropped"
+    return "asked" if adjustment["approval"] or look["waits"] else ""

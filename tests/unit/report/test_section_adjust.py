@@ -97,6 +97,21 @@ def test_what_was_decided_is_not_always_done(changes: dict[str, Any], line: str)
     assert ("Done (" in text) == ("approved_by" in changes)
 
 
+@pytest.mark.parametrize(
+    ("changes", "began"),
+    [({"waits": True}, "Asked for"), ({}, "Asked for"), ({"declined_by": "ann"}, "Declined"),
+     ({"approved_by": "ann"}, "Done")],
+)  # fmt: skip
+def test_of_one_look_a_part_is_done_and_a_part_asked_for(
+    changes: dict[str, Any], began: str
+) -> None:
+    both = [adjustment("nudge"), adjustment("refit", approval=["over_budget"], moved=0.2)]
+    whole = movement(looks=[look(1, adjustments=both, published="kmeans-0002", **changes)])
+    lines = plain(short(whole)).splitlines()
+    assert any(line.startswith("Done (9 Mar 2024): centres moved a little") for line in lines)
+    assert any(line.startswith(f"{began} (9 Mar 2024): all segments made anew") for line in lines)
+
+
 def test_other_measures_have_other_units() -> None:
     worth = {"measure": "expected_orders", "horizon_days": None, "a_customer": {}}
     assert "Expected orders in the next period: 2,100 instead of 7,000 (−4,900)." in plain(
