@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("demo"))
-    parser.add_argument("--customers", type=int, default=8_000)
+    parser.add_argument("--customers", type=int, default=5_000)
     parser.add_argument("--days", type=int, default=200)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--data", help="a file or folder of your own events")
