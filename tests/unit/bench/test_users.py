@@ -402,6 +402,8 @@ class _Shop:
 
 
 def test_shoal_is_asked_at_both_moments(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    for moment in (opened.before, opened.moment):  # made before the shop is another one
+        opened.source.features(moment)
     monkeypatch.setattr("shoal.open", lambda directory: _Shop(opened, late=False))
     found = shoal_.embedded(opened, budget_s=1.0, seed=1)
     split = Split(opened)
