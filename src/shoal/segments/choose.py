@@ -45,8 +45,6 @@ _FEWEST_TO_DENY: Final = 1_000
 #: Halves that are looked at before groups are denied, and starts in each.
 _SPLITS_TO_DENY: Final = 12
 _STARTS_TO_DENY: Final = 10
-
-
 #: Prediction strength above which Tibshirani and Walther call the clusters well separated.
 _STRONG: Final = 0.8
 
