@@ -1,7 +1,9 @@
-"""`python -m bench.real_data`: the public sets through init, ingest, segment and report.
+"""`python -m bench.real_data`: the public sets through the command line, and through the demo.
 
-Each set goes through the command line as a user would type it; its row account is compared with the
-official count. Writes `docs/results/real-data.md`. Sets that are not there are named as missing.
+Each set goes through init, ingest, segment and report as a user would type them; its row account is
+compared with the official count. Then the demo makes a shop of it: months of change followed, the
+behaviour model trained, segments on it. Writes `docs/results/real-data.md`. Sets that are not there
+are named as missing.
 """
 
 from __future__ import annotations
@@ -13,9 +15,13 @@ import platform
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from bench.harness.run import say
 
 ROOT = Path(__file__).parents[1]
 
@@ -46,18 +52,21 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=Path(default))
     parser.add_argument("--out", type=Path, default=ROOT / "docs/results/real-data.md")
     options = parser.parse_args()
-    rows, choices, wrong = [], [], 0
+    rows, choices, demos, wrong = [], [], [], 0
     with tempfile.TemporaryDirectory() as work:
         for one in SETS:
             path = options.data / one.file
             if not path.exists():
                 rows.append(f"| `{one.preset}` | not there | | | | | |")
                 continue
+            say(f"  {one.preset}")
             row, choice, adds_up = _through(one, path, Path(work) / one.preset)
             rows.append(row)
             choices.append(choice)
-            wrong += not adds_up
-    options.out.write_text(_page(rows, choices), encoding="utf-8")
+            demo, done = _demo(one, path, Path(work) / f"{one.preset}-demo")
+            demos.append(demo)
+            wrong += not (adds_up and done)
+    options.out.write_text(_page(rows, choices, demos), encoding="utf-8")
     sys.stderr.write(f"written: {options.out}\n")
     return 1 if wrong else 0
 
@@ -92,6 +101,41 @@ def _through(one: PublicSet, path: Path, shop: Path) -> tuple[str, str, bool]:
     )
 
 
+def _demo(one: PublicSet, path: Path, out: Path) -> tuple[str, bool]:
+    """`make demo` with this file: a row of the table, and whether it ended as it should."""
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "shoal.cli.demo", "--out", out, "--data", path,
+         "--preset", one.preset],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    seconds = time.perf_counter() - started
+    if done.returncode:
+        last = " ".join(done.stdout.split()[-40:] + done.stderr.split()[-40:])
+        return f"| `{one.preset}` | {seconds:.0f} | exit {done.returncode}: {last} | | | |", False
+    shop = out / "shop"
+    models, overview = _shoal("models", shop)["models"], _shoal("segments", shop)
+    versions = {one["segmentation_id"]: one for one in _shoal("versions", shop)["versions"]}
+    line = _line(versions, overview["segmentation_id"])
+    trained = f"{models[0]['events']:,} events" if models else "no: the set is too small"
+    names = "; ".join(
+        f"{entry['name']['en']} ({entry['share']:.0%})" for entry in overview["segments"]
+    )
+    row = (
+        f"| `{one.preset}` | {seconds:.0f} | {trained} | {line[0]['on']} | {len(line)} | {names} |"
+    )
+    return row, (shop / "report.html").stat().st_size > 0
+
+
+def _line(versions: Mapping[str, dict[str, Any]], newest: str) -> list[dict[str, Any]]:
+    """A version and those before it."""
+    found, name = [], newest
+    while name in versions:
+        found.append(versions[name])
+        name = versions[name]["previous_id"]
+    return found
+
+
 def _shoal(*arguments: object) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "shoal.cli.main", *map(str, arguments), "--json"],
@@ -105,10 +149,11 @@ def _shoal(*arguments: object) -> dict[str, Any]:
     return document
 
 
-def _page(rows: list[str], choices: list[str]) -> str:
+def _page(rows: list[str], choices: list[str], demos: list[str]) -> str:
+    from bench.harness.results import machine, machine_line
     from shoal import __version__
 
-    table = "\n".join(rows)
+    table, demo_table = "\n".join(rows), "\n".join(demos)
     return f"""# Real data
 
 `python -m bench.real_data`, shoal {__version__}, Python {platform.python_version()}.
@@ -128,7 +173,17 @@ Segments and their share of customers, as named by the program. What membership 
 sets is little; where no candidate was stable, the reason says so and segments are a description,
 not groups that exist.
 
-{chr(10).join(choices)}"""
+{chr(10).join(choices)}
+## `make demo` with each
+
+`make demo DATA=FILE PRESET=PRESET`: twelve weeks of change followed where the log is long enough,
+the behaviour model trained by the recipe `laptop`, segments on it, report.
+{machine_line(machine())}
+
+| preset | seconds | model trained on | segments on | versions | segments, with their share |
+|---|---|---|---|---|---|
+{demo_table}
+"""
 
 
 if __name__ == "__main__":

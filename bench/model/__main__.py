@@ -2,6 +2,8 @@
 
     python -m bench.model --quick             one tiny world, two variants, seconds
     python -m bench.model                     every variant on two worlds of the tuning seeds
+    python -m bench.model --merge --seeds 1 --variants size-base
+                                              these variants into the figures of a run before
 
 Every variant is trained for the same steps on the same draws of customers, on one thread; what a
 step costs is told beside it.
@@ -17,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.harness import results
+from bench.harness import merging, results
 from bench.harness.data import CACHE, WorldSpec
 from bench.harness.data import world as made
 from bench.harness.run import Unit, code_hash, run, say
@@ -40,6 +42,15 @@ _CODE = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the bench; 1 where nothing could be trained."""
     options = _options(arguments)
+    try:
+        return _bench(options)
+    except merging.MergeError as error:
+        say(str(error))
+        return 1
+
+
+def _bench(options: argparse.Namespace) -> int:
+    before = merging.published(options.out, "model") if options.merge else None
     size = (QUICK_CUSTOMERS, QUICK_DAYS) if options.quick else (CUSTOMERS, DAYS)
     worlds = [WorldSpec(name, *size, seed) for name in options.worlds for seed in options.seeds]
     for spec in worlds:
@@ -56,9 +67,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         SCHEMA, "bench.model", options.seeds, steps=options.steps, worlds=options.worlds,
         size=size, variants=_variants(options.variants, found),
     )  # fmt: skip
+    if before is not None:
+        told = merged(before, told, options.variants)
     results.write("model", told, page.markdown(told), options.out)
     print(page.markdown(told))
     return int(not any("figures" in one for one in found))
+
+
+#: What both runs have to agree about.
+_PROTOCOL = ("seeds", "steps", "worlds", "size")
+
+
+def merged(
+    old: Mapping[str, Any], new: Mapping[str, Any], variants: Sequence[str]
+) -> dict[str, Any]:
+    """Published figures with those of these variants, in the order of `VARIANTS`.
+
+    Raises:
+        MergeError: the runs differ in protocol.
+    """
+    merging.same(old, new, _PROTOCOL)
+    there = {one["name"]: one for one in (*old["variants"], *new["variants"])}
+    placed = [there[name] for name in VARIANTS if name in there]
+    return {**old, merging.ADDED: merging.noted(old, new, variants), "variants": placed}
 
 
 def _unit(variant: str, spec: WorldSpec, steps: int) -> Unit:
@@ -81,6 +112,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.model", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--quick", action="store_true", help="one tiny world, two variants")
+    parser.add_argument(
+        "--merge", action="store_true", help="add --variants to the figures in --out"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", metavar="SEED")
     parser.add_argument("--worlds", nargs="+", metavar="WORLD", default=list(WORLDS))
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, metavar="VARIANT")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.harness import merging
 from bench.harness.results import machine_line, spread, told
 
 _FIGURES = {
@@ -24,6 +25,7 @@ def markdown(document: Mapping[str, Any]) -> str:
         f"`{document['command']}`, seeds {seeds}.",
         machine_line(document["machine"]),
         "",
+        *_later(document),
         f"Worlds {', '.join(document['worlds'])} of {customers:,} customers and {days} days, of",
         "the seeds for choosing: no bench reports on them. Each variant is trained from nothing",
         f"for {document['steps']:,} steps on one thread, on what lies 28 days before the end, and",
@@ -46,6 +48,11 @@ def markdown(document: Mapping[str, Any]) -> str:
         lines += ["", f"## {group}", "", *_table(own)]
     notes = (Path(__file__).parent / "notes.md").read_text(encoding="utf-8")
     return "\n".join([*lines, "", notes])
+
+
+def _later(document: Mapping[str, Any]) -> list[str]:
+    told = merging.note(document, {one["name"]: one["title"] for one in document["variants"]})
+    return [told, ""] if told else []
 
 
 def _table(variants: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -38,6 +38,22 @@ def test_the_category_that_sets_apart_is_named():
     assert name_all([profile("s01", *facts)])[0].en == "Night-time books shoppers"
 
 
+def test_a_category_of_few_events_names_nobody_however_many_times_that_of_the_rest():
+    facts = profile("s01", ("category:games", 2.5), ("category:books", 1.5), ("orders", 1.0))
+    shares = {"category:games": 0.03, "category:books": 0.4}
+    assert name_all([facts | {"means": shares}])[0].en == "Frequent books shoppers"
+    rare = facts | {"means": {"category:games": 0.03, "category:books": 0.1}}
+    assert name_all([rare])[0].en == "Frequent customers"
+
+
+def test_a_category_stays_in_a_name_until_its_share_has_clearly_fallen():
+    old = {"s01": Text("Books shoppers", "books 客户")}
+    facts = profile("s01", ("category:books", 1.5), ("orders", 1.0))
+    assert name_all([facts | {"means": {"category:books": 0.17}}], kept=old) == [old["s01"]]
+    fallen = facts | {"means": {"category:books": 0.14}}
+    assert name_all([fallen], kept=old)[0].en == "Frequent customers"
+
+
 def test_two_alike_are_told_apart_by_more_facts_or_a_number():
     same = (("night_share", 2.0), ("orders", 0.9))
     names = name_all([profile("s01", *same, ("spend", 0.8)), profile("s02", *same)])
