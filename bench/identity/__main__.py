@@ -1,6 +1,6 @@
 """`python -m bench.identity`: identity over monthly refits, and true changes of segments told.
 
-- *rule*: the rule of `shoal.adjust.align` and MONIC on the true segments of worlds `lineage`.
+- *rule*: the rule of `shoal.adjust.transitions` and MONIC on the true segments of worlds `lineage`.
 - *steady*: monthly refits of world `steady`; whose id stays though nothing planted changed.
 - *lineage*: refits of worlds `lineage`, k chosen at each; which planted changes the lineage tells.
 

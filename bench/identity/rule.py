@@ -1,4 +1,4 @@
-"""The rule alone: what `shoal.adjust.align` tells of the true segments from refit to refit.
+"""The rule alone: what `shoal.adjust.transitions` tells of the true segments from refit to refit.
 
 No segment is learned and no event is read: only who is where at two moments. What is lost here is
 lost by the rule. MONIC (`bench.peers.monic`) is asked about the same customers.
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bench.peers import monic
-from shoal.adjust.align import CONTINUE, crossed, transitions
+from shoal.adjust.transitions import CONTINUE, crossed, transitions
 from shoal.evaluation.lineage import Event
 
 Names = npt.NDArray[Any]

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from shoal.adjust.align import BIRTH, CONTINUE, DEATH, MERGE, SPLIT, Alignment, Change, Noise
+from shoal.adjust.align import Alignment, Change, Noise
+from shoal.adjust.transitions import BIRTH, CONTINUE, DEATH, MERGE, SPLIT
 from shoal.domain.segment import TIER_NEW
 from shoal.domain.text import Text
 

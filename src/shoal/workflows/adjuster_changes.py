@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shoal.adjust import align
+from shoal.adjust import transitions
 from shoal.adjust.adjustment import MERGE, NUDGE, REFIT, RETRAIN, SPLIT, Adjustment, Proposal
 from shoal.adjust.align import Alignment, Change, Noise
 from shoal.adjust.lineage import lineage
@@ -151,16 +151,20 @@ def _changes(
         kind = kind_of(one.proposal)
         parents = tuple(one.proposal.segments)
         if kind == BIRTH and fresh:
-            found.append(_change(align.BIRTH, (), (fresh.pop(0),), between, total))
+            found.append(_change(transitions.BIRTH, (), (fresh.pop(0),), between, total))
         elif kind == SPLIT and fresh:
             children = tuple(sorted([*(p for p in parents if p in after), fresh.pop(0)]))
-            found.append(_change(align.SPLIT, parents, children, between, total))
+            found.append(_change(transitions.SPLIT, parents, children, between, total))
         elif kind == MERGE:
             children = tuple(p for p in parents if p in after)
-            found.append(_change(align.MERGE, tuple(sorted(parents)), children, between, total))
+            found.append(
+                _change(transitions.MERGE, tuple(sorted(parents)), children, between, total)
+            )
     touched = {name for one in found for name in (*one.parents, *one.children)}
     stay = [one for one in after if one not in touched]
-    goes_on = [_change(align.CONTINUE, (one,), (one,), between, total) for one in sorted(stay)]
+    goes_on = [
+        _change(transitions.CONTINUE, (one,), (one,), between, total) for one in sorted(stay)
+    ]
     return (*found, *goes_on)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from shoal.adjust.align import BIRTH, CONTINUE, DEATH
+from shoal.adjust.transitions import BIRTH, CONTINUE, DEATH
 from shoal.domain.errors import OperationError, UsageError
 from shoal.domain.segment import TIER_NEW
 from shoal.ports import Registry, StateStore

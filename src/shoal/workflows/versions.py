@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-from shoal.adjust.align import CONTINUE
+from shoal.adjust.transitions import CONTINUE
 from shoal.domain.segment import TIER_NEW
 from shoal.ports import Registry, StateStore
 from shoal.segments import artefact

@@ -5,17 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shoal.adjust.align import (
-    Noise,
-    align,
-    crossed,
-    jaccard,
-    noise_of,
-    number_of,
-    numbered,
-    pairs,
-    transitions,
-)
+from shoal.adjust.align import Noise, align, noise_of, number_of, numbered
+from shoal.adjust.transitions import crossed, jaccard, pairs, transitions
 
 
 def told(counts: list[list[int]], **how) -> list[tuple]:
