@@ -74,10 +74,16 @@ _PHRASES: Final[Mapping[tuple[str, str], tuple[str, Text]]] = {
     ("orders", "higher"): ("volume", Text("frequent", "高频")),
     ("orders_per_month", "higher"): ("volume", Text("frequent", "高频")),
     ("events", "higher"): ("volume", Text("busy", "活跃")),
+    **{(f"orders_{days}d", "higher"): ("volume", Text("frequent", "高频")) for days in (28, 90)},
+    **{(f"events_{days}d", "higher"): ("volume", Text("busy", "活跃")) for days in (28, 90)},
     ("orders", "lower"): ("volume", Text("occasional", "低频")),
     ("orders_per_month", "lower"): ("volume", Text("occasional", "低频")),
     ("events", "lower"): ("volume", Text("quiet", "安静")),
     ("spend", "higher"): ("value", Text("high-spending", "高消费")),
+    **{
+        (f"spend_{days}d", "higher"): ("value", Text("high-spending", "高消费"))
+        for days in (28, 90)
+    },
     ("spend", "lower"): ("value", Text("low-spending", "低消费")),
     ("recency_days", "higher"): ("recency", Text("lapsed", "久未到访")),
     ("order_recency_days", "higher"): ("recency", Text("lapsed", "久未下单")),
@@ -231,12 +237,14 @@ def _begins(text: str, phrase: str) -> bool:
 
 
 def _facts(profile: Mapping[str, Any]) -> list[Text]:
-    """Phrases of the profile's effects, strongest first, one a theme."""
+    """Phrases of the effects that the profile tells of, strongest first, then those of its other
+    differences; one a theme."""
+    told = {one["feature"] for one in profile["effects"]}
+    sizes = sorted(_sizes(profile).items(), key=lambda one: (one[0][0] not in told, -one[1]))
     found: dict[str, Text] = {}
-    effects = sorted(profile["effects"], key=lambda one: -abs(one["effect"]))
-    for effect in effects:
-        theme, phrase = _PHRASES.get((effect["feature"], effect["direction"]), ("", _FALLBACK))
-        if theme and theme not in found and abs(effect["effect"]) >= NAMED_EFFECT:
+    for key, size in sizes:
+        theme, phrase = _PHRASES.get(key, ("", _FALLBACK))
+        if theme and theme not in found and size >= NAMED_EFFECT:
             found[theme] = phrase
     return list(found.values())
 

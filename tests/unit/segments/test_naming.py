@@ -38,6 +38,13 @@ def test_the_category_that_sets_apart_is_named():
     assert name_all([profile("s01", *facts)])[0].en == "Night-time books shoppers"
 
 
+def test_a_segment_is_not_average_for_telling_of_its_last_weeks_alone():
+    recent = profile("s01", ("orders_28d", 2.6), ("cart_adds_90d", 2.6), ("views_28d", 2.2))
+    assert name_all([recent])[0].en == "Frequent customers"
+    more = recent | {"differences": {"spend_90d": 1.8, "night_share": 0.4, "orders": 2.2}}
+    assert name_all([more])[0].en == "Frequent, high-spending customers"
+
+
 def test_a_category_of_few_events_names_nobody_however_many_times_that_of_the_rest():
     facts = profile("s01", ("category:games", 2.5), ("category:books", 1.5), ("orders", 1.0))
     shares = {"category:games": 0.03, "category:books": 0.4}
