@@ -184,7 +184,7 @@ class MovementWords:
         said, kept = [], ""
         for look in self.document["looks"]:
             for one in look["adjustments"]:
-                reason = self.reason(one)
+                reason = self.why(look, one)
                 if one["action"] == KEEP:
                     kept = self.texts("week.kept", reason=reason).rstrip()
                 elif came := _came_of(look, one):
@@ -273,6 +273,19 @@ class MovementWords:
         """Why it was decided so, in a sentence; empty for a code of another version."""
         known = REASONS.get(str(one["reason"]))
         return "" if known is None else known.of(self.texts.lang)
+
+    def why(self, look: Document, one: Document) -> str:
+        """The reason, and who said yes where somebody was asked."""
+        who = look["approved_by"] if one["approval"] else None
+        yes = self.texts("week.yes", who=clean(str(who), 40)) if who else ""
+        return self.texts("punct.between").join(part for part in (self.reason(one), yes) if part)
+
+    def outcome(self, look: Document, one: Document) -> str:
+        """An adjustment in a cell of a table, with what became of it where it was not done."""
+        came, what = _came_of(look, one), self.action(one)
+        if one["action"] == KEEP or came in ("", "done"):
+            return what
+        return self.texts(f"week.cell.{came}", what=what)
 
     def name(self, segment_id: str) -> str:
         """Id and name of a segment."""

@@ -107,8 +107,8 @@ def _looks(told: MovementWords) -> Table | None:
     texts, numbers = told.texts, told.numbers
     rows = [
         [
-            clean(look["look"], 40), told.day(look["moment"]), clipped(told.action(one)),
-            clean(told.reason(one) or MISSING, 200), numbers.count(len(look["alarms"])),
+            clean(look["look"], 40), told.day(look["moment"]), clipped(told.outcome(look, one)),
+            clean(told.why(look, one) or MISSING, 200), numbers.count(len(look["alarms"])),
             numbers.share(one["gain"]) if one["gain"] else MISSING,
         ]
         for look in reversed(told.document["looks"])

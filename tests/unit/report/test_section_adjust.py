@@ -109,7 +109,11 @@ def test_of_one_look_a_part_is_done_and_a_part_asked_for(
     whole = movement(looks=[look(1, adjustments=both, published="kmeans-0002", **changes)])
     lines = plain(short(whole)).splitlines()
     assert any(line.startswith("Done (9 Mar 2024): centres moved a little") for line in lines)
-    assert any(line.startswith(f"{began} (9 Mar 2024): all segments made anew") for line in lines)
+    (asked,) = (line for line in lines if line.startswith(f"{began} (9 Mar 2024): all segments"))
+    assert ("The yes came from ann." in asked) == ("approved_by" in changes)
+    nudged, anew = seen(whole).looks.rows
+    assert nudged[2].startswith("centres moved")
+    assert anew[2].startswith("all segments" if began == "Done" else f"{began.lower()}: all")
 
 
 def test_other_measures_have_other_units() -> None:
