@@ -1,6 +1,6 @@
 """The one step of a behaviour model as ONNX: one event of each customer on top of a state.
 
-Inputs are those of `shoal.model.runtime.INPUTS`, with any number of customers B:
+Inputs are those of `shoal.model.onnx_step.INPUTS`, with any number of customers B:
 
     us and codes (B, 2) int64, numbers (B, 2) float32: of the event and NOW, or of NOW and padding
     where there is no event; lengths (B,) int64, 1 or 0 events; texts (B, w), the row that the
@@ -27,7 +27,7 @@ from shoal.domain.errors import OperationError, UsageError
 from shoal.domain.sequence import NUMBERS
 from shoal.model.backbones.base import gaps_s
 from shoal.model.behaviour import BehaviourModel
-from shoal.model.runtime import (
+from shoal.model.onnx_step import (
     ARRAYS_FILE,
     DOCUMENT_FILE,
     INPUTS,
@@ -36,10 +36,9 @@ from shoal.model.runtime import (
     PLAIN_CODES,
     SCHEMA,
     STEP_FILE,
-    EagerStepper,
-    Layout,
     OnnxStepper,
 )
+from shoal.model.runtime import EagerStepper, Layout
 
 _OPSET: Final = 17
 #: More events than any backbone looks back on: rings of the example are full.

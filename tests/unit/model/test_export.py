@@ -16,7 +16,8 @@ from tests.unit.model.test_stream import now_of
 from shoal.domain.errors import OperationError, UsageError
 from shoal.domain.sequence import TIME, EventSequences
 from shoal.model import export
-from shoal.model.runtime import ARRAYS_FILE, DOCUMENT_FILE, STEP_FILE, EagerStepper, OnnxStepper
+from shoal.model.onnx_step import ARRAYS_FILE, DOCUMENT_FILE, STEP_FILE, OnnxStepper
+from shoal.model.runtime import EagerStepper
 from shoal.model.stream import advance, build
 
 pytest.importorskip("onnxruntime")
