@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -51,6 +52,7 @@ def main() -> int:
     default = os.environ.get("SHOAL_DATA", ROOT.parent / "shared" / "data")
     parser.add_argument("--data", type=Path, default=Path(default))
     parser.add_argument("--out", type=Path, default=ROOT / "docs/results/real-data.md")
+    parser.add_argument("--minutes", type=float, help="of the demo's training; the recipe's")
     options = parser.parse_args()
     rows, choices, demos, wrong = [], [], [], 0
     with tempfile.TemporaryDirectory() as work:
@@ -63,10 +65,10 @@ def main() -> int:
             row, choice, adds_up = _through(one, path, Path(work) / one.preset)
             rows.append(row)
             choices.append(choice)
-            demo, done = _demo(one, path, Path(work) / f"{one.preset}-demo")
+            demo, done = _demo(one, path, Path(work) / f"{one.preset}-demo", options.minutes)
             demos.append(demo)
             wrong += not (adds_up and done)
-    options.out.write_text(_page(rows, choices, demos), encoding="utf-8")
+    options.out.write_text(_page(rows, choices, demos, options.minutes), encoding="utf-8")
     sys.stderr.write(f"written: {options.out}\n")
     return 1 if wrong else 0
 
@@ -101,12 +103,13 @@ def _through(one: PublicSet, path: Path, shop: Path) -> tuple[str, str, bool]:
     )
 
 
-def _demo(one: PublicSet, path: Path, out: Path) -> tuple[str, bool]:
+def _demo(one: PublicSet, path: Path, out: Path, minutes: float | None) -> tuple[str, bool]:
     """`make demo` with this file: a row of the table, and whether it ended as it should."""
     started = time.perf_counter()
+    bound = () if minutes is None else ("--minutes", str(minutes))
     done = subprocess.run(
         [sys.executable, "-m", "shoal.cli.demo", "--out", out, "--data", path,
-         "--preset", one.preset],
+         "--preset", one.preset, *bound],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     seconds = time.perf_counter() - started
@@ -149,14 +152,15 @@ def _shoal(*arguments: object) -> dict[str, Any]:
     return document
 
 
-def _page(rows: list[str], choices: list[str], demos: list[str]) -> str:
+def _page(rows: list[str], choices: list[str], demos: list[str], minutes: float | None) -> str:
     from bench.harness.results import machine, machine_line
     from shoal import __version__
 
+    trained = "" if minutes is None else f" for {minutes:g} minutes"
     table, demo_table = "\n".join(rows), "\n".join(demos)
     return f"""# Real data
 
-`python -m bench.real_data`, shoal {__version__}, Python {platform.python_version()}.
+`{shlex.join(["python", "-m", "bench.real_data", *sys.argv[1:]])}`, shoal {__version__}, Python {platform.python_version()}.
 Each set through `shoal init`, `ingest`, `segment` and `report` as a user would type them, with the
 default settings.
 
@@ -177,7 +181,7 @@ not groups that exist.
 ## `make demo` with each
 
 `make demo DATA=FILE PRESET=PRESET`: twelve weeks of change followed where the log is long enough,
-the behaviour model trained by the recipe `laptop`, segments on it, report.
+the behaviour model trained by the recipe `laptop`{trained}, segments on it, report.
 {machine_line(machine())}
 
 | preset | seconds | model trained on | segments on | versions | segments, with their share |
