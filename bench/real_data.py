@@ -156,11 +156,12 @@ def _page(rows: list[str], choices: list[str], demos: list[str], minutes: float 
     from bench.harness.results import machine, machine_line
     from shoal import __version__
 
+    command = shlex.join(["python", "-m", "bench.real_data", *sys.argv[1:]])
     trained = "" if minutes is None else f" for {minutes:g} minutes"
     table, demo_table = "\n".join(rows), "\n".join(demos)
     return f"""# Real data
 
-`{shlex.join(["python", "-m", "bench.real_data", *sys.argv[1:]])}`, shoal {__version__}, Python {platform.python_version()}.
+`{command}`, shoal {__version__}, Python {platform.python_version()}.
 Each set through `shoal init`, `ingest`, `segment` and `report` as a user would type them, with the
 default settings.
 
