@@ -6,7 +6,9 @@ factor, at least 1.7. People never do that together, or not with one feature alo
 a third of features look so it is behaviour (or all of the tracking, which its faults tell).
 
 Nothing is learned from what is broken. A fault that is over is in the windows of features for four
-weeks more, and blocks learning as long.
+weeks more, and blocks learning as long. A fault of facts about persons (sign-up, profile, consent)
+is told of and blocks nothing: segments are not learned from them, and they come once a person, so
+that a young log has ever fewer.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from shoal.adjust.drift.contrast import Panel
 from shoal.adjust.drift.look import Floats
 from shoal.adjust.drift.series import histogram
 from shoal.adjust.drift.tracking import Fault, faults
+from shoal.domain import kinds
 from shoal.domain.time import DAY_US, from_us, iso, to_us
 
 #: More customers without a value, as a share of all.
@@ -38,6 +41,8 @@ _FEWEST: Final = 50
 _MANY: Final = 1 / 3
 #: A fault that ended so many days ago is still in the windows of features.
 GONE_DAYS: Final = 28
+#: Kinds that tell of a person what no segment is learned from.
+_FACTS: Final = frozenset({kinds.SIGN_UP, kinds.PROFILE, kinds.CONSENT})
 #: Chance of a rhythm without fault being told of; what the thresholds of tracking stand for.
 _P_VALUE: Final = 1e-4
 
@@ -72,7 +77,7 @@ def broken(panel: Panel | None, rhythm: pa.Table | None, moment: datetime) -> Br
         for one in faults(rhythm, until=today):
             if one.lasts:
                 alarms.append(_alarm(one))
-            if one.lasts or one.end > today - GONE_DAYS:
+            if one.kind not in _FACTS and (one.lasts or one.end > today - GONE_DAYS):
                 blocked.append(one.what)
     return Broken(tuple(alarms), tuple(dict.fromkeys([*features, *blocked])), tuple(features))
 

@@ -54,6 +54,7 @@ class Fault:
 
     Args:
         what: of whom, as `source`, `source kind` or `source kind field`; `events` of all.
+        kind: of event; empty: of a whole source, or of all.
         fault: stopped, repeated, missing, scaled or shifted.
         start, end: local days [start, end) since 1970.
         lasts: whether the last day of all still has it.
@@ -64,6 +65,7 @@ class Fault:
     """
 
     what: str
+    kind: str
     fault: str
     start: int
     end: int
@@ -297,7 +299,7 @@ def _fault(
     # days since that tell nothing do not say that it is over
     over = bool(np.isfinite(values[end:]).sum() > 1)
     return Fault(
-        what, fault, first + start, first + end, not over, factor,
+        what, group.kind, fault, first + start, first + end, not over, factor,
         int(group.numbers["events"][start:end].sum()),
         int(group.numbers.get("visitors", np.zeros(1))[-_SHOWN_DAYS:].max()),
         tuple((first + day, float(values[day]), float(level[day])) for day in shown),

@@ -153,6 +153,20 @@ def test_a_fault_that_is_over_blocks_learning_for_four_weeks():
     assert long_ago.blocked == ()
 
 
+def test_facts_about_persons_alarm_and_block_no_learning():
+    """Of people who come once, a young log has ever fewer: no segment is learned from it."""
+    moment = from_us(LAST * DAY_US)
+    table = rhythm(of("app", "purchase", events=lambda row: 0))
+    found = {}
+    for kind in ("profile", "favourite"):
+        called = pa.compute.replace_substring(table["kind"], "purchase", kind)
+        of_kind = table.set_column(2, RHYTHM_SCHEMA.field("kind"), called)
+        found[kind] = broken(None, of_kind, moment)
+    assert [one.what for one in found["profile"].alarms] == ["app profile"]
+    assert found["profile"].blocked == ()
+    assert found["favourite"].blocked == ("app favourite",)
+
+
 def test_the_alarm_holds_a_series_to_draw_and_learning_is_blocked():
     now = look(0)
     table = rhythm(of("app", events=lambda row: 0))
