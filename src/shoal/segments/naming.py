@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from shoal.domain.segment import TIER_NEW
 from shoal.domain.text import Text
+from shoal.segments.phrases import FALLBACK, PHRASES
 
 #: Cohen's "medium" effect.
 NAMED_EFFECT: Final = 0.5
@@ -31,74 +32,7 @@ _NOT_AVERAGE: Final = 0.65
 
 NEW_NAME: Final = Text("Too little known", "了解太少")
 
-#: (theme, feature, direction): phrase. One phrase a theme is used in a name.
-_PHRASES: Final[Mapping[tuple[str, str], tuple[str, Text]]] = {
-    ("night_share", "higher"): ("hours", Text("night-time", "深夜")),
-    ("morning_share", "higher"): ("hours", Text("morning", "早晨")),
-    ("afternoon_share", "higher"): ("hours", Text("afternoon", "午后")),
-    ("evening_share", "higher"): ("hours", Text("evening", "晚间")),
-    ("weekend_share", "higher"): ("week", Text("weekend", "周末")),
-    ("weekend_share", "lower"): ("week", Text("weekday", "工作日")),
-    ("discounted_order_share", "higher"): ("discount", Text("discount-seeking", "爱折扣")),
-    ("discount_share", "higher"): ("discount", Text("discount-seeking", "爱折扣")),
-    ("coupon_share", "higher"): ("discount", Text("coupon-using", "用优惠券")),
-    ("discounted_order_share", "lower"): ("discount", Text("full-price", "原价购买")),
-    ("discount_share", "lower"): ("discount", Text("full-price", "原价购买")),
-    ("refund_rate", "higher"): ("refund", Text("often-returning", "常退货")),
-    ("refund_share", "higher"): ("refund", Text("often-returning", "常退货")),
-    ("refunds", "higher"): ("refund", Text("often-returning", "常退货")),
-    ("price_level", "higher"): ("price", Text("premium", "偏好高价")),
-    ("price_level_bought", "higher"): ("price", Text("premium", "偏好高价")),
-    ("unit_price_mean", "higher"): ("price", Text("premium", "偏好高价")),
-    ("price_level", "lower"): ("price", Text("low-price", "偏好低价")),
-    ("price_level_bought", "lower"): ("price", Text("low-price", "偏好低价")),
-    ("unit_price_mean", "lower"): ("price", Text("low-price", "偏好低价")),
-    ("basket_value_mean", "higher"): ("basket", Text("big-basket", "大额订单")),
-    ("basket_units_mean", "higher"): ("basket", Text("big-basket", "大篮子")),
-    ("basket_lines_mean", "higher"): ("basket", Text("big-basket", "大篮子")),
-    ("basket_value_mean", "lower"): ("basket", Text("small-basket", "小额订单")),
-    ("basket_units_mean", "lower"): ("basket", Text("small-basket", "小篮子")),
-    ("basket_lines_mean", "lower"): ("basket", Text("small-basket", "小篮子")),
-    ("search_share", "higher"): ("search", Text("searching", "善搜索")),
-    ("searches", "higher"): ("search", Text("searching", "善搜索")),
-    ("search_share", "lower"): ("search", Text("strolling", "随便逛")),
-    ("favourite_share", "higher"): ("browse", Text("wish-listing", "爱收藏")),
-    ("review_rate", "higher"): ("review", Text("reviewing", "爱评价")),
-    ("reviews", "higher"): ("review", Text("reviewing", "爱评价")),
-    ("repeat_line_share", "higher"): ("repeat", Text("restocking", "重复购买")),
-    ("repeat_item_share", "higher"): ("repeat", Text("restocking", "重复购买")),
-    ("purchase_per_view", "higher"): ("funnel", Text("straight-to-purchase", "直奔购买")),
-    ("buying_session_share_90d", "higher"): ("funnel", Text("straight-to-purchase", "直奔购买")),
-    ("purchase_per_view", "lower"): ("funnel", Text("browsing", "多看少买")),
-    ("buying_session_share_90d", "lower"): ("funnel", Text("browsing", "多看少买")),
-    ("orders", "higher"): ("volume", Text("frequent", "高频")),
-    ("orders_per_month", "higher"): ("volume", Text("frequent", "高频")),
-    ("events", "higher"): ("volume", Text("busy", "活跃")),
-    **{(f"orders_{days}d", "higher"): ("volume", Text("frequent", "高频")) for days in (28, 90)},
-    **{(f"events_{days}d", "higher"): ("volume", Text("busy", "活跃")) for days in (28, 90)},
-    ("orders", "lower"): ("volume", Text("occasional", "低频")),
-    ("orders_per_month", "lower"): ("volume", Text("occasional", "低频")),
-    ("events", "lower"): ("volume", Text("quiet", "安静")),
-    ("spend", "higher"): ("value", Text("high-spending", "高消费")),
-    **{
-        (f"spend_{days}d", "higher"): ("value", Text("high-spending", "高消费"))
-        for days in (28, 90)
-    },
-    ("spend", "lower"): ("value", Text("low-spending", "低消费")),
-    ("recency_days", "higher"): ("recency", Text("lapsed", "久未到访")),
-    ("order_recency_days", "higher"): ("recency", Text("lapsed", "久未下单")),
-    ("recency_days", "lower"): ("recency", Text("recently active", "近期活跃")),
-    ("order_recency_days", "lower"): ("recency", Text("recently active", "近期下单")),
-    ("tenure_days", "lower"): ("tenure", Text("newcomer", "新近加入")),
-    ("tenure_days", "higher"): ("tenure", Text("long-standing", "资深")),
-    ("top_category_share", "lower"): ("breadth", Text("all-round", "兴趣广泛")),
-    ("category_entropy", "higher"): ("breadth", Text("all-round", "兴趣广泛")),
-    ("top_category_share", "higher"): ("breadth", Text("focused", "兴趣专一")),
-    ("category_entropy", "lower"): ("breadth", Text("focused", "兴趣专一")),
-}
-
-_FALLBACK: Final = Text("average", "普通")
-_MOST_PHRASES: Final = 4
+_FEWEST_PHRASES, _MOST_PHRASES = 2, 4
 
 
 def name_all(
@@ -123,7 +57,7 @@ def name_all(
         if name in known and still_true(text, known[name])
     } | {name: text for name, text in (given or {}).items() if name in known}
     facts = [_facts(profile) for profile in profiles]
-    lengths = [2] * len(profiles)
+    lengths = [_FEWEST_PHRASES] * len(profiles)
     while True:
         names = [
             old[profile["segment_id"]]
@@ -143,8 +77,25 @@ def name_all(
             for profile, name, own, length in zip(profiles, english, facts, lengths, strict=True)
         ]
         if longer == lengths:
-            return _numbered(names, [profile["segment_id"] in old for profile in profiles])
+            fixed = [profile["segment_id"] in old for profile in profiles]
+            return _numbered(_shortened(names, facts, profiles, fixed), fixed)
         lengths = longer
+
+
+def _shortened(
+    names: Sequence[Text],
+    facts: Sequence[Sequence[Text]],
+    profiles: Sequence[Mapping[str, Any]],
+    fixed: Sequence[bool],
+) -> list[Text]:
+    """Names without the further facts where these told nobody apart."""
+    english = [name.en for name in names]
+    return [
+        _assembled(own[:_FEWEST_PHRASES], _category(profile))
+        if english.count(name.en) > 1 and not stays and profile["segment_id"] != TIER_NEW
+        else name
+        for name, own, profile, stays in zip(names, facts, profiles, fixed, strict=True)
+    ]
 
 
 def still_true(name: Text, profile: Mapping[str, Any]) -> bool:
@@ -163,8 +114,8 @@ def still_true(name: Text, profile: Mapping[str, Any]) -> bool:
         return True
     phrases, category = told
     effects = _sizes(profile)
-    if _FALLBACK.en in phrases:
-        named = (size for key, size in effects.items() if key in _PHRASES)
+    if FALLBACK.en in phrases:
+        named = (size for key, size in effects.items() if key in PHRASES)
         return max(named, default=0.0) < _NOT_AVERAGE
     if category and not any(
         effect >= KEPT_EFFECT and _share(profile, column) >= _KEPT_SHARE
@@ -176,7 +127,7 @@ def still_true(name: Text, profile: Mapping[str, Any]) -> bool:
     return all(
         any(
             effects.get(key, 0.0) >= KEPT_EFFECT
-            for key, (_, text) in _PHRASES.items()
+            for key, (_, text) in PHRASES.items()
             if text.en == phrase
         )
         for phrase in phrases
@@ -208,7 +159,7 @@ def _read(name: str) -> tuple[list[str], str | None] | None:
             break
     else:
         return None
-    found, known = [], {text.en for _, text in _PHRASES.values()} | {_FALLBACK.en}
+    found, known = [], {text.en for _, text in PHRASES.values()} | {FALLBACK.en}
     phrase: str | None = ""
     while phrase is not None:
         phrase = next(
@@ -243,7 +194,7 @@ def _facts(profile: Mapping[str, Any]) -> list[Text]:
     sizes = sorted(_sizes(profile).items(), key=lambda one: (one[0][0] not in told, -one[1]))
     found: dict[str, Text] = {}
     for key, size in sizes:
-        theme, phrase = _PHRASES.get(key, ("", _FALLBACK))
+        theme, phrase = PHRASES.get(key, ("", FALLBACK))
         if theme and theme not in found and size >= NAMED_EFFECT:
             found[theme] = phrase
     return list(found.values())
@@ -265,7 +216,7 @@ def _share(profile: Mapping[str, Any], column: str) -> float:
 
 
 def _assembled(facts: Sequence[Text], category: str | None) -> Text:
-    words = list(facts) or ([] if category else [_FALLBACK])
+    words = list(facts) or ([] if category else [FALLBACK])
     en, zh = ", ".join(word.en for word in words), "、".join(word.zh for word in words)
     if category is None:
         return Text(f"{en} customers"[:1].upper() + f"{en} customers"[1:], f"{zh}的客户")

@@ -67,6 +67,11 @@ def test_two_alike_are_told_apart_by_more_facts_or_a_number():
     assert names[0].en == "Night-time, frequent, high-spending customers"
     names = name_all([profile("s01", *same), profile("s02", *same)])
     assert [name.en[-2:] for name in names] == ["rs", " 2"]
+    many = (*same, ("spend", 0.8), ("weekend_share", 0.7), ("tenure_days", 0.6))
+    names = name_all([profile("s01", *many), profile("s02", *many)])
+    assert [name.en for name in names] == [
+        "Night-time, frequent customers", "Night-time, frequent customers 2",
+    ]  # fmt: skip
 
 
 def test_the_tier_of_the_unknown_is_called_so():
