@@ -174,9 +174,8 @@ quarantined rows are bad-debt corrections with a negative price.
 
 ## What was found
 
-Segments and their share of customers, as named by the program. What membership foretells on these
-sets is little; where no candidate was stable, the reason says so and segments are a description,
-not groups that exist.
+Segments and their share of customers, as named by the program, and why that many. Where no
+candidate was stable, the reason says so: such segments are a description, not groups that exist.
 
 {chr(10).join(choices)}
 ## `make demo` with each

@@ -30,6 +30,8 @@ _KEPT_SHARE: Final = 0.15
 #: From here on a segment is no longer "average".
 _NOT_AVERAGE: Final = 0.65
 
+Meaning = str | tuple[frozenset[str], str]
+
 NEW_NAME: Final = Text("Too little known", "了解太少")
 
 _FEWEST_PHRASES, _MOST_PHRASES = 2, 4
@@ -41,7 +43,7 @@ def name_all(
     kept: Mapping[str, Text] | None = None,
     given: Mapping[str, Text] | None = None,
 ) -> list[Text]:
-    """A name a profile, in their order: no two are the same.
+    """A name a profile, in their order: no two say the same, in whatever order.
 
     Each name starts with the strongest fact (and the category that sets the segment apart); facts
     are added until the name is unique, and a number only where no fact tells two segments apart.
@@ -67,14 +69,16 @@ def name_all(
             else _assembled(own[:length], _category(profile))
             for profile, own, length in zip(profiles, facts, lengths, strict=True)
         ]
-        english = [name.en for name in names]
+        meanings = [_meaning(name) for name in names]
         longer = [
             length + 1
-            if english.count(name) > 1
+            if meanings.count(meaning) > 1
             and profile["segment_id"] not in old
             and length < min(len(own), _MOST_PHRASES)
             else length
-            for profile, name, own, length in zip(profiles, english, facts, lengths, strict=True)
+            for profile, meaning, own, length in zip(
+                profiles, meanings, facts, lengths, strict=True
+            )
         ]
         if longer == lengths:
             fixed = [profile["segment_id"] in old for profile in profiles]
@@ -88,14 +92,23 @@ def _shortened(
     profiles: Sequence[Mapping[str, Any]],
     fixed: Sequence[bool],
 ) -> list[Text]:
-    """Names without the further facts where these told nobody apart."""
-    english = [name.en for name in names]
-    return [
-        _assembled(own[:_FEWEST_PHRASES], _category(profile))
-        if english.count(name.en) > 1 and not stays and profile["segment_id"] != TIER_NEW
-        else name
-        for name, own, profile, stays in zip(names, facts, profiles, fixed, strict=True)
-    ]
+    """Names without the further facts where these told nobody apart, of one order of facts."""
+    meanings = [_meaning(name) for name in names]
+    found: dict[Meaning, Text] = {}
+    short = []
+    for name, own, profile, stays in zip(names, facts, profiles, fixed, strict=True):
+        alike = meanings.count(_meaning(name)) > 1
+        if alike and not stays and profile["segment_id"] != TIER_NEW:
+            told = _assembled(own[:_FEWEST_PHRASES], _category(profile))
+            name = found.setdefault(_meaning(told), told)
+        short.append(name)
+    return short
+
+
+def _meaning(name: Text) -> Meaning:
+    """What a name says, in whatever order."""
+    told = _read(name.en)
+    return name.en if told is None else (frozenset(told[0]), (told[1] or "").lower())
 
 
 def still_true(name: Text, profile: Mapping[str, Any]) -> bool:

@@ -74,6 +74,20 @@ def test_two_alike_are_told_apart_by_more_facts_or_a_number():
     ]  # fmt: skip
 
 
+def test_the_same_facts_in_another_order_are_no_other_name():
+    one = profile("s01", ("recency_days", -2.0), ("orders", 1.0), ("night_share", 0.8))
+    other = profile("s02", ("orders", 2.0), ("recency_days", -1.0), ("weekend_share", 0.8))
+    assert [name.en for name in name_all([one, other])] == [
+        "Recently active, frequent, night-time customers",
+        "Frequent, recently active, weekend customers",
+    ]
+    less = profile("s02", ("orders", 2.0), ("recency_days", -1.0))
+    alike = profile("s01", ("recency_days", -2.0), ("orders", 1.0))
+    assert [name.en for name in name_all([alike, less])] == [
+        "Recently active, frequent customers", "Recently active, frequent customers 2",
+    ]  # fmt: skip
+
+
 def test_the_tier_of_the_unknown_is_called_so():
     new = profile("new")
     assert name_all([new])[0].en == "Too little known"
