@@ -233,13 +233,7 @@ def _decide(
     trusted = [candidate for candidate in candidates if candidate.why_not is None]
     if not trusted:
         chosen = max(candidates, key=lambda one: (one.stability, -one.k))
-        reason = Text(
-            f"No candidate is stable (bootstrap ARI of at least {limits.stability}) and free of "
-            f"tiny segments; k = {chosen.k} is the most stable (ARI {chosen.stability:.2f}). "
-            "Take these segments as a description, not as groups that exist.",
-            f"没有候选同时满足稳定（自助法 ARI ≥ {limits.stability}）且无过小分群；k = {chosen.k} "
-            f"最稳定（ARI {chosen.stability:.2f}）。请将这些分群视为描述，而非客观存在的群体。",
-        )
+        reason = _untrusted(chosen, limits)
     elif rule == STABILITY_ONLY:
         strong = [one for one in trusted if one.prediction_strength >= _STRONG]
         best = max(trusted, key=lambda one: one.prediction_strength)
@@ -263,6 +257,30 @@ def _decide(
         )
         reason = _foretold(chosen, best, horizon_days, stays=chosen is not least)
     return Choice(chosen.k, rule, reason, tuple(candidates), horizon_days, sample)
+
+
+def _untrusted(chosen: Candidate, limits: Limits) -> Text:
+    """Why no candidate passed the limits, by what keeps the most stable one from it."""
+    ari, needed, why = f"{chosen.stability:.2f}", limits.stability, chosen.why_not
+    if chosen.stability >= limits.stability and why is not None:
+        en = (
+            f"No stable candidate (bootstrap ARI of at least {needed}) is free of tiny segments; "
+            f"k = {chosen.k} is the most stable (ARI {ari}), but {why.en}."
+        )
+        zh = (
+            f"稳定的候选（自助法 ARI ≥ {needed}）都含有过小的分群；k = {chosen.k} 最稳定"
+            f"（ARI {ari}），但{why.zh}。"
+        )
+    else:
+        en = (
+            f"No candidate is stable (bootstrap ARI of at least {needed}); k = {chosen.k} is the "
+            f"most stable (ARI {ari})."
+        )
+        zh = f"没有候选稳定（自助法 ARI ≥ {needed}）；k = {chosen.k} 最稳定（ARI {ari}）。"
+    return Text(
+        f"{en} Take these segments as a description, not as groups that exist.",
+        f"{zh}请将这些分群视为描述，而非客观存在的群体。",
+    )
 
 
 def _foretold(chosen: Candidate, best: Candidate, horizon_days: int | None, *, stays: bool) -> Text:

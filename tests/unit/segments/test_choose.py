@@ -57,6 +57,16 @@ def test_noise_has_no_stable_segments_and_it_is_said():
     assert all(one.why_not is not None for one in choice.candidates)
 
 
+def test_segments_that_are_stable_and_too_small_are_told_as_such():
+    X = np.random.default_rng(0).normal(size=(1500, 4)) * 0.05
+    X[:750] += 5
+    X[:6] += 100
+    choice = choose(X, [3], seed=0, limits=QUICK)
+    assert choice.candidates[0].stability >= QUICK.stability
+    assert "No stable candidate" in choice.reason.en
+    assert "but its smallest segment holds 0.4% of customers" in choice.reason.en
+
+
 def test_outcomes_that_no_segment_foretells_end_in_the_smallest_k():
     X, _ = blobs()
     coin = np.random.default_rng(3).integers(0, 2, len(X)).astype(float)
