@@ -198,18 +198,18 @@ def _exemplars(
 
 def _medians(placed: Placed) -> dict[str, list[float | None]]:
     """The median of each place in every numeric feature; None where nobody has a value."""
-    places, segments = placed.places, len(placed.segment_ids)
-    starts = np.searchsorted(np.sort(places), np.arange(segments))
-    found: dict[str, list[float | None]] = {}
-    for name in numeric_columns(placed.features):
-        values = column(placed.features, name)
-        ordered = values[np.lexsort((values, places))]  # of each place in order, undefined last
-        known = np.bincount(places[~np.isnan(values)], minlength=segments)
-        found[name] = [
-            float((ordered[start + (n - 1) // 2] + ordered[start + n // 2]) / 2) if n else None
-            for start, n in zip(starts, known, strict=True)
-        ]
-    return found
+    order = np.argsort(placed.places, kind="stable")
+    ends = np.cumsum(np.bincount(placed.places, minlength=len(placed.segment_ids)))[:-1]
+    return {
+        name: [_median(part) for part in np.split(column(placed.features, name)[order], ends)]
+        for name in numeric_columns(placed.features)
+    }
+
+
+def _median(values: npt.NDArray[np.float64]) -> float | None:
+    """The median of the values that are defined; None without any."""
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if len(known) else None
 
 
 def _names(placed: Placed, own: npt.NDArray[np.bool_]) -> dict[str, Any]:
