@@ -4,6 +4,9 @@
 - *steady*: monthly refits of world `steady`; whose id stays though nothing planted changed.
 - *lineage*: refits of worlds `lineage`, k chosen at each; which planted changes the lineage tells.
 
+    python -m bench.identity                              all parts
+    python -m bench.identity --merge --parts lineage      this part into the figures in --out
+
 Finished units are kept in the cache and taken from there the next time. `--quick` is a small run.
 """
 
@@ -15,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.harness import results
+from bench.harness import merging, results
 from bench.harness.data import CACHE, WorldSpec
 from bench.harness.run import Unit, code_hash, run, say
 from bench.identity import report, rule
@@ -31,8 +34,18 @@ _CODE = ("src/shoal/adjust", "src/shoal/segments", "src/shoal/workflows", "bench
 
 
 def main() -> int:
-    """Run the parts that were asked for; write the document and the page."""
+    """Run the parts that were asked for; write the document and the page. 1 where they cannot stand
+    beside the parts that are published."""
     options = _options()
+    try:
+        return _bench(options)
+    except merging.MergeError as error:
+        say(str(error))
+        return 1
+
+
+def _bench(options: argparse.Namespace) -> int:
+    before = merging.published(options.out, "identity") if options.merge else None
     document = results.header("shoal.bench.identity/1", "bench.identity", options.seeds)
     document |= {
         "settings": {
@@ -42,16 +55,30 @@ def main() -> int:
             "lineage_worlds": options.lineage_worlds, "rule_worlds": options.rule_worlds,
         }
     }  # fmt: skip
+    if before is not None:
+        merging.same(before, document, ("seeds", "settings"))
     if "rule" in options.parts:
         document["rule"] = _rule(options)
     if "steady" in options.parts:
         document["steady"] = _units("steady", options)
     if "lineage" in options.parts:
         document["lineage"] = _units("lineage", options)
+    if before is not None:
+        document = merged(before, document)
     page = report.markdown(document)
     results.write("identity", document, page, options.out)
     print(page)
     return 0
+
+
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Published parts with those of this run in their place."""
+    parts = [part for part in PARTS if part in new]
+    return {
+        **old,
+        **{part: new[part] for part in parts},
+        merging.ADDED: merging.noted(old, new, parts),
+    }
 
 
 def _rule(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -101,6 +128,8 @@ def _units(part: str, options: argparse.Namespace) -> list[dict[str, Any]]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.identity", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--merge", action="store_true", help="add --parts to the figures in --out")
     parser.add_argument("--quick", action="store_true", help="one small world of each part")
     parser.add_argument("--parts", type=_names, default=PARTS, help=f"of {','.join(PARTS)}")
     parser.add_argument("--seeds", type=_numbers)

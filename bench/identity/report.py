@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.harness import merging
 from bench.harness.results import machine_line, spread, table, told
 from bench.identity.refits import CENTROID, FROZEN, PLAIN, SHOAL, event_of
 from shoal.evaluation.lineage import Counts, Event, compare, over_worlds
@@ -14,6 +15,9 @@ NOTES = Path(__file__).with_name("notes.md")
 #: The first refit after a change can find it, and the one after that (a tolerance of one refit).
 TOLERANCE_DAYS = 56.0
 _YEAR_DAYS = 364.0
+_PARTS = {
+    "rule": "the rule alone", "steady": "refits of world steady", "lineage": "refits of lineage",
+}  # fmt: skip
 _KINDS = ("split", "merge", "birth", "death")
 _TITLES = {
     SHOAL: "Shoal: overlap with a noise level, warm start",
@@ -32,6 +36,8 @@ def markdown(document: Mapping[str, Any]) -> str:
         f"`{document['command']}`, seeds {', '.join(map(str, document['seeds']))}. "
         + machine_line(document["machine"]),
     ]
+    if document.get(merging.ADDED):
+        blocks.append(merging.note(document, _PARTS))
     if "rule" in document:
         blocks += _rule(document["rule"], document["settings"])
     if "steady" in document:

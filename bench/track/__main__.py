@@ -6,6 +6,7 @@
     python -m bench.track --page                  only the page, from the figures in track.json
     python -m bench.track --merge --parts worlds,newcomers --peers shoal-embedding,shoal-both
                                                   these rows into the figures of a run before
+    python -m bench.track --merge --parts broken  this part (one that is not of peers) into them
 
 Worlds, snapshots and finished units are kept in --cache; a unit is made again when its world or the
 code of its peer or of the bench changes. Writes track.json and track.md to --out.
@@ -28,11 +29,11 @@ from bench.harness.source import catalog_fingerprint
 from bench.peers import SPECS
 from bench.peers.registry import EMBEDDED
 from bench.peers.shoal_embedded import ENTRY_CODE, TIMEOUT_S
-from bench.track import generator, lineage, real, report
+from bench.track import beside, generator, lineage, real, report
 from bench.track.unit import CEILING
 
-PARTS = ("worlds", "generator", "newcomers", "lineage", "real")
-WORLDS = ("steady", "drift", "season", "festival", "lineage", "awkward", "broken", "noise")
+PARTS = ("worlds", "generator", "ablation", "broken", "newcomers", "lineage", "real")
+WORLDS = ("steady", "drift", "season", "festival", "lineage", "awkward", "noise")
 SEEDS = (11, 12, 13)
 #: Seeds of the lineage worlds begin here; none of them, nor of SEEDS, was ever used for tuning.
 LINEAGE_SEED = 101
@@ -82,6 +83,12 @@ def _bench(options: argparse.Namespace) -> int:
         document["worlds"] = _worlds(options)
     if "generator" in options.parts:
         document["generator"] = generator.rows(_specs(options), document["settings"], options.cache)
+    if "ablation" in options.parts:
+        document["ablation"] = _beside(
+            "ablation", beside.ABLATION_WORLDS, beside.ABLATION_PEERS, options
+        )
+    if "broken" in options.parts:
+        document["broken"] = _beside("broken", beside.BROKEN_WORLDS, beside.BROKEN_PEERS, options)
     if "newcomers" in options.parts:
         document["newcomers"] = _newcomers(options)
     if "lineage" in options.parts:
@@ -90,7 +97,7 @@ def _bench(options: argparse.Namespace) -> int:
         document["real"] = _real(options)
     document["environments"] = {"river": versions_of("river")}
     if before is not None:
-        document = merged(before, document, options.peers)
+        document = merged(before, document, added(options))
     page = report.markdown(document)
     results.write("track", document, page, options.out)
     print(page)
@@ -98,13 +105,21 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 #: Parts whose rows are of peers.
-_OF_PEERS = ("worlds", "newcomers")
+_OF_PEERS = ("worlds", "newcomers", "lineage")
+
+
+def added(options: argparse.Namespace) -> tuple[str, ...]:
+    """What a run with --merge adds: rows of peers, or whole parts by their names."""
+    rows = options.peers if set(options.parts) & set(_OF_PEERS) else ()
+    return (*rows, *(part for part in options.parts if part not in _OF_PEERS))
+
+
 #: What both runs have to agree about; the worlds' own rows tell what they were made of.
 _PROTOCOL = ("customers", "days", "learn_days", "every_days", "newcomer_customers")
 
 
 def merged(old: dict[str, Any], new: dict[str, Any], peers: tuple[str, ...]) -> dict[str, Any]:
-    """Published figures with the rows of these peers.
+    """Published figures with the rows of these peers, and with whole parts of this run.
 
     Raises:
         MergeError: the runs differ in protocol or data, or in worlds and seeds, which would leave
@@ -112,6 +127,7 @@ def merged(old: dict[str, Any], new: dict[str, Any], peers: tuple[str, ...]) -> 
     """
     merging.same(old["settings"], new["settings"], _PROTOCOL)
     found = {**old, merging.ADDED: merging.noted(old, new, peers)}
+    found |= {part: new[part] for part in PARTS if part in new and part not in _OF_PEERS}
     for part in _OF_PEERS:
         if part not in new:
             continue
@@ -145,8 +161,8 @@ def _options() -> argparse.Namespace:
     options.seeds = options.seeds or ((1,) if quick else SEEDS)
     options.worlds = options.worlds or (("steady", "lineage") if quick else WORLDS)
     options.peers = options.peers or ((CEILING, "kmeans", "never", "shoal") if quick else PEERS)
-    if options.merge and set(options.parts or PARTS) - set(_OF_PEERS):
-        parser.error(f"--merge adds rows of peers: give --parts {','.join(_OF_PEERS)}")
+    if options.merge and not options.parts:
+        parser.error("--merge: say with --parts what is added")
     options.parts = options.parts or PARTS
     options.customers = options.customers or (250 if quick else 1_500)
     options.days = options.days or (84 if quick else 154)
@@ -208,6 +224,20 @@ def _worlds(options: argparse.Namespace) -> list[dict[str, Any]]:
     return found
 
 
+def _beside(
+    part: str, worlds: tuple[str, ...], peers: tuple[str, ...], options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """A part with worlds and methods of its own; --quick: one small world of it."""
+    settings = {"learn_days": options.learn_days, "every_days": options.every_days}
+    specs = [
+        WorldSpec(name, options.customers, options.days, seed)
+        for seed in options.seeds
+        for name in (worlds[:1] if options.quick else worlds)
+    ]
+    chosen = ("shoal-style", "shoal-adjust-style") if options.quick else peers
+    return _units(part, "bench.track.unit", chosen, specs, settings, options)
+
+
 def _newcomers(options: argparse.Namespace) -> list[dict[str, Any]]:
     specs = [
         WorldSpec("steady", options.newcomer_customers, options.days, seed)
@@ -226,6 +256,8 @@ def _lineage(options: argparse.Namespace) -> list[dict[str, Any]]:
     methods = (*lineage.METHODS, *lineage.ADJUSTED)
     if options.quick:
         methods = ("kmeans", "gmm-bic", "shoal-adjust-style")
+    if options.merge:
+        methods = tuple(one for one in methods if one in options.peers)
     return _units("lineage", "bench.track.lineage", methods, specs, settings, options)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.harness.merging import note
 from bench.harness.results import machine_line, spread, table, told
-from bench.track import lineage, real
+from bench.track import beside, lineage, real
 from bench.track.lineage import TOLERANCE_DAYS
 from bench.track.newcomers import EVENTS
 from bench.track.report_adjust import adjustment
@@ -21,6 +21,7 @@ from shoal.evaluation.lineage import Counts, over_worlds
 PUBLISHED = "python -m bench.track"
 NOTES = Path(__file__).with_name("notes.md")
 _NOISE = "noise"
+_PARTS = ("worlds", "ablation", "broken", "newcomers", "lineage", "real")
 _SHARED = ("accuracy", "macro_recall", "macro_f1", "ari")
 
 
@@ -44,6 +45,8 @@ def markdown(document: Mapping[str, Any]) -> str:
         blocks += _generator(document.get("generator", []), rows)
         blocks += [*movement(rows), *recovery(rows), *adjustment(rows)]
         blocks += _noise(noise)
+    blocks += beside.ablation(document.get("ablation", []))
+    blocks += beside.broken(document.get("broken", []))
     if "newcomers" in document:
         blocks += _newcomers(document["newcomers"])
     if "lineage" in document:
@@ -76,7 +79,11 @@ def _load(document: Mapping[str, Any]) -> str:
 
 def _titles(document: Mapping[str, Any]) -> dict[str, str]:
     rows = [row for part in ("worlds", "newcomers") for row in document.get(part, [])]
-    return {peer: title(peer) for peer in peers_of(rows)}
+    parts = {
+        "ablation": "a part taken away each", "broken": "tracking that breaks",
+        "lineage": "lineage", "real": "real logs", "generator": "what the generator could tell",
+    }  # fmt: skip
+    return {**parts, **{peer: title(peer) for peer in peers_of(rows)}}
 
 
 def _models(document: Mapping[str, Any]) -> str:
@@ -102,7 +109,7 @@ def _models(document: Mapping[str, Any]) -> str:
 
 
 def _digests(document: Mapping[str, Any]) -> str:
-    rows = [row for part in ("worlds", "newcomers", "lineage") for row in document.get(part, [])]
+    rows = [row for part in _PARTS for row in document.get(part, [])]
     found = {
         f"{row['world']} v{row['world_version']} `{row['world_digest'][:12]}`"
         for row in rows
@@ -281,7 +288,7 @@ def _of_change(rows: Sequence[Mapping[str, Any]], change: str) -> str:
 def _failures(document: Mapping[str, Any]) -> list[str]:
     lines = [
         [part, row["peer"], row["label"], str(row["failed"]).replace("|", "/")[:200]]
-        for part in ("worlds", "newcomers", "lineage", "real")
+        for part in _PARTS
         for row in document.get(part, [])
         if "failed" in row
     ]

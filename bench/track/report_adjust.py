@@ -11,7 +11,9 @@ from bench.track.summing import of, peers_of, title
 _STEPS = ("nudge", "split", "merge", "refit")
 
 
-def adjustment(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def adjustment(
+    rows: Sequence[Mapping[str, Any]], heading: str = "## What adjustment did"
+) -> list[str]:
     """A row a peer and world: means over seeds; empty where nobody adjusts."""
     lines = []
     for peer in peers_of(rows):
@@ -28,7 +30,7 @@ def adjustment(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     )
     head = ["method", "world", "looks", "alarms (harmful)", "broken", *_STEPS,
             "moved by it, a look"]  # fmt: skip
-    return ["## What adjustment did", intro, table(head, lines)]
+    return [heading, intro, table(head, lines)]
 
 
 def _cells(runs: Sequence[Sequence[Mapping[str, Any]]]) -> list[str]:

@@ -2,7 +2,8 @@
 
     python -m bench.speed.segments --quick           20,000 customers, a minute: does it still run?
     python -m bench.speed.segments                   a million customers, about half an hour
-    python -m bench.speed.segments --only kmeans     of kmeans, assign, method, density_loss
+    python -m bench.speed.segments --merge --only kmeans
+                                      of kmeans, assign, method, density_loss, into what is in --out
 
 One core a process; every unit is a process of its own; faiss runs in an environment that the bench
 makes. Finished units are kept in --kept, so that an interrupted run goes on (--fresh measures all
@@ -17,6 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from bench.harness import merging
 from bench.harness.data import CACHE
 from bench.harness.results import RESULTS, header, write
 from bench.harness.run import Unit, code_hash, run, say
@@ -31,6 +33,15 @@ STARTS: Final = 8
 
 def main() -> int:
     options = _options()
+    try:
+        return _bench(options)
+    except merging.MergeError as error:
+        say(str(error))
+        return 1
+
+
+def _bench(options: argparse.Namespace) -> int:
+    before = merging.published(options.out, "speed-segments") if options.merge else None
     units = _units(options)
     say(f"{len(units)} units, load {os.getloadavg()[0]:.1f}")
     rows = run(_FUNCTION, units, kept=options.kept, timeout_s=1_800.0, keep=not options.fresh)
@@ -40,15 +51,36 @@ def main() -> int:
         "customers": options.customers, "columns": COLUMNS, "groups": GROUPS, "starts": STARTS,
         "repeats": options.repeats, "units": told,
     }  # fmt: skip
+    if before is not None:
+        document = merged(before, document)
     write("speed-segments", document, page.markdown(document), options.out)
     print(page.markdown(document))
     return int(any("failed" in row for row in rows))
+
+
+#: What both runs have to agree about.
+_PROTOCOL: Final = ("seeds", "customers", "columns", "groups", "starts")
+
+
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Published figures with the parts of this run in their place.
+
+    Raises:
+        MergeError: they are of other data.
+    """
+    merging.same(old, new, _PROTOCOL)
+    parts = [part for part in TASKS if any(row["what"] == part for row in new["units"])]
+    kept = [row for row in old["units"] if row["what"] not in parts]
+    return {
+        **old, "units": kept + new["units"], merging.ADDED: merging.noted(old, new, parts)
+    }  # fmt: skip
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.speed.segments", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--quick", action="store_true", help="20,000 customers, one run of each")
+    parser.add_argument("--merge", action="store_true", help="add --only to the figures in --out")
     parser.add_argument("--customers", type=lambda text: int(float(text)), metavar="N")
     parser.add_argument("--only", nargs="+", choices=TASKS, default=list(TASKS), metavar="PART")
     parser.add_argument("--repeats", type=int, help="runs of each unit (default 3)")

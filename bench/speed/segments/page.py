@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from bench.harness import merging
 from bench.harness.results import machine_line, spread, table, told
 
 Row = Mapping[str, Any]
 
 #: What was aimed at.
+_PARTS: Final = {
+    "kmeans": "k-means", "assign": "assignment", "method": "methods",
+    "density_loss": "what density loses",
+}  # fmt: skip
 ROWS_A_SECOND: Final = 2_000_000.0
 SECONDS: Final = {"mixture": 120.0, "hierarchy": 120.0}
 SAME_INERTIA: Final = 1.001
@@ -29,8 +34,8 @@ def markdown(document: Mapping[str, Any]) -> str:
         "other work."
     )
     blocks = [
-        "# What segments cost", measured, reading, _goals(units), _kmeans(units, document),
-        _assign(units), _methods(units), _loss(units), _failures(units),
+        "# What segments cost", measured, merging.note(document, _PARTS), reading, _goals(units),
+        _kmeans(units, document), _assign(units), _methods(units), _loss(units), _failures(units),
     ]  # fmt: skip
     return "\n\n".join(block for block in blocks if block) + "\n"
 

@@ -154,18 +154,20 @@ def _document(*peers: str, accuracy: float = 0.5, digest: str = "d") -> dict[str
     ]
     return {
         "command": "python -m bench.track " + " ".join(peers), "settings": settings,
-        "machine": {"load": 1.5}, "worlds": rows, "lineage": [{"peer": "kmeans"}],
+        "machine": {"load": 1.5}, "worlds": rows,
     }  # fmt: skip
 
 
 def test_rows_of_a_run_take_their_place_beside_those_of_others() -> None:
     old, new = _document("kmeans", "shoal"), _document("shoal", "shoal-both", accuracy=0.7)
+    old["real"], old["broken"], new["broken"] = [{"peer": "cdnow"}], [1], [2]
     found = track.merged(old, new, ("shoal", "shoal-both"))
     assert [(row["peer"], row["accuracy"]) for row in found["worlds"]] == [
         ("kmeans", 0.5), ("kmeans", 0.5), ("shoal", 0.7), ("shoal", 0.7),
         ("shoal-both", 0.7), ("shoal-both", 0.7),
     ]  # fmt: skip
-    assert (found["command"], found["lineage"]) == (old["command"], old["lineage"])
+    assert (found["command"], found["real"]) == (old["command"], old["real"])
+    assert found["broken"] == [2]
     assert [(one["command"], one["peers"]) for one in found["added"]] == [
         (new["command"], ["shoal", "shoal-both"])
     ]
@@ -195,10 +197,10 @@ def test_there_must_be_something_to_merge_into(
     monkeypatch.setattr(sys, "argv", arguments)
     assert track.main() == 1
     assert "run without --merge first" in capsys.readouterr().err
-    monkeypatch.setattr(sys, "argv", [*arguments[:-1], "lineage"])
+    monkeypatch.setattr(sys, "argv", arguments[:-2])
     with pytest.raises(SystemExit):
         track.main()
-    assert "--merge adds rows of peers" in capsys.readouterr().err
+    assert "say with --parts what is added" in capsys.readouterr().err
 
 
 def _run_of(old: dict[str, Any], name: str, like: str) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bench.harness import merging
 from bench.identity import report, rule
+from bench.identity.__main__ import merged
 from bench.identity.refits import PLAIN, SHOAL, _count, event_document, event_of, named
 
 from shoal.evaluation.lineage import Event, compare
@@ -64,3 +66,25 @@ def test_the_page_tells_every_part_and_what_failed():
     assert "0 splits, merges, births and deaths told in 1.0 simulated years" in page
     assert "warm start | 0.900 | 0.800 | 0.60 |" in page
     assert "- style steady-2: too slow" in page
+
+
+def test_a_part_takes_its_place_beside_those_that_were_published():
+    machine = {"load": 1}
+    old = {"command": "first", "machine": machine, "rule": [1], "steady": [1]}
+    found = merged(old, {"command": "later", "machine": machine, "lineage": [2], "steady": [2]})
+    assert {part: found[part] for part in ("rule", "steady", "lineage")} == {
+        "rule": [1], "steady": [2], "lineage": [2],
+    }  # fmt: skip
+    assert found["command"] == "first"
+    assert [(one["command"], one["peers"]) for one in found[merging.ADDED]] == [
+        ("later", ["steady", "lineage"])
+    ]
+
+
+def test_there_must_be_a_page_to_add_to(monkeypatch, tmp_path, capsys):
+    from bench.identity import __main__ as command
+
+    arguments = ["bench.identity", "--merge", "--parts", "rule", "--out", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", arguments)
+    assert command.main() == 1
+    assert "run without --merge first" in capsys.readouterr().err

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from bench.peers import SPECS, make
-from bench.track import real
+from bench.track import beside, real
 from bench.track.report_adjust import adjustment
 
 ADJUSTED = [name for name in SPECS if name.startswith("shoal-adjust")]
@@ -55,6 +55,37 @@ def test_each_ablation_takes_one_part_away() -> None:
             one = make(name)
             differ = [key for key in whole.adjusting if one.adjusting[key] != whole.adjusting[key]]
             assert len(differ) + (one.margin != whole.margin) == 1, name
+
+
+def figures(peer: str, world: str, accuracy: float) -> dict[str, Any]:
+    return {
+        "peer": peer, "world": world, "seed": 1, "label": f"{world}-1", "accuracy": accuracy,
+        "macro_f1": 0.5, "ari": 0.3, "ari_worst": 0.2, "flicker": 0.1, "labels": 7,
+        "adjusted": [look(blocked=["spend"])],
+    }  # fmt: skip
+
+
+def test_a_part_taken_away_is_told_over_its_worlds_and_nothing_where_one_is_missing() -> None:
+    rows = [
+        figures("shoal-adjust-style", "drift", 0.5),
+        figures("shoal-adjust-style", "lineage", 0.7),
+    ]
+    [_, _, told, heading, *_] = beside.ablation([*rows, figures("shoal-style", "drift", 0.9)])
+    both, without = told.splitlines()[-2:]
+    assert "| 0.600 |" in both and heading.startswith("###")
+    # A mean over other worlds is none that could be compared.
+    assert "0.900" not in without and "| – |" in without
+    assert beside.ablation([]) == beside.broken([]) == []
+
+
+def test_broken_tracking_has_its_looks_that_learned_nothing() -> None:
+    told = beside.broken([figures("shoal-adjust", "broken", 0.5)])
+    assert "| broken | 1 | 0.0 (0.0) | 1.0 |" in told[-1]
+
+
+@pytest.mark.parametrize("name", [*beside.ABLATION_PEERS, *beside.BROKEN_PEERS])
+def test_parts_beside_know_their_peers(name: str) -> None:
+    assert name in (*SPECS, "ceiling")
 
 
 def document(share: float) -> dict[str, Any]:
