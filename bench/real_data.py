@@ -74,11 +74,11 @@ def main() -> int:
 
 
 def _through(one: PublicSet, path: Path, shop: Path) -> tuple[str, str, bool]:
-    _shoal("init", shop)
-    account = _shoal("ingest", shop, path, "--preset", one.preset, "--yes")
-    formed = _shoal("segment", shop)
-    overview = _shoal("segments", shop)
-    report = Path(_shoal("report", shop)["path"])
+    shoal("init", shop)
+    account = shoal("ingest", shop, path, "--preset", one.preset, "--yes")
+    formed = shoal("segment", shop)
+    overview = shoal("segments", shop)
+    report = Path(shoal("report", shop)["path"])
     count = account["rows"]
     adds_up = (
         count["read"]
@@ -117,8 +117,8 @@ def _demo(one: PublicSet, path: Path, out: Path, minutes: float | None) -> tuple
         last = " ".join(done.stdout.split()[-40:] + done.stderr.split()[-40:])
         return f"| `{one.preset}` | {seconds:.0f} | exit {done.returncode}: {last} | | | |", False
     shop = out / "shop"
-    models, overview = _shoal("models", shop)["models"], _shoal("segments", shop)
-    versions = {one["segmentation_id"]: one for one in _shoal("versions", shop)["versions"]}
+    models, overview = shoal("models", shop)["models"], shoal("segments", shop)
+    versions = {one["segmentation_id"]: one for one in shoal("versions", shop)["versions"]}
     line = _line(versions, overview["segmentation_id"])
     trained = f"{models[0]['events']:,} events" if models else "no: the set is too small"
     names = "; ".join(
@@ -139,7 +139,7 @@ def _line(versions: Mapping[str, dict[str, Any]], newest: str) -> list[dict[str,
     return found
 
 
-def _shoal(*arguments: object) -> dict[str, Any]:
+def shoal(*arguments: object) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "shoal.cli.main", *map(str, arguments), "--json"],
         capture_output=True,

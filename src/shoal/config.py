@@ -244,6 +244,7 @@ _ADJUST: Final = MappingProxyType(
         "half_life_days": (1.0, inf, "at least 1 day, or inf: nothing is forgotten"),
         "relabel_budget": (0.0, 1.0, "a share from 0 to 1"),
         "relabel_price": (0.0, 10.0, "0 to 10"),
+        "refit_growth": (0.0, 1e6, "0 (never) or more"),
         "false_alarms": (0.001, 52.0, "0.001 to 52 a year"),
         "retrain_growth": (0.0, 1e6, "0 (never) or more"),
         "retrain_days": (0.0, 36600.0, "0 (never) or more days"),
@@ -515,6 +516,9 @@ half_life_days = {adjust.half_life_days}
 relabel_budget = {adjust.relabel_budget}
 # Gain, as a share of the loss within segments, that moving everybody would have to bring.
 relabel_price = {adjust.relabel_price}
+# By how much longer the log has to be than what segments were learned from (a share) for making all
+# anew to be due: they then only have to be better; 0: never by itself.
+refit_growth = {adjust.refit_growth}
 # Alarms expected in a year in which nothing changes, of all monitors together.
 false_alarms = {adjust.false_alarms}
 # New events (share of those trained on) and days after which the behaviour model is trained on;

@@ -271,6 +271,12 @@ def test_a_change_of_segments_that_are_gone_is_refused(shoal: Shoal, waiting: Pa
     answer = shoal("adjust", waiting, "--approve", "look-0001", "--json")
     assert (answer.code, answer.error["code"]) == (2, "usage")
     assert "kmeans-0002 is in force now" in answer.error["message"]
+    # It cannot be carried out, so nobody is asked any more; gone back to, it can.
+    listed = shoal("adjustments", waiting, "--json").document
+    assert (listed["waiting"], listed["looks"][0]["waits"]) == (None, False)
+    assert shoal("rollback", waiting, "kmeans-0001").code == 0
+    assert shoal("adjustments", waiting, "--json").document["waiting"] == "look-0001"
+    assert shoal("adjust", waiting, "--approve", "look-0001").code == 0
 
 
 class Killed(BaseException):

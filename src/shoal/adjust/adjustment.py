@@ -85,6 +85,8 @@ class Proposal:
         cost: further cost in the unit of the gain, such as that of training.
         alarms: places of the alarms that it would answer.
         evidence: the local tests behind it, as JSON.
+        due: so much more is known by now than segments were made of that it is time for it: it
+            need not pay for whom it moves, it only has to be better than what is.
     """
 
     action: str
@@ -95,6 +97,7 @@ class Proposal:
     cost: float = 0.0
     alarms: tuple[int, ...] = ()
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    due: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,6 @@ class Adjustment:
             "action": self.action, "segments": list(told.segments), "gain": told.gain,
             "gain_error": told.gain_error, "moved": told.moved, "cost": told.cost,
             "alarms": list(told.alarms), "evidence": dict(told.evidence),
-            "probability": self.probability, "policy": self.policy, "reason": self.reason,
-            "approval": list(self.approval),
+            "due": told.due, "probability": self.probability, "policy": self.policy,
+            "reason": self.reason, "approval": list(self.approval),
         }  # fmt: skip

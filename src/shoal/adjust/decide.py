@@ -7,7 +7,8 @@
    is harmful, all segments are not made anew, and single ones change only where the next period is
    foretold better for it. A nudge is small, inside the budget and fades: it is free.
 4. Harmful alarms go first: of what pays, those that answer most of them are candidates.
-5. All segments are made anew only where that is worth more than all small steps together.
+5. All segments are made anew where that is worth more than all small steps together, or where it
+   is due: by then so much more is known than they were made of that it has to be better only.
 6. The policy chooses one candidate inside the budget, or to keep. Other steps that pay and touch
    other segments go with it; a nudge comes last, of the segments as they are by then.
 7. What pays but goes beyond the budget is put to a person where it answers more or is worth more
@@ -45,6 +46,10 @@ REASONS: Final[Mapping[str, Text]] = {
     "answers": Text(
         "It answers a harmful change and gains more than it costs.",
         "可应对有害变化，且收益大于代价。",
+    ),
+    "due": Text(
+        "Much more is known by now than segments were made of, and made anew they are better.",
+        "如今掌握的数据远多于分群建立时，重新建立的分群更好。",
     ),
     "over_budget": Text(
         "It pays, but moves more customers than may be moved without a person.",
@@ -157,7 +162,7 @@ def _put(
         if not structural
         or (one.action in (SPLIT, MERGE) and not any(_meet(one, other) for other in structural))
     ]
-    pool = _most_answering(fits, evidence)
+    pool = _due_first(_most_answering(fits, evidence))
     if not pool:
         return []
     price = settings.relabel_price
@@ -165,7 +170,7 @@ def _put(
     answered = len(harmful(evidence) & {place for one in done for place in one.alarms})
     value = sum(worth(one, price) for one in done if one.action != KEEP)
     more = _answers(best, evidence) > answered or worth(best, price) > value
-    return [best] if more else []
+    return [best] if more or best.due else []
 
 
 def pays(proposal: Proposal, settings: AdjustSettings) -> bool:
@@ -189,6 +194,12 @@ def unanswered(evidence: Evidence, settings: AdjustSettings) -> tuple[int, ...]:
     return tuple(sorted(harmful(evidence) - set().union(*told)))
 
 
+def passing(evidence: Evidence) -> bool:
+    """Whether something changed and nothing is worse for it, so that it may pass by itself: all
+    segments are not made anew meanwhile."""
+    return any(one.harmful is False for one in evidence.alarms) and not harmful(evidence)
+
+
 # --- Candidates -----------------------------------------------------------------------------------
 
 
@@ -207,8 +218,7 @@ def _key(one: Proposal) -> tuple[Any, ...]:
 
 def _waits(one: Proposal, evidence: Evidence) -> bool:
     """Whether a change that does no harm is let pass before this is done."""
-    harmless = any(alarm.harmful is False for alarm in evidence.alarms)
-    if not harmless or harmful(evidence) or one.action == NUDGE:
+    if not passing(evidence) or one.action == NUDGE:
         return False
     if one.action in (REFIT, RETRAIN):
         return True
@@ -228,8 +238,14 @@ def _answers(one: Proposal, evidence: Evidence) -> int:
     return len(harmful(evidence) & set(one.alarms))
 
 
+def _due_first(pool: list[Proposal]) -> list[Proposal]:
+    """What is due alone, if anything is: it holds what small steps would bring."""
+    return [one for one in pool if one.due] or pool
+
+
 def _small_first(pool: list[Proposal], settings: AdjustSettings, left: float) -> list[Proposal]:
     """Without making all anew where the small steps are worth as much together."""
+    pool = _due_first(pool)
     small = [one for one in pool if one.action in SMALL]
     if not small:
         return pool
@@ -287,6 +303,8 @@ def _why_kept(evidence: Evidence, *, waiting: bool) -> str:
 
 
 def _reason(one: Proposal, evidence: Evidence) -> str:
+    if one.due:
+        return "due"
     return "answers" if _answers(one, evidence) else "pays"
 
 

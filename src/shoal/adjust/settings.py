@@ -16,6 +16,8 @@ class AdjustSettings:
         relabel_budget: share of customers that adjustments may move in 30 days without a person.
         relabel_price: gain, as a share of the loss within segments, that moving all customers
             would have to bring; moving a share r of them has to bring r times as much.
+        refit_growth: by how much longer the log has to be than what segments were learned from, as
+            a share, for making them anew to be due; 0: never by itself.
         false_alarms: of all monitors together, expected in a year in which nothing changes.
         retrain_growth: new events, as a share of those the behaviour model has seen, after which
             it is trained on; 0: never by itself.
@@ -32,6 +34,7 @@ class AdjustSettings:
     half_life_days: float = 90.0
     relabel_budget: float = 0.1
     relabel_price: float = 0.1
+    refit_growth: float = 0.25
     false_alarms: float = 1.0
     retrain_growth: float = 0.5
     retrain_days: float = 180.0

@@ -12,6 +12,7 @@ from shoal.adjust.adjustment import REFIT, RETRAIN, Adjustment, Proposal
 from shoal.adjust.align import Alignment, Change
 from shoal.domain.errors import UsageError
 from shoal.domain.time import iso, parse_moment
+from shoal.segments.artefact import MAIN
 from shoal.workflows import adjust_state, reference
 from shoal.workflows.adjust import Ground, Job
 from shoal.workflows.adjust_publish import Making, publisher_of, told_of, written
@@ -61,10 +62,11 @@ def _waiting(ground: Ground, look: str) -> dict[str, Any]:
     """The document of the look that waits.
 
     Raises:
-        UsageError: `usage`.
+        UsageError: `usage`: it does not, or it would change segments that are in force no more.
     """
     pending = adjust_state.pending(ground.store)
     if pending != look:
+        _check_base(ground, look)
         told = "nothing waits for anybody's word" if pending is None else f"{pending} waits"
         raise UsageError(
             "usage",
@@ -73,6 +75,24 @@ def _waiting(ground: Ground, look: str) -> dict[str, Any]:
             hint=f"{told[0].upper()}{told[1:]}; shoal adjustments SHOP lists all looks.",
         )
     return adjust_state.document_at(ground.registry, look)
+
+
+def _check_base(ground: Ground, look: str) -> None:
+    """Hold that a look is not about segments that others have taken the place of.
+
+    Raises:
+        UsageError: `usage`.
+    """
+    base = adjust_state.overtaken(ground.store, look)
+    if base is not None:
+        in_force = ground.store.get_pointer(MAIN)
+        raise UsageError(
+            "usage",
+            f"{look} would change {base}, but {in_force} is in force now",
+            where=look,
+            hint="Nothing of it waits any more: look again (shoal adjust SHOP), or go back to "
+            f"{base} first (shoal rollback SHOP {base}).",
+        )
 
 
 @dataclass
@@ -88,7 +108,6 @@ class _Approval:
         ground = self.ground
         job = Job(ground)
         candidate = adjust_state.candidate_of(ground.registry, self.look)
-        self._check_base(job, candidate)
         moment = job.moment()
         recorded = job.advanced(moment)
         now = ground.clock()
@@ -112,18 +131,6 @@ class _Approval:
                 settle(ground, str(making.live.model_id), now)
             adjust_state.remember(ground.store, name, now, waiting=False)
         return AdjustResult({"schema": adjust_state.SCHEMA, "adjust_id": name, **document})
-
-    def _check_base(self, job: Job, candidate: Candidate) -> None:
-        base = candidate.document["segmentation_id"]
-        if base == job.found.segmentation_id:
-            return
-        raise UsageError(
-            "usage",
-            f"{self.look} would change {base}, but {job.found.segmentation_id} is in force now",
-            where=self.look,
-            hint=f"Look again (shoal adjust SHOP), or drop it: shoal adjust SHOP --decline "
-            f"{self.look}",
-        )
 
     def _making(self, job: Job, candidate: Candidate, recorded: pa.Table) -> tuple[Making, float]:
         ground, document = self.ground, candidate.document
@@ -184,6 +191,7 @@ def _adjustment(document: Mapping[str, Any]) -> Adjustment:
     proposal = Proposal(
         document["action"], tuple(document["segments"]), document["gain"], document["gain_error"],
         document["moved"], document["cost"], tuple(document["alarms"]), document["evidence"],
+        document.get("due", False),
     )  # fmt: skip
     return Adjustment(
         document["action"], proposal, document["probability"], document["policy"],

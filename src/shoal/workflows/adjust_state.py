@@ -181,8 +181,25 @@ def candidate_of(registry: Registry, look: str) -> Candidate:
 
 
 def pending(store: StateStore) -> str | None:
-    """The look whose change waits for a person; None: none does."""
-    return store.get_settings().get(PENDING) or None
+    """The look whose change waits for a person; None: none does.
+
+    A change of segments that are no longer in force (somebody segmented anew, or went back) cannot
+    be made and does not wait; it does again once they are back.
+    """
+    look, base = _asked(store)
+    return look if base in (None, store.get_pointer(artefact.MAIN)) else None
+
+
+def overtaken(store: StateStore, look: str) -> str | None:
+    """The segmentation that a look which waited would change, if others are in force; else None."""
+    asked, base = _asked(store)
+    return base if asked == look and base != store.get_pointer(artefact.MAIN) else None
+
+
+def _asked(store: StateStore) -> tuple[str | None, str | None]:
+    """The look that asked for a person's word, and the segmentation that it would change."""
+    look, _, base = store.get_settings().get(PENDING, "").partition(" ")
+    return look or None, base or None
 
 
 def looks(registry: Registry, store: StateStore) -> list[dict[str, Any]]:
@@ -231,8 +248,8 @@ def remember(
     """
     store.set_pointer(POINTER, look, now)
     if waiting:
-        store.put_setting(PENDING, look)
-    elif clear and pending(store):
+        store.put_setting(PENDING, f"{look} {store.get_pointer(artefact.MAIN)}")
+    elif clear and store.get_settings().get(PENDING):
         store.put_setting(PENDING, "")
 
 

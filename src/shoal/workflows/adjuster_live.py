@@ -191,5 +191,5 @@ def considered(proposal: Proposal) -> dict[str, Any]:
     return {
         "action": proposal.action, "segments": list(proposal.segments), "gain": proposal.gain,
         "gain_error": proposal.gain_error, "moved": proposal.moved, "cost": proposal.cost,
-        "alarms": list(proposal.alarms), "evidence": evidence,
+        "alarms": list(proposal.alarms), "evidence": evidence, "due": proposal.due,
     }  # fmt: skip

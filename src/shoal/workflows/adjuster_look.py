@@ -28,7 +28,7 @@ from shoal.adjust.adjustment import (
     Proposal,
 )
 from shoal.adjust.birth import births
-from shoal.adjust.decide import decide, unanswered
+from shoal.adjust.decide import decide, passing, unanswered
 from shoal.adjust.drift.detect import Monitors
 from shoal.adjust.gates import Gate, asks, shut
 from shoal.adjust.nudge import Nudged, nudge
@@ -36,7 +36,7 @@ from shoal.adjust.online import Statistics, begun
 from shoal.adjust.propose import SETTLED_DAYS, merges, splits
 from shoal.domain.text import Text
 from shoal.domain.time import DAY_US, to_us
-from shoal.segments.base import CUSTOMER
+from shoal.segments.base import CUSTOMER, column
 from shoal.workflows.adjuster_challenge import Challenger, challenge
 from shoal.workflows.adjuster_change import Change, Ground, changed
 from shoal.workflows.adjuster_gates import gated
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
 #: What single segments can answer; what the outlook or the model sees takes a refit.
 _NEAR: Final = (INPUTS, ASSIGNMENT)
+#: A log that segments were learned from is that long at least.
+_LEAST_DAYS: Final = 1.0
 
 
 @dataclass
@@ -167,12 +169,15 @@ class Looking:
 
     def _challenged(self, evidence: Evidence) -> bool:
         """Fit challengers where it is time, or where a harmful alarm is not answered otherwise;
-        whether one was fitted on what the live segments read."""
+        whether one was fitted on what the live segments read.
+
+        While something passes by, none would be let through: it stays due for the next look.
+        """
         if evidence.blocked or not len(self.Z):
             return False
         self._retrained(evidence)
         needed = unanswered(evidence, self.settings)
-        due = self.adjuster.challenges(self.moment)
+        due = self.adjuster.challenges(self.moment) and not passing(evidence)
         if not (due or needed) or REFIT not in self.adjuster.actions:
             return False
         found = challenge(
@@ -207,9 +212,19 @@ class Looking:
             if one.harmful and one.subject != BROKEN
         )
         told = found.proposal
-        proposal = replace(told, alarms=answered, evidence={**told.evidence, **more})
+        grown = self._grown()
+        due = told.action == REFIT and 0 < self.settings.refit_growth <= grown
+        proposal = replace(
+            told, alarms=answered, due=due, evidence={**told.evidence, "grown": grown, **more}
+        )
         self.challengers[proposal.action] = replace(found, proposal=proposal)
         self.notes += found.notes
+
+    def _grown(self) -> float:
+        """By how much longer the log is than what segments were learned from, as a share."""
+        log = float(np.nanmax(column(self.known.features, "tenure_days"), initial=0.0))
+        since = self._days_since_fit()
+        return since / max(log - since, _LEAST_DAYS)
 
     def _days_since_fit(self) -> float:
         return (to_us(self.moment) - to_us(self.live.fitted_at)) / DAY_US

@@ -127,6 +127,26 @@ def test_all_is_made_anew_only_where_that_is_worth_more_than_the_small_steps():
 # --- Budget and approval --------------------------------------------------------------------------
 
 
+def test_what_is_due_only_has_to_be_better_and_holds_the_small_steps():
+    small = Proposal(NUDGE, gain=0.05, moved=0.01)
+    anew = Proposal(REFIT, gain=0.002, gain_error=0.01, moved=0.08, due=True)
+    assert worth(anew, 0.1) == 0.002
+    (made,) = decide(evidence(anew, small), SETTINGS)
+    assert (made.action, made.reason, made.approval) == (REFIT, "due", ())
+    # Not before its time, and not where it is no better.
+    assert actions(decide(evidence(replace(anew, due=False), small), SETTINGS)) == [NUDGE]
+    assert actions(decide(evidence(replace(anew, gain=-0.001), small), SETTINGS)) == [NUDGE]
+
+
+def test_what_is_due_is_put_to_a_person_beyond_the_budget_and_waits_for_a_change_to_pass():
+    small = Proposal(NUDGE, gain=0.05, moved=0.01)
+    anew = Proposal(REFIT, gain=0.002, moved=0.35, due=True)
+    nudged, asked = decide(evidence(small, anew), SETTINGS)
+    assert (nudged.action, nudged.approval) == (NUDGE, ())
+    assert (asked.action, asked.approval) == (REFIT, ("over_budget", "moved"))
+    assert actions(decide(evidence(small, anew, alarms=[alarm(False)]), SETTINGS)) == [NUDGE]
+
+
 def test_steps_together_stay_inside_the_budget():
     proposals = [Proposal(SPLIT, (f"s0{one}",), gain=0.05, moved=0.04) for one in range(1, 6)]
     found = decide(evidence(*proposals, spent=0.01), SETTINGS)

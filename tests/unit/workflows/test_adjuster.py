@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
-from shoal.adjust.adjustment import KEEP, MERGE, NUDGE, SPLIT
+from shoal.adjust.adjustment import KEEP, MERGE, NUDGE, REFIT, SPLIT, Alarm, Evidence, Proposal
 from shoal.adjust.drift.detect import Detection, Monitors
 from shoal.adjust.lineage import adds_up
 from shoal.adjust.settings import AdjustSettings
@@ -21,10 +21,13 @@ from shoal.features.matrix import Column
 from shoal.features.tastes import COUNTS_SCHEMA, Vocabulary
 from shoal.segments.assign import MEMBERSHIPS_SCHEMA
 from shoal.segments.clustered import ClusterSegmenter, Preparation
-from shoal.workflows import adjuster_notice
+from shoal.workflows import adjuster_look, adjuster_notice
 from shoal.workflows.adjuster import Adjusted, Adjuster, Live
+from shoal.workflows.adjuster_challenge import Challenger
+from shoal.workflows.adjuster_look import Looking
 from shoal.workflows.advance import advance
 from shoal.workflows.known import Known
+from shoal.workflows.segment_learn import Learner
 
 BEGAN = datetime(2024, 3, 1, tzinfo=UTC)
 NOW = BEGAN + timedelta(days=7)
@@ -197,6 +200,45 @@ def test_nothing_is_learned_while_tracking_is_broken(monkeypatch: pytest.MonkeyP
     assert found.live is live
     assert found.state.statistics is None
     assert found.memberships.equals(before)
+
+
+@pytest.mark.parametrize(("harmful", "fitted"), [(None, 1), (False, 0), (True, 1)])
+def test_no_challenger_is_fitted_while_a_change_passes_by(
+    harmful: bool | None, fitted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Alarm("inputs", "a", 0.5, "deviations", 0.001, 600, NOW, harmful=harmful)
+    alarms = () if harmful is None else (told,)
+    monkeypatch.setattr(
+        adjuster_look, "noticed", lambda *_: Detection(alarms, Monitors(moment=NOW))
+    )
+    asked: list[int] = []
+    monkeypatch.setattr(adjuster_look, "challenge", lambda *_, **__: asked.append(1))
+    X = _cloud(0)
+    live = _live(X)
+    due = AdjustSettings(challenger_days=7)
+    found, _ = _looked(live, _known(_cloud(1), NOW), _begun(live, X), watch=True, settings=due)
+    assert len(asked) == fitted
+    # What was not fitted stays due.
+    assert (found.state.challenged_at is None) == (not fitted)
+
+
+@pytest.mark.parametrize(("growth", "due"), [(0.25, False), (0.2, True), (0.0, False)])
+def test_a_challenger_is_due_by_how_much_longer_the_log_is(growth: float, due: bool) -> None:
+    X = _cloud(0)
+    live, known = _live(X), _known(X, NOW, days=40.0)
+    adjuster = Adjuster(live, cast(Learner, SimpleNamespace(seed=0)),
+                        settings=AdjustSettings(refit_growth=growth))  # fmt: skip
+    looking = Looking(adjuster, known, _nobody, _begun(live, X))
+    nothing: Any = None
+    looking._enters(
+        Challenger(known, None, live.segmenter, WORDS, None, nothing, None, {}, nothing,
+                   Proposal(REFIT, gain=0.01)),
+        Evidence(NOW, 600), {},
+    )  # fmt: skip
+    proposal = looking.challengers[REFIT].proposal
+    assert proposal.due == due
+    # 7 of 40 days came after the segments were made of 33.
+    assert proposal.evidence["grown"] == pytest.approx(7 / 33)
 
 
 def test_a_look_before_the_last_one_is_refused() -> None:
