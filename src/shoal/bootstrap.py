@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shoal.workflows.admission import Admission
 
 STORE_FILE: Final = "shop.sqlite"
+INBOX_FILE: Final = "inbox.sqlite"
 EVENTS_DIR: Final = "events"
 QUARANTINE_DIR: Final = "quarantine"
 ARTEFACTS_DIR: Final = "artefacts"

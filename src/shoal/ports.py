@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # names only: the ports load no library
     import ibis.expr.types as ir
     import pyarrow as pa
 
+    from shoal.domain.access import Key
+
 
 #: What is counted of scopes (a day, an order) that a unit states anew; see `UnitWriter.resolve`.
 #: `scopes`: those that the table held and that are not as they were.
@@ -206,6 +208,22 @@ class FlagStore(Protocol):
         """Forget the flags of some visitors, or (None) of all there are."""
 
 
+class KeyStore(Protocol):
+    """Keys of the service; part of the state store."""
+
+    def all(self) -> list[Key]:
+        """Every key that was ever made, oldest first."""
+
+    def add(
+        self, role: str, source: str, digest: str, beginning: str, made: datetime,
+        expires: datetime | None,
+    ) -> Key:  # fmt: skip
+        """Keep a new key; it gets the next number."""
+
+    def revoke(self, key_id: str, moment: datetime) -> None:
+        """Let a key be revoked since a moment; one that is already stays as it is."""
+
+
 class PeopleStore(Protocol):
     """What events tell of ids, of each where it changes; part of the state store.
 
@@ -310,6 +328,9 @@ class StateStore(Protocol):
     @property
     def erasures(self) -> ErasureStore: ...
 
+    @property
+    def keys(self) -> KeyStore: ...
+
     def forget(self, ids: Sequence[str]) -> Mapping[str, int]:
         """Remove states, carries, memberships and flags of some ids; how many rows went, by table.
 
@@ -396,6 +417,62 @@ class StateStore(Protocol):
 
     def pointer_history(self, name: str) -> list[tuple[str, datetime]]:
         """What a pointer has named, oldest first, each with the moment it was set."""
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A call that came in, as it is kept.
+
+    Args:
+        source: who sent it; with `message_id` it is told from every other call.
+        message_id: of the client; None: it has none, and nothing tells it from a second one.
+        received_us: by the server's clock, microseconds since 1970.
+        line: one line of JSON.
+        fault: code of why it cannot be an event; None: it may be one.
+    """
+
+    source: str
+    message_id: str | None
+    received_us: int
+    line: bytes
+    fault: str | None = None
+
+
+class Inbox(Protocol):
+    """Calls that were accepted and are not in the log yet; what `append` returned is on disk.
+
+    Positions count from 1 in the order in which calls came, and no position is given twice.
+    """
+
+    def append(self, arrived: Sequence[Arrived]) -> list[bool]:
+        """Take calls, all of them or none; of each whether it is new.
+
+        A call of a source and message id that came before is none, for as long as `forget_ids`
+        does not say otherwise.
+
+        Raises:
+            OperationError: `disk_full`, `shop_damaged`, `no_permission`: nothing was taken.
+        """
+
+    def after(self, position: int, limit: int) -> list[tuple[int, Arrived]]:
+        """The next calls behind a position, in order, each with its own."""
+
+    def last(self) -> int:
+        """The highest position that was ever given; 0: none."""
+
+    def drained(self) -> int:
+        """The position up to which calls are in the log."""
+
+    def drain(self, position: int) -> None:
+        """Calls up to a position are in the log: they are kept here no longer."""
+
+    def waiting(self) -> int:
+        """How many calls are not in the log yet."""
+
+    def forget_ids(self, before_us: int) -> int:
+        """Know no longer which ids came before a moment; how many were forgotten."""
+
+    def close(self) -> None: ...
 
 
 class Registry(Protocol):

@@ -16,8 +16,10 @@ import pyarrow.compute as pc
 from shoal.adapters.memory_carries import CarryRows, MemoryCarries
 from shoal.adapters.memory_erasures import ErasureRows, MemoryErasures
 from shoal.adapters.memory_flags import MemoryFlags, Rows
+from shoal.adapters.memory_keys import MemoryKeys
 from shoal.adapters.memory_people import LinkRows, MemoryPeople
 from shoal.adapters.store_schema import STATES_SCHEMA, as_memberships
+from shoal.domain.access import Key
 from shoal.domain.errors import OperationError
 from shoal.segments.assign import MEMBERSHIPS_SCHEMA
 
@@ -36,6 +38,7 @@ class _Contents:
     links: LinkRows = field(default_factory=dict)
     carries: CarryRows = field(default_factory=dict)
     erasures: ErasureRows = field(default_factory=ErasureRows)
+    keys: dict[str, Key] = field(default_factory=dict)
 
     def copied(self) -> _Contents:
         """A copy that later writes do not reach; states, many and immutable, are shared."""
@@ -50,6 +53,7 @@ class _Contents:
             dict(self.links),
             dict(self.carries),
             self.erasures.copied(),
+            dict(self.keys),
         )
 
 
@@ -64,6 +68,7 @@ class MemoryStateStore:
         self.people = MemoryPeople(lambda: self._contents.links)
         self.carries = MemoryCarries(lambda: self._contents.carries, lambda: self._contents.states)
         self.erasures = MemoryErasures(lambda: self._contents.erasures)
+        self.keys = MemoryKeys(lambda: self._contents.keys)
 
     def close(self) -> None:
         """Nothing to give back."""

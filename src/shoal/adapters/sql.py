@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from shoal.adapters.sql_carries import SqlCarries
 from shoal.adapters.sql_erasures import SqlErasures
 from shoal.adapters.sql_flags import SqlFlags
+from shoal.adapters.sql_keys import SqlKeys
 from shoal.adapters.sql_lease import Lease
 from shoal.adapters.sql_memberships import SqlMemberships
 from shoal.adapters.sql_people import SqlPeople
@@ -65,6 +66,7 @@ class SqlStateStore(SqlMemberships):
         self.people = SqlPeople(self._reading, self._writing)
         self.carries = SqlCarries(self._engine, self._reading, self._writing)
         self.erasures = SqlErasures(self._reading, self._writing)
+        self.keys = SqlKeys(self._reading, self._writing)
 
     def close(self) -> None:
         """Give back the connections; SQLite then folds its write-ahead log into the file."""

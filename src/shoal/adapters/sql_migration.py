@@ -25,7 +25,8 @@ def migrate_store(url: str, *, clock: Clock = system_clock) -> int:
 
     States of version 1 are then made anew: they were folded by rules of the older program. Version
     3 keeps a margin with every membership; those recorded before have none. Version 4 has a table
-    for what behaviour models keep of customers, which is filled when it is needed.
+    for what behaviour models keep of customers, which is filled when it is needed; version 5 one
+    for keys of the service.
 
     Raises:
         OperationError: `shop_newer`; `shop_locked`, a process of the older program is at work.

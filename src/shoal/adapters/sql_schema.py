@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from shoal.domain.errors import OperationError
 
 #: Raised whenever a table below changes; `check_schema` compares it with what the store says.
-STORE_VERSION: Final = 4
+STORE_VERSION: Final = 5
 
 _METADATA = sa.MetaData()
 #: SQLite numbers rows by itself only for a column of exactly type INTEGER.

@@ -33,6 +33,7 @@ from shoal.cli import (
     replay,
     rules,
     segments,
+    serve,
     sources,
     sync,
     upkeep,
@@ -80,7 +81,7 @@ def _root(
 for _module in (
     data, sources, people, forgetting, money, quality, outside, model, embed, probe, segments,
     rules, explain, delivery, membership, replay, backtest, versions, adjust, reading, sync,
-    upkeep,
+    serve, upkeep,
 ):  # fmt: skip
     _module.register(app)
 

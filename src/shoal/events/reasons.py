@@ -13,6 +13,11 @@ REASONS: Final = MappingProxyType(
         "bad_json": "the line is not one JSON object",
         "bad_encoding": "the text is not valid in the file's encoding",
         "nul_byte": "a text holds a NUL byte",
+        "too_deep": "the call is nested deeper than 64 levels",
+        "too_many_keys": "the call has more than 1,000 keys",
+        "call_too_large": "the call is larger than 1 MiB",
+        "broken_text": "a text of the call holds half of a surrogate pair, which is no text",
+        "bad_message_id": "the message id is no printable text of 1 to 100 characters",
         "text_too_long": "a text is longer than 1 MiB (free text) or 512 bytes (everything else)",
         # the row stands where it cannot be understood
         "bad_call": "the line is not a call of the Segment spec, nor a batch of calls",

@@ -10,7 +10,6 @@ from shoal import bootstrap
 from shoal.config import Config
 from shoal.shop.adjust import AdjustVerbs
 from shoal.shop.backtest import BacktestVerbs
-from shoal.shop.data import DataVerbs
 from shoal.shop.delivery import DeliveryVerbs
 from shoal.shop.embed import EmbedVerbs
 from shoal.shop.explain import ExplainVerbs
@@ -78,7 +77,7 @@ def migrate(directory: str | Path, *, progress: Progress | None = None) -> dict[
 
 
 class Shop(
-    DataVerbs, PeopleVerbs, PrivacyVerbs, MoneyVerbs, QualityVerbs, OutsideVerbs, ModelVerbs,
+    PrivacyVerbs, PeopleVerbs, MoneyVerbs, QualityVerbs, OutsideVerbs, ModelVerbs,
     EmbedVerbs, ProbeVerbs, SegmentVerbs, DeliveryVerbs, MembershipVerbs, ReplayVerbs,
     BacktestVerbs, VersionVerbs, AdjustVerbs, ExplainVerbs, RuleVerbs, SyncVerbs,
 ):  # fmt: skip

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from shoal.shop.base import Verbs
+from shoal.shop.live import LiveVerbs
 
 if TYPE_CHECKING:
     from shoal.workflows.progress import Progress
 
 
-class PrivacyVerbs(Verbs):
+class PrivacyVerbs(LiveVerbs):
     """Forgetting, and what was forgotten."""
 
     def forget(self, ids: Sequence[str], *, progress: Progress | None = None) -> dict[str, Any]:
@@ -20,12 +20,14 @@ class PrivacyVerbs(Verbs):
         A person is everything that belongs to an id: the ids that were merged with it, and what
         happened on anonymous ids while they were the person's. `unknown_ids` of the receipt are the
         ids of which no event told; the receipt that is kept has their number only.
-        `finished_before` are receipts of interrupted erasures that were finished first.
+        `finished_before` are receipts of interrupted erasures that were finished first. What a
+        service left in the inbox comes into the log before, so that it is found there.
 
         Raises:
             OperationError: `shop_locked`, `disk_full`, `no_permission`, `erasure_unfinished` (it
                 was interrupted); what was begun is finished by the next command that writes.
         """
+        self.empty_inbox()
         return self._forgetting.forget(ids, progress)
 
     def lift(self, ids: Sequence[str]) -> int:

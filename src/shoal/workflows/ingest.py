@@ -67,6 +67,7 @@ def ingest(
     buckets: int,
     noise: RowNoise | None = None,
     again: bool = False,
+    collected: bool = False,
     progress: Progress | None = None,
 ) -> IngestResult:
     """Bring files into the shop, one commit each, and its customers' states up to date.
@@ -83,6 +84,8 @@ def ingest(
         noise: whose agents and addresses are no customer's; None: the known robots'.
         again: a file that is in already, of which a later one stated a part anew, is taken as the
             latest statement; else it is left as it is.
+        collected: rows were acknowledged one by one, so a file of which none is usable is in all
+            the same, in the quarantine.
 
     Raises:
         InputError: a file is missing, unreadable, or holds nothing usable (`input_unusable`).
@@ -99,7 +102,7 @@ def ingest(
         statements = Statements(units.all_units(store))
         ingested = _Ingest(
             warehouse, store, quarantine_dir, zone, buckets, bar, noise, statements,
-            tombstones_of(store), again,
+            tombstones_of(store), again, collected,
         )  # fmt: skip
         in_hand: Path | None = None
         arrivals = Arrivals(files, mapping, ingested.cleaned, ingested.has)
@@ -145,6 +148,7 @@ class _Ingest:
     statements: Statements
     forgotten: Tombstones
     again: bool
+    collected: bool = False
     #: Units that this call brought in.
     brought: list[str] = field(default_factory=list)
 
@@ -179,8 +183,9 @@ class _Ingest:
                 read, skipped, forgotten, currencies = self._stage(arrival, writer, quarantined)
                 staged()
                 account, restated = _settled(
-                    writer, quarantined, read, skipped, path, forgotten=forgotten
-                )
+                    writer, quarantined, read, skipped, path, forgotten=forgotten,
+                    collected=self.collected,
+                )  # fmt: skip
                 stated = writer.stated()
                 unit = Unit(
                     name,
@@ -280,6 +285,7 @@ def _settled(
     path: Path,
     *,
     forgotten: int = 0,
+    collected: bool = False,
 ) -> tuple[RowAccount, dict[str, int]]:
     """The account of a staged file, and what became of the scopes that it states.
 
@@ -306,6 +312,6 @@ def _settled(
             str(path),
             "A file needs at least one row below its header.",
         )
-    if account.quarantined + skipped == read and not forgotten:
+    if account.quarantined + skipped == read and not (forgotten or collected):
         raise unusable(account, quarantined.samples, path)
     return account, restated

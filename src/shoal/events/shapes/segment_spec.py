@@ -3,6 +3,8 @@
 - JSON Lines as the S3 destinations write them (one call a line, gzip), or batches
   `{"batch": [...]}` as the HTTP API takes them. Sources: Segment documentation, "AWS S3 with IAM
   Role Support Destination" (data format), "HTTP API Source" (batch).
+- What the collection service refused, a line `{"$refused": [code, words], "raw": ...}` each: it is
+  kept in the quarantine like any other row.
 - Tables of a warehouse (`identifies`, `pages`, `order_completed`, ...) as CSV or Parquet. Source:
   Segment documentation, "Warehouse Schemas".
 """
@@ -18,6 +20,7 @@ import pyarrow as pa
 from shoal.events.chunks import Source
 from shoal.events.files import compression_of, expanded, head_of, io_errors
 from shoal.events.mapping import SourceMapping
+from shoal.events.reasons import REASONS
 from shoal.events.shapes.flat_table import (
     Rejected,
     ShapedSource,
@@ -32,6 +35,8 @@ from shoal.events.shapes.segment_orders import Row
 from shoal.events.shapes.segment_tables import TableCalls, open_table
 
 _SEQUENCE: Final = AT["sequence"]
+#: Key of a line that stands for a refused call.
+REFUSED: Final = "$refused"
 #: What calls of a batch take from its envelope where they lack it.
 _ENVELOPE: Final = ("context", "integrations", "sentAt", "receivedAt", "timestamp")
 
@@ -83,6 +88,9 @@ class ArchiveSource(ShapedSource):
         unpack = self._calls.rows
         for call, place, line in zip(block.objects, block.places, block.lines, strict=True):
             calls = [call]
+            if REFUSED in call:
+                rejected.append(_refused(call, place, line))
+                continue
             if "batch" in call:
                 inside = _of_batch(call)
                 if inside is None:
@@ -93,6 +101,25 @@ class ArchiveSource(ShapedSource):
                 found = unpack(inner)
                 rows += found
                 places += [place] * len(found)
+
+
+def refused(code: str, words: str, raw: str) -> dict[str, Any]:
+    """What stands in a file for a call that the collection service refused.
+
+    Args:
+        code: of `shoal.events.reasons.REASONS`.
+        raw: the call, or its beginning.
+    """
+    return {REFUSED: [code, words], "raw": raw}
+
+
+def _refused(line: dict[str, Any], place: int, text: str) -> Rejected:
+    """The reason that the service gave; a client that writes such a line itself gives none."""
+    told, raw = line[REFUSED], line.get("raw")
+    known = isinstance(told, list) and len(told) == 2 and told[0] in REASONS
+    if not known or not isinstance(raw, str):
+        return (place, "bad_call", f"{REFUSED}: a code and words are wanted", text)
+    return (place, str(told[0]), str(told[1]), raw)
 
 
 def _numbered(rows: list[Row], done: int) -> int:

@@ -1,0 +1,123 @@
+"""Verbs of the service: serve, keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from shoal.cli.console import Console
+from shoal.cli.options import Debug, Json, ShopDir
+from shoal.domain.errors import UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verbs."""
+    app.command("serve")(serve)
+    app.command("keys")(keys)
+
+
+def serve(
+    shop: ShopDir,
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="Where to listen.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", metavar="N", min=0, max=65535, help="0 takes a free one.")
+    ] = 8080,
+    every: Annotated[
+        float,
+        typer.Option(
+            "--every",
+            metavar="SECONDS",
+            min=0.05,
+            max=3600.0,
+            help="How long events may wait for others to come with them.",
+        ),
+    ] = 1.0,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Collect events over HTTP, as Segment's clients send them, and move customers as they come.
+
+    Runs until it is interrupted (Ctrl-C, SIGTERM); what was acknowledged is kept.
+    """  # fmt: skip
+    from shoal import shop as shops
+    from shoal.service.server import serve as run
+
+    console = Console(json)
+
+    def told(address: str) -> None:
+        console.document({"schema": "shoal.serve/1", "shop": str(shop), "address": address})
+        console.say(f"Collecting events of {shop} at {address}/v1/batch; Ctrl-C ends it.")
+        if not opened.known_keys():
+            console.say(f"Nobody has a key yet: shoal keys {shop} --make web")
+
+    with shops.open(shop) as opened:
+        done = run(opened, host=host, port=port, every_s=every, told=told)
+    console.say(
+        f"{done.get('received', 0):,} calls received, {done['events']:,} events stored, "
+        f"{done['moved']:,} memberships changed."
+    )
+    if done["waiting"]:
+        console.warn(f"{done['waiting']:,} calls wait in the inbox; the next start goes on.")
+
+
+def keys(
+    shop: ShopDir,
+    make: Annotated[
+        str | None,
+        typer.Option("--make", metavar="SOURCE", help="Make a key that sends events of a source."),
+    ] = None,
+    days: Annotated[
+        float | None,
+        typer.Option("--days", metavar="N", help="Of --make: it expires; default: it does not."),
+    ] = None,
+    revoke: Annotated[
+        str | None, typer.Option("--revoke", metavar="KEY", help="Let key-0001 open nothing more.")
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Keys of the service: who may send events. A new key is shown once."""
+    from shoal import shop as shops
+
+    if make is not None and revoke is not None:
+        raise UsageError("usage", "--make and --revoke were both given", hint="Give one of them.")
+    if days is not None and make is None:
+        raise UsageError("usage", "--days is of --make", hint="Add --make SOURCE.")
+    console = Console(json)
+    with shops.open(shop) as opened:
+        if make is not None:
+            _made(console, opened.make_key(make, days=days))
+            return
+        if revoke is not None:
+            found = opened.revoke_key(revoke)
+            console.document({"schema": "shoal.key/1", **found})
+            console.say(f"{found['key_id']} opens nothing any more.")
+            return
+        document = opened.keys()
+    console.document(document)
+    if not json:
+        _show(console, document)
+
+
+def _made(console: Console, made: Mapping[str, Any]) -> None:
+    console.document(made)
+    console.say(f"{made['key_id']} sends events of {made['source']}. It is shown this once:")
+    console.say(f"  {made['key']}")
+
+
+def _show(console: Console, document: Mapping[str, Any]) -> None:
+    if not document["keys"]:
+        console.say("Nobody has a key yet: shoal keys SHOP --make web")
+        return
+    console.table(
+        ["key", "role", "source", "begins", "made", "expires", "state"],
+        [
+            [one["key_id"], one["role"], one["source"], one["beginning"], one["made"][:10],
+             (one["expires"] or "never")[:10], one["state"]]
+            for one in document["keys"]
+        ],
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The service of one shop: collects events over HTTP and moves customers as they come."""

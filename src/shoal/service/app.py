@@ -1,0 +1,64 @@
+"""The service's application: collection, health, and errors in one form."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from shoal.domain.version import __version__
+from shoal.service.access import Keyring
+from shoal.service.answers import answer, failure
+from shoal.service.collection import Collection
+from shoal.service.driver import Driver
+from shoal.workflows.collecting import Collector
+
+_LOG: Final = logging.getLogger("shoal.service")
+
+
+def application(collector: Collector, keyring: Keyring, driver: Driver) -> Starlette:
+    """Everything that the service answers."""
+
+    async def live(request: Request) -> Response:
+        return answer({"status": "up", "version": __version__})
+
+    async def ready(request: Request) -> Response:
+        """Whether what is collected also becomes events."""
+        failed = driver.told()["failure"]
+        if failed is None:
+            return answer({"status": "ready"})
+        return failure(503, failed["code"], failed["message"], {"retry-after": "30"})
+
+    routes = [
+        *Collection(collector, keyring).routes(),
+        Route("/health", live),
+        Route("/ready", ready),
+    ]
+    app = Starlette(
+        routes=routes,
+        exception_handlers={HTTPException: _refused, Exception: _unexpected},
+    )
+    # A redirect loses events: clients follow it with a GET.
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """What the router refuses: an unknown path, or another method than a path has."""
+    assert isinstance(error, HTTPException)
+    code, message = {
+        404: ("not_found", f"There is nothing at {request.url.path}."),
+        405: ("bad_method", f"{request.method} is not for {request.url.path}."),
+    }.get(error.status_code, ("refused", str(error.detail)))
+    return failure(error.status_code, code, message, error.headers)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    """The last net: a client gets a form it can read, the details go to the log."""
+    _LOG.exception("%s %s failed", request.method, request.url.path, exc_info=error)
+    return failure(500, "internal", "The service failed. It is logged there.")

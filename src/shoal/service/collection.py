@@ -1,0 +1,158 @@
+"""Collection, as Segment's HTTP API has it: official clients work unchanged against it.
+
+200 means that every call of the request is on disk. What can never succeed is answered with 400 or
+401, what passes with 429 or 503 and `Retry-After`; no path is ever redirected, because clients
+follow a redirect without their events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from shoal.domain.errors import OperationError
+from shoal.events.collected import MAX_BODY, TYPES, BodyError, Envelope, expanded, opened
+from shoal.service.access import Keyring, shown_keys
+from shoal.service.answers import answer, failure, try_again
+from shoal.workflows.collecting import BusyError, Collector
+
+_LOG: Final = logging.getLogger("shoal.service")
+#: Paths below `/v1/` whose body says the type of each of its calls.
+_BATCHES: Final = ("batch", "b", "import")
+CORS: Final = {
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "POST, GET, OPTIONS",
+    "access-control-allow-headers": "authorization, content-type, x-retry-count, x-write-key, "
+    "content-encoding",
+    "access-control-max-age": "86400",
+}
+_BUSY_S: Final = 1
+_FULL_S: Final = 30
+
+
+class Collection:
+    """The routes of collection.
+
+    Args:
+        collector: where calls go.
+        keyring: who may send.
+    """
+
+    def __init__(self, collector: Collector, keyring: Keyring) -> None:
+        self.collector, self.keyring = collector, keyring
+
+    def routes(self) -> list[Route]:
+        """Every path with and without a slash at its end: none is ever redirected."""
+        paths = [*(f"/v1/{name}" for name in (*_BATCHES, *TYPES)), "/beacon/v1/batch"]
+        found = [_route(path, self.collect) for path in paths]
+        found.append(_route("/v1/m", self.metrics))
+        found.append(_route("/v1/projects/{key}/settings", self.settings, "GET"))
+        return [one for pair in found for one in pair]
+
+    async def collect(self, request: Request) -> Response:
+        """Take the calls of a request; answers once they are on disk."""
+        received_at = self.collector.clock()
+        try:
+            body = await _body(request)
+            envelope = await asyncio.to_thread(
+                _opened, body, request.headers.get("content-encoding", ""), _type_of(request)
+            )
+        except BodyError as error:
+            return failure(400, error.code, error.message, CORS)
+        except ClientDisconnect:
+            return failure(400, "cut_off", "The connection ended before the body did.")
+        source = self._source(request, envelope)
+        if isinstance(source, Response):
+            return source
+        judged = self.collector.judged(envelope, received_at)
+        try:
+            new = await asyncio.wrap_future(self.collector.submit(source, judged, received_at))
+        except BusyError:
+            return _passing(429, "busy", "Too many calls wait to be written.", _BUSY_S)
+        except OperationError as error:
+            _LOG.error("calls were not taken: %s", error.message)
+            return _passing(503, error.code, error.message, _FULL_S)
+        return answer(self.collector.taken(judged, new).as_document(), headers=CORS)
+
+    def _source(self, request: Request, envelope: Envelope) -> str | Response:
+        """The source of the request's key, or why there is none."""
+        shown = shown_keys(request, envelope.write_key)
+        if not shown:
+            return failure(
+                401, "no_key",
+                "No write key was sent: as HTTP Basic user, or writeKey in the body.", CORS,
+            )  # fmt: skip
+        if len(shown) > 1:
+            return failure(401, "bad_key", "Two different write keys were sent.", CORS)
+        source = self.keyring.source_of(shown.pop())
+        if source is None:
+            return failure(401, "bad_key", "The write key is not known, expired or revoked.", CORS)
+        return source
+
+    async def metrics(self, request: Request) -> Response:
+        """What browser clients say of themselves: taken, and let go."""
+        return answer({"success": True}, headers=CORS)
+
+    async def settings(self, request: Request) -> Response:
+        """What a browser client loads before it sends: that there is one destination, this one."""
+        key = request.path_params["key"]
+        if self.keyring.source_of(key) is None:
+            return failure(404, "bad_key", "The write key is not known, expired or revoked.", CORS)
+        host = request.url.netloc
+        return answer(
+            {"integrations": {"Segment.io": {
+                "apiKey": key, "apiHost": f"{host}/v1", "protocol": request.url.scheme,
+                "unbundledIntegrations": [], "addBundledMetadata": True}},
+             "plan": {}, "edgeFunction": {}, "metrics": {"sampleRate": 0.0}},
+            headers=CORS,
+        )  # fmt: skip
+
+
+def _route(path: str, endpoint: object, method: str = "POST") -> tuple[Route, Route]:
+    async def handle(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=CORS)
+        found: Response = await endpoint(request)  # type: ignore[operator]
+        return found
+
+    return (
+        Route(path, handle, methods=[method, "OPTIONS"]),
+        Route(f"{path}/", handle, methods=[method, "OPTIONS"]),
+    )
+
+
+def _type_of(request: Request) -> str | None:
+    """The type that a path says, for bodies of one call."""
+    return TYPES.get(request.url.path.rstrip("/").rpartition("/")[2])
+
+
+async def _body(request: Request) -> bytes:
+    """The raw body, no further than it may go.
+
+    Raises:
+        BodyError: `too_large`.
+    """
+    pieces, size = [], 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > MAX_BODY:
+            raise BodyError(
+                "too_large", f"The body is larger than {MAX_BODY:,} bytes. Send smaller batches."
+            )
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _opened(body: bytes, encoding: str, kind: str | None) -> Envelope:
+    return opened(expanded(body, encoding), kind)
+
+
+def _passing(status: int, code: str, message: str, seconds: int) -> Response:
+    found = try_again(status, code, message, seconds)
+    found.headers.update(CORS)
+    return found

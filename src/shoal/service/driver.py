@@ -1,0 +1,119 @@
+"""The stream driver: what was collected becomes events, and customers move, one batch at a time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from shoal.domain.errors import ShoalError, UsageError
+from shoal.domain.time import Clock, iso, system_clock
+
+if TYPE_CHECKING:
+    from shoal.ports import Inbox
+    from shoal.shop import Shop
+
+_LOG: Final = logging.getLogger("shoal.service")
+#: After a failure the next attempt waits, twice as long each time up to this.
+_LONGEST_WAIT_S: Final = 60.0
+#: There are no segments yet, or nobody who could be in one: nobody is moved, and that is all.
+_NOBODY: Final = ("unknown_segmentation", "too_little_data")
+
+
+class Driver:
+    """Drains the inbox in a thread of its own.
+
+    Args:
+        shop: of which this process holds the lease.
+        every_s: how long calls may wait for others to come with them.
+        sweep_s: after so long in which nothing came everybody is moved on all the same: silence
+            changes segments too.
+    """
+
+    def __init__(
+        self,
+        shop: Shop,
+        inbox: Inbox,
+        *,
+        every_s: float = 1.0,
+        sweep_s: float = 3600.0,
+        clock: Clock = system_clock,
+    ) -> None:
+        self._shop, self._inbox, self._clock = shop, inbox, clock
+        self._every_s, self._sweep_s = every_s, sweep_s
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="driver", daemon=True)
+        self._told: dict[str, Any] = {
+            "calls": 0, "events": 0, "moved": 0, "drained_at": None, "swept_at": None,
+            "failure": None,
+        }  # fmt: skip
+        self._swept: datetime | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the batch in hand, and bring in what still waits."""
+        self._stopped.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        while self._step():
+            pass
+
+    def told(self) -> dict[str, Any]:
+        """What it did so far, and why it does not go on, if it does not."""
+        return {**self._told, "waiting": self._inbox.waiting()}
+
+    def _run(self) -> None:
+        wait = self._every_s
+        while not self._stopped.wait(wait):
+            wait = self._every_s
+            while not self._stopped.is_set() and self._step():
+                pass
+            if self._told["failure"] is not None:
+                wait = min(2 * max(wait, self._every_s), _LONGEST_WAIT_S)
+
+    def _step(self) -> bool:
+        """One batch; whether there may be another one at once."""
+        try:
+            drained = self._shop.drain(self._inbox)
+            if drained.calls:
+                self._told["calls"] += drained.calls
+                self._told["events"] += drained.rows.stored
+                self._told["drained_at"] = iso(self._clock())
+            if drained.rows.stored or self._sweep_due():
+                self._move()
+        except ShoalError as error:
+            self._failed(error.code, error.message)
+            return False
+        except Exception as error:  # the service goes on collecting whatever happens here
+            self._failed("internal", f"{type(error).__name__}: {error}")
+            return False
+        self._told["failure"] = None
+        return drained.calls > 0
+
+    def _sweep_due(self) -> bool:
+        now = self._clock()
+        return self._swept is None or (now - self._swept).total_seconds() >= self._sweep_s
+
+    def _move(self) -> None:
+        """Let memberships follow up to now; a shop without segments has none to move."""
+        self._swept = now = self._clock()
+        try:
+            try:
+                moved = self._shop.refresh(as_of=now)
+            except UsageError as error:
+                if error.code != "bad_period":
+                    raise
+                moved = self._shop.refresh()  # clients whose clocks are ahead: just after them
+        except ShoalError as error:
+            if error.code not in _NOBODY:
+                raise
+            return
+        self._told["moved"] += moved.changed
+        self._told["swept_at"] = iso(self._swept)
+
+    def _failed(self, code: str, message: str) -> None:
+        self._told["failure"] = {"code": code, "message": message, "since": iso(self._clock())}
+        _LOG.error("events wait in the inbox: %s", message)

@@ -1,0 +1,156 @@
+"""Run the service of a shop until it is told to stop."""
+
+from __future__ import annotations
+
+import ipaddress
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from shoal.domain.errors import OperationError, UsageError
+from shoal.domain.time import system_clock
+
+if TYPE_CHECKING:
+    from shoal.shop import Shop
+
+#: Connections that wait to be taken.
+_BACKLOG: Final = 2048
+#: Seconds in which requests under way may end once the service is told to stop.
+_DRAIN_S: Final = 20
+
+
+def serve(
+    shop: Shop,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    every_s: float = 1.0,
+    told: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Collect events and move customers until SIGINT or SIGTERM; what was done.
+
+    Args:
+        host, port: where it listens; port 0 takes a free one.
+        every_s: how long events may wait for others to come with them.
+        told: is given the address once requests are answered.
+
+    Raises:
+        UsageError: `usage`, it would listen beyond this machine and nobody has a key.
+        OperationError: `port_taken`, `shop_locked`, `shop_damaged`, ...
+    """
+    import uvicorn
+
+    from shoal.service.access import Keyring
+    from shoal.service.app import application
+    from shoal.service.driver import Driver
+    from shoal.workflows.collecting import Collector
+
+    _hold_private(shop, host)
+    listener = _listening(host, port)
+    with listener, shop.lease():
+        inbox = shop.inbox()
+        collector = Collector(inbox)
+        driver = Driver(shop, inbox, every_s=every_s)
+        try:
+            app = application(collector, Keyring(shop.known_keys), driver)
+            server = uvicorn.Server(
+                uvicorn.Config(
+                    app, log_config=None, access_log=False, server_header=False, lifespan="off",
+                    backlog=_BACKLOG, timeout_graceful_shutdown=_DRAIN_S,
+                )
+            )  # fmt: skip
+            driver.start()
+            if told is not None:
+                told(_address(listener))
+            with _told_to_stop():
+                server.run(sockets=[listener])
+        finally:
+            collector.close()
+            driver.stop()
+            done = {**driver.told(), **dict(collector.counts)}
+            inbox.close()
+    return done
+
+
+@contextmanager
+def _told_to_stop() -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the server alone.
+
+    Uvicorn stops at them, and then raises them once more for whoever was there before: that would
+    end the process before what waits is written.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {one: signal.signal(one, lambda *_: None) for one in signals}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def _hold_private(shop: Shop, host: str) -> None:
+    """Refuse to listen beyond this machine where no key is valid.
+
+    Raises:
+        UsageError: `usage`.
+    """
+    now = system_clock()
+    if _is_loopback(host) or any(key.valid(now) for key in shop.known_keys()):
+        return
+    raise UsageError(
+        "usage",
+        f"the service would listen on {host}, which other machines reach, and the shop has no "
+        "valid key",
+        where=host,
+        hint="Make one first: shoal keys SHOP --make web; or leave out --host.",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that nobody else has.
+
+    Raises:
+        OperationError: `port_taken`.
+        UsageError: `usage`, there is no such address on this machine.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (socket.gaierror, UnicodeError, OverflowError) as error:
+        raise UsageError(
+            "usage", f"{host}:{port} is no address: {error}", where=host,
+            hint="Give an address of this machine, such as 127.0.0.1 or 0.0.0.0.",
+        ) from error  # fmt: skip
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind(address)
+        found.listen(_BACKLOG)  # who connects from now on is answered as soon as the service is up
+    except OSError as error:
+        found.close()
+        raise OperationError(
+            "port_taken",
+            f"the service cannot listen on {host}:{port}: {error.strerror}",
+            where=f"{host}:{port}",
+            hint="Give another --port (0 takes a free one), or end what listens there.",
+        ) from error
+    return found
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,123 @@
+"""Verbs of the live shop: keys of the service, the inbox, and what brings it into the log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from shoal import bootstrap
+from shoal.domain.time import system_clock
+from shoal.shop.data import DataVerbs
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from shoal.domain.access import Key
+    from shoal.events.mapping import SourceMapping
+    from shoal.ports import Inbox
+    from shoal.workflows.draining import Drained
+    from shoal.workflows.ingest_result import IngestResult
+
+_PRESET: Final = "segment-spec"
+
+
+class LiveVerbs(DataVerbs):
+    """What `shoal serve` stands on."""
+
+    def keys(self) -> dict[str, Any]:
+        """Keys of the service, without what opens anything."""
+        from shoal.workflows.keys import listed
+
+        return listed(self._parts.store, system_clock())
+
+    def make_key(
+        self, source: str, *, role: str = "write", days: float | None = None
+    ) -> dict[str, Any]:
+        """A new key; `key` in the answer is told this once.
+
+        Raises:
+            UsageError: `usage`: no such role, a name that no source can have, no time to live.
+        """
+        from shoal.workflows.keys import make
+
+        now = system_clock()
+        secret, key = make(self._parts.store, now, role=role, source=source, days=days)
+        return {"schema": "shoal.key/1", "key": secret, **key.as_document(now)}
+
+    def revoke_key(self, key_id: str) -> dict[str, Any]:
+        """Let a key open nothing any more.
+
+        Raises:
+            UsageError: `usage`, there is no such key.
+        """
+        from shoal.workflows.keys import revoke
+
+        now = system_clock()
+        return revoke(self._parts.store, key_id, now).as_document(now)
+
+    def known_keys(self) -> list[Key]:
+        """Every key as it is kept."""
+        return self._parts.store.keys.all()
+
+    def inbox(self) -> Inbox:
+        """The shop's inbox; whoever opens it closes it.
+
+        Raises:
+            OperationError: `shop_damaged`, calls that were acknowledged are not there.
+        """
+        from shoal.adapters.sql_inbox import SqlInbox
+
+        return SqlInbox(self.directory / bootstrap.INBOX_FILE)
+
+    def lease(self) -> AbstractContextManager[None]:
+        """Hold the right to write for as long as the block lasts.
+
+        Raises:
+            OperationError: `shop_locked`.
+        """
+        return self._parts.store.lease()
+
+    def drain(self, inbox: Inbox) -> Drained:
+        """Bring calls that wait in the inbox into the log, some at a time.
+
+        Raises:
+            OperationError: as `ingest`; the calls stay in the inbox.
+        """
+        from shoal.events.presets import load
+        from shoal.workflows.draining import drain
+
+        self._finish_erasures()
+        return drain(inbox, self._collected, load(_PRESET), self.directory / bootstrap.WORK_DIR)
+
+    def empty_inbox(self) -> int:
+        """Bring everything that waits in the inbox into the log; how many calls it was.
+
+        Raises:
+            OperationError: as `drain`; `shop_locked`, a service is at work.
+        """
+        if not (self.directory / bootstrap.INBOX_FILE).exists():
+            return 0
+        calls = 0
+        with self.lease(), closing(self.inbox()) as inbox:
+            while found := self.drain(inbox).calls:
+                calls += found
+        return calls
+
+    def _collected(self, files: Sequence[Path], mapping: SourceMapping) -> IngestResult:
+        from shoal.workflows.ingest import ingest
+
+        return ingest(
+            warehouse=self._parts.warehouse,
+            store=self._parts.store,
+            fold=self._parts.fold_of,
+            admission=self._parts.admission,
+            quarantine_dir=self.directory / bootstrap.QUARANTINE_DIR,
+            paths=[str(file) for file in files],
+            mapping=mapping,
+            zone=self.zone,
+            buckets=self.config.shop.buckets,
+            noise=self.row_noise,
+            collected=True,
+        )

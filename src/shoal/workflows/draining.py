@@ -1,0 +1,86 @@
+"""From the inbox into the log: what was accepted becomes events through the one front door.
+
+Calls of a source are written to a file as the source's archive would hold them, and ingested with
+the layout of the Segment spec: cleaned, deduplicated against the whole log, quarantined with a
+reason. The file goes when its unit is committed, then the calls leave the inbox. Killed in between,
+the same calls are ingested again and are duplicates by their ids.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from shoal.domain.account import RowAccount
+from shoal.events.mapping import SourceMapping
+from shoal.events.shapes.segment_spec import refused
+from shoal.ports import Arrived, Inbox
+from shoal.workflows.collecting import GIVEN
+from shoal.workflows.ingest_result import IngestResult
+
+#: Calls that are ingested at once.
+AT_ONCE: Final = 50_000
+_STEM: Final = "inbox"
+
+#: Ingests files with a mapping.
+Ingest = Callable[[Sequence[Path], SourceMapping], IngestResult]
+
+
+@dataclass(frozen=True)
+class Drained:
+    """What one draining brought into the log.
+
+    Args:
+        calls: that left the inbox.
+        rows: of all sources, as the front door counts them: a call may make several.
+    """
+
+    calls: int = 0
+    rows: RowAccount = field(default_factory=RowAccount)
+
+
+def drain(
+    inbox: Inbox, ingest: Ingest, mapping: SourceMapping, work_dir: Path, *, most: int = AT_ONCE
+) -> Drained:
+    """Bring calls that wait into the log, `most` of them at most.
+
+    Args:
+        mapping: of the Segment spec; events are of the source that sent them.
+        work_dir: where files lie for as long as they are ingested.
+
+    Raises:
+        OperationError: as `ingest`; the calls stay in the inbox.
+    """
+    waiting = inbox.after(inbox.drained(), most)
+    if not waiting:
+        return Drained()
+    work_dir.mkdir(parents=True, exist_ok=True)
+    by_source: dict[str, list[tuple[int, Arrived]]] = {}
+    for place, call in waiting:
+        by_source.setdefault(call.source, []).append((place, call))
+    rows = RowAccount()
+    for source, calls in by_source.items():
+        file = work_dir / f"{_STEM}-{calls[0][0]:012d}-{calls[-1][0]:012d}.jsonl"
+        file.write_bytes(b"\n".join(_line(call) for _, call in calls) + b"\n")
+        try:
+            found = ingest([file], replace(mapping, name=source, source=source))
+        finally:
+            file.unlink(missing_ok=True)
+        rows += found.rows
+    inbox.drain(waiting[-1][0])
+    return Drained(len(waiting), rows)
+
+
+def _line(call: Arrived) -> bytes:
+    """A call as a line of its source's archive."""
+    if call.fault is not None:
+        code, _, words = call.fault.partition(": ")
+        told = refused(code, words, call.line.decode("ascii", "replace"))
+        return json.dumps(told, separators=(",", ":")).encode()
+    if call.message_id is None or not call.message_id.startswith(GIVEN):
+        return call.line
+    named = {"messageId": call.message_id, **json.loads(call.line)}
+    return json.dumps(named, ensure_ascii=False, separators=(",", ":")).encode()
