@@ -13,6 +13,8 @@ adjusted Rand index, Hubert and Arabie, 1985) and that are not tiny. Chosen is t
 k within one standard error of the difference from the best trusted one. Where the log is too short
 for a next period, the largest trusted k with a prediction strength of at least 0.8 is taken
 (Tibshirani and Walther, 2005), else the one with the highest. The whole table of evidence is kept.
+The number of the version before stays where it is about as good: segments that come and go with
+the draw of a month are nobody's.
 """
 
 from __future__ import annotations
@@ -45,6 +47,9 @@ _FEWEST_TO_DENY: Final = 1_000
 #: Halves that are looked at before groups are denied, and starts in each.
 _SPLITS_TO_DENY: Final = 12
 _STARTS_TO_DENY: Final = 10
+#: By so much less stable (bootstrap ARI, prediction strength) the number of the version before may
+#: be than a new one has to be.
+_SETTLED: Final = 0.1
 #: Prediction strength above which Tibshirani and Walther call the clusters well separated.
 _STRONG: Final = 0.8
 
@@ -114,7 +119,8 @@ def choose(
 
     Candidates are judged on a sample of `limits.sample_customers`; `step` is called after each.
     `settled` is the number of the version before: it stays where it is as good as the best, within
-    one standard error, so that segments do not come and go for nothing. With `staging` the first
+    one standard error, or where no number is trusted, and may be a little less stable than a new
+    one, so that segments do not come and go for nothing. With `staging` the first
     columns of X are style and the others outlook; `future` has both.
 
     `groups` (n, c) is where groups must show (X but for the outlook; None: nobody asks). Where
@@ -231,14 +237,18 @@ def _decide(
 ) -> Choice:
     rule = STABILITY_ONLY if horizon_days is None else NEXT_PERIOD
     trusted = [candidate for candidate in candidates if candidate.why_not is None]
+    stays = _may_stay(candidates, settled, limits)
     if not trusted:
         chosen = max(candidates, key=lambda one: (one.stability, -one.k))
-        reason = _untrusted(chosen, limits)
+        if stays is not None and stays.stability >= chosen.stability - _SETTLED:
+            chosen = stays
+        reason = _untrusted(chosen, limits, stays=chosen is stays)
     elif rule == STABILITY_ONLY:
         strong = [one for one in trusted if one.prediction_strength >= _STRONG]
         best = max(trusted, key=lambda one: one.prediction_strength)
         chosen = max(strong, key=lambda one: one.k, default=best)
-        chosen = next((one for one in strong if one.k == settled), chosen)
+        if stays is not None and stays.prediction_strength >= _STRONG - _SETTLED:
+            chosen = stays
         reason = Text(
             "The log is too short for a next period to be foretold: "
             f"k = {chosen.k} was chosen by stability alone (prediction strength "
@@ -252,14 +262,26 @@ def _decide(
         behind = [(one, top.score - score.score, score) for one, score in told]
         # Customers are the same: what chance moves in both candidates alike is no doubt.
         least = next(one for one, gap, score in behind if gap <= top.error_of_difference(score))
-        chosen = next(
-            (one for one, gap, _ in behind if one.k == settled and gap <= top.error), least
-        )
+        chosen = least
+        if stays is not None and stays.k in scores:
+            chosen = stays if top.score - scores[stays.k].score <= top.error else least
         reason = _foretold(chosen, best, horizon_days, stays=chosen is not least)
     return Choice(chosen.k, rule, reason, tuple(candidates), horizon_days, sample)
 
 
-def _untrusted(chosen: Candidate, limits: Limits) -> Text:
+def _may_stay(
+    candidates: Sequence[Candidate], settled: int | None, limits: Limits
+) -> Candidate | None:
+    """The number of the version before, if none of its segments is tiny and they are about as
+    stable as those of a new number have to be, or as any there are."""
+    found = next((one for one in candidates if one.k == settled), None)
+    if found is None or found.smallest_share < limits.smallest_share:
+        return None
+    trusted = any(one.why_not is None for one in candidates)
+    return found if not trusted or found.stability >= limits.stability - _SETTLED else None
+
+
+def _untrusted(chosen: Candidate, limits: Limits, *, stays: bool = False) -> Text:
     """Why no candidate passed the limits, by what keeps the most stable one from it."""
     ari, needed, why = f"{chosen.stability:.2f}", limits.stability, chosen.why_not
     if chosen.stability >= limits.stability and why is not None:
@@ -270,6 +292,15 @@ def _untrusted(chosen: Candidate, limits: Limits) -> Text:
         zh = (
             f"稳定的候选（自助法 ARI ≥ {needed}）都含有过小的分群；k = {chosen.k} 最稳定"
             f"（ARI {ari}），但{why.zh}。"
+        )
+    elif stays:
+        en = (
+            f"No candidate is stable (bootstrap ARI of at least {needed}); k = {chosen.k} stays as "
+            f"it was, about as stable as any (ARI {ari})."
+        )
+        zh = (
+            f"没有候选稳定（自助法 ARI ≥ {needed}）；k = {chosen.k} 保持不变，稳定性与最好的相当"
+            f"（ARI {ari}）。"
         )
     else:
         en = (

@@ -57,6 +57,7 @@ def _at(live: Live, past: Past, moment: datetime, period: LastPeriod | None) -> 
 
 
 def daily(learner: Learner, moment: datetime) -> pa.Table:
-    """Daily counts of the log, of all its events."""
-    events = learner.admitted(moment)
-    return rhythm(events.engine, events.events(version=learner.table_version), moment)
+    """Daily counts of the log as it is stored: once it is known whose a visitor's events are, it
+    does not show any more that sign-ins are lost."""
+    stored = learner.admission.stored
+    return rhythm(stored.engine, stored.events(version=learner.table_version), moment)

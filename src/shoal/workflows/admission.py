@@ -221,6 +221,11 @@ class Admission:
         """The shop's currency: the one set, else the most frequent of its first priced events."""
         return self._currency or self._store.get_settings().get("currency", "")
 
+    @property
+    def stored(self) -> EventTable:
+        """The event table as it is stored, everybody's events and nobody's."""
+        return self._warehouse
+
     def at(self, moment: datetime | None = None, *, version: int | None = None) -> EventTable:
         """The event table as it counts at a moment, to be read only.
 

@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_blobs
 
+from shoal.domain.text import Text
 from shoal.segments.choose import (
     NEXT_PERIOD,
     NO_GROUPS,
     STABILITY_ONLY,
     Staging,
+    _decide,
     choose,
     told,
 )
-from shoal.segments.judge import Future, Limits
+from shoal.segments.evidence import Candidate
+from shoal.segments.judge import Future, Limits, Score
 from shoal.segments.weigh import weigh
 
 QUICK = Limits(bootstraps=5, sample_customers=1500, starts=2)
@@ -208,6 +211,50 @@ def test_a_number_that_is_as_good_as_the_best_stays():
     settled = choose(X, range(3, 9), seed=0, future=known, limits=QUICK, settled=max(near))
     assert settled.chosen == max(near)
     assert choose(X, range(3, 9), seed=0, future=known, limits=QUICK, settled=3).chosen == 5
+
+
+def candidate(k, stability, *, strength=0.5, smallest=0.1):
+    why = None if stability >= 0.9 else Text("not stable", "不稳定")
+    return Candidate(k, stability, strength, smallest, 0.5, 1.0, None, None, None, why)
+
+
+@pytest.mark.parametrize(
+    ("settled", "chosen", "said"),
+    [
+        (None, 4, "k = 4 is the most stable"),
+        (7, 7, "k = 7 stays as it was"),  # 0.08 less stable than the most stable one
+        (6, 4, "k = 4 is the most stable"),  # 0.3 less
+        (8, 4, "k = 4 is the most stable"),  # one of its segments is tiny by now
+        (99, 4, "k = 4 is the most stable"),  # no candidate any more
+    ],
+)
+def test_where_no_number_is_trusted_the_one_before_stays(settled, chosen, said):
+    every = [candidate(4, 0.85), candidate(6, 0.55), candidate(7, 0.77),
+             candidate(8, 0.8, smallest=0.001)]  # fmt: skip
+    found = _decide(every, {}, Limits(), None, 900, settled)
+    assert found.chosen == chosen
+    assert said in found.reason.en
+    assert not found.trusted
+
+
+def test_the_number_before_may_be_a_little_less_stable_than_a_new_one_has_to_be():
+    def score(value):
+        return Score(value, {"orders": 0.5}, np.full(100, 0.002))
+
+    every = [candidate(4, 0.95), candidate(7, 0.84), candidate(8, 0.7)]
+    scores = {4: score(1.0), 7: score(0.99), 8: score(0.99)}
+    assert _decide(every, scores, Limits(), 28, 900, None).chosen == 4
+    assert _decide(every, scores, Limits(), 28, 900, 7).chosen == 7
+    assert _decide(every, scores, Limits(), 28, 900, 8).chosen == 4
+    # Not where it foretells less by more than a standard error.
+    assert _decide(every, {**scores, 7: score(0.9)}, Limits(), 28, 900, 7).chosen == 4
+
+
+def test_without_a_next_period_the_number_before_stays_where_it_is_nearly_as_strong():
+    every = [candidate(4, 0.95, strength=0.9), candidate(6, 0.92, strength=0.75),
+             candidate(7, 0.92, strength=0.6)]  # fmt: skip
+    for settled, chosen in ((None, 4), (6, 6), (7, 4)):
+        assert _decide(every, {}, Limits(), None, 900, settled).chosen == chosen
 
 
 def test_customers_without_groups_are_one_segment():
