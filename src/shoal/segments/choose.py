@@ -32,7 +32,7 @@ from shoal.features.prepare import sample_rows
 from shoal.segments.evidence import Candidate, gathered, prediction_strength
 from shoal.segments.judge import LEAST_FORETOLD, Future, Judge, Limits, Score
 from shoal.segments.staging import Space
-from shoal.segments.weigh import most_styles, staged_scores, told_of
+from shoal.segments.weigh import SETTLED_ERRORS, most_styles, staged_scores, told_of
 
 Matrix = npt.NDArray[np.float64]
 
@@ -119,7 +119,7 @@ def choose(
 
     Candidates are judged on a sample of `limits.sample_customers`; `step` is called after each.
     `settled` is the number of the version before: it stays where it is as good as the best, within
-    one standard error, or where no number is trusted, and may be a little less stable than a new
+    two standard errors, or where no number is trusted, and may be a little less stable than a new
     one, so that segments do not come and go for nothing. With `staging` the first
     columns of X are style and the others outlook; `future` has both.
 
@@ -264,7 +264,8 @@ def _decide(
         least = next(one for one, gap, score in behind if gap <= top.error_of_difference(score))
         chosen = least
         if stays is not None and stays.k in scores:
-            chosen = stays if top.score - scores[stays.k].score <= top.error else least
+            near = top.score - scores[stays.k].score <= SETTLED_ERRORS * top.error
+            chosen = stays if near else least
         reason = _foretold(chosen, best, horizon_days, stays=chosen is not least)
     return Choice(chosen.k, rule, reason, tuple(candidates), horizon_days, sample)
 
@@ -323,9 +324,9 @@ def _foretold(chosen: Candidate, best: Candidate, horizon_days: int | None, *, s
         zh = f"任何分群数量都不能预测未来 {horizon_days} 天的行为（{shares}）。"
     if stays:
         return Text(
-            f"{en} k = {chosen.k} stays as it was: it is within one standard error of the best "
+            f"{en} k = {chosen.k} stays as it was: it is within two standard errors of the best "
             f"stable candidate (k = {best.k}); bootstrap ARI {chosen.stability:.2f}.",
-            f"{zh}k = {chosen.k} 保持不变：它与最佳稳定候选（k = {best.k}）相差不超过一个标准误；"
+            f"{zh}k = {chosen.k} 保持不变：它与最佳稳定候选（k = {best.k}）相差不超过两个标准误；"
             f"自助法 ARI {chosen.stability:.2f}。",
         )
     return Text(

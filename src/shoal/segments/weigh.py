@@ -15,7 +15,7 @@ from shoal.segments.judge import Future, Judge, Limits, Score
 from shoal.segments.staging import Space, divisions
 
 #: Standard errors from the best within which the number of the version before stays.
-_SETTLED: Final = 2.0
+SETTLED_ERRORS: Final = 2.0
 #: Numbers of styles that are tried at most, of more segments evenly spread ones.
 _MOST_TRIED: Final = 16
 
@@ -82,7 +82,11 @@ def most_styles(
     first = max(scores, key=lambda styles: (scores[styles].score, styles))
     top = scores[first]
     kept = None if settled is None else scores.get(settled)
-    if settled is not None and kept is not None and top.score - kept.score <= _SETTLED * top.error:
+    if (
+        settled is not None
+        and kept is not None
+        and top.score - kept.score <= SETTLED_ERRORS * top.error
+    ):
         return settled
     if best:
         return first
