@@ -82,8 +82,10 @@ class Driver:
                 self._told["calls"] += drained.calls
                 self._told["events"] += drained.rows.stored
                 self._told["drained_at"] = iso(self._clock())
-            if drained.rows.stored or self._sweep_due():
-                self._move()
+            if self._sweep_due():
+                self._move(arrived=False)
+            elif drained.rows.stored:
+                self._move(arrived=True)
         except ShoalError as error:
             self._failed(error.code, error.message)
             return False
@@ -97,22 +99,30 @@ class Driver:
         now = self._clock()
         return self._swept is None or (now - self._swept).total_seconds() >= self._sweep_s
 
-    def _move(self) -> None:
-        """Let memberships follow up to now; a shop without segments has none to move."""
-        self._swept = now = self._clock()
+    def _move(self, *, arrived: bool) -> None:
+        """Let memberships follow up to now; a shop without segments has none to move.
+
+        Args:
+            arrived: only those of whom events came in; everybody else waits for the sweep.
+        """
+        now = self._clock()
+        if not arrived:
+            self._swept = now
         try:
             try:
-                moved = self._shop.refresh(as_of=now)
+                moved = self._shop.refresh(as_of=now, arrived=arrived)
             except UsageError as error:
                 if error.code != "bad_period":
                     raise
-                moved = self._shop.refresh()  # clients whose clocks are ahead: just after them
+                # Clients whose clocks are ahead: just after them.
+                moved = self._shop.refresh(arrived=arrived)
         except ShoalError as error:
             if error.code not in _NOBODY:
                 raise
             return
         self._told["moved"] += moved.changed
-        self._told["swept_at"] = iso(self._swept)
+        if not arrived:
+            self._told["swept_at"] = iso(now)
 
     def _failed(self, code: str, message: str) -> None:
         self._told["failure"] = {"code": code, "message": message, "since": iso(self._clock())}

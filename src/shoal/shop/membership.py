@@ -93,12 +93,14 @@ class MembershipVerbs(Verbs):
         )
 
     def refresh(
-        self, *, as_of: Moment | None = None, progress: Progress | None = None
-    ) -> Refreshed:
+        self, *, as_of: Moment | None = None, arrived: bool = False,
+        progress: Progress | None = None,
+    ) -> Refreshed:  # fmt: skip
         """Move every customer's recorded membership on to a moment, in the current segmentations.
 
         Args:
             as_of: also after the latest event: who did nothing ages. None: just after it.
+            arrived: only those of whom events came in since the last refresh.
 
         Raises:
             UsageError: `unknown_segmentation`, there is none yet; `bad_period`, memberships are
@@ -110,7 +112,9 @@ class MembershipVerbs(Verbs):
 
         self.catch_up(progress)
         self._one_currency(moment_of(as_of))
-        return refresh(**self._applied(), as_of=moment_of(as_of), progress=progress)
+        return refresh(
+            **self._applied(), as_of=moment_of(as_of), arrived=arrived, progress=progress
+        )
 
     def customer(self, customer_id: str, *, as_of: Moment | None = None) -> dict[str, Any]:
         """What is known of one customer: segments, since when and why, tastes, features."""

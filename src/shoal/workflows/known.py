@@ -49,6 +49,18 @@ class Known:
     embeddings: pa.Table | None = None
     more: pa.Table | None = None
 
+    def of(self, customers: Sequence[str]) -> Known:
+        """The same of some customers."""
+        names = pa.array(customers, pa.string())
+
+        def own(table: pa.Table | None) -> pa.Table | None:
+            return None if table is None else table.filter(pc.is_in(table[CUSTOMER], names))
+
+        features, found = own(self.features), own(self.counts)
+        assert features is not None
+        assert found is not None
+        return Known(self.as_of, features, found, own(self.embeddings), own(self.more))
+
     def table(self, vocabulary: Vocabulary) -> pa.Table:
         """Features, tastes, embedding and what else there is: what segmenters read."""
         table = with_embedding(with_tastes(self.features, self.counts, vocabulary), self.embeddings)
@@ -132,6 +144,7 @@ def all_from_states(
     zone: Zone,
     moment: datetime,
     references: Mapping[str, pa.Table],
+    customers: Sequence[str] | None = None,
 ) -> Iterator[Mapping[str, Known]]:
     """All customers from their stored states, some at a time, in order; by reference what is known.
 
@@ -140,8 +153,9 @@ def all_from_states(
 
     Args:
         references: frozen references of items by name; of each the features are finished.
+        customers: those alone; who has no state is left out.
     """
-    decoded = (state.decode(stored, tail=False) for stored in store.iter_states(CUSTOMERS_AT_ONCE))
+    decoded = (state.decode(stored, tail=False) for stored in _stored(store, customers))
     with ahead(decoded, depth=1) as ready:
         for partials in ready:
             found = counts(partials)
@@ -151,6 +165,18 @@ def all_from_states(
                 )
                 for name, items in references.items()
             }
+
+
+def _stored(store: StateStore, customers: Sequence[str] | None) -> Iterator[pa.Table]:
+    """States of all customers or of some, in order, some at a time."""
+    if customers is None:
+        yield from store.iter_states(CUSTOMERS_AT_ONCE)
+        return
+    names = sorted(customers)
+    for start in range(0, len(names), CUSTOMERS_AT_ONCE):
+        found = store.get_states(names[start : start + CUSTOMERS_AT_ONCE])
+        if found.num_rows:
+            yield found
 
 
 def why_not_states(

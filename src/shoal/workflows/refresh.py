@@ -7,6 +7,9 @@ no event.
 What is known of customers comes from their stored states, some customers at a time: it costs what
 their states take to be read, and the history behind them is not read again. Where states cannot
 tell (`read` is `events` then, and `because` says why) the event table is read.
+
+Only those of whom events came in may be moved on as well (`arrived`): what a small batch costs then
+does not depend on how many customers there are, and silence waits for the next refresh of all.
 """
 
 from __future__ import annotations
@@ -77,6 +80,7 @@ def refresh(
     zone: Zone,
     admission: Admission,
     as_of: datetime | None = None,
+    arrived: bool = False,
     progress: Progress | None = None,
 ) -> Refreshed:
     """Apply the current segmentations to all customers at a moment and record what changed.
@@ -84,6 +88,8 @@ def refresh(
     Args:
         as_of: T, which may lie after the latest event. None: just after the latest event, or up to
             when memberships are recorded where that is later.
+        arrived: only customers of whom events came in since the last refresh, where it is known who
+            they are and their states tell.
 
     Raises:
         UsageError: `unknown_segmentation`, there is none; `bad_period`, memberships are recorded up
@@ -102,7 +108,7 @@ def refresh(
         moment = as_of or max(latest, *(told.until for told in until.values()))
         for one in found:
             _check_order(one, until[one.segmentation_id].until, moment)
-        job = _Job(warehouse, store, registry, fold, zone, admission, moment, latest)
+        job = _Job(warehouse, store, registry, fold, zone, admission, moment, latest, arrived)
         goings = [job.begin(one, until[one.segmentation_id]) for one in found]
         job.run(goings, progress or NoProgress())
     warnings = [text for one in found for text in fold_warning(one.document, fold)]
@@ -134,6 +140,7 @@ class _Job:
     admission: Admission
     moment: datetime
     latest: datetime
+    arrived: bool = False
     read: dict[tuple[str, str | None], Known] = field(default_factory=dict)
     kept: dict[str, Carries | None] = field(default_factory=dict)
 
@@ -145,9 +152,11 @@ class _Job:
         if because is None and (model := of_segmentation(found.document, self.registry, self.fold)):
             carries = self._carries(model)
             because = None if carries else "the behaviour model keeps no state of a customer"
+        came = self._arrived(before.table_version)
+        only = came.to_pylist() if self.arrived and came is not None and because is None else None
         return Going(
-            found, before, self.store.get_memberships(found.segmentation_id),
-            self._arrived(before.table_version), because, carries,
+            found, before, self.store.get_memberships(found.segmentation_id, customers=only),
+            came, because, carries, only,
         )  # fmt: skip
 
     def _carries(self, model: ModelInUse) -> Carries | None:
@@ -184,7 +193,11 @@ class _Job:
     def _by_states(self, goings: Sequence[Going], progress: Progress) -> None:
         wanted = {one.reference_id for one in goings}
         references = {name: reference.read(self.registry, name) for name in wanted}
-        for known in all_from_states(self.store, self.fold, self.zone, self.moment, references):
+        only = [one.only for one in goings]
+        some = None if None in only else sorted({name for told in only for name in told or ()})
+        for known in all_from_states(
+            self.store, self.fold, self.zone, self.moment, references, some
+        ):
             customers = next(iter(known.values())).features[CUSTOMER]
             embedded = {
                 name: carries.embeddings(customers.to_pylist(), self.moment)

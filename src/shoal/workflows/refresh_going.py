@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -33,6 +34,7 @@ class Going:
         arrived: of whom events came in since; None: not known any more.
         because: why events are read; None: states are.
         carries: of the behaviour model that it was made on; None: on none, or events are read.
+        only: customers who are moved on, the others being left for later; None: everybody.
         customers, changed: how many were moved on so far, and what of them is to be recorded.
     """
 
@@ -42,6 +44,7 @@ class Going:
     arrived: pa.Array | None
     because: str | None
     carries: Carries | None = None
+    only: Sequence[str] | None = None
     customers: int = 0
     changed: list[pa.Table] = field(default_factory=list)
 
@@ -51,6 +54,10 @@ class Going:
 
     def step(self, known: Known) -> None:
         """Move some customers, or all, on to the moment at which they are known."""
+        if self.only is not None:
+            known = known.of(self.only)
+        if not known.features.num_rows:
+            return
         step = advance(
             known, InForce.of(self.found), self._recorded_of(known.features[CUSTOMER]),
             since=self.before.known_at, arrived=self.arrived,

@@ -261,7 +261,7 @@ class Brought:
     """A shop that takes what is drained, or fails."""
 
     def __init__(self, *outcomes: Drained | Exception) -> None:
-        self.outcomes, self.refreshed = list(outcomes), 0
+        self.outcomes, self.refreshed, self.arrived = list(outcomes), 0, list[bool]()
 
     def drain(self, inbox: object) -> Drained:
         found = self.outcomes.pop(0) if self.outcomes else Drained()
@@ -269,8 +269,9 @@ class Brought:
             raise found
         return found
 
-    def refresh(self, as_of: datetime | None = None) -> Any:
+    def refresh(self, as_of: datetime | None = None, *, arrived: bool) -> Any:
         self.refreshed += as_of is None or as_of >= NOW
+        self.arrived.append(arrived)
         raise UsageError("unknown_segmentation", "there is none")
 
 
@@ -295,3 +296,7 @@ def test_customers_are_moved_on_though_nothing_comes() -> None:
         now[0] = NOW + timedelta(seconds=seconds)
         assert not driver._step()
         assert shop.refreshed == swept
+    # What comes in between moves those alone of whom it tells.
+    shop.outcomes.append(Drained(1, RowAccount(read=1, stored=1)))
+    assert driver._step()
+    assert shop.arrived == [False, False, True]

@@ -105,6 +105,33 @@ def test_what_is_recorded_is_what_a_batch_says_then(
     assert sum(move["customers"] for move in main["moves"]) == main["changed"]
 
 
+def test_only_those_of_whom_events_came_are_moved_on_where_that_is_asked(tmp_path: Path) -> None:
+    rows = visits()
+    late = [row for row in rows if row["event_time"] >= CUT + timedelta(days=20)][:9]
+    came = {row["customer_id"] for row in late}
+    found = []
+    for name, arrived in (("some", True), ("all", False)):
+        shop = Shop(tmp_path / name, [row for row in rows if row["event_time"] < CUT])
+        shop.segment(settings=SegmentConfig(k=3, switch_margin=0.0), until=CUT)
+        more(shop, late, "later")
+        moment = END + timedelta(days=30)
+        made = refresh(**shop.parts, as_of=moment, arrived=arrived)
+        table = recorded(store=shop.store, registry=shop.registry).table
+        found.append((made.segmentations[0], as_dict(table), as_dict(table, "since"), shop, moment))
+    (some, places, since, shop, moment), (every, all_places, all_since, _, _) = found
+    assert some["customers"] == len(came) < every["customers"]
+    # They are where a refresh of everybody puts them, and nobody else was touched.
+    assert {one: places[one] for one in came} == {one: all_places[one] for one in came}
+    assert {one: since[one] for one in came} == {one: all_since[one] for one in came}
+    moved = {one for one in places if since[one] > CUT}
+    assert moved <= came
+    assert set(some["causes"]) <= {"event", "entered"}
+    # The others follow with the next refresh of all, and then both say the same of everybody.
+    refresh(**shop.parts, as_of=moment)
+    later = recorded(store=shop.store, registry=shop.registry).table
+    assert as_dict(later) == all_places
+
+
 def test_a_second_refresh_finds_nothing_to_do(shop: Shop) -> None:
     again = refresh(**shop.parts)
     assert again.as_of == shop.later.as_of, "not before what is recorded"
