@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import datetime
 from typing import Final
 
 from starlette.requests import ClientDisconnect, Request
@@ -16,7 +17,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shoal.domain.errors import OperationError
-from shoal.events.collected import MAX_BODY, TYPES, BodyError, Envelope, expanded, opened
+from shoal.events.collected import (
+    MAX_BODY,
+    TYPES,
+    BodyError,
+    Envelope,
+    Judged,
+    expanded,
+    opened,
+)
 from shoal.service.access import Keyring, shown_keys
 from shoal.service.answers import answer, failure, try_again
 from shoal.workflows.collecting import BusyError, Collector
@@ -59,8 +68,10 @@ class Collection:
         received_at = self.collector.clock()
         try:
             body = await _body(request)
-            envelope = await asyncio.to_thread(
-                _opened, body, request.headers.get("content-encoding", ""), _type_of(request)
+            encoding, kind = request.headers.get("content-encoding", ""), _type_of(request)
+            # Megabytes of JSON take a tenth of a second, in which others are to be answered.
+            envelope, judged = await asyncio.to_thread(
+                self._read, body, encoding, kind, received_at
             )
         except BodyError as error:
             return failure(400, error.code, error.message, CORS)
@@ -69,7 +80,6 @@ class Collection:
         source = self._source(request, envelope)
         if isinstance(source, Response):
             return source
-        judged = self.collector.judged(envelope, received_at)
         try:
             new = await asyncio.wrap_future(self.collector.submit(source, judged, received_at))
         except BusyError:
@@ -78,6 +88,12 @@ class Collection:
             _LOG.error("calls were not taken: %s", error.message)
             return _passing(503, error.code, error.message, _FULL_S)
         return answer(self.collector.taken(judged, new).as_document(), headers=CORS)
+
+    def _read(
+        self, body: bytes, encoding: str, kind: str | None, received_at: datetime
+    ) -> tuple[Envelope, list[Judged]]:
+        envelope = opened(expanded(body, encoding), kind)
+        return envelope, self.collector.judged(envelope, received_at)
 
     def _source(self, request: Request, envelope: Envelope) -> str | Response:
         """The source of the request's key, or why there is none."""
@@ -146,10 +162,6 @@ async def _body(request: Request) -> bytes:
             )
         pieces.append(piece)
     return b"".join(pieces)
-
-
-def _opened(body: bytes, encoding: str, kind: str | None) -> Envelope:
-    return opened(expanded(body, encoding), kind)
 
 
 def _passing(status: int, code: str, message: str, seconds: int) -> Response:

@@ -24,8 +24,8 @@ from shoal.ports import Arrived, Inbox
 _MOST: Final = 5_000
 #: Beginning of ids that calls without one are given, so that they come into the log once.
 GIVEN: Final = "shoal-"
-#: Calls that may wait for a commit before clients are told to come again.
-WAITING: Final = 50_000
+#: Bytes of calls that may wait for a commit before clients are told to come again.
+WAITING: Final = 256 << 20
 
 
 class BusyError(Exception):
@@ -103,10 +103,13 @@ class Collector:
             for one in judged
         ]
         done: Future[list[bool]] = Future()
+        # A client that goes away cannot call back what others share a commit with.
+        done.set_running_or_notify_cancel()
+        size = _size_of(calls)
         with self._guard:
-            if not self._open or self._size + len(calls) > WAITING:
+            if not self._open or self._size + size > WAITING:
                 raise BusyError
-            self._size += len(calls)
+            self._size += size
             self._waiting.put((calls, done))
         return done
 
@@ -168,8 +171,12 @@ class Collector:
             return
         finally:
             with self._guard:
-                self._size -= len(calls)
+                self._size -= _size_of(calls)
         at = 0
         for asked, done in batch:
             done.set_result(new[at : at + len(asked)])
             at += len(asked)
+
+
+def _size_of(calls: Sequence[Arrived]) -> int:
+    return sum(len(one.line) for one in calls)

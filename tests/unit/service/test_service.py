@@ -174,6 +174,8 @@ def test_requests_that_come_meanwhile_share_the_next_commit() -> None:
     while collector._waiting.qsize():
         pass
     others = [collector.submit("web", one, NOW) for one in judged[1:]]
+    # Who goes away takes nothing back that others wait for as well.
+    assert not others[0].cancel()
     inbox.go.set()
     assert [one.result(10) for one in (first, *others)] == [[True]] * 5
     assert inbox.commits == [1, 4]
