@@ -38,9 +38,10 @@ def ablation(rows: Rows) -> list[str]:
         f"Worlds {worlds}, the same seeds and cuts; means over worlds, least and greatest of the "
         "seeds in brackets. Without the margin a customer changes as soon as another segment is "
         "nearer; without identity a refit numbers its segments anew; without online learning "
-        "segments are never nudged; without drift detection a look decides with no alarm in hand. "
-        "What the embedding is worth is the last row beside the one above it."
+        "segments are never nudged; without drift detection a look decides with no alarm in hand."
     )
+    if {"shoal-adjust", "shoal-adjust-both"} <= set(peers_of(rows)):
+        intro += " What the embedding is worth is the last row beside the one above it."
     lines = [
         [title(peer), *(told(mean_over_worlds(rows, peer, name), _digits(name))
                         for name in _FIGURES)]
