@@ -112,6 +112,7 @@ class Evidence:
         spent: share of customers that adjustments moved in the last 30 days.
         blocked: features and sources that are broken: nothing is learned while they are.
         days_since_fit: since all segments were made.
+        overdue: a challenger has waited for changes to pass for as long as one waits for the next.
     """
 
     moment: datetime
@@ -121,6 +122,7 @@ class Evidence:
     spent: float = 0.0
     blocked: tuple[str, ...] = ()
     days_since_fit: float = 0.0
+    overdue: bool = False
 
 
 @dataclass(frozen=True)

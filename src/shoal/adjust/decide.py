@@ -5,7 +5,8 @@
    it moves and its further cost.
 3. A change that does no harm may pass by itself (a festival): as long as one is noticed and none
    is harmful, all segments are not made anew, and single ones change only where the next period is
-   foretold better for it. A nudge is small, inside the budget and fades: it is free.
+   foretold better for it; until a challenger is overdue. A nudge is small, inside the budget and
+   fades: it is free.
 4. Harmful alarms go first: of what pays, those that answer most of them are candidates.
 5. All segments are made anew where that is worth more than all small steps together, or where it
    is due: by then so much more is known than they were made of that it has to be better only.
@@ -196,7 +197,10 @@ def unanswered(evidence: Evidence, settings: AdjustSettings) -> tuple[int, ...]:
 
 def passing(evidence: Evidence) -> bool:
     """Whether something changed and nothing is worse for it, so that it may pass by itself: all
-    segments are not made anew meanwhile."""
+    segments are not made anew meanwhile. What has not passed when a challenger is overdue is no
+    festival: a shop that always changes a little would else keep its first segments for ever."""
+    if evidence.overdue:
+        return False
     return any(one.harmful is False for one in evidence.alarms) and not harmful(evidence)
 
 

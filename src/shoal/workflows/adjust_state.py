@@ -248,7 +248,8 @@ def remember(
     """
     store.set_pointer(POINTER, look, now)
     if waiting:
-        store.put_setting(PENDING, f"{look} {store.get_pointer(artefact.MAIN)}")
+        base = store.get_pointer(artefact.MAIN)
+        store.put_setting(PENDING, look if base is None else f"{look} {base}")
     elif clear and store.get_settings().get(PENDING):
         store.put_setting(PENDING, "")
 

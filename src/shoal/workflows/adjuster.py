@@ -73,6 +73,12 @@ class Adjuster:
         cadence = timedelta(days=self.settings.challenger_days)
         return moment - max(last or self.live.fitted_at, self.live.fitted_at) >= cadence
 
+    def overdue(self, moment: datetime) -> bool:
+        """Whether a challenger has been due for as long as one waits for the next."""
+        last = None if self.state is None else self.state.challenged_at
+        cadence = timedelta(days=self.settings.challenger_days)
+        return moment - max(last or self.live.fitted_at, self.live.fitted_at) >= 2 * cadence
+
     def after(self, adjusted: Adjusted) -> Adjuster:
         """The adjuster of the next look."""
         return replace(self, live=adjusted.live, state=adjusted.state, retrained=None)

@@ -95,7 +95,7 @@ class Looking:
         nudged, proposals = self._proposed(alarms, blocked)
         evidence = Evidence(
             self.moment, len(self.table), alarms, tuple(proposals), self.state.spent(self.moment),
-            blocked, self._days_since_fit(),
+            blocked, self._days_since_fit(), self.adjuster.overdue(self.moment),
         )  # fmt: skip
         challenged = self._challenged(evidence)
         evidence = replace(

@@ -144,7 +144,10 @@ def test_what_is_due_is_put_to_a_person_beyond_the_budget_and_waits_for_a_change
     nudged, asked = decide(evidence(small, anew), SETTINGS)
     assert (nudged.action, nudged.approval) == (NUDGE, ())
     assert (asked.action, asked.approval) == (REFIT, ("over_budget", "moved"))
-    assert actions(decide(evidence(small, anew, alarms=[alarm(False)]), SETTINGS)) == [NUDGE]
+    told = evidence(small, anew, alarms=[alarm(False)])
+    assert actions(decide(told, SETTINGS)) == [NUDGE]
+    # What does not pass is no festival.
+    assert actions(decide(replace(told, overdue=True), SETTINGS)) == [NUDGE, REFIT]
 
 
 def test_steps_together_stay_inside_the_budget():

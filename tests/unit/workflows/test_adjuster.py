@@ -202,9 +202,11 @@ def test_nothing_is_learned_while_tracking_is_broken(monkeypatch: pytest.MonkeyP
     assert found.memberships.equals(before)
 
 
-@pytest.mark.parametrize(("harmful", "fitted"), [(None, 1), (False, 0), (True, 1)])
-def test_no_challenger_is_fitted_while_a_change_passes_by(
-    harmful: bool | None, fitted: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("harmful", "cadence", "fitted"), [(None, 7, 1), (False, 7, 0), (False, 3.5, 1), (True, 7, 1)]
+)
+def test_no_challenger_is_fitted_while_a_change_passes_by_unless_it_is_overdue(
+    harmful: bool | None, cadence: float, fitted: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = Alarm("inputs", "a", 0.5, "deviations", 0.001, 600, NOW, harmful=harmful)
     alarms = () if harmful is None else (told,)
@@ -215,7 +217,7 @@ def test_no_challenger_is_fitted_while_a_change_passes_by(
     monkeypatch.setattr(adjuster_look, "challenge", lambda *_, **__: asked.append(1))
     X = _cloud(0)
     live = _live(X)
-    due = AdjustSettings(challenger_days=7)
+    due = AdjustSettings(challenger_days=cadence)
     found, _ = _looked(live, _known(_cloud(1), NOW), _begun(live, X), watch=True, settings=due)
     assert len(asked) == fitted
     # What was not fitted stays due.
