@@ -154,6 +154,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--customers", type=int)
     parser.add_argument("--days", type=int)
     parser.add_argument("--lineage-worlds", type=int, help="how many (default 30)")
+    parser.add_argument("--logs", type=_names(tuple(real.LOGS)), default=tuple(real.LOGS))
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--out", type=Path, help="default docs/results (--quick: the cache)")
     options = parser.parse_args()
@@ -263,7 +264,7 @@ def _lineage(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 def _real(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Public logs; one whose file is not there says so in its row."""
-    logs = real.QUICK if options.quick else real.LOGS
+    logs = real.QUICK if options.quick else {name: real.LOGS[name] for name in options.logs}
     say(f"real: {', '.join(logs)}")
     code = code_hash("bench/track/real.py", "src/shoal/workflows", "src/shoal/segments",
                      "src/shoal/adjust", "src/shoal/heads")  # fmt: skip
