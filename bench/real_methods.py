@@ -155,9 +155,9 @@ def _page(lines: Sequence[Sequence[str]]) -> str:
 
 `{command}`. {machine_line(machine())}
 Each method through `shoal segment --method M` as a user would type it, k chosen; the known
-customers of `seeded` are every tenth of those that k-means placed. Largest: the share of the largest
-segment, the tier of the too little known counted as one. Seconds are those of the whole command, on a
-machine that had other work.
+customers of `seeded` are every tenth of those that k-means placed. Largest: the share of the
+largest segment, the tier of the too little known counted as one. Seconds are those of the whole
+command, on a machine that had other work.
 
 {table(head, lines)}
 """
