@@ -7,11 +7,12 @@ the same protocol. The page says which rows came later, when and by which comman
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.harness.results import machine_line
+from bench.harness.run import say
 
 #: Key of a document's list of runs that added rows.
 ADDED = "added"
@@ -19,6 +20,15 @@ ADDED = "added"
 
 class MergeError(Exception):
     """The rows cannot stand beside one another; the message says why."""
+
+
+def or_told(bench: Callable[[], int]) -> int:
+    """What a bench ends with; 1, and why on stderr, where its rows cannot stand beside others."""
+    try:
+        return bench()
+    except MergeError as error:
+        say(str(error))
+        return 1
 
 
 def published(out: Path, name: str) -> dict[str, Any]:

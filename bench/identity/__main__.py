@@ -37,11 +37,7 @@ def main() -> int:
     """Run the parts that were asked for; write the document and the page. 1 where they cannot stand
     beside the parts that are published."""
     options = _options()
-    try:
-        return _bench(options)
-    except merging.MergeError as error:
-        say(str(error))
-        return 1
+    return merging.or_told(lambda: _bench(options))
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -42,11 +42,7 @@ _CODE = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the bench; 1 where nothing could be trained."""
     options = _options(arguments)
-    try:
-        return _bench(options)
-    except merging.MergeError as error:
-        say(str(error))
-        return 1
+    return merging.or_told(lambda: _bench(options))
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -50,11 +50,7 @@ _ATTAINED = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the bench; 1 where nothing could be scored."""
     options = _options(arguments)
-    try:
-        return _bench(options)
-    except merging.MergeError as error:
-        say(str(error))
-        return 1
+    return merging.or_told(lambda: _bench(options))
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -33,11 +33,7 @@ STARTS: Final = 8
 
 def main() -> int:
     options = _options()
-    try:
-        return _bench(options)
-    except merging.MergeError as error:
-        say(str(error))
-        return 1
+    return merging.or_told(lambda: _bench(options))
 
 
 def _bench(options: argparse.Namespace) -> int:

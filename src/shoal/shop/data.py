@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from shoal import bootstrap
 from shoal.domain.errors import UsageError
@@ -31,6 +31,20 @@ class DataVerbs(Verbs):
         from shoal.events.row_noise import RowNoise
 
         return RowNoise(self.config.noise.agents, self.config.noise.addresses)
+
+    @property
+    def _front_door(self) -> dict[str, Any]:
+        """What everything that brings events in shares."""
+        return {
+            "warehouse": self._parts.warehouse,
+            "store": self._parts.store,
+            "fold": self._parts.fold_of,
+            "admission": self._parts.admission,
+            "quarantine_dir": self.directory / bootstrap.QUARANTINE_DIR,
+            "zone": self.zone,
+            "buckets": self.config.shop.buckets,
+            "noise": self.row_noise,
+        }
 
     def ingest(
         self,
@@ -61,16 +75,9 @@ class DataVerbs(Verbs):
 
         self._finish_erasures()
         return ingest(
-            warehouse=self._parts.warehouse,
-            store=self._parts.store,
-            fold=self._parts.fold_of,
-            admission=self._parts.admission,
-            quarantine_dir=self.directory / bootstrap.QUARANTINE_DIR,
+            **self._front_door,
             paths=_paths(files),
             mapping=dated(layout_of(preset, mapping, confirm), moment_of(valid_from)),
-            zone=self.zone,
-            buckets=self.config.shop.buckets,
-            noise=self.row_noise,
             again=again,
             progress=progress,
         )
@@ -104,15 +111,8 @@ class DataVerbs(Verbs):
             )
         self._finish_erasures()
         return replay(
-            warehouse=self._parts.warehouse,
-            store=self._parts.store,
-            fold=self._parts.fold_of,
-            admission=self._parts.admission,
-            quarantine_dir=self.directory / bootstrap.QUARANTINE_DIR,
+            **self._front_door,
             mapping=chosen,
-            zone=self.zone,
-            buckets=self.config.shop.buckets,
-            noise=self.row_noise,
             progress=progress,
         )
 

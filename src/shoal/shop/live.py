@@ -109,15 +109,8 @@ class LiveVerbs(DataVerbs):
         from shoal.workflows.ingest import ingest
 
         return ingest(
-            warehouse=self._parts.warehouse,
-            store=self._parts.store,
-            fold=self._parts.fold_of,
-            admission=self._parts.admission,
-            quarantine_dir=self.directory / bootstrap.QUARANTINE_DIR,
+            **self._front_door,
             paths=[str(file) for file in files],
             mapping=mapping,
-            zone=self.zone,
-            buckets=self.config.shop.buckets,
-            noise=self.row_noise,
             collected=True,
         )
