@@ -56,6 +56,8 @@ def test_gzip_and_plain_are_taken(encoding: str) -> None:
         (gzip.compress(b"x" * 999)[:-9], "gzip", "bad_encoding"),
         (b"x" * (MAX_BODY + 1), "", "too_large"),
     ],
+    # Named here: a gzip header carries the time, and workers must collect the same names.
+    ids=["unknown", "not gzip", "cut off", "too large"],
 )
 def test_other_encodings_and_cut_off_bodies_are_refused(
     raw: bytes, encoding: str, code: str
