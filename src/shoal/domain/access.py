@@ -14,12 +14,60 @@ from shoal.domain.text import Text
 from shoal.domain.time import iso
 
 WRITE: Final = "write"
+VIEWER: Final = "viewer"
+MARKETER: Final = "marketer"
+ANALYST: Final = "analyst"
+PRIVACY: Final = "privacy"
+ADMIN: Final = "admin"
 #: What a key may be for.
 ROLES: Final = {
     WRITE: Text(
         "sends events of one source, and reads nothing",
         "发送一个来源的事件，不能读取任何数据",
     ),
+    VIEWER: Text(
+        "sees segments as a whole, and nobody by name",
+        "查看分群整体情况，看不到任何个人",
+    ),
+    MARKETER: Text(
+        "sees segments and customers, makes rule segments, exports lists",
+        "查看分群和客户，创建规则分群，导出名单",
+    ),
+    ANALYST: Text(
+        "sees segments, customers and the data's quality, approves adjustments",
+        "查看分群、客户和数据质量，批准调整",
+    ),
+    PRIVACY: Text(
+        "tells and erases what is known of a person, and reads the audit log",
+        "查询和删除个人数据，查看审计日志",
+    ),
+    ADMIN: Text("may do everything but send events", "除发送事件外可做任何事"),
+}
+
+#: What a request may ask for; every route of the API names one.
+SEGMENTS_READ: Final = "segments.read"
+CUSTOMERS_READ: Final = "customers.read"
+DATA_READ: Final = "data.read"
+RULES_WRITE: Final = "rules.write"
+EXPORTS_MAKE: Final = "exports.make"
+WEBHOOKS_WRITE: Final = "webhooks.write"
+ADJUST_APPROVE: Final = "adjust.approve"
+PERSON_READ: Final = "person.read"
+PERSON_ERASE: Final = "person.erase"
+KEYS_MANAGE: Final = "keys.manage"
+AUDIT_READ: Final = "audit.read"
+PERMISSIONS: Final = (
+    SEGMENTS_READ, CUSTOMERS_READ, DATA_READ, RULES_WRITE, EXPORTS_MAKE, WEBHOOKS_WRITE,
+    ADJUST_APPROVE, PERSON_READ, PERSON_ERASE, KEYS_MANAGE, AUDIT_READ,
+)  # fmt: skip
+#: What each role may ask for; what is not named is denied.
+ALLOWED: Final = {
+    WRITE: frozenset[str](),
+    VIEWER: frozenset({SEGMENTS_READ}),
+    MARKETER: frozenset({SEGMENTS_READ, CUSTOMERS_READ, RULES_WRITE, EXPORTS_MAKE}),
+    ANALYST: frozenset({SEGMENTS_READ, CUSTOMERS_READ, DATA_READ, RULES_WRITE, ADJUST_APPROVE}),
+    PRIVACY: frozenset({PERSON_READ, PERSON_ERASE, AUDIT_READ}),
+    ADMIN: frozenset(PERMISSIONS),
 }
 #: A source is also the first half of its events' identity, and part of file names.
 _SOURCE: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")

@@ -111,6 +111,7 @@ def choose(
     future: Future | None = None,
     limits: Limits | None = None,
     settled: int | None = None,
+    before: Mapping[int, float] | None = None,
     groups: Matrix | None = None,
     staging: Staging | None = None,
     step: Callable[[], None] = lambda: None,
@@ -120,7 +121,8 @@ def choose(
     Candidates are judged on a sample of `limits.sample_customers`; `step` is called after each.
     `settled` is the number of the version before: it stays where it is as good as the best, within
     two standard errors, or where no number is trusted, and may be a little less stable than a new
-    one, so that segments do not come and go for nothing. With `staging` the first
+    one, so that segments do not come and go for nothing; `before` is how well each number's segments came
+    back then (`Candidate.redrawn`). With `staging` the first
     columns of X are style and the others outlook; `future` has both.
 
     `groups` (n, c) is where groups must show (X but for the outlook; None: nobody asks). Where
@@ -137,7 +139,7 @@ def choose(
         space = Space(X)
         if staging is not None:
             space = Space(X[:, : staging.width], X[:, staging.width :])
-        return _choose(space, ks, seed, future, limits, settled, staging, step)
+        return _choose(space, ks, seed, future, limits, settled, before, staging, step)
 
 
 def _choose(
@@ -147,6 +149,7 @@ def _choose(
     future: Future | None,
     limits: Limits,
     settled: int | None,
+    before: Mapping[int, float] | None,
     staging: Staging | None,
     step: Callable[[], None],
 ) -> Choice:
@@ -162,7 +165,9 @@ def _choose(
         )
         return Choice(k, STABILITY_ONLY, text, sample_customers=len(space))
     scores, styles, told = _foretelling(future, ks, seed, limits, staging)
-    candidates = gathered(space, ks, styles, scores, seed=seed, limits=limits, step=step)
+    candidates = gathered(
+        space, ks, styles, scores, seed=seed, limits=limits, before=before, step=step
+    )
     horizon = future.horizon_days if future is not None and scores else None
     choice = _decide(candidates, scores, limits, horizon, len(space), settled)
     number = styles.get(choice.chosen)

@@ -2,7 +2,9 @@
 
 Every number is judged on the same redrawn customers and the same halves of them, so that numbers
 differ by themselves and not by chance; and of numbers of segments with as many styles, the styles
-are learned once a draw (`shoal.segments.staging`).
+are learned once a draw (`shoal.segments.staging`). What the version before found of a number counts
+as much as what is found now: how well segments come back differs from month to month by more than
+numbers differ in a month.
 """
 
 from __future__ import annotations
@@ -28,7 +30,12 @@ _SPLITS = 3
 
 @dataclass(frozen=True)
 class Candidate:
-    """The evidence for one k; `styles` of its segments differ by style, None: all."""
+    """The evidence for one k; `styles` of its segments differ by style, None: all.
+
+    Args:
+        stability: the mean of `redrawn` and what the version before found.
+        redrawn: median agreement (adjusted Rand index) with segments of customers drawn again.
+    """
 
     k: int
     stability: float
@@ -41,6 +48,7 @@ class Candidate:
     shares: Mapping[str, float] | None
     why_not: Text | None
     styles: int | None = None
+    redrawn: float | None = None
 
     def as_document(self) -> dict[str, Any]:
         document = dict(self.__dict__)
@@ -58,6 +66,7 @@ def gathered(
     *,
     seed: int,
     limits: Limits,
+    before: Mapping[int, float] | None = None,
     step: Callable[[], None] = lambda: None,
 ) -> list[Candidate]:
     """The evidence for each of some numbers of segments.
@@ -65,6 +74,7 @@ def gathered(
     Args:
         styles: groups by style among k segments, by k; where there is none, all are.
         scores: what k segments foretell, by k.
+        before: `redrawn` of the version before, by k.
         step: called once for each number, evenly over the work.
     """
     made = _divided(space, ks, styles, seed, 2 * limits.starts)
@@ -88,7 +98,7 @@ def gathered(
     return [
         _candidate(
             k, made[k], len(space), styles.get(k), float(np.median(agreement[k])),
-            float(np.mean(strength[k])), limits, scores.get(k),
+            float(np.mean(strength[k])), limits, scores.get(k), (before or {}).get(k),
         )
         for k in ks
     ]  # fmt: skip
@@ -144,12 +154,14 @@ def _candidate(
     made: Division,
     customers: int,
     styles: int | None,
-    stability: float,
+    redrawn: float,
     strength: float,
     limits: Limits,
     found: Score | None,
+    before: float | None,
 ) -> Candidate:
     shares = np.bincount(made.labels, minlength=k) / customers
+    stability = redrawn if before is None else (redrawn + before) / 2
     why_not = None
     if made.k < k:
         why_not = Text(
@@ -180,4 +192,5 @@ def _candidate(
         shares=None if found is None else found.shares,
         why_not=why_not,
         styles=styles,
+        redrawn=redrawn,
     )

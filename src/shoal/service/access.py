@@ -38,11 +38,14 @@ class Keyring:
 
     def source_of(self, secret: str) -> str | None:
         """The source that a write key sends events of; None: it opens nothing."""
+        found = self.key_of(secret)
+        return found.source if found is not None and found.role == WRITE else None
+
+    def key_of(self, secret: str) -> Key | None:
+        """The valid key that has this secret; None: it opens nothing."""
         found = self._fresh().get(digest_of(secret))
         now: datetime = self._clock()
-        if found is None or found.role != WRITE or not found.valid(now):
-            return None
-        return found.source
+        return found if found is not None and found.valid(now) else None
 
     def _fresh(self) -> dict[str, Key]:
         with self._guard:

@@ -243,7 +243,7 @@ class Learner:
         staging = Staging(segmenter.width, told.best, before.styles) if told.staged else None
         choice = choose(
             Z, ks, seed=self.seed, future=told.future, step=self.progress.advance,
-            settled=before.k, groups=groups, staging=staging,
+            settled=before.k, before=before.redrawn, groups=groups, staging=staging,
         )  # fmt: skip
         self.progress.done()
         if not choice.trusted or choice.rule == NO_GROUPS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,24 +17,39 @@ class Settled:
 
     Args:
         owner: the style of each of its segments, by id; empty where all are styles.
+        redrawn: how well segments came back when customers were drawn again, by their number; empty
+            where no number was chosen.
     """
 
     k: int | None
     styles: int | None
     owner: Mapping[str, int] = field(default_factory=dict)
+    redrawn: Mapping[int, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, document: Mapping[str, Any], segmenter: Segmenter) -> Settled:
         """Of a published segmentation."""
         choice = document.get("choice") or {}
-        return cls(document.get("k"), choice.get("styles"), _owners(segmenter))
+        return cls(
+            document.get("k"), choice.get("styles"), _owners(segmenter),
+            _redrawn(choice.get("candidates") or ()),
+        )  # fmt: skip
 
     @classmethod
     def after(cls, choice: Choice, segmenter: Segmenter) -> Settled:
         """Of one that was just learned; its segments have their permanent ids."""
-        return cls(choice.chosen, choice.styles, _owners(segmenter))
+        return cls(
+            choice.chosen, choice.styles, _owners(segmenter),
+            _redrawn([one.as_document() for one in choice.candidates]),
+        )  # fmt: skip
 
 
 def _owners(segmenter: Segmenter) -> dict[str, int]:
     """The style of each segment; empty where segments are not stages of styles."""
     return segmenter.styles if isinstance(segmenter, ClusterSegmenter) else {}
+
+
+def _redrawn(candidates: Sequence[Mapping[str, Any]]) -> dict[int, float]:
+    """What was found of each number; versions before this was kept apart say it as stability."""
+    told = {one["k"]: one.get("redrawn", one["stability"]) for one in candidates}
+    return {k: value for k, value in told.items() if value is not None}
