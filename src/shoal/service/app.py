@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 from starlette.applications import Starlette
@@ -16,13 +17,22 @@ from shoal.service.access import Keyring
 from shoal.service.answers import answer, failure
 from shoal.service.collection import Collection
 from shoal.service.driver import Driver
+from shoal.service.endpoint import Endpoint, open_to_all
+from shoal.service.guard import Guard
 from shoal.workflows.collecting import Collector
 
 _LOG: Final = logging.getLogger("shoal.service")
 
 
-def application(collector: Collector, keyring: Keyring, driver: Driver) -> Starlette:
-    """Everything that the service answers."""
+def application(
+    collector: Collector, keyring: Keyring, driver: Driver, endpoints: Sequence[Endpoint] = ()
+) -> Starlette:
+    """Everything that the service answers.
+
+    Args:
+        endpoints: of the API; a route that is neither one of these, nor of collection, nor on the
+            list of public ones is a programming mistake, and nothing is served.
+    """
 
     async def live(request: Request) -> Response:
         return answer({"status": "up", "version": __version__})
@@ -34,11 +44,16 @@ def application(collector: Collector, keyring: Keyring, driver: Driver) -> Starl
             return answer({"status": "ready"})
         return failure(503, failed["code"], failed["message"], {"retry-after": "30"})
 
+    guard = Guard(keyring)
+    collection = Collection(collector, keyring).routes()
     routes = [
-        *Collection(collector, keyring).routes(),
+        *collection,
         Route("/health", live),
         Route("/ready", ready),
+        *(one.route(guard) for one in endpoints),
     ]
+    if unguarded := open_to_all(routes, collection):
+        raise TypeError(f"no permission is asked for at {', '.join(unguarded)}")
     app = Starlette(
         routes=routes,
         exception_handlers={HTTPException: _refused, Exception: _unexpected},

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
-from shoal.domain.access import Key
-from shoal.service.guard import Guard
+from shoal.service.guard import Guard, Handler
 
-Handler = Callable[[Request, Key], Awaitable[Response]]
+#: What is answered to anybody. Collection asks for its write key itself, wherever clients put it.
+PUBLIC: Final = frozenset({"/health", "/ready", "/openapi.json", "/v1/openapi.json"})
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,24 @@ class Endpoint:
     summary: str
     operation: Mapping[str, Any] = field(default_factory=dict)
 
-    def route(self, guard: Guard) -> Route:
+    def route(self, guard: Guard) -> Guarded:
         """The guarded route."""
+        return Guarded(self, guard)
 
-        async def guarded(request: Request) -> Response:
-            key = await guard.admit(request, self.permission)
-            return key if isinstance(key, Response) else await self.handle(request, key)
 
-        return Route(self.path, guarded, methods=[self.method])
+class Guarded(Route):
+    """The route of an endpoint: nobody comes to its handler but through a guard."""
+
+    def __init__(self, asked: Endpoint, guard: Guard) -> None:
+        async def answered(request: Request) -> Response:
+            return await guard.answered(request, asked.permission, asked.path, asked.handle)
+
+        super().__init__(asked.path, answered, methods=[asked.method])
+        self.asked = asked
+
+
+def open_to_all(routes: Iterable[BaseRoute], collection: Iterable[BaseRoute]) -> list[str]:
+    """Paths that are neither public, nor of collection, nor guarded: there may be none."""
+    known = PUBLIC | {getattr(one, "path", "") for one in collection}
+    paths = (one for one in routes if not isinstance(one, Guarded))
+    return sorted({str(getattr(one, "path", one)) for one in paths} - known)

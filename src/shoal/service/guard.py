@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from shoal.domain.access import ALLOWED, WRITE, Key
 from shoal.service.access import Keyring
 from shoal.service.answers import failure
+
+Handler = Callable[[Request, Key], Awaitable[Response]]
 
 
 class Guard:
@@ -22,6 +26,17 @@ class Guard:
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
+
+    async def answered(
+        self, request: Request, permission: str, path: str, handle: Handler
+    ) -> Response:
+        """The handler's answer to who may ask, the refusal to anybody else.
+
+        Args:
+            path: of the route, with the names of its parameters.
+        """
+        key = await self.admit(request, permission)
+        return key if isinstance(key, Response) else await handle(request, key)
 
     async def admit(self, request: Request, permission: str) -> Key | Response:
         """The key that asks; the refusal where it may not."""

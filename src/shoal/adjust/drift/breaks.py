@@ -6,7 +6,8 @@ factor, at least 1.7. People never do that together, or not with one feature alo
 a third of features look so it is behaviour (or all of the tracking, which its faults tell).
 
 Nothing is learned from what is broken. A fault that is over is in the windows of features for four
-weeks more, and blocks learning as long. A fault of facts about persons (sign-up, profile, consent)
+weeks more, and blocks learning while it is a tenth of them: a shop that was closed on a holiday, or
+a day that was counted twice, is not. A fault of facts about persons (sign-up, profile, consent)
 is told of and blocks nothing: segments are not learned from them, and they come once a person, so
 that a young log has ever fewer.
 """
@@ -41,6 +42,8 @@ _FEWEST: Final = 50
 _MANY: Final = 1 / 3
 #: A fault that ended so many days ago is still in the windows of features.
 GONE_DAYS: Final = 28
+#: Part of these days from which on it blocks learning.
+_PART: Final = 0.1
 #: Kinds that tell of a person what no segment is learned from.
 _FACTS: Final = frozenset({kinds.SIGN_UP, kinds.PROFILE, kinds.CONSENT})
 #: Chance of a rhythm without fault being told of; what the thresholds of tracking stand for.
@@ -53,8 +56,8 @@ class Broken:
 
     Args:
         alarms: of what is broken now.
-        blocked: names of what is broken or was within `GONE_DAYS`: features, and sources with kinds
-            and fields.
+        blocked: names of what is broken, or was for a tenth of `GONE_DAYS`: features, and sources
+            with kinds and fields.
         features: of the table, that are broken now.
     """
 
@@ -77,7 +80,7 @@ def broken(panel: Panel | None, rhythm: pa.Table | None, moment: datetime) -> Br
         for one in faults(rhythm, until=today):
             if one.lasts:
                 alarms.append(_alarm(one))
-            if one.kind not in _FACTS and (one.lasts or one.end > today - GONE_DAYS):
+            if one.kind not in _FACTS and (one.lasts or _in_windows(one, today) >= _PART):
                 blocked.append(one.what)
     return Broken(tuple(alarms), tuple(dict.fromkeys([*features, *blocked])), tuple(features))
 
@@ -86,6 +89,13 @@ def _whole_until(rhythm: pa.Table, moment: datetime) -> int:
     """The local day that a look is on; of a rhythm that does not say, that of UTC."""
     told = (rhythm.schema.metadata or {}).get(b"until")
     return to_us(moment) // DAY_US if told is None else int(told)
+
+
+def _in_windows(one: Fault, today: int) -> float:
+    """Part of the last `GONE_DAYS` that a fault was; a day that had many times its events is as
+    many."""
+    days = max(0, one.end - max(one.start, today - GONE_DAYS))
+    return days * (max(1.0, one.factor) if one.fault == "repeated" else 1.0) / GONE_DAYS
 
 
 def _features(panel: Panel) -> list[Alarm]:

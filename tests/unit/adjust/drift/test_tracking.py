@@ -153,6 +153,26 @@ def test_a_fault_that_is_over_blocks_learning_for_four_weeks():
     assert long_ago.blocked == ()
 
 
+@pytest.mark.parametrize(
+    ("ago", "days", "blocks"),
+    [(12, 2, False), (12, 3, True), (31, 6, True), (32, 6, False)],
+)
+def test_a_short_fault_that_is_over_is_lost_in_the_windows(ago, days, blocks):
+    """Six days that ended 25 days ago are still three of the last 28."""
+    silent = rhythm(lambda row: row.update(events=0, visitors=0), DAYS - ago, DAYS - ago + days)
+    moment = from_us(LAST * DAY_US)
+    assert faults(silent, until=LAST)[0].what == "events"
+    assert broken(None, silent, moment).blocked == (("events",) if blocks else ())
+
+
+def test_a_day_that_had_many_times_its_events_counts_as_many():
+    moment = from_us(LAST * DAY_US)
+    for times, blocks in ((2, ()), (6, ("app",))):
+        table = rhythm(of("app", events=lambda row, n=times: n * row["events"]), DAYS - 9, DAYS - 8)
+        assert [one.fault for one in faults(table, until=LAST)] == ["repeated"]
+        assert broken(None, table, moment).blocked == blocks
+
+
 def test_facts_about_persons_alarm_and_block_no_learning():
     """Of people who come once, a young log has ever fewer: no segment is learned from it."""
     moment = from_us(LAST * DAY_US)
