@@ -13,8 +13,8 @@ adjusted Rand index, Hubert and Arabie, 1985) and that are not tiny. Chosen is t
 k within one standard error of the difference from the best trusted one. Where the log is too short
 for a next period, the largest trusted k with a prediction strength of at least 0.8 is taken
 (Tibshirani and Walther, 2005), else the one with the highest. The whole table of evidence is kept.
-The number of the version before stays where it is about as good: segments that come and go with
-the draw of a month are nobody's.
+The number of the version before stays where no other one has shown itself to be better: segments
+that come and go with the draw of a month are nobody's.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from threadpoolctl import threadpool_limits
 
 from shoal.domain.text import Text
 from shoal.features.prepare import sample_rows
+from shoal.segments.choose_words import foretold, untrusted
 from shoal.segments.evidence import Candidate, gathered, prediction_strength
-from shoal.segments.judge import LEAST_FORETOLD, Future, Judge, Limits, Score
+from shoal.segments.judge import Future, Judge, Limits, Score
 from shoal.segments.staging import Space
 from shoal.segments.weigh import SETTLED_ERRORS, most_styles, staged_scores, told_of
 
@@ -119,11 +120,11 @@ def choose(
     """The number of segments of prepared features X (n, d), and the evidence for it.
 
     Candidates are judged on a sample of `limits.sample_customers`; `step` is called after each.
-    `settled` is the number of the version before: it stays where it is as good as the best, within
-    two standard errors, or where no number is trusted, and may be a little less stable than a new
-    one, so that segments do not come and go for nothing; `before` is how well each number's segments came
-    back then (`Candidate.redrawn`). With `staging` the first
-    columns of X are style and the others outlook; `future` has both.
+    `settled` is the number of the version before, and `before` how well each number's segments came
+    back then (`Candidate.redrawn`). It stays where it foretells as much as the best, within two
+    standard errors, and is nearly as stable as a new one has to be, or no number is: segments shall
+    not come and go for nothing. With `staging` the first columns of X are style and the others
+    outlook; `future` has both.
 
     `groups` (n, c) is where groups must show (X but for the outlook; None: nobody asks). Where
     neither two nor three clusters of one half of the customers are found again in the other
@@ -245,9 +246,10 @@ def _decide(
     stays = _may_stay(candidates, settled, limits)
     if not trusted:
         chosen = max(candidates, key=lambda one: (one.stability, -one.k))
-        if stays is not None and stays.stability >= chosen.stability - _SETTLED:
+        # No other number has shown that it is there; only foretelling may speak for one.
+        if stays is not None and not _behind(stays, scores):
             chosen = stays
-        reason = _untrusted(chosen, limits, stays=chosen is stays)
+        reason = untrusted(chosen, limits, stays=chosen is stays)
     elif rule == STABILITY_ONLY:
         strong = [one for one in trusted if one.prediction_strength >= _STRONG]
         best = max(trusted, key=lambda one: one.prediction_strength)
@@ -271,7 +273,7 @@ def _decide(
         if stays is not None and stays.k in scores:
             near = top.score - scores[stays.k].score <= SETTLED_ERRORS * top.error
             chosen = stays if near else least
-        reason = _foretold(chosen, best, horizon_days, stays=chosen is not least)
+        reason = foretold(chosen, best, horizon_days, stays=chosen is not least)
     return Choice(chosen.k, rule, reason, tuple(candidates), horizon_days, sample)
 
 
@@ -279,7 +281,7 @@ def _may_stay(
     candidates: Sequence[Candidate], settled: int | None, limits: Limits
 ) -> Candidate | None:
     """The number of the version before, if none of its segments is tiny and they are about as
-    stable as those of a new number have to be, or as any there are."""
+    stable as those of a new number have to be, or no number is that stable."""
     found = next((one for one in candidates if one.k == settled), None)
     if found is None or found.smallest_share < limits.smallest_share:
         return None
@@ -287,56 +289,9 @@ def _may_stay(
     return found if not trusted or found.stability >= limits.stability - _SETTLED else None
 
 
-def _untrusted(chosen: Candidate, limits: Limits, *, stays: bool = False) -> Text:
-    """Why no candidate passed the limits, by what keeps the most stable one from it."""
-    ari, needed, why = f"{chosen.stability:.2f}", limits.stability, chosen.why_not
-    if chosen.stability >= limits.stability and why is not None:
-        en = (
-            f"No stable candidate (bootstrap ARI of at least {needed}) is free of tiny segments; "
-            f"k = {chosen.k} is the most stable (ARI {ari}), but {why.en}."
-        )
-        zh = (
-            f"稳定的候选（自助法 ARI ≥ {needed}）都含有过小的分群；k = {chosen.k} 最稳定"
-            f"（ARI {ari}），但{why.zh}。"
-        )
-    elif stays:
-        en = (
-            f"No candidate is stable (bootstrap ARI of at least {needed}); k = {chosen.k} stays as "
-            f"it was, about as stable as any (ARI {ari})."
-        )
-        zh = (
-            f"没有候选稳定（自助法 ARI ≥ {needed}）；k = {chosen.k} 保持不变，稳定性与最好的相当"
-            f"（ARI {ari}）。"
-        )
-    else:
-        en = (
-            f"No candidate is stable (bootstrap ARI of at least {needed}); k = {chosen.k} is the "
-            f"most stable (ARI {ari})."
-        )
-        zh = f"没有候选稳定（自助法 ARI ≥ {needed}）；k = {chosen.k} 最稳定（ARI {ari}）。"
-    return Text(
-        f"{en} Take these segments as a description, not as groups that exist.",
-        f"{zh}请将这些分群视为描述，而非客观存在的群体。",
-    )
-
-
-def _foretold(chosen: Candidate, best: Candidate, horizon_days: int | None, *, stays: bool) -> Text:
-    shares = ", ".join(f"{name} {share:.0%}" for name, share in (chosen.shares or {}).items())
-    en = f"Membership foretells the next {horizon_days} days ({shares} of what varies)."
-    zh = f"分群能预测未来 {horizon_days} 天的行为（解释比例：{shares}）。"
-    if max((best.shares or {}).values(), default=0.0) < LEAST_FORETOLD:
-        en = f"No number of segments foretells the next {horizon_days} days ({shares})."
-        zh = f"任何分群数量都不能预测未来 {horizon_days} 天的行为（{shares}）。"
-    if stays:
-        return Text(
-            f"{en} k = {chosen.k} stays as it was: it is within two standard errors of the best "
-            f"stable candidate (k = {best.k}); bootstrap ARI {chosen.stability:.2f}.",
-            f"{zh}k = {chosen.k} 保持不变：它与最佳稳定候选（k = {best.k}）相差不超过两个标准误；"
-            f"自助法 ARI {chosen.stability:.2f}。",
-        )
-    return Text(
-        f"{en} k = {chosen.k} is the smallest within one standard error of the best stable "
-        f"candidate (k = {best.k}); bootstrap ARI {chosen.stability:.2f}.",
-        f"{zh}k = {chosen.k} 是与最佳稳定候选（k = {best.k}）相差不超过一个标准误的最小值；"
-        f"自助法 ARI {chosen.stability:.2f}。",
-    )
+def _behind(one: Candidate, scores: Mapping[int, Score]) -> bool:
+    """Whether another number foretells more than this one, beyond what chance does."""
+    if one.k not in scores:
+        return False
+    top = max(scores.values(), key=lambda score: score.score)
+    return top.score - scores[one.k].score > SETTLED_ERRORS * top.error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.datasets import make_blobs
@@ -222,8 +224,8 @@ def candidate(k, stability, *, strength=0.5, smallest=0.1):
     ("settled", "chosen", "said"),
     [
         (None, 4, "k = 4 is the most stable"),
-        (7, 7, "k = 7 stays as it was"),  # 0.08 less stable than the most stable one
-        (6, 4, "k = 4 is the most stable"),  # 0.3 less
+        (7, 7, "k = 7, which stays as it was"),
+        (6, 6, "k = 6, which stays as it was"),  # the most stable one has not shown that it is
         (8, 4, "k = 4 is the most stable"),  # one of its segments is tiny by now
         (99, 4, "k = 4 is the most stable"),  # no candidate any more
     ],
@@ -235,6 +237,30 @@ def test_where_no_number_is_trusted_the_one_before_stays(settled, chosen, said):
     assert found.chosen == chosen
     assert said in found.reason.en
     assert not found.trusted
+
+
+def test_where_no_number_is_trusted_the_one_before_goes_if_it_foretells_less():
+    every = [candidate(4, 0.85), candidate(6, 0.55)]
+    part = np.full(100, 0.01)  # a standard error of 0.1
+    for score, chosen in ((0.85, 6), (0.75, 4)):
+        scores = {4: Score(1.0, {}, part), 6: Score(score, {}, part)}
+        assert _decide(every, scores, Limits(), 28, 900, 6).chosen == chosen
+
+
+def test_a_number_that_came_back_once_only_is_not_trusted():
+    """What is found now and what the version before found count alike."""
+    X, _ = blobs()
+    limits = replace(QUICK, bootstraps=4)
+    first = choose(X, [4, 5], seed=0, limits=limits)
+    five = next(one for one in first.candidates if one.k == 5)
+    assert five.why_not is None
+    assert five.stability == five.redrawn
+    again = choose(X, [4, 5], seed=0, limits=limits, settled=4, before={5: 0.3})
+    five = next(one for one in again.candidates if one.k == 5)
+    assert five.redrawn == next(one for one in first.candidates if one.k == 5).redrawn
+    assert five.stability == (five.redrawn + 0.3) / 2
+    assert five.why_not is not None
+    assert again.chosen == 4
 
 
 def test_the_number_before_may_be_a_little_less_stable_than_a_new_one_has_to_be():
