@@ -49,7 +49,7 @@ class Guard:
                 "--role viewer).",
                 {"www-authenticate": 'Bearer realm="shoal"'},
             )  # fmt: skip
-        if permission not in ALLOWED[key.role]:
+        if permission not in ALLOWED.get(key.role, frozenset()):
             roles = ", ".join(role for role, allowed in ALLOWED.items() if permission in allowed)
             why = "A write key sends events and reads nothing. " if key.role == WRITE else ""
             return failure(
