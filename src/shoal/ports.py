@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # names only: the ports load no library
     import pyarrow as pa
 
     from shoal.domain.access import Key
+    from shoal.domain.audit import Act, Recorded
 
 
 #: What is counted of scopes (a day, an order) that a unit states anew; see `UnitWriter.resolve`.
@@ -471,6 +472,47 @@ class Inbox(Protocol):
 
     def forget_ids(self, before_us: int) -> int:
         """Know no longer which ids came before a moment; how many were forgotten."""
+
+    def close(self) -> None: ...
+
+
+class AuditLog(Protocol):
+    """The audit log: entries count from 1, and none is ever changed or taken away.
+
+    Beside the entries stands the number and digest of the last one (the mark), so that a log whose
+    end is gone is noticed.
+    """
+
+    def append(self, acts: Sequence[Act], *, synced: bool = True) -> list[int]:
+        """Write entries, all or none, each chained to the one before; their numbers.
+
+        Args:
+            synced: they are on the disk when this returns; otherwise a killed process keeps them,
+                and a machine without power may not.
+
+        Raises:
+            OperationError: `audit_broken`, as `hold`; `disk_full`, `no_permission`, `shop_damaged`:
+                nothing was written.
+        """
+
+    def hold(self) -> None:
+        """Refuse a log that lacks its end: what is written on would hide it.
+
+        Raises:
+            OperationError: `audit_broken`.
+        """
+
+    def after(self, number: int, limit: int) -> list[Recorded]:
+        """The next entries behind a number, in order."""
+
+    def last(self) -> Recorded | None:
+        """The entry with the highest number."""
+
+    def mark(self) -> tuple[int, str] | None:
+        """Number and digest of the last entry as the mark tells them; None: there is no mark."""
+
+    def secret(self) -> bytes:
+        """What ids are hidden with."""
 
     def close(self) -> None: ...
 

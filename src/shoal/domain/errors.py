@@ -87,6 +87,8 @@ CODES: Final = MappingProxyType(
         "shop_older": "the shop must be migrated before use",
         "shop_damaged": "a store of the shop is damaged",
         "erasure_unfinished": "a person's erasure was interrupted; the next writer finishes it",
+        "audit_broken": "the audit log was changed, or entries of it are missing",
+        "backup_damaged": "a file of a backup is not what its manifest says",
         "artefact_damaged": "an artefact's checksum does not match its manifest",
         "missing_extra": "an optional dependency is not installed",
         "internal": "an unexpected failure inside Shoal",
