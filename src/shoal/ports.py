@@ -464,6 +464,15 @@ class Inbox(Protocol):
     def drained(self) -> int:
         """The position up to which calls are in the log."""
 
+    def planned(self) -> int:
+        """The position up to which calls were last meant to go into the log; 0: none yet."""
+
+    def plan(self, position: int) -> None:
+        """Calls up to a position are on their way into the log.
+
+        Cut off on the way, the same calls go again, and the log knows them as what it has.
+        """
+
     def drain(self, position: int) -> None:
         """Calls up to a position are in the log: they are kept here no longer."""
 

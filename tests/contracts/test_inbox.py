@@ -74,6 +74,15 @@ def test_what_is_in_the_log_goes_and_its_ids_and_positions_stay(inbox: Inbox) ->
     assert [place for place, _ in inbox.after(0, 10)] == [4]
 
 
+def test_what_is_on_its_way_into_the_log_is_remembered(inbox: Inbox) -> None:
+    inbox.append([call("a"), call("b")])
+    assert inbox.planned() == 0
+    inbox.plan(2)
+    assert (inbox.planned(), inbox.drained(), inbox.waiting()) == (2, 0, 2)
+    inbox.plan(1)
+    assert inbox.planned() == 2
+
+
 def test_ids_are_forgotten_by_when_they_came(inbox: Inbox) -> None:
     inbox.append([call("old", at=5), call("new", at=20)])
     assert inbox.forget_ids(20) == 1
@@ -87,10 +96,11 @@ def test_it_is_all_there_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "inbox.sqlite"
     first = SqlInbox(path)
     first.append([call("a"), call("b")])
+    first.plan(2)
     first.drain(1)
     first.close()
     second = SqlInbox(path)
-    assert (second.drained(), second.last()) == (1, 2)
+    assert (second.drained(), second.planned(), second.last()) == (1, 2, 2)
     assert second.append([call("a")]) == [False]
     second.close()
 

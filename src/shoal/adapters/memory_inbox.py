@@ -13,7 +13,7 @@ class MemoryInbox:
     def __init__(self) -> None:
         self._calls: dict[int, Arrived] = {}
         self._seen: dict[tuple[str, str], int] = {}
-        self._last = self._drained = 0
+        self._last = self._drained = self._planned = 0
 
     def append(self, arrived: Sequence[Arrived]) -> list[bool]:
         return [self._take(one) for one in arrived]
@@ -37,6 +37,12 @@ class MemoryInbox:
 
     def drained(self) -> int:
         return self._drained
+
+    def planned(self) -> int:
+        return self._planned
+
+    def plan(self, position: int) -> None:
+        self._planned = max(self._planned, position)
 
     def drain(self, position: int) -> None:
         self._calls = {place: one for place, one in self._calls.items() if place > position}

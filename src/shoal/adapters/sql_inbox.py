@@ -57,6 +57,7 @@ META: Final = sa.Table(
     sa.Column("value", sa.Integer, nullable=False),
 )
 _DRAINED: Final = "drained"
+_PLANNED: Final = "planned"
 #: Ids that are new, of a JSON list of [source, id, received]; one statement for the whole batch.
 _NEW_IDS: Final = (
     "INSERT OR IGNORE INTO seen (source, message_id, received_us) "
@@ -65,6 +66,10 @@ _NEW_IDS: Final = (
 )
 _APPEND: Final = (
     "INSERT INTO inbox (source, message_id, received_us, fault, line) VALUES (?, ?, ?, ?, ?)"
+)
+_KEEP_HIGHEST: Final = (
+    "INSERT INTO inbox_meta (key, value) VALUES (?, ?) "
+    "ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)"
 )
 
 
@@ -125,18 +130,19 @@ class SqlInbox:
             return _last(connection)
 
     def drained(self) -> int:
-        with begin(self._engine, write=False) as connection:
-            found = connection.scalar(sa.select(META.c.value).where(META.c.key == _DRAINED))
-        return int(found or 0)
+        return self._known(_DRAINED)
+
+    def planned(self) -> int:
+        return self._known(_PLANNED)
+
+    def plan(self, position: int) -> None:
+        with self._writing, begin(self._engine, write=True) as connection:
+            connection.exec_driver_sql(_KEEP_HIGHEST, (_PLANNED, position))
 
     def drain(self, position: int) -> None:
         with self._writing, begin(self._engine, write=True) as connection:
             connection.execute(sa.delete(INBOX).where(INBOX.c.position <= position))
-            connection.exec_driver_sql(
-                "INSERT INTO inbox_meta (key, value) VALUES (?, ?) "
-                "ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)",
-                (_DRAINED, position),
-            )
+            connection.exec_driver_sql(_KEEP_HIGHEST, (_DRAINED, position))
 
     def waiting(self) -> int:
         with begin(self._engine, write=False) as connection:
@@ -153,6 +159,10 @@ class SqlInbox:
         if self._mark >= 0:
             os.close(self._mark)
             self._mark = -1
+
+    def _known(self, key: str) -> int:
+        with begin(self._engine, write=False) as connection:
+            return int(connection.scalar(sa.select(META.c.value).where(META.c.key == key)) or 0)
 
     # -- what must hold ----------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from shoal.domain.access import Key
     from shoal.events.mapping import SourceMapping
     from shoal.ports import Inbox
+    from shoal.workflows.collected_rows import Collected
     from shoal.workflows.draining import Drained
     from shoal.workflows.ingest_result import IngestResult
 
@@ -105,12 +105,7 @@ class LiveVerbs(DataVerbs):
                 calls += found
         return calls
 
-    def _collected(self, files: Sequence[Path], mapping: SourceMapping) -> IngestResult:
+    def _collected(self, file: Path, mapping: SourceMapping, calls: Collected) -> IngestResult:
         from shoal.workflows.ingest import ingest
 
-        return ingest(
-            **self._front_door,
-            paths=[str(file) for file in files],
-            mapping=mapping,
-            collected=True,
-        )
+        return ingest(**self._front_door, paths=[str(file)], mapping=mapping, collected=calls)

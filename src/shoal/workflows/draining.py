@@ -3,13 +3,13 @@
 Calls of a source are written to a file as the source's archive would hold them, and ingested with
 the layout of the Segment spec: cleaned, deduplicated against the whole log, quarantined with a
 reason. The file goes when its unit is committed, then the calls leave the inbox. Killed in between,
-the same calls are ingested again and are duplicates by their ids.
+the same calls make the same files again, and the log knows a file that it has.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -18,15 +18,17 @@ from shoal.domain.account import RowAccount
 from shoal.events.mapping import SourceMapping
 from shoal.events.shapes.segment_spec import refused
 from shoal.ports import Arrived, Inbox
+from shoal.workflows.collected_rows import Collected
 from shoal.workflows.collecting import GIVEN
+from shoal.workflows.ingest_errors import told
 from shoal.workflows.ingest_result import IngestResult
 
 #: Calls that are ingested at once.
 AT_ONCE: Final = 50_000
 _STEM: Final = "inbox"
 
-#: Ingests files with a mapping.
-Ingest = Callable[[Sequence[Path], SourceMapping], IngestResult]
+#: Ingests a file of calls with a mapping.
+Ingest = Callable[[Path, SourceMapping, Collected], IngestResult]
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def drain(
     Raises:
         OperationError: as `ingest`; the calls stay in the inbox.
     """
-    waiting = inbox.after(inbox.drained(), most)
+    waiting = _next(inbox, most)
     if not waiting:
         return Drained()
     work_dir.mkdir(parents=True, exist_ok=True)
@@ -64,9 +66,11 @@ def drain(
     rows = RowAccount()
     for source, calls in by_source.items():
         file = work_dir / f"{_STEM}-{calls[0][0]:012d}-{calls[-1][0]:012d}.jsonl"
-        file.write_bytes(b"\n".join(_line(call) for _, call in calls) + b"\n")
+        named = Collected(source, [place for place, _ in calls])
         try:
-            found = ingest([file], replace(mapping, name=source, source=source))
+            with told(file):
+                file.write_bytes(b"\n".join(_line(*call) for call in calls) + b"\n")
+            found = ingest(file, replace(mapping, name=source, source=source), named)
         finally:
             file.unlink(missing_ok=True)
         rows += found.rows
@@ -74,12 +78,26 @@ def drain(
     return Drained(len(waiting), rows)
 
 
-def _line(call: Arrived) -> bytes:
+def _next(inbox: Inbox, most: int) -> list[tuple[int, Arrived]]:
+    """The calls that go now: after a kill those that were on their way, and no others."""
+    drained, planned = inbox.drained(), inbox.planned()
+    if planned > drained:
+        waiting = inbox.after(drained, planned - drained)
+        if waiting := [one for one in waiting if one[0] <= planned]:
+            return waiting
+    waiting = inbox.after(drained, most)
+    if waiting:
+        inbox.plan(waiting[-1][0])
+    return waiting
+
+
+def _line(position: int, call: Arrived) -> bytes:
     """A call as a line of its source's archive."""
     if call.fault is not None:
         code, _, words = call.fault.partition(": ")
-        told = refused(code, words, call.line.decode("ascii", "replace"))
-        return json.dumps(told, separators=(",", ":")).encode()
+        # With its position, so that two of the same words are two.
+        kept = refused(code, words, call.line.decode("ascii", "replace"))
+        return json.dumps({**kept, "position": position}, separators=(",", ":")).encode()
     if call.message_id is None or not call.message_id.startswith(GIVEN):
         return call.line
     named = {"messageId": call.message_id, **json.loads(call.line)}

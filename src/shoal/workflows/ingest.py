@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from shoal.features.fold import Fold
     from shoal.workflows.admission import Admission
     from shoal.workflows.catch_up import FoldFactory
+    from shoal.workflows.collected_rows import Collected
 
 #: What is committed but not yet in the customer states is folded when it has so many events. Each
 #: fold reads and writes the states of all customers who come again, so small files share one.
@@ -67,7 +68,7 @@ def ingest(
     buckets: int,
     noise: RowNoise | None = None,
     again: bool = False,
-    collected: bool = False,
+    collected: Collected | None = None,
     progress: Progress | None = None,
 ) -> IngestResult:
     """Bring files into the shop, one commit each, and its customers' states up to date.
@@ -84,8 +85,8 @@ def ingest(
         noise: whose agents and addresses are no customer's; None: the known robots'.
         again: a file that is in already, of which a later one stated a part anew, is taken as the
             latest statement; else it is left as it is.
-        collected: rows were acknowledged one by one, so a file of which none is usable is in all
-            the same, in the quarantine.
+        collected: what rows are called that were acknowledged one by one; a file of which none is
+            usable is in all the same, in the quarantine. None: they are a file's.
 
     Raises:
         InputError: a file is missing, unreadable, or holds nothing usable (`input_unusable`).
@@ -148,7 +149,7 @@ class _Ingest:
     statements: Statements
     forgotten: Tombstones
     again: bool
-    collected: bool = False
+    collected: Collected | None = None
     #: Units that this call brought in.
     brought: list[str] = field(default_factory=list)
 
@@ -184,13 +185,13 @@ class _Ingest:
                 staged()
                 account, restated = _settled(
                     writer, quarantined, read, skipped, path, forgotten=forgotten,
-                    collected=self.collected,
+                    collected=self.collected is not None,
                 )  # fmt: skip
                 stated = writer.stated()
                 unit = Unit(
                     name,
                     units.STAGED,
-                    str(path),
+                    str(path) if self.collected is None else self.collected.name,
                     mapping.source,
                     account,
                     quarantined.publish(),
@@ -248,7 +249,8 @@ class _Ingest:
         found = clean(
             chunk, mapping, zone=self.zone, buckets=self.buckets, file=file, noise=self.noise
         )
-        return self.forgotten.left_out(found, id_columns(mapping))
+        found = self.forgotten.left_out(found, id_columns(mapping))
+        return found if self.collected is None else self.collected.named(found)
 
 
 def _currencies(events: pa.Table) -> Counter[str]:
