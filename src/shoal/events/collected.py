@@ -28,6 +28,8 @@ MAX_CALLS: Final = 10_000
 MAX_DEPTH: Final = 64
 MAX_KEYS: Final = 1_000
 MAX_ID: Final = 100
+#: Values of a body, about: each takes up to 90 bytes once it is read, whatever it takes in JSON.
+MAX_VALUES: Final = 500_000
 #: A body is expanded in pieces of that size, so that a bomb is noticed before it is memory.
 _PIECE: Final = 1 << 18
 #: Values of `type`, by the last part of the path that says it for the whole body.
@@ -191,11 +193,20 @@ class _Strange:
 
 
 _STRANGE: Final = _Strange()
+#: Refuses what is not finite or strange.
+_ENCODE: Final = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False
+).encode
+_DECODE: Final = json.JSONDecoder(parse_constant=lambda _: _STRANGE).decode
 
 
 def _json(body: bytes) -> Any:
+    if len(body) > MAX_VALUES and sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise BodyError(
+            "too_many", f"The body holds more than {MAX_VALUES:,} values. Send smaller batches."
+        )
     try:
-        return json.loads(body.decode("utf-8-sig"), parse_constant=lambda _: _STRANGE)
+        return _DECODE(body.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise BodyError("bad_json", f"The body is not UTF-8: {error.reason}.") from None
     except RecursionError:
@@ -225,20 +236,35 @@ def judge(call: Any, sent_at: datetime | None, received_at: datetime) -> Judged:
         return Judged(
             None, _told(call), ("bad_call", f"an object is wanted, this is {_kind(call)}")
         )
-    fault = _unfit(call)
     name = call.get("messageId")
     message_id = name if isinstance(name, str) else None
+    line = _line_of(call, sent_at, received_at)
+    fault = _unfit(call) if line is None else None
     if fault is None and name is not None and not _is_id(name):
         fault = ("bad_message_id", f"messageId: a text of 1 to {MAX_ID} characters is wanted")
     if fault is not None:
         return Judged(message_id if _is_id(name) else None, _told(call), fault)
-    line = json.dumps(
-        stamped(call, sent_at, received_at), ensure_ascii=False, separators=(",", ":")
-    ).encode()
+    if line is None:
+        line = _ENCODE(stamped(call, sent_at, received_at)).encode()
     if len(line) > MAX_CALL:
         words = f"{len(line):,} bytes; a call may have {MAX_CALL:,}"
         return Judged(message_id, _told(call), ("call_too_large", words))
     return Judged(message_id, line)
+
+
+def _line_of(call: Call, sent_at: datetime | None, received_at: datetime) -> bytes | None:
+    """A call as one line, if writing it shows that nothing in it can be unfit; else None.
+
+    Brackets and colons are counted with those in texts: what has few of them is not nested deeply
+    and has few keys, and most calls need no closer look.
+    """
+    try:
+        line = _ENCODE(stamped(call, sent_at, received_at)).encode()
+    except (ValueError, TypeError, RecursionError):
+        return None
+    if line.count(b"{") + line.count(b"[") > MAX_DEPTH or line.count(b":") > MAX_KEYS:
+        return None
+    return line
 
 
 def stamped(call: Call, sent_at: datetime | None, received_at: datetime) -> Call:

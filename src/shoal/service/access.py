@@ -67,14 +67,10 @@ def shown_keys(request: Request, of_body: str | None) -> set[str]:
         found.add(_user_of(rest.strip()))
     elif scheme.lower() == "bearer":
         found.add(rest.strip())
-    for value in (
-        request.headers.get("x-write-key"),
-        request.query_params.get("writeKey"),
-        request.query_params.get("write_key"),
-    ):
-        if value:
-            found.add(value)
-    return found
+    others = [request.headers.get("x-write-key")]
+    if request.scope["query_string"]:
+        others += map(request.query_params.get, ("writeKey", "write_key"))
+    return found.union(filter(None, others))
 
 
 def _user_of(told: str) -> str:

@@ -7,10 +7,12 @@ either is missing; so every error body holds both.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from starlette.responses import Response
+
+from shoal.domain.errors import OperationError, ShoalError
 
 #: Said with every answer.
 HEADERS: Final = {
@@ -18,7 +20,18 @@ HEADERS: Final = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
 }
+
+#: What a path names and the shop has not, and what the shop's state forbids for now.
+_STATUS: Final = {
+    "unknown_customer": 404, "unknown_segment": 404, "unknown_segmentation": 404,
+    "unknown_model": 404, "unknown_item": 404, "unknown_export": 404, "unknown_key": 404,
+    "last_admin_key": 409, "audit_broken": 409,
+}  # fmt: skip
+#: What another try may find otherwise.
+_PASSING: Final = ("shop_locked", "disk_full", "erasure_unfinished", "interrupted")
+_AGAIN_S: Final = 30
 
 
 def answer(
@@ -29,11 +42,43 @@ def answer(
     return Response(body, status, {**HEADERS, **(headers or {})}, media_type="application/json")
 
 
+class Prepared(Response):
+    """A JSON answer 200 whose headers are made once for all of its kind.
+
+    Args:
+        body: the document, as it is sent.
+        raw: of `raw_headers`.
+    """
+
+    def __init__(self, body: bytes, raw: Sequence[tuple[bytes, bytes]]) -> None:
+        self.status_code, self.body, self.background = 200, body, None
+        self.raw_headers = [*raw, (b"content-length", b"%d" % len(body))]
+
+
+def raw_headers(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """What every JSON answer says, and `headers`, as they are sent."""
+    return [
+        pair for pair in answer({}, headers=headers).raw_headers if pair[0] != b"content-length"
+    ]
+
+
 def failure(
     status: int, code: str, message: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     """An error: what a machine and what a person reads of it."""
     return answer({"code": code, "message": message}, status, headers)
+
+
+def failure_of(error: ShoalError) -> Response:
+    """What an error of the shop is to a client: 404, 409 and 400 are its own, 503 passes."""
+    document = {"code": error.code, "message": error.message}
+    if error.hint:
+        document["hint"] = error.hint
+    if error.code in _PASSING:
+        return answer(document, 503, {"retry-after": str(_AGAIN_S)})
+    if error.code in _STATUS:
+        return answer(document, _STATUS[error.code])
+    return answer(document, 500 if isinstance(error, OperationError) else 400)
 
 
 def try_again(status: int, code: str, message: str, seconds: int) -> Response:

@@ -6,15 +6,18 @@ takes milliseconds to sync, one request after the other would be a few hundred a
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import json
 import queue
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from shoal.domain.time import Clock, system_clock, to_us
 from shoal.events.collected import Envelope, Judged, judge
@@ -26,6 +29,30 @@ _MOST: Final = 5_000
 GIVEN: Final = "shoal-"
 #: Bytes of calls that may wait for a commit before clients are told to come again.
 WAITING: Final = 256 << 20
+
+
+#: Runs what it is given in the thread where somebody waits, which may be the one at hand.
+Run = Callable[[Callable[[], None]], object]
+
+
+class Promise(Protocol):
+    """What is told of each call whether it is new; a future of a thread or of an event loop."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, result: list[bool], /) -> None: ...
+
+    def set_exception(self, exception: BaseException, /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Calls of a request, and who waits for them where."""
+
+    calls: list[Arrived]
+    size: int
+    promise: Promise
+    run: Run
 
 
 class BusyError(Exception):
@@ -57,6 +84,18 @@ class Taken:
             ],
         }  # fmt: skip
 
+    def as_json(self) -> bytes:
+        """`as_document`, as it is sent."""
+        if self.rejected:
+            return json.dumps(
+                self.as_document(), ensure_ascii=False, separators=(",", ":")
+            ).encode()
+        return b'{"success":true,"received":%d,"accepted":%d,"duplicates":%d,"rejected":[]}' % (
+            self.received,
+            self.accepted,
+            self.duplicates,
+        )
+
 
 class Collector:
     """Takes calls for the inbox; many requests share a commit.
@@ -70,9 +109,7 @@ class Collector:
         self.inbox = inbox
         self.clock = clock
         self.counts: Counter[str] = Counter()
-        self._waiting: queue.SimpleQueue[tuple[list[Arrived], Future[list[bool]]] | None] = (
-            queue.SimpleQueue()
-        )
+        self._waiting: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
         self._size = 0
         self._guard = threading.Lock()
         self._open = True
@@ -91,6 +128,25 @@ class Collector:
         Raises:
             BusyError: too many wait, or the collector is closed.
         """
+        done: Future[list[bool]] = Future()
+        # A client that goes away cannot call back what others share a commit with.
+        done.set_running_or_notify_cancel()
+        self.submit_for(done, _at_once, source, judged, received_at)
+        return done
+
+    def submit_for(
+        self,
+        promise: Promise,
+        run: Run,
+        source: str,
+        judged: Sequence[Judged],
+        received_at: datetime,
+    ) -> None:
+        """Have calls written, and the promise kept by `run`, once for all that share it.
+
+        Raises:
+            BusyError: too many wait, or the collector is closed.
+        """
         received = to_us(received_at)
         calls = [
             Arrived(
@@ -102,16 +158,12 @@ class Collector:
             )
             for one in judged
         ]
-        done: Future[list[bool]] = Future()
-        # A client that goes away cannot call back what others share a commit with.
-        done.set_running_or_notify_cancel()
-        size = _size_of(calls)
+        size = sum(len(one.line) for one in calls)
         with self._guard:
             if not self._open or self._size + size > WAITING:
                 raise BusyError
             self._size += size
-            self._waiting.put((calls, done))
-        return done
+            self._waiting.put(_Asked(calls, size, promise, run))
 
     def taken(self, judged: Sequence[Judged], new: Sequence[bool]) -> Taken:
         """What the client is told, and what is counted of it."""
@@ -145,11 +197,9 @@ class Collector:
             if ended:
                 return
 
-    def _gathered(
-        self, first: tuple[list[Arrived], Future[list[bool]]]
-    ) -> tuple[list[tuple[list[Arrived], Future[list[bool]]]], bool]:
+    def _gathered(self, first: _Asked) -> tuple[list[_Asked], bool]:
         """Requests of one commit, and whether nothing comes after them."""
-        batch, size = [first], len(first[0])
+        batch, size = [first], len(first.calls)
         while size < _MOST:
             try:
                 more = self._waiting.get_nowait()
@@ -158,25 +208,37 @@ class Collector:
             if more is None:
                 return batch, True
             batch.append(more)
-            size += len(more[0])
+            size += len(more.calls)
         return batch, False
 
-    def _commit(self, batch: Sequence[tuple[list[Arrived], Future[list[bool]]]]) -> None:
-        calls = [one for asked, _ in batch for one in asked]
+    def _commit(self, batch: Sequence[_Asked]) -> None:
+        new: list[bool] | BaseException
         try:
-            new = self.inbox.append(calls)
+            new = self.inbox.append([one for asked in batch for one in asked.calls])
         except BaseException as error:  # whoever waits has to hear of it, whatever it is
-            for _, done in batch:
-                done.set_exception(error)
-            return
-        finally:
-            with self._guard:
-                self._size -= _size_of(calls)
+            new = error
+        with self._guard:
+            self._size -= sum(asked.size for asked in batch)
+        together: dict[Run, list[tuple[Promise, list[bool] | BaseException]]] = {}
         at = 0
-        for asked, done in batch:
-            done.set_result(new[at : at + len(asked)])
-            at += len(asked)
+        for asked in batch:
+            own = new if isinstance(new, BaseException) else new[at : at + len(asked.calls)]
+            at += len(asked.calls)
+            together.setdefault(asked.run, []).append((asked.promise, own))
+        for run, told in together.items():
+            with contextlib.suppress(RuntimeError):  # an event loop that ended: nobody waits there
+                run(functools.partial(_keep, told))
 
 
-def _size_of(calls: Sequence[Arrived]) -> int:
-    return sum(len(one.line) for one in calls)
+def _at_once(told: Callable[[], None]) -> None:
+    told()
+
+
+def _keep(told: Sequence[tuple[Promise, list[bool] | BaseException]]) -> None:
+    for promise, own in told:
+        if promise.done():  # who waited went away
+            continue
+        if isinstance(own, BaseException):
+            promise.set_exception(own)
+        else:
+            promise.set_result(own)
