@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 STORE_FILE: Final = "shop.sqlite"
 INBOX_FILE: Final = "inbox.sqlite"
+WEBHOOKS_FILE: Final = "webhooks.sqlite"
+AUDIT_FILE: Final = "audit.sqlite"
 EVENTS_DIR: Final = "events"
 QUARANTINE_DIR: Final = "quarantine"
 ARTEFACTS_DIR: Final = "artefacts"

@@ -17,6 +17,7 @@ from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from shoal.adjust.settings import AdjustSettings
 from shoal.domain.errors import InputError, OperationError, UsageError
+from shoal.domain.limits import ALLOWED_LIMITS, ServiceLimits
 from shoal.domain.money import CURRENCIES
 from shoal.domain.quality import CHECKS
 from shoal.domain.time import Zone
@@ -269,6 +270,17 @@ class AdjustConfig(AdjustSettings):
 
 
 @dataclass(frozen=True)
+class ServiceConfig(ServiceLimits):
+    """What `shoal serve` takes from one client; see `shoal.domain.limits.ServiceLimits`."""
+
+    def __post_init__(self) -> None:
+        for name, (least, greatest, allowed) in ALLOWED_LIMITS.items():
+            value = getattr(self, name)
+            if not least <= value <= greatest:
+                raise _bad(f"service.{name}", value, allowed)
+
+
+@dataclass(frozen=True)
 class Config:
     """All stages side by side."""
 
@@ -280,6 +292,7 @@ class Config:
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     quality: QualityConfig = field(default_factory=QualityConfig)
     adjust: AdjustConfig = field(default_factory=AdjustConfig)
+    service: ServiceConfig = field(default_factory=ServiceConfig)
 
 
 def laptop() -> Config:
@@ -408,6 +421,7 @@ def render(config: Config) -> str:
     shop, features, segment, model = config.shop, config.features, config.segment, config.model
     identity, noise, quality = config.identity, config.noise, config.quality
     adjust = config.adjust
+    service = config.service
     traits = _listed(features.traits)
     return f"""\
 # A Shoal shop. Flags win over this file. See docs/concepts/shop.md.
@@ -533,6 +547,19 @@ assigned = {adjust.assigned}
 # A person approves beyond this population stability index of sizes, and this share moved.
 psi = {adjust.psi}
 moved = {adjust.moved}
+
+[service]
+# Requests of one key to the API in a second, and how many may come at once; 0 a second: no limit.
+key_per_second = {service.key_per_second}
+key_burst = {service.key_burst}
+# Requests without a valid key, of one address.
+refused_per_second = {service.refused_per_second}
+refused_burst = {service.refused_burst}
+# Requests of one source to collection.
+collect_per_second = {service.collect_per_second}
+collect_burst = {service.collect_burst}
+# Bytes of a request to the API.
+body_bytes = {service.body_bytes}
 """
 
 

@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 
 from shoal.cli import (
     adjust,
+    audit,
     backtest,
     data,
     delivery,
@@ -81,7 +82,7 @@ def _root(
 for _module in (
     data, sources, people, forgetting, money, quality, outside, model, embed, probe, segments,
     rules, explain, delivery, membership, replay, backtest, versions, adjust, reading, sync,
-    serve, upkeep,
+    serve, audit, upkeep,
 ):  # fmt: skip
     _module.register(app)
 

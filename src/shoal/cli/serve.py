@@ -9,6 +9,7 @@ import typer
 
 from shoal.cli.console import Console
 from shoal.cli.options import Debug, Json, ShopDir
+from shoal.domain.access import ROLES, WRITE
 from shoal.domain.errors import UsageError
 
 
@@ -68,11 +69,23 @@ def keys(
     shop: ShopDir,
     make: Annotated[
         str | None,
-        typer.Option("--make", metavar="SOURCE", help="Make a key that sends events of a source."),
+        typer.Option("--make", metavar="NAME", help="Make a key: of a source, or for a person."),
+    ] = None,
+    role: Annotated[
+        str | None,
+        typer.Option(
+            "--role",
+            metavar="ROLE",
+            help="Of --make: write (default), viewer, marketer, analyst, privacy or admin.",
+        ),
     ] = None,
     days: Annotated[
         float | None,
-        typer.Option("--days", metavar="N", help="Of --make: it expires; default: it does not."),
+        typer.Option(
+            "--days",
+            metavar="N",
+            help="Of --make: it expires; default: admin and privacy after 90 days, others never.",
+        ),
     ] = None,
     revoke: Annotated[
         str | None, typer.Option("--revoke", metavar="KEY", help="Let key-0001 open nothing more.")
@@ -80,21 +93,22 @@ def keys(
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Keys of the service: who may send events. A new key is shown once."""
+    """Keys of the service: who may send events and who may ask. A new key is shown once."""
     from shoal import shop as shops
 
     if make is not None and revoke is not None:
         raise UsageError("usage", "--make and --revoke were both given", hint="Give one of them.")
-    if days is not None and make is None:
-        raise UsageError("usage", "--days is of --make", hint="Add --make SOURCE.")
+    for name, given in (("--days", days), ("--role", role)):
+        if given is not None and make is None:
+            raise UsageError("usage", f"{name} is of --make", hint="Add --make NAME.")
     console = Console(json)
     with shops.open(shop) as opened:
         if make is not None:
-            _made(console, opened.make_key(make, days=days))
+            _made(console, opened.make_key(make, role=role or WRITE, days=days))
             return
         if revoke is not None:
             found = opened.revoke_key(revoke)
-            console.document({"schema": "shoal.key/1", **found})
+            console.document(found)
             console.say(f"{found['key_id']} opens nothing any more.")
             return
         document = opened.keys()
@@ -105,7 +119,10 @@ def keys(
 
 def _made(console: Console, made: Mapping[str, Any]) -> None:
     console.document(made)
-    console.say(f"{made['key_id']} sends events of {made['source']}. It is shown this once:")
+    role, owner = made["role"], made["source"]
+    what = f"sends events of {owner}" if role == WRITE else f"{ROLES[role].en} ({role}, {owner})"
+    until = f" It expires on {made['expires'][:10]}." if made["expires"] else ""
+    console.say(f"{made['key_id']} {what}.{until} It is shown this once:")
     console.say(f"  {made['key']}")
 
 
@@ -114,7 +131,7 @@ def _show(console: Console, document: Mapping[str, Any]) -> None:
         console.say("Nobody has a key yet: shoal keys SHOP --make web")
         return
     console.table(
-        ["key", "role", "source", "begins", "made", "expires", "state"],
+        ["key", "role", "name", "begins", "made", "expires", "state"],
         [
             [one["key_id"], one["role"], one["source"], one["beginning"], one["made"][:10],
              (one["expires"] or "never")[:10], one["state"]]

@@ -69,6 +69,9 @@ ALLOWED: Final = {
     PRIVACY: frozenset({PERSON_READ, PERSON_ERASE, AUDIT_READ}),
     ADMIN: frozenset(PERMISSIONS),
 }
+#: Days after which a key of a role expires unless it is told otherwise. What sends events sits in
+#: pages and apps, where nobody notices that it stopped: it does not expire by itself.
+LIVES_DAYS: Final = {PRIVACY: 90.0, ADMIN: 90.0}
 #: A source is also the first half of its events' identity, and part of file names.
 _SOURCE: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _BYTES: Final = 32
@@ -137,8 +140,8 @@ def checked_source(source: str) -> str:
     if not _SOURCE.fullmatch(source):
         raise UsageError(
             "usage",
-            f"a source cannot be called {source!r}",
-            where=source,
+            f"a source cannot be called {source[:80]!r}",
+            where=source[:80],
             hint="Allowed: 1 to 64 of a-z, 0-9, dot, dash and underscore, a letter or digit first.",
         )
     return source

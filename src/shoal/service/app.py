@@ -8,10 +8,12 @@ from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from shoal.domain.limits import ServiceLimits
 from shoal.domain.version import __version__
 from shoal.service.access import Keyring
 from shoal.service.answers import answer, failure
@@ -19,19 +21,29 @@ from shoal.service.collection import Collection
 from shoal.service.driver import Driver
 from shoal.service.endpoint import Endpoint, open_to_all
 from shoal.service.guard import Guard
+from shoal.service.headers import Headers
+from shoal.service.trail import Trail
 from shoal.workflows.collecting import Collector
 
 _LOG: Final = logging.getLogger("shoal.service")
 
 
 def application(
-    collector: Collector, keyring: Keyring, driver: Driver, endpoints: Sequence[Endpoint] = ()
+    collector: Collector,
+    keyring: Keyring,
+    driver: Driver,
+    endpoints: Sequence[Endpoint] = (),
+    *,
+    limits: ServiceLimits | None = None,
+    trail: Trail | None = None,
 ) -> Starlette:
     """Everything that the service answers.
 
     Args:
         endpoints: of the API; a route that is neither one of these, nor of collection, nor on the
             list of public ones is a programming mistake, and nothing is served.
+        limits: how much one client may ask.
+        trail: writes down who asks the API for what; None: nobody does.
     """
 
     async def live(request: Request) -> Response:
@@ -44,7 +56,7 @@ def application(
             return answer({"status": "ready"})
         return failure(503, failed["code"], failed["message"], {"retry-after": "30"})
 
-    guard = Guard(keyring)
+    guard = Guard(keyring, limits, trail)
     collection = Collection(collector, keyring).routes()
     routes = [
         *collection,
@@ -56,6 +68,7 @@ def application(
         raise TypeError(f"no permission is asked for at {', '.join(unguarded)}")
     app = Starlette(
         routes=routes,
+        middleware=[Middleware(Headers)],
         exception_handlers={HTTPException: _refused, Exception: _unexpected},
     )
     # A redirect loses events: clients follow it with a GET.
@@ -69,6 +82,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     code, message = {
         404: ("not_found", f"There is nothing at {request.url.path}."),
         405: ("bad_method", f"{request.method} is not for {request.url.path}."),
+        413: ("too_large", str(error.detail)),
     }.get(error.status_code, ("refused", str(error.detail)))
     return failure(error.status_code, code, message, error.headers)
 

@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal.domain.errors import OperationError, UsageError
@@ -39,23 +39,31 @@ def serve(
 
     Raises:
         UsageError: `usage`, it would listen beyond this machine and nobody has a key.
-        OperationError: `port_taken`, `shop_locked`, `shop_damaged`, ...
+        OperationError: `port_taken`, `shop_locked`, `shop_damaged`, `audit_broken`, ...
     """
     import uvicorn
 
     from shoal.service.access import Keyring
     from shoal.service.app import application
     from shoal.service.driver import Driver
+    from shoal.service.endpoints import endpoints_of
+    from shoal.service.trail import Trail
+    from shoal.workflows.auditing import Auditor
     from shoal.workflows.collecting import Collector
 
     _hold_private(shop, host)
     listener = _listening(host, port)
-    with listener, shop.lease():
+    with listener, shop.lease(), closing(shop.audit_log()) as log:
+        log.hold()
+        auditor = Auditor(log)
         inbox = shop.inbox()
         collector = Collector(inbox)
         driver = Driver(shop, inbox, every_s=every_s)
         try:
-            app = application(collector, Keyring(shop.known_keys), driver)
+            app = application(
+                collector, Keyring(shop.known_keys), driver,
+                endpoints_of(shop, log), limits=shop.config.service, trail=Trail(auditor),
+            )  # fmt: skip
             server = uvicorn.Server(
                 uvicorn.Config(
                     app, log_config=None, access_log=False, server_header=False, lifespan="off",
@@ -70,6 +78,7 @@ def serve(
         finally:
             collector.close()
             driver.stop()
+            auditor.close()
             done = {**driver.told(), **dict(collector.counts)}
             inbox.close()
     return done

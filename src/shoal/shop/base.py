@@ -11,6 +11,7 @@ from shoal import bootstrap
 from shoal.config import Config
 from shoal.domain.errors import OperationError
 from shoal.domain.time import Zone, parse_moment
+from shoal.shop.audited import note
 from shoal.shop.lists import remembered, without_forgotten
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class Verbs:
                 return False
             raise
         for receipt in receipts:
+            note(self.directory, "forget.finished", receipt=receipt["number"])
             _LOG.warning(
                 "an erasure that had been interrupted is finished: receipt %d, %d files not "
                 "reached; shoal forget SHOP --receipts shows it",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shoal import bootstrap
 from shoal.domain.time import system_clock
-from shoal.shop.data import DataVerbs
+from shoal.shop.audit import AuditVerbs
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from shoal.workflows.ingest_result import IngestResult
 
 _PRESET: Final = "segment-spec"
+#: What is kept in the audit log of what somebody typed.
+_SHOWN: Final = 40
 
 
-class LiveVerbs(DataVerbs):
+class LiveVerbs(AuditVerbs):
     """What `shoal serve` stands on."""
 
     def keys(self) -> dict[str, Any]:
@@ -33,29 +35,45 @@ class LiveVerbs(DataVerbs):
         return listed(self._parts.store, system_clock())
 
     def make_key(
-        self, source: str, *, role: str = "write", days: float | None = None
+        self, source: str, *, role: str = "write", days: float | None = None, audit: bool = True
     ) -> dict[str, Any]:
         """A new key; `key` in the answer is told this once.
+
+        Args:
+            source: of the events that it sends; of a key that reads, whose it is.
+            days: after which it opens nothing any more; None: keys of `admin` and `privacy` after
+                90, others never.
+            audit: False: the caller has it in the audit log already.
 
         Raises:
             UsageError: `usage`: no such role, a name that no source can have, no time to live.
         """
-        from shoal.workflows.keys import make
+        with self._noted("keys.make", audit, role=role[:_SHOWN]) as facts:
+            from shoal.workflows.keys import make
 
-        now = system_clock()
-        secret, key = make(self._parts.store, now, role=role, source=source, days=days)
-        return {"schema": "shoal.key/1", "key": secret, **key.as_document(now)}
+            now = system_clock()
+            secret, key = make(self._parts.store, now, role=role, source=source, days=days)
+            facts["key_id"] = key.key_id
+            return {"schema": "shoal.key/1", "key": secret, **key.as_document(now)}
 
-    def revoke_key(self, key_id: str) -> dict[str, Any]:
+    def revoke_key(
+        self, key_id: str, *, keep_admin: bool = False, audit: bool = True
+    ) -> dict[str, Any]:
         """Let a key open nothing any more.
 
-        Raises:
-            UsageError: `usage`, there is no such key.
-        """
-        from shoal.workflows.keys import revoke
+        Args:
+            keep_admin: refuse the last valid key of an administrator.
+            audit: False: the caller has it in the audit log already.
 
-        now = system_clock()
-        return revoke(self._parts.store, key_id, now).as_document(now)
+        Raises:
+            UsageError: `unknown_key`; `last_admin_key`.
+        """
+        with self._noted("keys.revoke", audit, key_id=key_id[:_SHOWN]):
+            from shoal.workflows.keys import revoke
+
+            now = system_clock()
+            found = revoke(self._parts.store, key_id, now, keep_admin=keep_admin)
+            return {"schema": "shoal.key/1", **found.as_document(now)}
 
     def known_keys(self) -> list[Key]:
         """Every key as it is kept."""
