@@ -102,6 +102,7 @@ class Staging:
     width: int
     best: bool = False
     settled: int | None = None
+    doubted: bool = True
 
 
 def choose(
@@ -200,7 +201,9 @@ def _foretelling(
     styles, told = {}, {}
     for k in ks:
         own = {number: one for (number, groups), one in every.items() if groups == k}
-        styles[k] = most_styles(own, best=staging.best, settled=staging.settled)
+        styles[k] = most_styles(
+            own, best=staging.best, settled=staging.settled, doubted=staging.doubted
+        )
         told[k] = told_of(own)
     return {k: every[styles[k], k] for k in ks}, styles, told
 

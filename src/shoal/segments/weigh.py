@@ -16,6 +16,8 @@ from shoal.segments.staging import Space, divisions
 
 #: Standard errors from the best within which the number of the version before stays.
 SETTLED_ERRORS: Final = 2.0
+#: The same of a number that was in no doubt at the version before: one period may be odd.
+SURE_ERRORS: Final = 4.0
 #: Numbers of styles that are tried at most, of more segments evenly spread ones.
 _MOST_TRIED: Final = 16
 
@@ -40,13 +42,15 @@ def weigh(
     best: bool = False,
     limits: Limits | None = None,
     settled: int | None = None,
+    doubted: bool = True,
 ) -> Weighed | None:
     """How many of k segments differ by style, the others being stages; None where nothing tells.
 
     The most styles within one standard error of the difference from the number that foretells best:
     segments tell as much of how customers shop as costs no foretelling that can be told from
     chance. With `best`, the number that foretells best. `settled`, that of the version before,
-    stays where it is within two standard errors of the best: another one relabels most customers.
+    stays where it is within two standard errors of the best, or four where it was not `doubted`
+    then: another one relabels most customers.
     """
     limits = limits or Limits()
     rows = sample_rows(future.X, 2 * limits.sample_customers, seed)
@@ -55,7 +59,8 @@ def weigh(
         return None
     scores = staged_scores(judge, future.space(rows), [k], seed=seed, starts=2 * limits.starts)
     told = {styles: score for (styles, _), score in scores.items()}
-    return Weighed(most_styles(told, best=best, settled=settled), told_of(told))
+    styles = most_styles(told, best=best, settled=settled, doubted=doubted)
+    return Weighed(styles, told_of(told))
 
 
 def staged_scores(
@@ -76,17 +81,18 @@ def staged_scores(
 
 
 def most_styles(
-    scores: Mapping[int, Score], *, best: bool = False, settled: int | None = None
+    scores: Mapping[int, Score],
+    *,
+    best: bool = False,
+    settled: int | None = None,
+    doubted: bool = True,
 ) -> int:
     """The number of styles that is taken of those tried; see `weigh`."""
     first = max(scores, key=lambda styles: (scores[styles].score, styles))
     top = scores[first]
     kept = None if settled is None else scores.get(settled)
-    if (
-        settled is not None
-        and kept is not None
-        and top.score - kept.score <= SETTLED_ERRORS * top.error
-    ):
+    errors = SETTLED_ERRORS if doubted else SURE_ERRORS
+    if settled is not None and kept is not None and top.score - kept.score <= errors * top.error:
         return settled
     if best:
         return first
@@ -103,6 +109,16 @@ def told_of(scores: Mapping[int, Score]) -> tuple[Mapping[str, Any], ...]:
         {"styles": styles, "score": one.score, "score_se": one.error, "shares": one.shares}
         for styles, one in sorted(scores.items())
     )
+
+
+def doubtful(tried: Sequence[Mapping[str, Any]], styles: int) -> bool:
+    """Whether, by the evidence of a version (`told_of`), its number of styles foretold clearly less
+    than another one; where it does not say, it may have."""
+    kept = next((one for one in tried if one["styles"] == styles), None)
+    if kept is None:
+        return True
+    top = max(tried, key=lambda one: float(one["score"]))
+    return bool(top["score"] - kept["score"] > SETTLED_ERRORS * top["score_se"])
 
 
 def _tried(k: int) -> Sequence[int]:

@@ -240,7 +240,9 @@ class Learner:
         ks = range(lowest, max(self.settings.k_max, lowest) + 1)
         self.progress.start("number of segments", len(ks))
         before = self.settled or Settled(None, None)
-        staging = Staging(segmenter.width, told.best, before.styles) if told.staged else None
+        staging = None
+        if told.staged:
+            staging = Staging(segmenter.width, told.best, before.styles, before.doubted)
         choice = choose(
             Z, ks, seed=self.seed, future=told.future, step=self.progress.advance,
             settled=before.k, before=before.redrawn, groups=groups, staging=staging,
@@ -254,8 +256,11 @@ class Learner:
         """Of k segments that were told: how many differ by style, and why."""
         if not told.staged or self.styles is not None or told.future is None:
             return {"extra": evidence, "styles": self.styles}
-        before = self.settled.styles if self.settled else None
-        found = weigh(told.future, k, seed=self.seed, best=told.best, settled=before)
+        before = self.settled or Settled(None, None)
+        found = weigh(
+            told.future, k, seed=self.seed, best=told.best, settled=before.styles,
+            doubted=before.doubted,
+        )  # fmt: skip
         if found is None:
             return {"extra": evidence}
         return {"extra": {**evidence, "outlook": found.as_document()}, "styles": found.styles}

@@ -20,7 +20,7 @@ from shoal.segments.choose import (
 )
 from shoal.segments.evidence import Candidate
 from shoal.segments.judge import Future, Limits, Score
-from shoal.segments.weigh import weigh
+from shoal.segments.weigh import doubtful, most_styles, told_of, weigh
 
 QUICK = Limits(bootstraps=5, sample_customers=1500, starts=2)
 
@@ -179,6 +179,16 @@ def test_the_styles_of_the_version_before_stay_where_they_are_as_good():
     for styles in scores:
         kept = weigh(outlook_future(), 5, seed=0, limits=QUICK, settled=styles).styles
         assert kept == (styles if styles in near else free.styles)
+
+
+def test_styles_that_were_in_no_doubt_need_more_than_one_odd_period_to_go():
+    part = np.full(100, 0.01)  # a standard error of 0.1
+    for behind, doubted, kept in ((0.3, True, 3), (0.3, False, 2), (0.5, False, 3)):
+        scores = {3: Score(1.0, {}, part), 2: Score(1.0 - behind, {}, part)}
+        assert most_styles(scores, settled=2, doubted=doubted) == kept
+        assert doubtful(told_of(scores), 2)
+        assert not doubtful(told_of(scores), 3)
+    assert doubtful(told_of(scores), 4), "nobody asked about it"
 
 
 def test_a_chosen_number_comes_with_its_styles_and_the_evidence():
