@@ -281,6 +281,51 @@ class ServiceConfig(ServiceLimits):
 
 
 @dataclass(frozen=True)
+class CollectionConfig:
+    """What the service takes from outside, and how much of it at once.
+
+    `in_flight_mib`: of bodies that are not answered yet, all together. `import_mib`: of one bulk
+    import once it is expanded. `line_kib`: of one of its lines, or of a file that is followed.
+    Imports and followed files wait while more than `waiting_calls` are in the inbox.
+    """
+
+    in_flight_mib: int = 64
+    import_mib: int = 1024
+    line_kib: int = 1024
+    waiting_calls: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        for name, least in (("in_flight_mib", 8), ("import_mib", 1), ("line_kib", 1),
+                            ("waiting_calls", 1)):  # fmt: skip
+            if getattr(self, name) < least:
+                allowed = f"a whole number of at least {least}"
+                raise _bad(f"collection.{name}", getattr(self, name), allowed)
+
+    @property
+    def in_flight_bytes(self) -> int:
+        return self.in_flight_mib << 20
+
+    @property
+    def import_bytes(self) -> int:
+        return self.import_mib << 20
+
+    @property
+    def line_bytes(self) -> int:
+        return self.line_kib << 10
+
+
+@dataclass(frozen=True)
+class ServiceConfig(ServiceLimits):
+    """What `shoal serve` takes from one client; see `shoal.domain.limits.ServiceLimits`."""
+
+    def __post_init__(self) -> None:
+        for name, (least, greatest, allowed) in ALLOWED_LIMITS.items():
+            value = getattr(self, name)
+            if not least <= value <= greatest:
+                raise _bad(f"service.{name}", value, allowed)
+
+
+@dataclass(frozen=True)
 class Config:
     """All stages side by side."""
 
@@ -293,6 +338,7 @@ class Config:
     quality: QualityConfig = field(default_factory=QualityConfig)
     adjust: AdjustConfig = field(default_factory=AdjustConfig)
     service: ServiceConfig = field(default_factory=ServiceConfig)
+    collection: CollectionConfig = field(default_factory=CollectionConfig)
 
 
 def laptop() -> Config:
@@ -420,7 +466,7 @@ def render(config: Config) -> str:
     """The `shop.toml` of a configuration, with a comment a setting."""
     shop, features, segment, model = config.shop, config.features, config.segment, config.model
     identity, noise, quality = config.identity, config.noise, config.quality
-    adjust = config.adjust
+    adjust, collection = config.adjust, config.collection
     service = config.service
     traits = _listed(features.traits)
     return f"""\
@@ -560,6 +606,14 @@ collect_per_second = {service.collect_per_second}
 collect_burst = {service.collect_burst}
 # Bytes of a request to the API.
 body_bytes = {service.body_bytes}
+
+[collection]
+# MiB of bodies in flight, all together; of one bulk import once it is expanded; KiB of one line.
+in_flight_mib = {collection.in_flight_mib}
+import_mib = {collection.import_mib}
+line_kib = {collection.line_kib}
+# Calls in the inbox beyond which imports and followed files wait.
+waiting_calls = {collection.waiting_calls}
 """
 
 

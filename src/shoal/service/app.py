@@ -13,15 +13,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from shoal.config import CollectionConfig
 from shoal.domain.limits import ServiceLimits
 from shoal.domain.version import __version__
 from shoal.service.access import Keyring
 from shoal.service.answers import answer, failure
-from shoal.service.collection import Collection
+from shoal.service.collection import Collection, Direct
 from shoal.service.driver import Driver
 from shoal.service.endpoint import Endpoint, open_to_all
 from shoal.service.guard import Guard
 from shoal.service.headers import Headers
+from shoal.service.importing import HELD, Importing
+from shoal.service.importing import PATH as IMPORT
+from shoal.service.in_flight import Budget, InFlight
 from shoal.service.trail import Trail
 from shoal.workflows.collecting import Collector
 
@@ -36,6 +40,7 @@ def application(
     *,
     limits: ServiceLimits | None = None,
     trail: Trail | None = None,
+    bounds: CollectionConfig | None = None,
 ) -> Starlette:
     """Everything that the service answers.
 
@@ -44,6 +49,7 @@ def application(
             list of public ones is a programming mistake, and nothing is served.
         limits: how much one client may ask.
         trail: writes down who asks the API for what; None: nobody does.
+        bounds: of what comes in at once, and of a bulk import.
     """
 
     async def live(request: Request) -> Response:
@@ -57,7 +63,10 @@ def application(
         return failure(503, failed["code"], failed["message"], {"retry-after": "30"})
 
     guard = Guard(keyring, limits, trail)
-    collection = Collection(collector, keyring).routes()
+    taking = Collection(collector, keyring)
+    bounds = bounds or CollectionConfig()
+    collection = [*Importing(taking, bounds).routes(), *taking.routes()]
+    in_flight = Middleware(InFlight, Budget(bounds.in_flight_bytes), {IMPORT: HELD})
     routes = [
         *collection,
         Route("/health", live),
@@ -68,7 +77,7 @@ def application(
         raise TypeError(f"no permission is asked for at {', '.join(unguarded)}")
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(Headers)],
+        middleware=[in_flight, Middleware(Direct, taking.collect), Middleware(Headers)],
         exception_handlers={HTTPException: _refused, Exception: _unexpected},
     )
     # A redirect loses events: clients follow it with a GET.

@@ -63,6 +63,7 @@ def serve(
             app = application(
                 collector, Keyring(shop.known_keys), driver,
                 endpoints_of(shop, log), limits=shop.config.service, trail=Trail(auditor),
+                bounds=shop.config.collection,
             )  # fmt: skip
             server = uvicorn.Server(
                 uvicorn.Config(
