@@ -33,7 +33,7 @@ HOURS = (2, 10, 19)
 LEARNED, FIRST, SECOND, THIRD = "2024-05-20", "2024-06-03", "2024-06-24", "2024-07-15"
 
 
-def _events(customers: int = 150, days: int = 200) -> pa.Table:
+def drifting_events(customers: int = 150, days: int = 200, start: datetime = START) -> pa.Table:
     """Three kinds of customers; one after the other those of the first turn to groceries."""
     random = np.random.default_rng(0)
     rows = []
@@ -47,7 +47,7 @@ def _events(customers: int = 150, days: int = 200) -> pa.Table:
                 {
                     "event_id": f"{number}-{place}", "customer_id": f"c{number:03d}",
                     "kind": str(random.choice(["view", "cart_add", "purchase"], p=[0.5, 0.2, 0.3])),
-                    "event_time": START + timedelta(
+                    "event_time": start + timedelta(
                         days=day, hours=22 if late else HOURS[kind], minutes=place
                     ),
                     "item_id": f"i{kind}{int(random.integers(9))}",
@@ -62,7 +62,7 @@ def _events(customers: int = 150, days: int = 200) -> pa.Table:
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A shop with segments of May; relabelling costs nothing, so that what gains is done."""
     home = tmp_path_factory.mktemp("adjust")
-    pq.write_table(_events(), home / "events.parquet")
+    pq.write_table(drifting_events(), home / "events.parquet")
     dials = AdjustConfig(relabel_price=0.0, relabel_budget=1.0, challenger_days=3650.0)
     with package.init(home / "shop", Config(adjust=dials)) as made:
         made.ingest([home / "events.parquet"], preset="shoal")

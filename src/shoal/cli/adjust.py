@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
@@ -49,6 +50,14 @@ def adjust(
     no_retrain: Annotated[
         bool, typer.Option("--no-retrain", help="Leave the behaviour model as it is.")
     ] = False,
+    ask: Annotated[
+        bool,
+        typer.Option(
+            "--ask",
+            help="Before the shop is written to, print `ready` and wait for a line on standard "
+            "input: for a program that holds the shop.",
+        ),
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -60,13 +69,20 @@ def adjust(
     with shops.open(shop) as opened:
         made = opened.adjust(
             as_of=as_of, dry_run=dry_run, approve=approve, decline=decline, by=asked_by(),
-            if_due=if_due, retrain=not no_retrain, progress=console.progress(),
+            if_due=if_due, retrain=not no_retrain, granted=_asked if ask else None,
+            progress=console.progress(),
         )  # fmt: skip
     for warning in made.warnings:
         console.warn(warning)
     console.document(made.as_document())
     if not json:
         show_look(console, made.as_document())
+
+
+def _asked() -> None:
+    """Wait for the word of whoever holds the shop; where nobody is there any more, it is free."""
+    print("ready", flush=True)
+    sys.stdin.readline()
 
 
 def show_look(console: Console, found: Mapping[str, Any]) -> None:

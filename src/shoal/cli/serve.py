@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -11,6 +11,9 @@ from shoal.cli.console import Console
 from shoal.cli.options import Debug, Json, ShopDir
 from shoal.domain.access import ROLES, WRITE
 from shoal.domain.errors import UsageError
+
+#: How often it is asked whether a look is due.
+_ASK_EVERY_S: Final = 3600.0
 
 
 def register(app: typer.Typer) -> None:
@@ -37,6 +40,12 @@ def serve(
             help="How long events may wait for others to come with them.",
         ),
     ] = 1.0,
+    adjust: Annotated[
+        bool,
+        typer.Option(
+            "--adjust", help="Let segments adjust: look at them as often as [adjust] says."
+        ),
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -56,7 +65,10 @@ def serve(
             console.say(f"Nobody has a key yet: shoal keys {shop} --make web")
 
     with shops.open(shop) as opened:
-        done = run(opened, host=host, port=port, every_s=every, told=told)
+        done = run(
+            opened, host=host, port=port, every_s=every,
+            adjust_every_s=_ASK_EVERY_S if adjust else None, told=told,
+        )  # fmt: skip
     console.say(
         f"{done.get('received', 0):,} calls received, {done['events']:,} events stored, "
         f"{done['moved']:,} memberships changed."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from shoal import bootstrap
@@ -28,6 +29,7 @@ class AdjustVerbs(Verbs):
         by: str = "",
         if_due: bool = False,
         retrain: bool = True,
+        granted: Callable[[], None] | None = None,
         progress: Progress | None = None,
     ) -> AdjustResult:
         """Look for drift and adjust the main segmentation where that pays and the gates allow it.
@@ -44,6 +46,8 @@ class AdjustVerbs(Verbs):
             by: who says so, for the record.
             if_due: do nothing before the cadence of `[adjust]` asks for a look.
             retrain: train the behaviour model on where its growth, its age or harmful drift asks.
+            granted: called where there is something to look at, before anything is written; returns
+                once the process that holds the shop stands aside.
 
         Raises:
             UsageError: `unknown_segmentation`; `bad_period`, a later moment was looked at already;
@@ -63,14 +67,25 @@ class AdjustVerbs(Verbs):
                 "a change that waits is approved or declined, and nothing else",
                 hint="Give --approve ID or --decline ID alone.",
             )
-        self.catch_up(progress)
+        if granted is None:
+            self.catch_up(progress)
         self._one_currency(moment_of(as_of))
         ground = self._ground(progress, retrain=retrain)
         if approve is not None:
             return approved(ground, approve, by=by)
         if decline is not None:
             return declined(ground, decline, by=by)
-        return adjust(ground, as_of=moment_of(as_of), dry_run=dry_run, if_due=if_due)
+
+        def mine() -> None:
+            """The shop is ours from here on: what its holder left is brought up to date."""
+            assert granted is not None
+            granted()
+            self.catch_up(progress)
+
+        return adjust(
+            ground, as_of=moment_of(as_of), dry_run=dry_run, if_due=if_due,
+            granted=None if granted is None else mine,
+        )  # fmt: skip
 
     def adjustments(self) -> dict[str, Any]:
         """Every look, oldest first: the document `shoal.adjustments/1`."""

@@ -8,7 +8,7 @@ by the next look.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -87,6 +87,7 @@ def adjust(
     as_of: datetime | None = None,
     dry_run: bool = False,
     if_due: bool = False,
+    granted: Callable[[], None] | None = None,
 ) -> AdjustResult:
     """Look at the main segmentation, and adjust it where that pays and the gates allow it.
 
@@ -97,6 +98,8 @@ def adjust(
             memberships are recorded where that is later.
         dry_run: say what would be done; nothing is written.
         if_due: do nothing before the cadence asks for a look.
+        granted: called where there is something to look at, before the shop is written to; returns
+            once it may be. A service that holds the shop stands aside meanwhile.
 
     Raises:
         UsageError: `unknown_segmentation`, there is none; `usage`, the main one is by rules;
@@ -109,6 +112,12 @@ def adjust(
     notes: tuple[Text, ...] = ()
     if ground.retrain and not dry_run:
         trained, notes = _trained(ground, as_of, if_due=if_due)
+    if granted is not None:
+        job = Job(ground)
+        moment = job.moment(as_of)
+        if not job.asks(moment, if_due=if_due):
+            return nothing_new(job.found, job.state, moment, job.next_look())
+        granted()
     with ground.store.lease():
         if not dry_run:
             adjust_state.sweep(ground.registry, ground.store)
