@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 from shoal.domain.version import __version__
 
 if TYPE_CHECKING:
-    from shoal.shop import Shop, init, migrate, open
+    from shoal.shop import Shop, init, migrate, open, restore, verify
     from shoal.shop.likeness import simulate_like
     from shoal.workflows.simulate import simulate
 
-__all__ = ["Shop", "__version__", "init", "migrate", "open", "simulate", "simulate_like"]
+__all__ = [
+    "Shop", "__version__", "init", "migrate", "open", "restore", "simulate", "simulate_like",
+    "verify",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> object:
     # Imported on first use, so that `import shoal` and the command line stay quick.
-    if name in {"Shop", "init", "migrate", "open"}:
+    if name in {"Shop", "init", "migrate", "open", "restore", "verify"}:
         from shoal import shop
 
         return getattr(shop, name)

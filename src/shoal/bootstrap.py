@@ -14,6 +14,7 @@ from shoal.events.noise import ROW_RULES
 
 if TYPE_CHECKING:
     from shoal.adapters.duckdb import DuckEngine
+    from shoal.adapters.shop_files import ShopFiles
     from shoal.features.covariates import Covariates
     from shoal.features.fold import Fold
     from shoal.ports import Registry, StateStore, Warehouse
@@ -32,14 +33,30 @@ WORK_DIR: Final = "work"
 
 
 class Parts:
-    """The adapters of one shop directory, each made when first asked for."""
+    """The adapters of one shop directory, each made when first asked for.
 
-    def __init__(self, directory: Path, config: Config) -> None:
+    Args:
+        store: a copy of the state store to be asked instead of the shop's own.
+        work_dir: where events are written while they are read; None: in the shop.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        config: Config,
+        *,
+        store: StateStore | None = None,
+        work_dir: Path | None = None,
+    ) -> None:
         self.directory = directory
         self.config = config
+        self._store = store
+        self._work_dir = work_dir or directory / WORK_DIR
 
     @cached_property
     def store(self) -> StateStore:
+        if self._store is not None:
+            return self._store
         from shoal.adapters.sql import SqlStateStore
 
         return SqlStateStore(f"sqlite:///{self.directory / STORE_FILE}")
@@ -83,7 +100,15 @@ class Parts:
             people=self.config.identity,
             pace=self.config.noise,
             buckets=self.config.shop.buckets,
-            work_dir=self.directory / WORK_DIR,
+            work_dir=self._work_dir,
+        )
+
+    def files(self, *, at_rest: bool = False) -> ShopFiles:
+        """The stores as files; `at_rest`: it is a backup, and nothing is written into it."""
+        from shoal.adapters.shop_files import ShopFiles
+
+        return ShopFiles(
+            self.directory, STORE_FILE, EVENTS_DIR, self.config.shop.buckets, at_rest=at_rest
         )
 
     def fold_of(self, declared: str, currency: str = "") -> Fold:
@@ -162,6 +187,13 @@ def attach(directory: Path) -> Parts:
         UsageError: `not_a_shop` or a bad setting.
     """
     return Parts(directory, read(directory))
+
+
+def is_older(store_version: int) -> bool:
+    """Whether a state store of a version must be migrated before this program can use it."""
+    from shoal.adapters.sql_schema import STORE_VERSION
+
+    return store_version < STORE_VERSION
 
 
 def migrate(directory: Path) -> dict[str, object]:

@@ -304,6 +304,9 @@ class ErasureStore(Protocol):
     def lift(self, fingerprints: Sequence[str]) -> int:
         """Remove tombstones; returns how many there were."""
 
+    def adopt(self, key: bytes, receipts: Sequence[Mapping[str, Any]]) -> None:
+        """Take over what the same shop knew later: its key, and receipts of other numbers."""
+
     def note_export(self, path: str, kind: str, moment: datetime) -> None:
         """Remember a file outside the shop that lists customers."""
 
@@ -415,6 +418,9 @@ class StateStore(Protocol):
         """What a pointer (for example `segmentation.main`) names now."""
 
     def set_pointer(self, name: str, target: str, moment: datetime) -> None: ...
+
+    def pointers(self) -> Mapping[str, str]:
+        """Every pointer and what it names now; an empty text: nothing any more."""
 
     def pointer_history(self, name: str) -> list[tuple[str, datetime]]:
         """What a pointer has named, oldest first, each with the moment it was set."""

@@ -37,7 +37,7 @@ class MemoryErasures:
 
     def begin(self, document: Mapping[str, Any], moment: datetime) -> int:
         """Journal a request before anything is done; returns its number."""
-        number = len(self._rows().requests) + 1
+        number = max(self._rows().requests, default=0) + 1
         self._rows().requests[number] = (False, dict(document))
         return number
 
@@ -75,6 +75,12 @@ class MemoryErasures:
         gone = {stone for stone in held if stone[0] in fingerprints}
         self._rows().tombstones = held - gone
         return len(gone)
+
+    def adopt(self, key: bytes, receipts: Sequence[Mapping[str, Any]]) -> None:
+        """Take over what the same shop knew later: its key, and receipts of other numbers."""
+        self._rows().key = key
+        for one in receipts:
+            self._rows().requests.setdefault(one["number"], (True, dict(one)))
 
     def note_export(self, path: str, kind: str, moment: datetime) -> None:
         """Remember a file outside the shop that lists customers."""

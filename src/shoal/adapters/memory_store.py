@@ -220,6 +220,11 @@ class MemoryStateStore:
     def set_pointer(self, name: str, target: str, moment: datetime) -> None:
         self._contents.pointers.setdefault(name, []).append((target, moment))
 
+    def pointers(self) -> dict[str, str]:
+        """Every pointer and what it names now; an empty text: nothing any more."""
+        held = self._contents.pointers.items()
+        return {name: history[-1][0] for name, history in held if history}
+
     def pointer_history(self, name: str) -> list[tuple[str, datetime]]:
         """What a pointer has named, oldest first, each with the moment it was set."""
         return list(self._contents.pointers.get(name, ()))

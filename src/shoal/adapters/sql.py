@@ -11,11 +11,13 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 import sqlalchemy as sa
 
+from shoal.adapters.high_water import HighWater, count_up, counted, lacking, marked
 from shoal.adapters.sql_carries import SqlCarries
 from shoal.adapters.sql_erasures import SqlErasures
 from shoal.adapters.sql_flags import SqlFlags
@@ -59,7 +61,8 @@ class SqlStateStore(SqlMemberships):
 
     def __init__(self, url: str, *, clock: Clock = system_clock) -> None:
         self._engine = connect(url)
-        check_schema(self._engine)
+        self._mark: HighWater | None = None
+        self._hold_mark()
         self._lease = Lease(self._engine, clock)
         self._local = threading.local()
         self.flags = SqlFlags(self._reading, self._writing)
@@ -71,6 +74,26 @@ class SqlStateStore(SqlMemberships):
     def close(self) -> None:
         """Give back the connections; SQLite then folds its write-ahead log into the file."""
         self._engine.dispose()
+        if self._mark is not None:
+            self._mark.close()
+
+    def _hold_mark(self) -> None:
+        """Refuse a file that lacks transactions which were committed.
+
+        Raises:
+            OperationError: `shop_damaged`, and what `check_schema` raises.
+        """
+        file = self._engine.url.database
+        if self._engine.dialect.name != "sqlite" or not file:
+            check_schema(self._engine)
+            return
+        before = marked(Path(file))  # read first: who writes meanwhile only makes it more
+        check_schema(self._engine)
+        with begin(self._engine, write=False) as connection:
+            now = counted(connection)
+        if now < before:
+            raise lacking(Path(file), before, now)
+        self._mark = HighWater(Path(file))
 
     # lease and transactions
 
@@ -91,6 +114,9 @@ class SqlStateStore(SqlMemberships):
                 yield
             finally:
                 self._local.connection = None
+            number = count_up(connection) if self._mark is not None else 0
+        if self._mark is not None:
+            self._mark.rise(number)
 
     def _current(self) -> sa.Connection | None:
         return getattr(self._local, "connection", None)
@@ -250,6 +276,12 @@ class SqlStateStore(SqlMemberships):
         with self._writing() as connection:
             connection.execute(upsert(self._engine, POINTERS, "name"), row)
             connection.execute(sa.insert(POINTER_HISTORY), row)
+
+    def pointers(self) -> dict[str, str]:
+        """Every pointer and what it names now; an empty text: nothing any more."""
+        with self._reading() as connection:
+            rows = connection.execute(sa.select(POINTERS.c.name, POINTERS.c.target))
+            return {row.name: row.target for row in rows}
 
     def pointer_history(self, name: str) -> list[tuple[str, datetime]]:
         """What a pointer has named, oldest first, each with the moment it was set."""

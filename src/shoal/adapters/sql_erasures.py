@@ -12,7 +12,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from shoal.adapters.sql_schema import _METADATA, _SERIAL
-from shoal.domain.time import from_us, to_us
+from shoal.domain.time import from_us, parse_moment, to_us
 
 KEYS: Final = sa.Table(
     "keys",
@@ -132,6 +132,22 @@ class SqlErasures:
         with self._writing() as connection:
             named = TOMBSTONES.c.fingerprint.in_(list(fingerprints))
             return connection.execute(sa.delete(TOMBSTONES).where(named)).rowcount
+
+    def adopt(self, key: bytes, receipts: Sequence[Mapping[str, Any]]) -> None:
+        """Take over what the same shop knew later: its key, and receipts of other numbers."""
+        with self._writing() as connection:
+            connection.execute(sa.delete(KEYS).where(KEYS.c.name == _TOMBSTONE_KEY))
+            connection.execute(sa.insert(KEYS), {"name": _TOMBSTONE_KEY, "value": key})
+            known = set(connection.scalars(sa.select(ERASURES.c.number)))
+            rows = [
+                {"number": one["number"], "asked_us": to_us(parse_moment(one["asked_at"])),
+                 "finished_us": to_us(parse_moment(one["finished_at"])),
+                 "document": json.dumps(dict(one))}
+                for one in receipts
+                if one["number"] not in known
+            ]  # fmt: skip
+            if rows:
+                connection.execute(sa.insert(ERASURES), rows)
 
     def note_export(self, path: str, kind: str, moment: datetime) -> None:
         """Remember a file outside the shop that lists customers."""

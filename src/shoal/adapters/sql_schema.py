@@ -243,9 +243,18 @@ def failures_told(engine: sa.Engine) -> Iterator[None]:
         yield
     except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
         cause = error.orig if isinstance(error, sa.exc.DatabaseError) else error
-        text = str(cause)
-        for phrase, code, hint in _FAILURES:
-            if phrase in text.lower():
-                message = f"the shop's state store cannot be used: {text}"
-                raise OperationError(code, message, place(engine), hint) from error
-        raise
+        told = failure(cause, place(engine))
+        if told is None:
+            raise
+        raise told from error
+
+
+def failure(cause: object, where: str) -> OperationError | None:
+    """What to tell a person of what a database driver raised; None: it is no store's failure."""
+    text = str(cause)
+    for phrase, code, hint in _FAILURES:
+        if phrase in text.lower():
+            return OperationError(
+                code, f"the shop's state store cannot be used: {text}", where, hint
+            )
+    return None

@@ -30,6 +30,12 @@ def forget(
         bool, typer.Option("--lift", help="Let forgotten ids come back with new events.")
     ] = False,
     receipts: Annotated[bool, typer.Option("--receipts", help="List what was forgotten.")] = False,
+    tombstones: Annotated[
+        bool,
+        typer.Option(
+            "--tombstones", help="Print who was forgotten, for restore --erased; nobody is named."
+        ),
+    ] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -39,6 +45,9 @@ def forget(
     console = Console(json)
     wanted = [*(ids or []), *_of_file(file)]
     with shops.open(shop) as opened:
+        if tombstones:
+            Console(as_json=True).document(opened.tombstones())
+            return
         if receipts:
             _show_receipts(console, opened.receipts())
             return

@@ -23,6 +23,7 @@ from shoal.cli import (
     embed,
     explain,
     forgetting,
+    keeping,
     membership,
     model,
     money,
@@ -82,7 +83,7 @@ def _root(
 for _module in (
     data, sources, people, forgetting, money, quality, outside, model, embed, probe, segments,
     rules, explain, delivery, membership, replay, backtest, versions, adjust, reading, sync,
-    serve, audit, upkeep,
+    serve, audit, upkeep, keeping,
 ):  # fmt: skip
     _module.register(app)
 

@@ -13,12 +13,12 @@ from shoal.shop.backtest import BacktestVerbs
 from shoal.shop.delivery import DeliveryVerbs
 from shoal.shop.embed import EmbedVerbs
 from shoal.shop.explain import ExplainVerbs
+from shoal.shop.keeping import KeepingVerbs, verify
 from shoal.shop.membership import MembershipVerbs
 from shoal.shop.model import ModelVerbs
 from shoal.shop.money import MoneyVerbs
 from shoal.shop.outside import OutsideVerbs
 from shoal.shop.people import PeopleVerbs
-from shoal.shop.privacy import PrivacyVerbs
 from shoal.shop.probe import ProbeVerbs
 from shoal.shop.quality import QualityVerbs
 from shoal.shop.replay import ReplayVerbs
@@ -76,8 +76,56 @@ def migrate(directory: str | Path, *, progress: Progress | None = None) -> dict[
     }
 
 
+def restore(
+    backup: str | Path,
+    directory: str | Path,
+    *,
+    erased: str | Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Make a shop of a backup, in a directory that is new or empty.
+
+    Every checksum is compared first; the shop is there whole or not at all.
+
+    Args:
+        erased: who was forgotten after the backup, and must not come back with it: a file of
+            `tombstones`, the shop as it was last, or a later backup.
+
+    Returns:
+        The JSON document `shoal.restore/1`; `erased` is None where nobody said who was forgotten
+        since, `keys` how many keys are valid again, `older` whether it must be migrated.
+
+    Raises:
+        UsageError: `not_a_backup`, `shop_exists`.
+        InputError: `input_missing`, `input_unreadable`: of `erased`.
+        OperationError: `backup_damaged`, `shop_newer`, `disk_full`, `no_permission`.
+    """
+    from shoal.shop.keeping import erased as read_erased
+    from shoal.workflows.restore import restore as work
+
+    told = None if erased is None else read_erased(erased)
+
+    def finish(home: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+        older = bootstrap.is_older(manifest["marks"].get("store_version", 0))
+        if told is None and older:
+            return {"erased": None, "keys": 0, "older": True}
+        if older:
+            migrate(home)
+        with open(home) as shop:
+            keys = sum(one["state"] == "valid" for one in shop.keys()["keys"])
+            again = None
+            if told is not None:
+                again = shop.forget_again(told, manifest["made_at"], str(erased), progress)
+        return {"erased": again, "keys": keys, "older": False}
+
+    return work(Path(backup), Path(directory), finish, progress=progress)
+
+
+__all__ = ["Shop", "init", "migrate", "open", "restore", "verify"]
+
+
 class Shop(
-    PrivacyVerbs, PeopleVerbs, MoneyVerbs, QualityVerbs, OutsideVerbs, ModelVerbs,
+    KeepingVerbs, PeopleVerbs, MoneyVerbs, QualityVerbs, OutsideVerbs, ModelVerbs,
     EmbedVerbs, ProbeVerbs, SegmentVerbs, DeliveryVerbs, MembershipVerbs, ReplayVerbs,
     BacktestVerbs, VersionVerbs, AdjustVerbs, ExplainVerbs, RuleVerbs, SyncVerbs,
 ):  # fmt: skip

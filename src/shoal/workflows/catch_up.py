@@ -204,12 +204,8 @@ class _Job:
     def fold_anew(self, customers: pa.Array) -> None:
         """The states of some customers from the event table, inside the caller's transaction."""
         self.store.delete_states(customers.to_pylist())
-        decisions = self.admission.decisions()
-        events = events_of(self.warehouse, self.version, decisions.ids_of(customers))
-        with self.admission.admitted(events, decisions) as admitted:
-            partials = self.fold.partials(admitted)
-        for part in _by_customers(partials, only=customers):
-            self.store.put_states(_encode(part))
+        for states in folded(self.warehouse, self.version, self.fold, self.admission, customers):
+            self.store.put_states(states)
 
     def _fold_files(self, label: str, files: ParquetFiles, left_out: frozenset[str]) -> None:
         """Fold the events of files into the stored states, inside the caller's transaction."""
@@ -229,6 +225,18 @@ class _Job:
                         self.progress.advance(rows)
             finally:
                 self.progress.done()
+
+
+def folded(
+    warehouse: Warehouse, version: int, fold: Fold, admission: Admission, customers: pa.Array
+) -> Iterator[pa.Table]:
+    """The states of some customers as the event table tells them, in bounded parts, not stored."""
+    decisions = admission.decisions()
+    events = events_of(warehouse, version, decisions.ids_of(customers))
+    with admission.admitted(events, decisions) as admitted:
+        partials = fold.partials(admitted)
+    for part in _by_customers(partials, only=customers):
+        yield _encode(part)
 
 
 def events_of(warehouse: Warehouse, version: int, ids: pa.Array) -> pa.Table:

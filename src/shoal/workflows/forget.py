@@ -21,7 +21,15 @@ from shoal.domain.time import Clock, iso, parse_moment, system_clock, to_us
 from shoal.events.tombstones import fingerprint
 from shoal.features.admission import EVER_US
 from shoal.ports import Registry, StateStore, Warehouse
-from shoal.workflows import admitted, catch_up, embed_files, recovery, train_site, units
+from shoal.workflows import (
+    admitted,
+    catch_up,
+    embed_files,
+    forget_again,
+    recovery,
+    train_site,
+    units,
+)  # fmt: skip
 from shoal.workflows.admission import Admission
 from shoal.workflows.carries_noted import follow_erasure
 from shoal.workflows.forget_artefacts import in_artefacts, out_of_artefacts
@@ -89,6 +97,21 @@ class Forgetting:
             receipt = self._run(number, progress)
             return {**receipt, "unknown_ids": unknown, "finished_before": earlier}
 
+    def forget_again(self, progress: Progress | None = None) -> dict[str, Any] | None:
+        """Take out whom tombstones name; the receipt, None where the shop holds nobody of them.
+
+        Raises:
+            OperationError: as `forget`.
+        """
+        with self.store.lease():
+            self.finish_pending(progress)
+            recovery.settle(self.warehouse, self.store, self.places.quarantine)
+            self._follow()
+            goods = forget_again.found(self.warehouse, self.store, self.places.quarantine)
+            if not (goods.own or goods.shared):
+                return None
+            return self._run(self._begin({"asked": 0, "unknown": 0}, goods, again=True), progress)
+
     def finish_pending(self, progress: Progress | None = None) -> list[dict[str, Any]]:
         """Finish what a kill left under way; the receipts."""
         with self.store.lease():
@@ -116,8 +139,12 @@ class Forgetting:
 
     # --- the request ------------------------------------------------------------------------------
 
-    def _begin(self, given: Mapping[str, int], goods: Belongings) -> int:
-        """Journal a request and take the persons out of readers' sight, in one transaction."""
+    def _begin(self, given: Mapping[str, int], goods: Belongings, *, again: bool = False) -> int:
+        """Journal a request and take the persons out of readers' sight, in one transaction.
+
+        Args:
+            again: receipts of before say which ids are of one person.
+        """
         ids = frozenset(goods.own)
         quarantine = in_quarantine(self.store, self.places.quarantine, ids)
         entries = in_artefacts(self.registry, ids)
@@ -129,7 +156,7 @@ class Forgetting:
             "asked_at": iso(self.clock()),
             **goods.as_document(),
             "tombstones": sorted({name for name, _, _ in stones}),
-            "persons": fingerprints_by_person(goods.owners(), key),
+            "persons": [] if again else fingerprints_by_person(goods.owners(), key),
             "quarantine": {name: dict(codes) for name, codes in quarantine.items()},
             "files": lists.planned(),
         }

@@ -110,6 +110,22 @@ def belongings(store: StateStore, ids: Sequence[str], shared_by: int) -> Belongi
     return _with_owners(store, owners, rows, own, shared)
 
 
+def belongings_of(
+    store: StateStore, own: Sequence[str], stretches: Sequence[tuple[str, int, int]]
+) -> Belongings:
+    """All that belongs to ids that were forgotten before.
+
+    Args:
+        own: ids of which everything goes.
+        stretches: (id, from, to) of devices of others, of which what has no customer goes.
+    """
+    rows = [
+        {"id": name, "from_us": first, "to_us": last, "customer_id": None, "merged": False}
+        for name, first, last in stretches
+    ]
+    return _with_owners(store, own, rows, own, sorted({name for name, _, _ in stretches}))
+
+
 def _crowded(known: pa.Table, shared_by: int) -> dict[str, int]:
     """How many customers those ids have that are nobody's for it.
 
