@@ -33,7 +33,7 @@ from shoal.segments.choose_words import foretold, untrusted
 from shoal.segments.evidence import Candidate, gathered, prediction_strength
 from shoal.segments.judge import Future, Judge, Limits, Score
 from shoal.segments.staging import Space
-from shoal.segments.weigh import SETTLED_ERRORS, most_styles, staged_scores, told_of
+from shoal.segments.weigh import SETTLED_ERRORS, SURE_ERRORS, most_styles, staged_scores, told_of
 
 Matrix = npt.NDArray[np.float64]
 
@@ -105,6 +105,20 @@ class Staging:
     doubted: bool = True
 
 
+@dataclass(frozen=True)
+class Standing:
+    """The number of segments that the version before has.
+
+    Args:
+        redrawn: how well each number's segments came back then (`Candidate.redrawn`).
+        doubted: whether another number foretold clearly more then.
+    """
+
+    k: int | None = None
+    redrawn: Mapping[int, float] = field(default_factory=dict)
+    doubted: bool = True
+
+
 def choose(
     X: Matrix,
     ks: Sequence[int],
@@ -112,8 +126,7 @@ def choose(
     seed: int,
     future: Future | None = None,
     limits: Limits | None = None,
-    settled: int | None = None,
-    before: Mapping[int, float] | None = None,
+    standing: Standing | None = None,
     groups: Matrix | None = None,
     staging: Staging | None = None,
     step: Callable[[], None] = lambda: None,
@@ -121,11 +134,10 @@ def choose(
     """The number of segments of prepared features X (n, d), and the evidence for it.
 
     Candidates are judged on a sample of `limits.sample_customers`; `step` is called after each.
-    `settled` is the number of the version before, and `before` how well each number's segments came
-    back then (`Candidate.redrawn`). It stays where it foretells as much as the best, within two
-    standard errors, and is nearly as stable as a new one has to be, or no number is: segments shall
-    not come and go for nothing. With `staging` the first columns of X are style and the others
-    outlook; `future` has both.
+    The number `standing` stays where it foretells as much as the best, within two standard errors
+    (four where it was in no doubt before), and is nearly as stable as a new one has to be, or no
+    number is: segments shall not come and go for nothing. With `staging` the first columns of X are
+    style and the others outlook; `future` has both.
 
     `groups` (n, c) is where groups must show (X but for the outlook; None: nobody asks). Where
     neither two nor three clusters of one half of the customers are found again in the other
@@ -141,7 +153,7 @@ def choose(
         space = Space(X)
         if staging is not None:
             space = Space(X[:, : staging.width], X[:, staging.width :])
-        return _choose(space, ks, seed, future, limits, settled, before, staging, step)
+        return _choose(space, ks, seed, future, limits, standing or Standing(), staging, step)
 
 
 def _choose(
@@ -150,8 +162,7 @@ def _choose(
     seed: int,
     future: Future | None,
     limits: Limits,
-    settled: int | None,
-    before: Mapping[int, float] | None,
+    standing: Standing,
     staging: Staging | None,
     step: Callable[[], None],
 ) -> Choice:
@@ -168,10 +179,10 @@ def _choose(
         return Choice(k, STABILITY_ONLY, text, sample_customers=len(space))
     scores, styles, told = _foretelling(future, ks, seed, limits, staging)
     candidates = gathered(
-        space, ks, styles, scores, seed=seed, limits=limits, before=before, step=step
+        space, ks, styles, scores, seed=seed, limits=limits, before=standing.redrawn, step=step
     )
     horizon = future.horizon_days if future is not None and scores else None
-    choice = _decide(candidates, scores, limits, horizon, len(space), settled)
+    choice = _decide(candidates, scores, limits, horizon, len(space), standing)
     number = styles.get(choice.chosen)
     if number is None:
         return choice
@@ -242,15 +253,16 @@ def _decide(
     limits: Limits,
     horizon_days: int | None,
     sample: int,
-    settled: int | None,
+    standing: Standing,
 ) -> Choice:
     rule = STABILITY_ONLY if horizon_days is None else NEXT_PERIOD
     trusted = [candidate for candidate in candidates if candidate.why_not is None]
-    stays = _may_stay(candidates, settled, limits)
+    stays = _may_stay(candidates, standing.k, limits)
+    errors = SETTLED_ERRORS if standing.doubted else SURE_ERRORS
     if not trusted:
         chosen = max(candidates, key=lambda one: (one.stability, -one.k))
         # No other number has shown that it is there; only foretelling may speak for one.
-        if stays is not None and not _behind(stays, scores):
+        if stays is not None and not _behind(stays, scores, errors):
             chosen = stays
         reason = untrusted(chosen, limits, stays=chosen is stays)
     elif rule == STABILITY_ONLY:
@@ -274,27 +286,27 @@ def _decide(
         least = next(one for one, gap, score in behind if gap <= top.error_of_difference(score))
         chosen = least
         if stays is not None and stays.k in scores:
-            near = top.score - scores[stays.k].score <= SETTLED_ERRORS * top.error
+            near = top.score - scores[stays.k].score <= errors * top.error
             chosen = stays if near else least
         reason = foretold(chosen, best, horizon_days, stays=chosen is not least)
     return Choice(chosen.k, rule, reason, tuple(candidates), horizon_days, sample)
 
 
 def _may_stay(
-    candidates: Sequence[Candidate], settled: int | None, limits: Limits
+    candidates: Sequence[Candidate], standing: int | None, limits: Limits
 ) -> Candidate | None:
     """The number of the version before, if none of its segments is tiny and they are about as
     stable as those of a new number have to be, or no number is that stable."""
-    found = next((one for one in candidates if one.k == settled), None)
+    found = next((one for one in candidates if one.k == standing), None)
     if found is None or found.smallest_share < limits.smallest_share:
         return None
     trusted = any(one.why_not is None for one in candidates)
     return found if not trusted or found.stability >= limits.stability - _SETTLED else None
 
 
-def _behind(one: Candidate, scores: Mapping[int, Score]) -> bool:
+def _behind(one: Candidate, scores: Mapping[int, Score], errors: float) -> bool:
     """Whether another number foretells more than this one, beyond what chance does."""
     if one.k not in scores:
         return False
     top = max(scores.values(), key=lambda score: score.score)
-    return top.score - scores[one.k].score > SETTLED_ERRORS * top.error
+    return top.score - scores[one.k].score > errors * top.error

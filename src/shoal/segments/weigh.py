@@ -111,13 +111,15 @@ def told_of(scores: Mapping[int, Score]) -> tuple[Mapping[str, Any], ...]:
     )
 
 
-def doubtful(tried: Sequence[Mapping[str, Any]], styles: int) -> bool:
-    """Whether, by the evidence of a version (`told_of`), its number of styles foretold clearly less
-    than another one; where it does not say, it may have."""
-    kept = next((one for one in tried if one["styles"] == styles), None)
+def doubtful(tried: Sequence[Mapping[str, Any]], number: int | None, name: str = "styles") -> bool:
+    """Whether, by the evidence of a version (`told_of`, `Candidate.as_document`), its number of
+    styles, or of segments (`name`), foretold clearly less than another one; where it does not say,
+    it may have."""
+    told = [one for one in tried if one.get("score") is not None]
+    kept = next((one for one in told if one[name] == number), None)
     if kept is None:
         return True
-    top = max(tried, key=lambda one: float(one["score"]))
+    top = max(told, key=lambda one: float(one["score"]))
     return bool(top["score"] - kept["score"] > SETTLED_ERRORS * top["score_se"])
 
 

@@ -22,7 +22,7 @@ from shoal.features.snapshot import snapshot_table
 from shoal.features.tastes import Vocabulary, counts_at
 from shoal.ports import EventTable
 from shoal.segments.base import CUSTOMER, Segmenter
-from shoal.segments.choose import NO_GROUPS, Choice, Staging, choose
+from shoal.segments.choose import NO_GROUPS, Choice, Staging, Standing, choose
 from shoal.segments.choose import told as told_k
 from shoal.segments.clustered import ClusterSegmenter, Preparation
 from shoal.segments.inputs import (
@@ -245,7 +245,8 @@ class Learner:
             staging = Staging(segmenter.width, told.best, before.styles, before.doubted)
         choice = choose(
             Z, ks, seed=self.seed, future=told.future, step=self.progress.advance,
-            settled=before.k, before=before.redrawn, groups=groups, staging=staging,
+            standing=replace(before.standing or Standing(), k=before.k), groups=groups,
+            staging=staging,
         )  # fmt: skip
         self.progress.done()
         if not choice.trusted or choice.rule == NO_GROUPS:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shoal.segments.base import Segmenter
-from shoal.segments.choose import Choice
+from shoal.segments.choose import Choice, Standing
 from shoal.segments.clustered import ClusterSegmenter
 from shoal.segments.weigh import doubtful
 
@@ -18,15 +18,14 @@ class Settled:
 
     Args:
         owner: the style of each of its segments, by id; empty where all are styles.
-        redrawn: how well segments came back when customers were drawn again, by their number; empty
-            where no number was chosen.
+        standing: its number as the evidence of then has it; None where no number was chosen.
         doubted: whether another number of styles foretold clearly more.
     """
 
     k: int | None
     styles: int | None
     owner: Mapping[str, int] = field(default_factory=dict)
-    redrawn: Mapping[int, float] = field(default_factory=dict)
+    standing: Standing | None = None
     doubted: bool = True
 
     @classmethod
@@ -35,7 +34,8 @@ class Settled:
         choice = document.get("choice") or {}
         return cls(
             document.get("k"), choice.get("styles"), _owners(segmenter),
-            _redrawn(choice.get("candidates") or ()), _doubted(choice, choice.get("styles")),
+            _standing(document.get("k"), choice.get("candidates") or ()),
+            _doubted(choice, choice.get("styles")),
         )  # fmt: skip
 
     @classmethod
@@ -43,7 +43,7 @@ class Settled:
         """Of one that was just learned; its segments have their permanent ids."""
         return cls(
             choice.chosen, choice.styles, _owners(segmenter),
-            _redrawn([one.as_document() for one in choice.candidates]),
+            _standing(choice.chosen, [one.as_document() for one in choice.candidates]),
             _doubted(choice.extra, choice.styles),
         )  # fmt: skip
 
@@ -54,11 +54,11 @@ def _owners(segmenter: Segmenter) -> dict[str, int]:
 
 
 def _doubted(evidence: Mapping[str, Any], styles: int | None) -> bool:
-    tried = (evidence.get("outlook") or {}).get("tried")
-    return styles is None or not tried or doubtful(tried, styles)
+    return doubtful((evidence.get("outlook") or {}).get("tried") or (), styles)
 
 
-def _redrawn(candidates: Sequence[Mapping[str, Any]]) -> dict[int, float]:
-    """What was found of each number; versions before this was kept apart say it as stability."""
+def _standing(k: int | None, candidates: Sequence[Mapping[str, Any]]) -> Standing:
+    """Versions before `redrawn` was kept apart say it as stability."""
     told = {one["k"]: one.get("redrawn", one["stability"]) for one in candidates}
-    return {k: value for k, value in told.items() if value is not None}
+    redrawn = {number: value for number, value in told.items() if value is not None}
+    return Standing(k, redrawn, doubtful(candidates, k, "k"))

@@ -14,6 +14,7 @@ from shoal.segments.choose import (
     NO_GROUPS,
     STABILITY_ONLY,
     Staging,
+    Standing,
     _decide,
     choose,
     told,
@@ -220,9 +221,13 @@ def test_a_number_that_is_as_good_as_the_best_stays():
         if one.k in eligible
         and one.score >= max(c.score for c in first.candidates if c.k in eligible) - one.score_se
     ]  # fmt: skip
-    settled = choose(X, range(3, 9), seed=0, future=known, limits=QUICK, settled=max(near))
+    settled = choose(
+        X, range(3, 9), seed=0, future=known, limits=QUICK, standing=Standing(max(near))
+    )
     assert settled.chosen == max(near)
-    assert choose(X, range(3, 9), seed=0, future=known, limits=QUICK, settled=3).chosen == 5
+    assert (
+        choose(X, range(3, 9), seed=0, future=known, limits=QUICK, standing=Standing(3)).chosen == 5
+    )
 
 
 def candidate(k, stability, *, strength=0.5, smallest=0.1):
@@ -243,7 +248,7 @@ def candidate(k, stability, *, strength=0.5, smallest=0.1):
 def test_where_no_number_is_trusted_the_one_before_stays(settled, chosen, said):
     every = [candidate(4, 0.85), candidate(6, 0.55), candidate(7, 0.77),
              candidate(8, 0.8, smallest=0.001)]  # fmt: skip
-    found = _decide(every, {}, Limits(), None, 900, settled)
+    found = _decide(every, {}, Limits(), None, 900, Standing(settled))
     assert found.chosen == chosen
     assert said in found.reason.en
     assert not found.trusted
@@ -254,7 +259,10 @@ def test_where_no_number_is_trusted_the_one_before_goes_if_it_foretells_less():
     part = np.full(100, 0.01)  # a standard error of 0.1
     for score, chosen in ((0.85, 6), (0.75, 4)):
         scores = {4: Score(1.0, {}, part), 6: Score(score, {}, part)}
-        assert _decide(every, scores, Limits(), 28, 900, 6).chosen == chosen
+        assert _decide(every, scores, Limits(), 28, 900, Standing(6)).chosen == chosen
+        # It was in no doubt before: one odd period is not enough.
+        sure = Standing(6, doubted=False)
+        assert _decide(every, scores, Limits(), 28, 900, sure).chosen == 6
 
 
 def test_a_number_that_came_back_once_only_is_not_trusted():
@@ -265,7 +273,7 @@ def test_a_number_that_came_back_once_only_is_not_trusted():
     five = next(one for one in first.candidates if one.k == 5)
     assert five.why_not is None
     assert five.stability == five.redrawn
-    again = choose(X, [4, 5], seed=0, limits=limits, settled=4, before={5: 0.3})
+    again = choose(X, [4, 5], seed=0, limits=limits, standing=Standing(4, {5: 0.3}))
     five = next(one for one in again.candidates if one.k == 5)
     assert five.redrawn == next(one for one in first.candidates if one.k == 5).redrawn
     assert five.stability == (five.redrawn + 0.3) / 2
@@ -279,18 +287,18 @@ def test_the_number_before_may_be_a_little_less_stable_than_a_new_one_has_to_be(
 
     every = [candidate(4, 0.95), candidate(7, 0.84), candidate(8, 0.7)]
     scores = {4: score(1.0), 7: score(0.99), 8: score(0.99)}
-    assert _decide(every, scores, Limits(), 28, 900, None).chosen == 4
-    assert _decide(every, scores, Limits(), 28, 900, 7).chosen == 7
-    assert _decide(every, scores, Limits(), 28, 900, 8).chosen == 4
+    assert _decide(every, scores, Limits(), 28, 900, Standing(None)).chosen == 4
+    assert _decide(every, scores, Limits(), 28, 900, Standing(7)).chosen == 7
+    assert _decide(every, scores, Limits(), 28, 900, Standing(8)).chosen == 4
     # Not where it foretells less by more than a standard error.
-    assert _decide(every, {**scores, 7: score(0.9)}, Limits(), 28, 900, 7).chosen == 4
+    assert _decide(every, {**scores, 7: score(0.9)}, Limits(), 28, 900, Standing(7)).chosen == 4
 
 
 def test_without_a_next_period_the_number_before_stays_where_it_is_nearly_as_strong():
     every = [candidate(4, 0.95, strength=0.9), candidate(6, 0.92, strength=0.75),
              candidate(7, 0.92, strength=0.6)]  # fmt: skip
     for settled, chosen in ((None, 4), (6, 6), (7, 4)):
-        assert _decide(every, {}, Limits(), None, 900, settled).chosen == chosen
+        assert _decide(every, {}, Limits(), None, 900, Standing(settled)).chosen == chosen
 
 
 def test_customers_without_groups_are_one_segment():
