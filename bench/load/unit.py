@@ -1,0 +1,150 @@
+"""One phase of load against one server: started on a fresh copy of the shop, loaded, looked at."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import sqlite3
+import statistics
+import sys
+import tempfile
+import threading
+from collections import Counter
+from contextlib import closing, nullcontext
+from pathlib import Path
+from typing import Any
+
+from bench.load.site import Server, fresh, generated, key_of, running, shoal_command, until
+from bench.load.visible import Probe
+
+SHOAL, BARE = "shoal", "bare"
+PROFILE = "/v1/customers/{}"
+CONNECTIONS = 64
+_BATCH_CONNECTIONS = 8
+_CATCH_UP_S = 300.0
+
+
+def run(
+    server: str,
+    phase: str,
+    shop: str,
+    seconds: float,
+    rate: float | None = None,
+    batch: int = 1,
+    every_s: float = 1.0,
+) -> dict[str, Any]:
+    """Run a phase.
+
+    Args:
+        phase: `single` and `batch`: as fast as answers come; `paced`: at a rate; `visible`: probes
+            beside a rate; `reads`: profiles at a rate.
+        shop: folder of the prepared shop.
+        rate: requests a second; None: as many as are answered.
+        every_s: how long events of Shoal's service wait for others.
+    """
+    settings = {
+        "customers": str(Path(shop) / "customers.txt"), "batch": batch, "prefix": phase,
+        "connections": CONNECTIONS if batch == 1 else _BATCH_CONNECTIONS, "seconds": seconds,
+        "rate": rate, "key": "none",
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="shoal-load-") as name, _Load() as load:
+        work = Path(name)
+        if server == BARE:
+            found = _bare(work, settings)
+        else:
+            found = _shoal(phase, Path(shop), work, settings, every_s)
+    return {**found, "load": load.mean()}
+
+
+def _bare(work: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    command = [sys.executable, "-m", "bench.load.bare", str(work / "log")]
+    with running(command) as server:
+        found = generated(server, settings)
+    return {**found, "rss_mib": memory(server)}
+
+
+def _shoal(
+    phase: str, folder: Path, work: Path, settings: dict[str, Any], every_s: float
+) -> dict[str, Any]:
+    shop, settings["key"] = fresh(folder, work)
+    errors = work / "errors"
+    who = (folder / "probes.txt").read_text().split()
+    reads = phase == "reads"
+    reader = key_of(shop, "reads", "marketer") if reads else ""
+    with running(shoal_command(shop, 0, "--every", str(every_s)), log=errors) as server:
+        with closing(Probe(server, shop, settings["key"], who[-1:])) as first:
+            if first.once() is None:  # every start begins with a sweep over all customers
+                raise RuntimeError(f"nobody was moved: {_last(errors)}")
+        if reads:
+            settings.update(path=PROFILE, key=reader)
+            status = _status(server, PROFILE.format(who[0]), reader)
+            if status != 200:
+                return {"not_there": f"GET {PROFILE} answers {status}"}
+        probe = Probe(server, shop, settings["key"], who[:-1]) if phase == "visible" else None
+        with probe or nullcontext():
+            found = generated(server, settings)
+        if probe is not None:
+            found["visible"] = probe.told()
+        found["waiting"] = waiting(shop)
+        found["caught_up_s"] = until(lambda: waiting(shop) == 0, _CATCH_UP_S, 0.25)
+    found["stopped_with"] = server.process.returncode
+    return {**found, "stored": stored(shop, phase), "rss_mib": memory(server),
+            "errors": _last(errors)}  # fmt: skip
+
+
+def stored(shop: Path, prefix: str) -> dict[str, int]:
+    """How many calls of a generator are in the event table, and how many of them more than once."""
+    from deltalake import DeltaTable
+
+    table = DeltaTable(str(shop / "events")).to_pyarrow_dataset()
+    ids = table.to_table(columns=["event_id"])["event_id"].to_pylist()
+    counts = Counter(one for one in ids if one is not None and one.startswith(f"{prefix}-"))
+    return {"calls": len(counts), "twice": sum(n > 1 for n in counts.values())}
+
+
+def waiting(shop: Path) -> int:
+    """Calls in the inbox."""
+    with closing(sqlite3.connect(f"file:{shop / 'inbox.sqlite'}?mode=ro", uri=True)) as inbox:
+        return int(inbox.execute("SELECT count(*) FROM inbox").fetchone()[0])
+
+
+def memory(server: Server) -> dict[str, float]:
+    """Resident memory in MiB: the highest, and the medians of the first and last quarter."""
+    told = server.rss_mib
+    quarter = max(1, len(told) // 4)
+    if not told:
+        return {}
+    return {"most": max(told), "first": statistics.median(told[:quarter]),
+            "last": statistics.median(told[-quarter:])}  # fmt: skip
+
+
+def _status(server: Server, path: str, key: str) -> int:
+    with closing(http.client.HTTPConnection(server.host, server.port, timeout=30)) as connection:
+        connection.request("GET", path, headers={"authorization": f"Bearer {key}"})
+        return connection.getresponse().status
+
+
+def _last(errors: Path) -> str:
+    return errors.read_text(errors="replace")[-500:] if errors.exists() else ""
+
+
+class _Load:
+    """The mean number of runnable processes of the machine over a block."""
+
+    def __init__(self) -> None:
+        self._seen = [os.getloadavg()[0]]
+        self._stopped = threading.Event()
+
+    def __enter__(self) -> _Load:
+        threading.Thread(target=self._watch, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(5.0):
+            self._seen.append(os.getloadavg()[0])
+
+    def mean(self) -> float:
+        return round(statistics.fmean(self._seen), 1)
