@@ -192,7 +192,7 @@ def _file_fault(root: Path, file: DataFile, read: str) -> Fault | None:
     if read == "sizes":
         return None
     try:
-        with pq.ParquetFile(path) as opened:
+        with pq.ParquetFile(path, page_checksum_verification=True) as opened:
             rows = opened.metadata.num_rows
             if read == "rows":
                 rows = sum(batch.num_rows for batch in opened.iter_batches())
