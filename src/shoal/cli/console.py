@@ -128,7 +128,8 @@ class Logged(logging.Handler):
         logging.getLogger("shoal").removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        more = {"receipt": record.__dict__["receipt"]} if "receipt" in record.__dict__ else {}
+        told = record.__dict__
+        more = {name: told[name] for name in ("receipt", "recovery") if name in told}
         self._console.log(record.levelname.lower(), record.getMessage(), **more)
 
 

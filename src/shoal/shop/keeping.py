@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from shoal.workflows.verify import Subject
     from shoal.workflows.verify_states import Replayed
 
+_LOG: Final = logging.getLogger("shoal")
+#: Of a recovery, what somebody should hear of.
+_UNDONE: Final = (
+    "killed", "calls_waiting", "units_finished", "units_discarded", "erasures_finished",
+)  # fmt: skip
 #: Customers whose states `verify --deep` compares unless more are asked for.
 CUSTOMERS: Final = 200
 
@@ -54,6 +60,30 @@ class KeepingVerbs(PrivacyVerbs):
             bootstrap.WORK_DIR,
         )  # fmt: skip
         return backup(source, Path(destination), progress=progress)
+
+    def recover(self) -> dict[str, Any]:
+        """Finish what the run of a service before left half done; it is logged, and returned.
+
+        Returns:
+            The JSON document `shoal.recovery/1`.
+
+        Raises:
+            OperationError: `shop_damaged`: what is lost would be hidden by going on.
+        """
+        from shoal.workflows.starting import recover, words
+
+        log = self.directory / f"{bootstrap.INBOX_FILE}-wal"
+        killed = log.exists() and log.stat().st_size > 0  # who closes an inbox leaves none
+        with self.lease(), closing(self.inbox()) as inbox:
+            found = recover(
+                subject_of(self._parts), self._parts.store, inbox, self._finish_erasures,
+                killed=killed,
+            )  # fmt: skip
+        undone = [name for name, value in found.items() if value and name in _UNDONE]
+        level = logging.WARNING if undone else logging.INFO
+        level = logging.ERROR if found["damage"] else level
+        _LOG.log(level, "start: %s", words(found), extra={"recovery": found})
+        return found
 
     def tombstones(self) -> dict[str, Any]:
         """Who was forgotten, as a restored backup needs it: `shoal.tombstones/1`.

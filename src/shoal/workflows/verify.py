@@ -247,8 +247,10 @@ def of_pointers(store: StateStore, artefacts: Path) -> Iterator[Fault]:
                 "artefact_damaged",
                 f"the pointer {pointer} names {name}, and there is no such {kind}",
                 str(artefacts / kind / name),
-                "Restore it from a backup, or go back to one that is there: shoal rollback, or "
-                "shoal models --use.",
+                "The next command that writes makes it anew."
+                if kind == "items"
+                else "Restore it from a backup, or go back to one that is there: shoal rollback, "
+                "or shoal models --use.",
             )
 
 
