@@ -303,6 +303,34 @@ class CollectionConfig:
 
     @property
     def in_flight_bytes(self) -> int:
+@dataclass(frozen=True)
+class ServiceConfig(ServiceLimits):
+    """What `shoal serve` takes from one client; see `shoal.domain.limits.ServiceLimits`."""
+
+    def __post_init__(self) -> None:
+        for name, (least, greatest, allowed) in ALLOWED_LIMITS.items():
+            value = getattr(self, name)
+            if not least <= value <= greatest:
+                raise _bad(f"service.{name}", value, allowed)
+
+
+@dataclass(frozen=True)
+class WebhookConfig:
+    """Where webhooks may go beside the public internet.
+
+    `trusted_hosts`, names or addresses as they stand in a webhook's address, may be reached by
+    plain http and may be inside the own network.
+    """
+
+    trusted_hosts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.trusted_hosts:
+            if not name or name != name.lower() or set(name) & set("/@[] "):
+                allowed = "hosts in small letters, without a port, such as hooks.my-shop.internal"
+                raise _bad("webhooks.trusted_hosts", name, allowed)
+
+
         return self.in_flight_mib << 20
 
     @property
@@ -317,6 +345,7 @@ class CollectionConfig:
 @dataclass(frozen=True)
 class Config:
     """All stages side by side."""
+    webhooks: WebhookConfig = field(default_factory=WebhookConfig)
 
     shop: ShopConfig = field(default_factory=ShopConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
@@ -592,6 +621,10 @@ refused_per_second = {service.refused_per_second}
 refused_burst = {service.refused_burst}
 # Requests of one source to collection.
 collect_per_second = {service.collect_per_second}
+
+[webhooks]
+# Hosts of your own network that webhooks may go to, also by plain http.
+trusted_hosts = [{_listed(config.webhooks.trusted_hosts)}]
 collect_burst = {service.collect_burst}
 # Bytes of a request to the API.
 body_bytes = {service.body_bytes}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # names only: the ports load no library
     import pyarrow as pa
 
     from shoal.domain.access import Key
+    from shoal.domain.webhook import DeadLetter, Progress, Reply, Webhook
     from shoal.domain.audit import Act, Recorded
 
 
@@ -317,6 +318,44 @@ class ErasureStore(Protocol):
         """(path, kind, moment) of files outside the shop that list customers."""
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Where one customer is.
+
+    Args:
+        known: whether there is a state of the customer.
+        memberships: segmentation -> the latest membership in it, by name of its columns.
+    """
+
+    known: bool
+    memberships: Mapping[str, Mapping[str, Any]]
+
+
+class StandingStore(Protocol):
+    """The membership log asked for one customer, or page by page; part of the state store.
+
+    A position of the log fixes what is read: the same question up to the same position has the same
+    answer, whoever moves meanwhile, but for persons who are erased.
+    """
+
+    def of(self, customer_id: str, segmentations: Sequence[str]) -> Standing:
+        """Where a customer is in some segmentations; those that have no membership are not there."""
+
+    def members(
+        self, segmentation_id: str, segment_id: str, *, upto: int, after: str, limit: int
+    ) -> pa.Table:
+        """Memberships in a segment as the log stood at a position, by customer.
+
+        Args:
+            upto: the position.
+            after: only customers whose id comes later; empty: all.
+            limit: so many at most.
+        """
+
+    def sizes(self, segmentation_id: str, upto: int) -> Mapping[str, int]:
+        """How many customers each segment that has any had as the log stood at a position."""
+
+
 class StateStore(Protocol):
     """Online state: lease, units, customer states, memberships, settings, pointers."""
 
@@ -417,6 +456,26 @@ class StateStore(Protocol):
     def get_pointer(self, name: str) -> str | None:
         """What a pointer (for example `segmentation.main`) names now."""
 
+    def last_membership(self) -> int:
+        """The position of the last row of the membership log; 0: it has none.
+
+        Every row has a position, no position is given twice, and later rows have higher ones.
+        """
+
+    def membership_log(
+        self, after: int, rows: int, line_of: Callable[[str], Sequence[str]]
+    ) -> pa.Table:
+        """The next rows of the membership log behind a position, in order.
+
+        Columns `position`, those of a membership, and `before` and `before_since` (null for none):
+        the segment of the row of the same customer that was written before it, in one of the
+        segmentations that follow each other, and since when.
+
+        Args:
+            rows: so many at most.
+            line_of: the segmentations whose ids mean the same as those of one, itself among them.
+        """
+
     def set_pointer(self, name: str, target: str, moment: datetime) -> None: ...
 
     def pointers(self) -> Mapping[str, str]:
@@ -469,6 +528,13 @@ class Inbox(Protocol):
 
     def drained(self) -> int:
         """The position up to which calls are in the log."""
+
+    @property
+    def written(self) -> int:
+        """The highest position that was given when this was opened, or by its own `append` since.
+
+        It costs nothing to ask.
+        """
 
     def planned(self) -> int:
         """The position up to which calls were last meant to go into the log; 0: none yet."""
@@ -540,6 +606,61 @@ class Registry(Protocol):
 
         The id is `<stem>-<NNNN>`; a manifest with sha256 checksums of every file is added.
         """
+
+class WebhookStore(Protocol):
+    """Webhooks, how far each is told, and what was given up; a call is one transaction.
+
+    What is said to receivers is not kept: it is read from the membership log again at every try.
+    """
+
+    def all(self) -> list[Webhook]:
+        """Every webhook, oldest first."""
+
+    def add(
+        self, url: str, shape: str, segments: Sequence[str], channel: str, salt: str, check: str,
+        made: datetime, position: int,
+    ) -> Webhook:  # fmt: skip
+        """Keep a new webhook, told from a position of the membership log on; ids are given once."""
+
+    def remove(self, webhook_id: str) -> None:
+        """Remove a webhook and its dead letters; nothing happens if it is not there."""
+
+    def disable(self, webhook_id: str, moment: datetime, reason: str) -> None:
+        """Let nothing be sent to a webhook."""
+
+    def retry(self, webhook_id: str, moment: datetime) -> None:
+        """Let a webhook be on, and its message under way and its dead letters be due at once."""
+
+    def progress(self, webhook_id: str) -> Progress | None:
+        """How far a webhook is told; None: it is not there any more."""
+
+    def put_progress(
+        self, webhook_id: str, progress: Progress, *, died: tuple[datetime, str] | None = None
+    ) -> None:
+        """Let this be how far a webhook is told; nothing happens if it is not there any more.
+
+        Args:
+            died: when and why the message under way was given up: it is a dead letter from then on.
+        """
+
+    def letters(self, webhook_id: str | None = None) -> list[DeadLetter]:
+        """Dead letters of a webhook, or of all, oldest first."""
+
+    def put_letter(self, letter: DeadLetter) -> None:
+        """Let this be a dead letter that is there; nothing happens if it is not."""
+
+    def drop_letter(self, number: int) -> None:
+        """Remove a dead letter; nothing happens if it is not there."""
+
+    def close(self) -> None: ...
+
+
+class Sender(Protocol):
+    """Sends a message to a webhook's receiver."""
+
+    def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """Send a body by POST; what came of it, whatever it is. Redirects are not followed."""
+
 
     def path(self, kind: str, artefact_id: str) -> Path:
         """The directory of an artefact, after its checksums were verified.

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -298,6 +299,54 @@ def test_histories_of_many_customers_come_in_the_order_written(store: StateStore
     store.put_memberships(memberships([(name, "k-1", "s01", 1.0) for name in shuffled]))
     assert store.membership_history(names)["customer_id"].to_pylist() == shuffled
     assert store.get_memberships("k-1")["customer_id"].to_pylist() == names
+
+
+def changes_of(store: StateStore, after: int = 0, rows: int = 100) -> list[tuple[Any, ...]]:
+    """Position, customer, segment, the one before and its day; k-1 and k-2 follow each other."""
+    lines = {"k-1": ("k-1", "k-2"), "k-2": ("k-1", "k-2")}
+    found = store.membership_log(after, rows, lambda one: lines.get(one, (one,)))
+    return [
+        (row["position"], row["customer_id"], row["segment_id"], row["before"],
+         row["before_since"] and row["before_since"].day)
+        for row in found.to_pylist()
+    ]  # fmt: skip
+
+
+def test_the_log_is_read_by_position_with_what_stood_before(logged: StateStore) -> None:
+    whole = changes_of(logged)
+    assert [one[0] for one in whole] == [1, 2, 3, 4, 5, 6, 7]
+    assert [one[1:] for one in whole] == [
+        ("a", "s01", None, None), ("b", "s02", None, None), ("a", "s02", "s01", 1),
+        ("c", "new", None, None), ("b", "s02", "s02", 1), ("a", "s03", "s02", 5),
+        ("c", "s01", "new", 9),
+    ]  # fmt: skip
+    assert logged.last_membership() == 7
+    # Pages tell the same, wherever they are cut.
+    for size in (1, 3):
+        pages, after = [], 0
+        while page := changes_of(logged, after, size):
+            pages += page
+            after = page[-1][0]
+        assert pages == whole
+    assert changes_of(logged, 7) == []
+
+
+def test_segmentations_that_do_not_follow_each_other_know_nothing_of_each_other(
+    logged: StateStore,
+) -> None:
+    logged.put_memberships(dated([("a", "rfm-1", "r01", 26, "event", 0.5)]))
+    assert changes_of(logged, 7) == [(8, "a", "r01", None, None)]
+
+
+def test_no_position_of_the_log_is_given_twice(logged: StateStore) -> None:
+    logged.forget(["c"])
+    assert [one[0] for one in changes_of(logged)] == [1, 2, 3, 5, 6]
+    logged.put_memberships(dated([("a", "k-2", "s01", 27, "event", 0.5)]))
+    assert changes_of(logged, 6) == [(8, "a", "s01", "s03", 20)]
+
+
+def test_an_empty_log_has_no_position(store: StateStore) -> None:
+    assert (store.last_membership(), changes_of(store)) == (0, [])
 
 
 def test_memberships_of_a_failed_transaction_are_not_kept(logged: StateStore) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,7 +18,8 @@ from shoal.adapters.memory_erasures import ErasureRows, MemoryErasures
 from shoal.adapters.memory_flags import MemoryFlags, Rows
 from shoal.adapters.memory_keys import MemoryKeys
 from shoal.adapters.memory_people import LinkRows, MemoryPeople
-from shoal.adapters.store_schema import STATES_SCHEMA, as_memberships
+from shoal.adapters.memory_standings import MemoryStandings
+from shoal.adapters.store_schema import LOG_SCHEMA, STATES_SCHEMA, as_memberships
 from shoal.domain.access import Key
 from shoal.domain.errors import OperationError
 from shoal.segments.assign import MEMBERSHIPS_SCHEMA
@@ -32,7 +33,9 @@ class _Contents:
     applied_version: int = -1
     states: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     units: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: With the position of each row.
     memberships: tuple[pa.Table, ...] = ()
+    positions: int = 0
     pointers: dict[str, list[tuple[str, datetime]]] = field(default_factory=dict)
     flags: Rows = field(default_factory=dict)
     links: LinkRows = field(default_factory=dict)
@@ -48,6 +51,7 @@ class _Contents:
             dict(self.states),
             copy.deepcopy(self.units),
             self.memberships,
+            self.positions,
             {name: list(history) for name, history in self.pointers.items()},
             dict(self.flags),
             dict(self.links),
@@ -158,7 +162,10 @@ class MemoryStateStore:
 
     def put_memberships(self, memberships: pa.Table) -> None:
         """Append memberships; nothing older is touched."""
-        self._contents.memberships += (as_memberships(memberships),)
+        held, rows = self._contents, as_memberships(memberships)
+        places = pa.array(range(held.positions + 1, held.positions + 1 + rows.num_rows), pa.int64())
+        held.memberships += (rows.append_column("position", places),)
+        held.positions += rows.num_rows
 
     def get_memberships(
         self,
@@ -183,7 +190,7 @@ class MemoryStateStore:
         segmentations: Sequence[str] | None = None,
     ) -> pa.Table:
         """Every membership of some customers, in some segmentations, as written."""
-        rows = pa.concat_tables([MEMBERSHIPS_SCHEMA.empty_table(), *self._contents.memberships])
+        rows = self._log().select(MEMBERSHIPS_SCHEMA.names)
         names = [customers] if isinstance(customers, str) else customers
         for column, wanted in (("customer_id", names), ("segmentation_id", segmentations)):
             if wanted is not None:
@@ -192,6 +199,28 @@ class MemoryStateStore:
         return rows
 
     def forget(self, ids: Sequence[str]) -> dict[str, int]:
+    def last_membership(self) -> int:
+        """The position of the last row of the log; 0: it has none."""
+        return int(pc.max(self._log()["position"]).as_py() or 0)
+
+    def membership_log(
+        self, after: int, rows: int, line_of: Callable[[str], Sequence[str]]
+    ) -> pa.Table:
+        """The next rows of the log, each with the segment before it; see the port."""
+        latest: dict[tuple[str, frozenset[str]], tuple[str, datetime]] = {}
+        told: list[dict[str, Any]] = []
+        for row in self._log().sort_by("position").to_pylist():
+            key = (row["customer_id"], frozenset(line_of(row["segmentation_id"])))
+            if row["position"] > after and len(told) < rows:
+                before, since = latest.get(key, (None, None))
+                told.append({**row, "before": before, "before_since": since})
+            latest[key] = (row["segment_id"], row["since"])
+        return pa.Table.from_pylist(told, schema=LOG_SCHEMA)
+
+    def _log(self) -> pa.Table:
+        empty = LOG_SCHEMA.empty_table().select([*MEMBERSHIPS_SCHEMA.names, "position"])
+        return pa.concat_tables([empty, *self._contents.memberships])
+
         """Remove states, carries, memberships and flags of some ids; how many rows, by table."""
         held, wanted = self._contents, set(ids)
         states = [name for name in held.states if name in wanted]

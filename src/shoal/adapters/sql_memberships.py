@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Final
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from shoal.adapters.sql_rows import ASKED, WRITTEN, parts, write_many
 from shoal.adapters.sql_schema import MEMBERSHIPS
-from shoal.adapters.store_schema import as_memberships
+from shoal.adapters.store_schema import LOG_SCHEMA, as_memberships
 from shoal.domain.time import to_us
 from shoal.segments.assign import MEMBERSHIPS_SCHEMA
 
@@ -61,6 +61,36 @@ class SqlMemberships:
         rows = self._rows(_written(segmentations, part) for part in _asked(names))
         return rows.sort_by("position").drop_columns("position")
 
+    def last_membership(self) -> int:
+        """The position of the last row of the log; 0: it has none."""
+        with self._reading() as connection:
+            return int(connection.scalar(sa.select(sa.func.max(MEMBERSHIPS.c.position))) or 0)
+
+    def membership_log(
+        self, after: int, rows: int, line_of: Callable[[str], Sequence[str]]
+    ) -> pa.Table:
+        """The next rows of the log, each with the segment before it; see the port."""
+        page = sa.select(MEMBERSHIPS).where(MEMBERSHIPS.c.position > after)
+        page = page.order_by(MEMBERSHIPS.c.position).limit(rows)
+        before: dict[int, tuple[str, int]] = {}
+        with self._reading() as connection:
+            found = connection.execute(page).all()
+            lines: dict[tuple[str, ...], list[int]] = {}
+            for name in {row.segmentation_id for row in found}:
+                own = [row.position for row in found if row.segmentation_id == name]
+                lines.setdefault(tuple(line_of(name)), []).extend(own)
+            for line, places in lines.items():
+                for place, segment, since in connection.execute(_before(places, line)).all():
+                    before[place] = (segment, since)
+        told = [before.get(row.position, (None, None)) for row in found]
+        moments = pa.array([us for _, us in told], pa.int64())
+        columns = [
+            *_table(found).columns,
+            pa.array([segment for segment, _ in told], pa.string()),
+            moments.cast(LOG_SCHEMA.field("before_since").type),
+        ]
+        return pa.table(columns, schema=LOG_SCHEMA)
+
     def _rows(self, queries: Iterable[Any]) -> pa.Table:
         """What queries of whole rows find, as `_ROWS_SCHEMA`."""
         with self._reading() as connection:
@@ -103,6 +133,29 @@ def _latest(
     if as_of_us is not None:
         latest = latest.where(MEMBERSHIPS.c.since_us <= as_of_us)
     return sa.select(MEMBERSHIPS).where(MEMBERSHIPS.c.position.in_(latest))
+
+
+def _before(places: Sequence[int], line: Sequence[str]) -> Any:
+    """Of rows at some positions: segment and beginning of the one before in the line, if any.
+
+    Rows are asked for by position: by segmentation, all that it has would be gone through.
+    """
+    rows, earlier = MEMBERSHIPS.alias("rows"), MEMBERSHIPS.alias("earlier")
+    one = MEMBERSHIPS.alias("one")
+    place = (
+        sa.select(sa.func.max(earlier.c.position))
+        .where(earlier.c.customer_id == rows.c.customer_id)
+        .where(earlier.c.position < rows.c.position)
+        .where(earlier.c.segmentation_id.in_(line))
+        .correlate(rows)
+        .scalar_subquery()
+    )
+    return (
+        sa.select(rows.c.position, one.c.segment_id, one.c.since_us)
+        .select_from(rows)
+        .join(one, one.c.position == place)
+        .where(rows.c.position.in_(places))
+    )
 
 
 def _written(segmentations: Sequence[str] | None, customers: Sequence[str] | None) -> Any:

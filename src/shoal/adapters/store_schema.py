@@ -27,6 +27,16 @@ CARRIES_SCHEMA: Final = pa.schema(
     ]
 )
 
+#: Rows of the membership log, each with the segment before it.
+LOG_SCHEMA: Final = pa.schema(
+    [
+        pa.field("position", pa.int64()),
+        *MEMBERSHIPS_SCHEMA,
+        pa.field("before", pa.string()),
+        pa.field("before_since", pa.timestamp("us", tz="UTC")),
+    ]
+)
+
 
 def as_memberships(table: pa.Table) -> pa.Table:
     """Rows in `MEMBERSHIPS_SCHEMA`; a table without margins gets nulls."""

@@ -40,6 +40,7 @@ from shoal.cli import (
     sync,
     upkeep,
     versions,
+    webhooks,
 )
 from shoal.cli.console import Console, Logged
 from shoal.domain.errors import (
@@ -83,7 +84,7 @@ def _root(
 for _module in (
     data, sources, people, forgetting, money, quality, outside, model, embed, probe, segments,
     rules, explain, delivery, membership, replay, backtest, versions, adjust, reading, sync,
-    serve, audit, upkeep, keeping,
+    serve, webhooks, audit, upkeep, keeping,
 ):  # fmt: skip
     _module.register(app)
 

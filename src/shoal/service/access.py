@@ -47,6 +47,16 @@ class Keyring:
         now: datetime = self._clock()
         return found if found is not None and found.valid(now) else None
 
+    def still_valid(self, key: Key) -> bool:
+        """Whether a key that was let in would be let in again."""
+        found = self._fresh().get(key.digest)
+        return found is not None and found.valid(self._clock())
+
+    def nobody(self) -> bool:
+        """Whether no key is valid."""
+        now = self._clock()
+        return not any(key.valid(now) for key in self._fresh().values())
+
     def _fresh(self) -> dict[str, Key]:
         with self._guard:
             if time.monotonic() >= self._until:

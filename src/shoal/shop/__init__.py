@@ -10,7 +10,6 @@ from shoal import bootstrap
 from shoal.config import Config
 from shoal.shop.adjust import AdjustVerbs
 from shoal.shop.backtest import BacktestVerbs
-from shoal.shop.delivery import DeliveryVerbs
 from shoal.shop.embed import EmbedVerbs
 from shoal.shop.explain import ExplainVerbs
 from shoal.shop.keeping import KeepingVerbs, verify
@@ -27,6 +26,7 @@ from shoal.shop.segments import SegmentVerbs
 from shoal.shop.sync import SyncVerbs
 from shoal.shop.versions import VersionVerbs
 
+from shoal.shop.webhooks import WebhookVerbs
 if TYPE_CHECKING:
     from shoal.workflows.progress import Progress
 
@@ -126,7 +126,7 @@ __all__ = ["Shop", "init", "migrate", "open", "restore", "verify"]
 
 class Shop(
     KeepingVerbs, PeopleVerbs, MoneyVerbs, QualityVerbs, OutsideVerbs, ModelVerbs,
-    EmbedVerbs, ProbeVerbs, SegmentVerbs, DeliveryVerbs, MembershipVerbs, ReplayVerbs,
+    EmbedVerbs, ProbeVerbs, SegmentVerbs, WebhookVerbs, MembershipVerbs, ReplayVerbs,
     BacktestVerbs, VersionVerbs, AdjustVerbs, ExplainVerbs, RuleVerbs, SyncVerbs,
 ):  # fmt: skip
     """One shop. Usable as a context manager; `close` releases its connections."""

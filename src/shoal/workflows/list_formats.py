@@ -11,8 +11,9 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -154,15 +155,40 @@ def _calls(members: Audience, changes: Changes) -> Iterator[str]:
             f'"type":"track","event":"{event}","timestamp":"{moment}",'
             f'"properties":{{"audience_key":"{key}","{key}":{on}}}}}\n'
         )
-        seed = f"{key}\x1f{change}\x1f{moment}\x1f"
+        seed = _seed(key, change, moment)
         for start in range(0, len(customers), _LINES_AT_ONCE):
             lines = []
             for name in customers.slice(start, _LINES_AT_ONCE).to_pylist():
-                text = (seed + name).encode("utf-8", "surrogatepass")
-                digest = hashlib.blake2b(text, digest_size=16).hexdigest()
+                digest = _digest(seed, name)
                 head = f'{{"userId":{json.dumps(name)},"messageId":"shoal-'
                 lines.append(f'{head}i-{digest}",{identify}{head}t-{digest}",{track}')
             yield "".join(lines)
+
+
+def track(customer: str, segment_id: str, change: str, moment: datetime) -> dict[str, Any]:
+    """The `track` of one customer as `write_segment_calls` writes it.
+
+    Args:
+        change: `entered` or `exited`; `moment` is when.
+    """
+    key, at = audience_key(segment_id), iso(moment)
+    return {
+        "userId": customer,
+        "messageId": f"shoal-t-{_digest(_seed(key, change, at), customer)}",
+        "type": "track",
+        "event": "Audience Entered" if change == ENTERED else "Audience Exited",
+        "timestamp": at,
+        "properties": {"audience_key": key, key: change == ENTERED},
+    }
+
+
+def _seed(key: str, change: str, moment: str) -> str:
+    return f"{key}\x1f{change}\x1f{moment}\x1f"
+
+
+def _digest(seed: str, name: str) -> str:
+    text = (seed + name).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
 def _same(text: str, rows: int) -> pa.Array:
