@@ -303,6 +303,17 @@ class CollectionConfig:
 
     @property
     def in_flight_bytes(self) -> int:
+        return self.in_flight_mib << 20
+
+    @property
+    def import_bytes(self) -> int:
+        return self.import_mib << 20
+
+    @property
+    def line_bytes(self) -> int:
+        return self.line_kib << 10
+
+
 @dataclass(frozen=True)
 class ServiceConfig(ServiceLimits):
     """What `shoal serve` takes from one client; see `shoal.domain.limits.ServiceLimits`."""
@@ -331,21 +342,9 @@ class WebhookConfig:
                 raise _bad("webhooks.trusted_hosts", name, allowed)
 
 
-        return self.in_flight_mib << 20
-
-    @property
-    def import_bytes(self) -> int:
-        return self.import_mib << 20
-
-    @property
-    def line_bytes(self) -> int:
-        return self.line_kib << 10
-
-
 @dataclass(frozen=True)
 class Config:
     """All stages side by side."""
-    webhooks: WebhookConfig = field(default_factory=WebhookConfig)
 
     shop: ShopConfig = field(default_factory=ShopConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
@@ -357,6 +356,7 @@ class Config:
     adjust: AdjustConfig = field(default_factory=AdjustConfig)
     service: ServiceConfig = field(default_factory=ServiceConfig)
     collection: CollectionConfig = field(default_factory=CollectionConfig)
+    webhooks: WebhookConfig = field(default_factory=WebhookConfig)
 
 
 def laptop() -> Config:
@@ -621,10 +621,6 @@ refused_per_second = {service.refused_per_second}
 refused_burst = {service.refused_burst}
 # Requests of one source to collection.
 collect_per_second = {service.collect_per_second}
-
-[webhooks]
-# Hosts of your own network that webhooks may go to, also by plain http.
-trusted_hosts = [{_listed(config.webhooks.trusted_hosts)}]
 collect_burst = {service.collect_burst}
 # Bytes of a request to the API.
 body_bytes = {service.body_bytes}
@@ -636,6 +632,10 @@ import_mib = {collection.import_mib}
 line_kib = {collection.line_kib}
 # Calls in the inbox beyond which imports and followed files wait.
 waiting_calls = {collection.waiting_calls}
+
+[webhooks]
+# Hosts of your own network that webhooks may go to, also by plain http.
+trusted_hosts = [{_listed(config.webhooks.trusted_hosts)}]
 """
 
 

@@ -453,9 +453,6 @@ class StateStore(Protocol):
     ) -> pa.Table:
         """Every membership of some customers (None: all), in some segmentations, as written."""
 
-    def get_pointer(self, name: str) -> str | None:
-        """What a pointer (for example `segmentation.main`) names now."""
-
     def last_membership(self) -> int:
         """The position of the last row of the membership log; 0: it has none.
 
@@ -475,6 +472,9 @@ class StateStore(Protocol):
             rows: so many at most.
             line_of: the segmentations whose ids mean the same as those of one, itself among them.
         """
+
+    def get_pointer(self, name: str) -> str | None:
+        """What a pointer (for example `segmentation.main`) names now."""
 
     def set_pointer(self, name: str, target: str, moment: datetime) -> None: ...
 
@@ -526,15 +526,15 @@ class Inbox(Protocol):
     def last(self) -> int:
         """The highest position that was ever given; 0: none."""
 
-    def drained(self) -> int:
-        """The position up to which calls are in the log."""
-
     @property
     def written(self) -> int:
         """The highest position that was given when this was opened, or by its own `append` since.
 
         It costs nothing to ask.
         """
+
+    def drained(self) -> int:
+        """The position up to which calls are in the log."""
 
     def planned(self) -> int:
         """The position up to which calls were last meant to go into the log; 0: none yet."""
@@ -598,15 +598,6 @@ class AuditLog(Protocol):
     def close(self) -> None: ...
 
 
-class Registry(Protocol):
-    """Immutable versioned artefacts: a directory each, with a manifest and checksums."""
-
-    def create(self, kind: str, stem: str) -> AbstractContextManager[Path]:
-        """A new artefact's directory, published as `artefacts/<kind>/<id>` if the block ends well.
-
-        The id is `<stem>-<NNNN>`; a manifest with sha256 checksums of every file is added.
-        """
-
 class WebhookStore(Protocol):
     """Webhooks, how far each is told, and what was given up; a call is one transaction.
 
@@ -661,6 +652,15 @@ class Sender(Protocol):
     def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """Send a body by POST; what came of it, whatever it is. Redirects are not followed."""
 
+
+class Registry(Protocol):
+    """Immutable versioned artefacts: a directory each, with a manifest and checksums."""
+
+    def create(self, kind: str, stem: str) -> AbstractContextManager[Path]:
+        """A new artefact's directory, published as `artefacts/<kind>/<id>` if the block ends well.
+
+        The id is `<stem>-<NNNN>`; a manifest with sha256 checksums of every file is added.
+        """
 
     def path(self, kind: str, artefact_id: str) -> Path:
         """The directory of an artefact, after its checksums were verified.

@@ -198,7 +198,6 @@ class MemoryStateStore:
                 rows = rows.filter(pc.is_in(rows[column], value_set=known))
         return rows
 
-    def forget(self, ids: Sequence[str]) -> dict[str, int]:
     def last_membership(self) -> int:
         """The position of the last row of the log; 0: it has none."""
         return int(pc.max(self._log()["position"]).as_py() or 0)
@@ -221,6 +220,7 @@ class MemoryStateStore:
         empty = LOG_SCHEMA.empty_table().select([*MEMBERSHIPS_SCHEMA.names, "position"])
         return pa.concat_tables([empty, *self._contents.memberships])
 
+    def forget(self, ids: Sequence[str]) -> dict[str, int]:
         """Remove states, carries, memberships and flags of some ids; how many rows, by table."""
         held, wanted = self._contents, set(ids)
         states = [name for name in held.states if name in wanted]

@@ -25,8 +25,8 @@ from shoal.shop.rules import RuleVerbs
 from shoal.shop.segments import SegmentVerbs
 from shoal.shop.sync import SyncVerbs
 from shoal.shop.versions import VersionVerbs
-
 from shoal.shop.webhooks import WebhookVerbs
+
 if TYPE_CHECKING:
     from shoal.workflows.progress import Progress
 
