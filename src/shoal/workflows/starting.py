@@ -70,7 +70,7 @@ def words(found: dict[str, Any]) -> str:
         for name, text in (
             ("calls_waiting", "calls wait in the inbox"),
             ("calls_on_their_way", "of them were on their way into the log"),
-            ("units_finished", "files that were in had their end missing"),
+            ("units_finished", "files are in after all"),
             ("units_discarded", "files were half in and are out again"),
             ("erasures_finished", "erasures were finished"),
             ("versions_to_follow", "versions of the event table are yet to be followed"),
