@@ -37,12 +37,14 @@ AUDITED: Final = frozenset(PERMISSIONS) - {SEGMENTS_READ}
 CHANGES: Final = frozenset(
     {RULES_WRITE, EXPORTS_MAKE, WEBHOOKS_WRITE, ADJUST_APPROVE, PERSON_ERASE, KEYS_MANAGE}
 )
+#: Routes that tell how the service is and nothing of anybody, and are asked every few seconds.
+IMPERSONAL: Final = frozenset({"/metrics", "/v1/metrics", "/v1/status"})
 #: What leaves the shop on these is on disk in the log before it leaves.
 SYNCED: Final = CHANGES | {PERSON_READ}
 #: Parts of a path that name no person; the value of any other is hidden.
 PLAIN: Final = frozenset(
     {"segment_id", "segmentation_id", "version", "version_id", "key_id", "rule_id", "export_id",
-     "webhook_id", "adjustment_id", "model_id", "number", "receipt", "format", "feature"}
+     "webhook_id", "adjust_id", "model_id", "number", "receipt", "format", "feature", "name"}
 )  # fmt: skip
 _SHORT: Final = 16
 
@@ -133,6 +135,11 @@ class Recorded:
     def as_document(self) -> dict[str, Any]:
         """What the entry says, and its own digest."""
         return {**json.loads(self.text), "digest": self.digest}
+
+
+def is_audited(permission: str, path: str) -> bool:
+    """Whether calls of a route are written down."""
+    return permission in AUDITED and path not in IMPERSONAL
 
 
 def chained(acts: Sequence[Act], last: Recorded | None) -> list[Recorded]:

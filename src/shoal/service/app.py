@@ -63,7 +63,7 @@ def application(
         return failure(503, failed["code"], failed["message"], {"retry-after": "30"})
 
     guard = Guard(keyring, limits, trail)
-    taking = Collection(collector, keyring)
+    taking = Collection(collector, keyring, limits)
     bounds = bounds or CollectionConfig()
     collection = [*Importing(taking, bounds).routes(), *taking.routes()]
     in_flight = Middleware(InFlight, Budget(bounds.in_flight_bytes), {IMPORT: HELD})

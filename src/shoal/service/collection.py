@@ -21,6 +21,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shoal.domain.errors import OperationError
+from shoal.domain.limits import ServiceLimits
 from shoal.events.collected import (
     MAX_BODY,
     TYPES,
@@ -32,6 +33,7 @@ from shoal.events.collected import (
 )
 from shoal.service.access import Keyring, shown_keys
 from shoal.service.answers import Prepared, answer, failure, raw_headers, try_again
+from shoal.service.limits import Buckets
 from shoal.workflows.collecting import BusyError, Collector
 
 _LOG: Final = logging.getLogger("shoal.service")
@@ -83,10 +85,15 @@ class Collection:
     Args:
         collector: where calls go.
         keyring: who may send.
+        limits: how often a source may; None: as often as it likes.
     """
 
-    def __init__(self, collector: Collector, keyring: Keyring) -> None:
+    def __init__(
+        self, collector: Collector, keyring: Keyring, limits: ServiceLimits | None = None
+    ) -> None:
         self.collector, self.keyring = collector, keyring
+        found = limits or ServiceLimits()
+        self._of_source = Buckets(found.collect_per_second, found.collect_burst)
         self._one_large = threading.Lock()
 
     def routes(self) -> list[Route]:
@@ -157,6 +164,8 @@ class Collection:
         source = self.keyring.source_of(shown.pop())
         if source is None:
             return failure(401, "bad_key", "The write key is not known, expired or revoked.", CORS)
+        if seconds := self._of_source.wait(source):
+            return _passing(429, "too_many_requests", f"Too many requests of {source}.", seconds)
         return source
 
     async def metrics(self, request: Request) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from shoal.domain.access import ALLOWED, WRITE, Key
@@ -69,6 +69,8 @@ class Guard:
             except ShoalError as error:
                 tell(asked, code=error.code)
                 return failure_of(error)
+            except ClientDisconnect:
+                return failure(400, "cut_off", "The connection ended before the body did.")
 
         if self._trail is None:
             return await told()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Final
@@ -14,7 +15,6 @@ from starlette.responses import Response
 
 from shoal.domain.access import Key
 from shoal.domain.audit import (
-    AUDITED,
     BEGUN,
     CHANGES,
     DONE,
@@ -25,6 +25,7 @@ from shoal.domain.audit import (
     Act,
     Who,
     hidden,
+    is_audited,
 )
 from shoal.domain.errors import OperationError
 from shoal.service.answers import try_again
@@ -35,7 +36,8 @@ _LOG: Final = logging.getLogger("shoal.service")
 _LOOKING: Final = ("GET", "HEAD")
 #: After so many seconds a client may ask again for a change that could not be written down.
 _AGAIN_S: Final = 30
-_PLAIN_LENGTH: Final = 100
+#: What ids that Shoal gives look like; whatever else a client writes in their place is hidden.
+_GIVEN: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
 def tell(request: Request, **facts: Any) -> None:
@@ -61,7 +63,7 @@ class Trail:
         self, request: Request, key: Key | None, permission: str, path: str, status: int
     ) -> None:
         """A call that was not let in; nobody waits for its entry."""
-        if permission in AUDITED:
+        if is_audited(permission, path):
             act = self._act(request, key, permission, path)
             self._auditor.note(replace(act, outcome=REFUSED, status=status))
 
@@ -74,7 +76,7 @@ class Trail:
         Of a change it stands in the log before it is begun, and a second entry says what came of
         it: one that a kill cut off has no second.
         """
-        if permission not in AUDITED:
+        if not is_audited(permission, path):
             return await answered()
         act = self._act(request, key, permission, path)
         changes = permission in CHANGES and request.method not in _LOOKING
@@ -114,7 +116,11 @@ class Trail:
     def _act(self, request: Request, key: Key | None, permission: str, path: str) -> Act:
         who = Who("api", address=client_of(request)) if key is None else Who.of_key(key)
         about = {
-            name: str(value)[:_PLAIN_LENGTH] if name in PLAIN else hidden(self._secret, str(value))
+            name: str(value) if _is_plain(name, str(value)) else hidden(self._secret, str(value))
             for name, value in request.path_params.items()
         }
         return Act(self._auditor.clock(), who, request.method, DONE, permission, path, about)
+
+
+def _is_plain(name: str, value: str) -> bool:
+    return name in PLAIN and _GIVEN.fullmatch(value) is not None

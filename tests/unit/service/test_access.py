@@ -25,6 +25,7 @@ from shoal.domain.access import (
     ADMIN,
     ALLOWED,
     CUSTOMERS_READ,
+    EXPORTS_MAKE,
     PERMISSIONS,
     PERSON_ERASE,
     ROLES,
@@ -302,6 +303,16 @@ def test_who_asks_too_often_is_told_when_to_come_again(collector: Collector) -> 
         assert call(app, "POST", "/v1/track", key=secret(WRITE), body=event).status == 200
 
 
+def test_collection_is_limited_where_the_shop_says_so(collector: Collector) -> None:
+    app = app_of(collector, [], limits=ServiceLimits(collect_per_second=0.1, collect_burst=2))
+    event = b'{"type":"track","event":"x"}'
+    told = [call(app, "POST", "/v1/t", key=secret(WRITE), body=event) for _ in range(3)]
+    assert [one.status for one in told] == [200, 200, 429]
+    assert told[2].document["code"] == "too_many_requests"
+    assert int(told[2].headers["retry-after"]) == 10
+    assert told[2].headers["access-control-allow-origin"] == "*"
+
+
 def test_a_body_is_read_so_far_and_no_further(collector: Collector) -> None:
     read: list[int] = []
 
@@ -384,6 +395,14 @@ def test_what_reads_persons_is_written_down_before_it_is_answered_and_names_nobo
     assert "ann@" not in text
     assert secret(ADMIN) not in text
     assert digest_of(secret(ADMIN)) not in text
+    # What stands where Shoal's own ids are may be anything.
+    rules = Endpoint("GET", "/v1/exports/{name}", EXPORTS_MAKE, stub, "")
+    lists = app_of(collector, [rules], auditor=auditor)
+    for name, kept in (("s03.csv", "s03.csv"), ("ann@shop.example", None)):
+        call(lists, "GET", f"/v1/exports/{name}", key=secret(ADMIN))
+        about = entries(log)[-1]["about"]["name"]
+        assert about == (kept or hidden(log.secret(), name))
+    del log.entries[1:]
     # Segments as a whole are nobody's secret.
     assert call(app, "GET", "/v1/segments/s01", key=secret(VIEWER)).status == 200
     assert len(log.entries) == 1
