@@ -554,6 +554,12 @@ class Inbox(Protocol):
     def forget_ids(self, before_us: int) -> int:
         """Know no longer which ids came before a moment; how many were forgotten."""
 
+    def bookmarks(self, beginning: str) -> dict[str, str]:
+        """What is kept of those who read calls out of files, by names with that beginning."""
+
+    def keep_bookmark(self, name: str, text: str) -> None:
+        """Keep a text under a name, in place of what was there."""
+
     def close(self) -> None: ...
 
 

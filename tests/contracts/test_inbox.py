@@ -89,6 +89,16 @@ def test_ids_are_forgotten_by_when_they_came(inbox: Inbox) -> None:
     assert inbox.append([call("old", at=30), call("new", at=30)]) == [True, False]
 
 
+def test_bookmarks_are_kept_by_their_names(inbox: Inbox) -> None:
+    inbox.keep_bookmark("web/1", "a")
+    inbox.keep_bookmark("web/1", "b")
+    inbox.keep_bookmark("web/2", "c")
+    inbox.keep_bookmark("web_x/1", "d")
+    assert inbox.bookmarks("web/") == {"web/1": "b", "web/2": "c"}
+    assert inbox.bookmarks("web_") == {"web_x/1": "d"}
+    assert inbox.bookmarks("app/") == {}
+
+
 # --- On disk --------------------------------------------------------------------------------------
 
 

@@ -50,6 +50,11 @@ class Service:
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read())
 
+    def get(self, path: str) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.address}{path}", timeout=30) as answer:
+            found: dict[str, Any] = json.loads(answer.read())
+            return found
+
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(how)
         self.process.communicate(timeout=60)

@@ -13,6 +13,7 @@ class MemoryInbox:
     def __init__(self) -> None:
         self._calls: dict[int, Arrived] = {}
         self._seen: dict[tuple[str, str], int] = {}
+        self._bookmarks: dict[str, str] = {}
         self._last = self._drained = self._planned = 0
 
     def append(self, arrived: Sequence[Arrived]) -> list[bool]:
@@ -56,6 +57,12 @@ class MemoryInbox:
         for key in gone:
             del self._seen[key]
         return len(gone)
+
+    def bookmarks(self, beginning: str) -> dict[str, str]:
+        return {name: text for name, text in self._bookmarks.items() if name.startswith(beginning)}
+
+    def keep_bookmark(self, name: str, text: str) -> None:
+        self._bookmarks[name] = text
 
     def close(self) -> None:
         """Nothing to give back."""

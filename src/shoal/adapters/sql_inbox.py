@@ -24,7 +24,7 @@ from shoal.domain.errors import OperationError
 from shoal.ports import Arrived
 
 #: Raised whenever a table below changes.
-INBOX_VERSION: Final = 1
+INBOX_VERSION: Final = 2
 #: Of the mark: digits of the position, so that a new one is written over the old one in one piece.
 _DIGITS: Final = 20
 
@@ -55,6 +55,13 @@ META: Final = sa.Table(
     _METADATA,
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("value", sa.Integer, nullable=False),
+)
+#: Up to where files are read that are followed.
+BOOKMARKS: Final = sa.Table(
+    "bookmarks",
+    _METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("text", sa.Text, nullable=False),
 )
 _DRAINED: Final = "drained"
 _PLANNED: Final = "planned"
@@ -152,6 +159,19 @@ class SqlInbox:
         old = sa.delete(SEEN).where(SEEN.c.received_us < before_us)
         with self._writing, begin(self._engine, write=True) as connection:
             return int(connection.execute(old).rowcount)
+
+    def bookmarks(self, beginning: str) -> dict[str, str]:
+        wanted = sa.select(BOOKMARKS).where(BOOKMARKS.c.name.startswith(beginning, autoescape=True))
+        with begin(self._engine, write=False) as connection:
+            return {row.name: row.text for row in connection.execute(wanted)}
+
+    def keep_bookmark(self, name: str, text: str) -> None:
+        with self._writing, begin(self._engine, write=True) as connection:
+            connection.exec_driver_sql(
+                "INSERT INTO bookmarks (name, text) VALUES (?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET text = excluded.text",
+                (name, text),
+            )
 
     def close(self) -> None:
         """Give back the connections; SQLite then folds its write-ahead log into the file."""

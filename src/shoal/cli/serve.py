@@ -46,6 +46,15 @@ def serve(
             "--adjust", help="Let segments adjust: look at them as often as [adjust] says."
         ),
     ] = False,
+    follow: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--follow",
+            metavar="[NAME=]PATH",
+            help="Take calls from a file of JSON Lines that grows too, or from a directory of "
+            "them; NAME is their source. May be given several times.",
+        ),
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -55,7 +64,9 @@ def serve(
     """  # fmt: skip
     from shoal import shop as shops
     from shoal.service.server import serve as run
+    from shoal.workflows.followed import followed
 
+    files = [followed(one) for one in follow or ()]
     console = Console(json)
 
     def told(address: str) -> None:
@@ -63,10 +74,12 @@ def serve(
         console.say(f"Collecting events of {shop} at {address}/v1/batch; Ctrl-C ends it.")
         if not opened.known_keys():
             console.say(f"Nobody has a key yet: shoal keys {shop} --make web")
+        for source, path in files:
+            console.say(f"Following {path} as {source}.")
 
     with shops.open(shop) as opened:
         done = run(
-            opened, host=host, port=port, every_s=every,
+            opened, host=host, port=port, every_s=every, follow=files,
             adjust_every_s=_ASK_EVERY_S if adjust else None, told=told,
         )  # fmt: skip
     console.say(

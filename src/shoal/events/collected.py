@@ -32,6 +32,8 @@ MAX_ID: Final = 100
 MAX_VALUES: Final = 500_000
 #: A body is expanded in pieces of that size, so that a bomb is noticed before it is memory.
 _PIECE: Final = 1 << 18
+#: A gzip body has at least so many bytes around what it holds; the last four tell its size.
+_GZIP_ENDS: Final = 18
 #: Values of `type`, by the last part of the path that says it for the whole body.
 TYPES: Final[Mapping[str, str]] = {
     **{name: name for name in ("track", "identify", "page", "screen", "group", "alias")},
@@ -125,7 +127,23 @@ def expanded(body: bytes, encoding: str, most: int = MAX_BODY) -> bytes:
         ) from None
     if not unpacker.eof:
         raise BodyError("bad_encoding", "The gzip body ends before its end: it was cut off.")
+    if unpacker.unused_data:
+        raise BodyError("bad_encoding", "There is something behind the end of the gzip body.")
     return b"".join(pieces)
+
+
+def told_size(body: bytes) -> int:
+    """Bytes that a body has once it is expanded, by what it says of itself.
+
+    One that says less than is true is refused when it is expanded.
+
+    >>> import gzip
+    >>> told_size(b"abc"), told_size(gzip.compress(b"a" * 1000))
+    (3, 1000)
+    """
+    if body.startswith(b"\x1f\x8b") and len(body) > _GZIP_ENDS:
+        return int.from_bytes(body[-4:], "little")
+    return len(body)
 
 
 def _too_large(most: int) -> BodyError:

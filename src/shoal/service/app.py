@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -41,6 +41,7 @@ def application(
     limits: ServiceLimits | None = None,
     trail: Trail | None = None,
     bounds: CollectionConfig | None = None,
+    following: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
 ) -> Starlette:
     """Everything that the service answers.
 
@@ -50,6 +51,7 @@ def application(
         limits: how much one client may ask.
         trail: writes down who asks the API for what; None: nobody does.
         bounds: of what comes in at once, and of a bulk import.
+        following: how files stand that are followed.
     """
 
     async def live(request: Request) -> Response:
@@ -59,7 +61,8 @@ def application(
         """Whether what is collected also becomes events."""
         failed = driver.told()["failure"]
         if failed is None:
-            return answer({"status": "ready"})
+            files = [{name: one[name] for name in ("source", "state")} for one in following()]
+            return answer({"status": "ready", **({"following": files} if files else {})})
         return failure(503, failed["code"], failed["message"], {"retry-after": "30"})
 
     guard = Guard(keyring, limits, trail)

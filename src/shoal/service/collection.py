@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Final
 
@@ -30,6 +29,7 @@ from shoal.events.collected import (
     Judged,
     expanded,
     opened,
+    told_size,
 )
 from shoal.service.access import Keyring, shown_keys
 from shoal.service.answers import Prepared, answer, failure, raw_headers, try_again
@@ -50,7 +50,7 @@ CORS: Final = {
 _SAID: Final = raw_headers(CORS)
 #: Bytes of a body that is read without another thread.
 _QUICK: Final = 1 << 16
-#: Bytes of a body, expanded, that is read while no other of that size is.
+#: Bytes of a body, expanded, from which on one is read after the other.
 _LARGE: Final = 1 << 18
 _BUSY_S: Final = 1
 _FULL_S: Final = 30
@@ -94,7 +94,9 @@ class Collection:
         self.collector, self.keyring = collector, keyring
         found = limits or ServiceLimits()
         self._of_source = Buckets(found.collect_per_second, found.collect_burst)
-        self._one_large = threading.Lock()
+        # Large ones one after the other: what JSON becomes takes many times its bytes. A thread of
+        # their own, so that others do not wait behind them.
+        self._large = ThreadPoolExecutor(1, "large-bodies")
 
     def routes(self) -> list[Route]:
         """Every path with and without a slash at its end: none is ever redirected."""
@@ -112,9 +114,10 @@ class Collection:
             # Megabytes of JSON take a tenth of a second, in which others are to be answered; what
             # is small is read in less time than another thread takes to begin.
             if len(body) > _QUICK or encoding:
-                envelope, judged = await asyncio.to_thread(
-                    self._read, body, encoding, kind, received_at
-                )
+                envelope, judged = await asyncio.get_running_loop().run_in_executor(
+                    self._large if told_size(body) > _LARGE else None,
+                    self._read, body, encoding, kind, received_at,
+                )  # fmt: skip
             else:
                 envelope, judged = self._read(body, encoding, kind, received_at)
         except BodyError as error:
@@ -141,11 +144,8 @@ class Collection:
     def _read(
         self, body: bytes, encoding: str, kind: str | None, received_at: datetime
     ) -> tuple[Envelope, list[Judged]]:
-        plain = expanded(body, encoding)
-        # Large ones one after the other: what JSON becomes takes many times its bytes.
-        with self._one_large if len(plain) > _LARGE else nullcontext():
-            envelope = opened(plain, kind)
-            return envelope, self.collector.judged(envelope, received_at)
+        envelope = opened(expanded(body, encoding), kind)
+        return envelope, self.collector.judged(envelope, received_at)
 
     def source(self, request: Request, of_body: str | None) -> str | Response:
         """The source of the request's key, or why there is none.

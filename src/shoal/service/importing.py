@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from starlette.requests import ClientDisconnect, Request
@@ -106,6 +106,10 @@ class Importing:
             return _told(400, "empty_batch", "At least one line is wanted; there is none.", done)
         return answer({"success": True, **done.as_document()}, headers=CORS)
 
+    def counted(self, group: Group, new: Sequence[bool]) -> None:
+        """Count a group among all that was collected."""
+        self._collection.collector.taken(group.judged, new)
+
     async def room(self) -> None:
         """Wait until calls may be handed on.
 
@@ -164,7 +168,9 @@ class _Writing:
 
     async def _oldest(self) -> None:
         group, written = self._under_way.popleft()
-        self._done.count(group, await written)
+        new = await written
+        self._importing.counted(group, new)
+        self._done.count(group, new)
 
 
 def _is_lines(request: Request) -> bool:

@@ -6,8 +6,9 @@ import ipaddress
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal.domain.errors import OperationError, UsageError
@@ -28,6 +29,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8080,
     every_s: float = 1.0,
+    follow: Sequence[tuple[str, Path]] = (),
     told: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Collect events and move customers until SIGINT or SIGTERM; what was done.
@@ -35,10 +37,12 @@ def serve(
     Args:
         host, port: where it listens; port 0 takes a free one.
         every_s: how long events may wait for others to come with them.
+        follow: sources, each with a file or a directory whose lines are its calls.
         told: is given the address once requests are answered.
 
     Raises:
-        UsageError: `usage`, it would listen beyond this machine and nobody has a key.
+        UsageError: `usage`, it would listen beyond this machine and nobody has a key, or two things
+            are followed as one source.
         OperationError: `port_taken`, `shop_locked`, `shop_damaged`, `audit_broken`, ...
     """
     import uvicorn
@@ -47,23 +51,30 @@ def serve(
     from shoal.service.app import application
     from shoal.service.driver import Driver
     from shoal.service.endpoints import endpoints_of
+    from shoal.service.following import Following, feeds_of, told_apart
     from shoal.service.trail import Trail
     from shoal.workflows.auditing import Auditor
     from shoal.workflows.collecting import Collector
 
     _hold_private(shop, host)
+    told_apart(follow)
     listener = _listening(host, port)
     with listener, shop.lease(), closing(shop.audit_log()) as log:
         log.hold()
         auditor = Auditor(log)
         inbox = shop.inbox()
         collector = Collector(inbox)
+        bounds = shop.config.collection
+        following = Following(
+            feeds_of(follow, inbox, longest=bounds.line_bytes), collector,
+            every_s=every_s, waiting_calls=bounds.waiting_calls,
+        )  # fmt: skip
         driver = Driver(shop, inbox, every_s=every_s)
         try:
             app = application(
                 collector, Keyring(shop.known_keys), driver,
                 endpoints_of(shop, log), limits=shop.config.service, trail=Trail(auditor),
-                bounds=shop.config.collection,
+                bounds=bounds, following=following.told,
             )  # fmt: skip
             server = uvicorn.Server(
                 uvicorn.Config(
@@ -72,11 +83,13 @@ def serve(
                 )
             )  # fmt: skip
             driver.start()
+            following.start()
             if told is not None:
                 told(_address(listener))
             with _told_to_stop():
                 server.run(sockets=[listener])
         finally:
+            following.stop()
             collector.close()
             driver.stop()
             auditor.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import json
 import queue
 import threading
@@ -151,7 +152,7 @@ class Collector:
         calls = [
             Arrived(
                 source,
-                one.message_id or f"{GIVEN}{uuid.uuid4()}",
+                _id_of(one),
                 received,
                 one.line,
                 None if one.fault is None else ": ".join(one.fault),
@@ -228,6 +229,19 @@ class Collector:
         for run, told in together.items():
             with contextlib.suppress(RuntimeError):  # an event loop that ended: nobody waits there
                 run(functools.partial(_keep, told))
+
+
+def _id_of(one: Judged) -> str:
+    """Under which a call is kept once, however often it is sent.
+
+    One that is refused does not take the id of its client: that is for the call once it is mended.
+    """
+    if one.message_id is None:
+        return f"{GIVEN}{uuid.uuid4()}"
+    if one.fault is None or one.message_id.startswith(GIVEN):
+        return one.message_id
+    digest = hashlib.sha256(b"%s\n%s" % (one.message_id.encode(), one.line)).hexdigest()
+    return f"{GIVEN}{digest[:40]}"
 
 
 def _at_once(told: Callable[[], None]) -> None:

@@ -33,7 +33,7 @@ class Group:
     Args:
         received_at: when they were read.
         lines: of each call the line that it stood in.
-        end: bytes of the text up to the end of its last line.
+        end, last: bytes and lines of the text up to the end of its last line.
     """
 
     received_at: datetime
@@ -41,6 +41,7 @@ class Group:
     lines: list[Line] = field(default_factory=list)
     size: int = 0
     end: int = 0
+    last: int = 0
 
     @property
     def full(self) -> bool:
@@ -52,7 +53,7 @@ class Group:
         Args:
             place: of the line, the same whenever it is read.
         """
-        self.end = line.end
+        self.end, self.last = line.end, line.number
         self.size += len(line.content)
         for number, one in enumerate(judged_line(line, self.received_at)):
             self.judged.append(_named(one, line, f"{place}.{number}"))

@@ -54,10 +54,11 @@ def test_gzip_and_plain_are_taken(encoding: str) -> None:
         (b"{}", "br", "bad_encoding"),
         (b"{}", "gzip", "bad_encoding"),
         (gzip.compress(b"x" * 999)[:-9], "gzip", "bad_encoding"),
+        (gzip.compress(b"{}") + b"\0\0\0\0", "gzip", "bad_encoding"),
         (b"x" * (MAX_BODY + 1), "", "too_large"),
     ],
     # Named here: a gzip header carries the time, and workers must collect the same names.
-    ids=["unknown", "not gzip", "cut off", "too large"],
+    ids=["unknown", "not gzip", "cut off", "more behind it", "too large"],
 )
 def test_other_encodings_and_cut_off_bodies_are_refused(
     raw: bytes, encoding: str, code: str

@@ -218,6 +218,14 @@ def test_a_bad_call_costs_no_other(name: str) -> None:
     assert codes == ([] if expected is None else [expected])
 
 
+def test_an_id_that_was_refused_is_for_the_call_once_it_is_mended() -> None:
+    odd = CALL.replace(b"}", b',"v":NaN}')
+    found = Asked("/v1/batch", b'{"batch":[' + odd + b"," + CALL + b"," + odd + b"]}")
+    found.hold()
+    assert (found.answer.document["accepted"], len(found.answer.document["rejected"])) == (1, 2)
+    assert [one.fault is None for one in found.kept] == [False, True]
+
+
 def test_of_an_id_with_other_content_the_first_is_kept() -> None:
     other = CALL.replace(b"u1", b"u2")
     found = Asked("/v1/batch", b'{"batch":[' + CALL + b"," + other + b"]}")
