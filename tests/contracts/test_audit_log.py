@@ -232,3 +232,12 @@ def test_a_newer_log_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(OperationError) as told:
         SqlAudit(path)
     assert told.value.code == "shop_newer"
+
+
+def test_a_file_that_is_no_log_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "audit.sqlite"
+    path.write_bytes(b"no database" * 1000)
+    with pytest.raises(OperationError, match="the shop's audit log cannot be used") as told:
+        SqlAudit(path)
+    assert (told.value.code, told.value.where) == ("shop_damaged", str(path))
+    assert "from a backup" in told.value.hint

@@ -10,16 +10,16 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import sqlalchemy as sa
-
-from shoal.adapters.sql_schema import begin, connect
+from shoal.adapters.failures import translated
+from shoal.adapters.sql_schema import failure
 from shoal.domain.audit import DONE, Act, Recorded, Who, chained
 from shoal.domain.errors import OperationError
 
@@ -28,33 +28,33 @@ AUDIT_VERSION: Final = 1
 #: Of the mark: digits of the number, a space, the digest; always written in one piece.
 _DIGITS: Final = 20
 _MARK: Final = 85
-_SECRET: Final = "secret"
-
-_METADATA = sa.MetaData()
-AUDIT: Final = sa.Table(
-    "audit",
-    _METADATA,
-    sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("entry", sa.Text, nullable=False),
-    sa.Column("digest", sa.Text, nullable=False),
+#: Seconds in which another process that writes is waited for.
+_WAIT_S: Final = 10.0
+_COLUMNS: Final = "number INTEGER PRIMARY KEY, entry TEXT NOT NULL, digest TEXT NOT NULL"
+#: The triggers are against mistakes alone: whoever means it drops them, and the chain tells.
+_SCHEMA: Final = (
+    f"CREATE TABLE IF NOT EXISTS audit ({_COLUMNS})",
+    "CREATE TABLE IF NOT EXISTS audit_meta (key TEXT PRIMARY KEY, value BLOB NOT NULL)",
+    *(
+        f"CREATE TRIGGER IF NOT EXISTS audit_no_{what.lower()} BEFORE {what} ON audit "
+        "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
+        for what in ("UPDATE", "DELETE")
+    ),
+    f"PRAGMA user_version = {AUDIT_VERSION}",
 )
-META: Final = sa.Table(
-    "audit_meta",
-    _METADATA,
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("value", sa.LargeBinary, nullable=False),
-)
-#: Against mistakes alone: whoever means it drops them, and the chain tells.
-_KEPT: Final = tuple(
-    f"CREATE TRIGGER IF NOT EXISTS audit_no_{what.lower()} BEFORE {what} ON audit "
-    "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
-    for what in ("UPDATE", "DELETE")
-)
+_NEW_SECRET: Final = "INSERT OR IGNORE INTO audit_meta (key, value) VALUES ('secret', ?)"
+_SECRET: Final = "SELECT value FROM audit_meta WHERE key = 'secret'"
 _APPEND: Final = "INSERT INTO audit (number, entry, digest) VALUES (?, ?, ?)"
+_LAST: Final = "SELECT number, entry, digest FROM audit ORDER BY number DESC LIMIT 1"
+_AFTER: Final = "SELECT number, entry, digest FROM audit WHERE number > ? ORDER BY number LIMIT ?"
+_DIGEST: Final = "SELECT digest FROM audit WHERE number = ?"
 
 
 class SqlAudit:
     """`AuditLog` in a SQLite file; several threads and processes may write to it.
+
+    Written with the database's own driver: an entry is written for every call that reads a
+    customer, and building its statements would cost several times what they do.
 
     Args:
         path: of the database; it is made if there is none. The mark stands beside it.
@@ -64,69 +64,69 @@ class SqlAudit:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._writing = threading.Lock()
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        self._synced = connect(f"sqlite:///{path}")
-        self._kept = connect(f"sqlite:///{path}")
-        sa.event.listen(self._kept, "connect", _without_sync)
-        self._create()
+        self._path, self._mark_path = path, path.with_name(f"{path.name}.mark")
+        self._writing, self._reading = threading.Lock(), threading.Lock()
+        with self._told(), translated(path):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            self._writer = _connected(path)
+            self._reader = _connected(path)
+            self._create()
 
     def append(self, acts: Sequence[Act], *, synced: bool = True) -> list[int]:
         if not acts:
             return []
-        with self._writing:
-            with begin(self._synced if synced else self._kept, write=True) as connection:
-                missed = self._hold(connection)
+        with self._writing, self._told(), translated(self._path):
+            self._writer.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+            with _transaction(self._writer):
+                missed = self._hold()
                 given = [_of_lost_mark(acts[0]), *acts] if missed else acts
-                entries = chained(given, _last(connection))
+                entries = chained(given, _last(self._writer))
                 rows = [(one.number, one.text, one.digest) for one in entries]
-                connection.exec_driver_sql(_APPEND, rows)
+                self._writer.executemany(_APPEND, rows)
             self._write_mark(entries[-1], synced)
         return [one.number for one in entries[-len(acts) :]]
 
     def hold(self) -> None:
-        with begin(self._synced, write=True) as connection:
-            self._hold(connection)
+        with self._writing, self._told(), _transaction(self._writer):
+            self._hold()
 
     def after(self, number: int, limit: int) -> list[Recorded]:
-        wanted = sa.select(AUDIT).where(AUDIT.c.number > number).order_by(AUDIT.c.number)
-        with begin(self._synced, write=False) as connection:
-            return [Recorded(*row) for row in connection.execute(wanted.limit(limit))]
+        with self._reading, self._told():
+            return [Recorded(*row) for row in self._reader.execute(_AFTER, (number, limit))]
 
     def last(self) -> Recorded | None:
-        with begin(self._synced, write=False) as connection:
-            return _last(connection)
+        with self._reading, self._told():
+            return _last(self._reader)
 
     def mark(self) -> tuple[int, str] | None:
         try:
-            return _marked(_mark_of(self._path).read_bytes())
+            return _marked(self._mark_path.read_bytes())
         except FileNotFoundError:
             return None
 
     def secret(self) -> bytes:
-        with begin(self._synced, write=False) as connection:
-            found = connection.scalar(sa.select(META.c.value).where(META.c.key == _SECRET))
-        if found is None:
+        with self._reading, self._told():
+            row = self._reader.execute(_SECRET).fetchone()
+        if row is None:
             raise OperationError(
                 "shop_damaged", "the audit log has no secret to hide ids with", str(self._path),
                 "Restore the file from a backup.",
             )  # fmt: skip
-        return bytes(found)
+        return bytes(row[0])
 
     def close(self) -> None:
         """Give back the connections; SQLite then folds its write-ahead log into the file."""
-        self._kept.dispose()
-        self._synced.dispose()
+        self._reader.close()
+        self._writer.close()
 
     # -- what must hold ----------------------------------------------------------------------------
 
     def _create(self) -> None:
-        with begin(self._synced, write=False) as connection:
-            version = _version(connection)
+        version = int(self._writer.execute("PRAGMA user_version").fetchone()[0])
         if version == AUDIT_VERSION:
             return
         if version > AUDIT_VERSION:
+            self.close()
             raise OperationError(
                 "shop_newer",
                 f"the shop's audit log has schema version {version}, this program knows up to "
@@ -134,26 +134,21 @@ class SqlAudit:
                 str(self._path),
                 "Use the newer version of Shoal that wrote it.",
             )
-        with begin(self._synced, write=True) as connection:
-            _METADATA.create_all(connection)
-            for trigger in _KEPT:
-                connection.exec_driver_sql(trigger)
-            connection.exec_driver_sql(
-                "INSERT OR IGNORE INTO audit_meta (key, value) VALUES (?, ?)",
-                (_SECRET, secrets.token_bytes(32)),
-            )
-            connection.exec_driver_sql(f"PRAGMA user_version = {AUDIT_VERSION}")
+        with _transaction(self._writer):
+            for statement in _SCHEMA:
+                self._writer.execute(statement)
+            self._writer.execute(_NEW_SECRET, (secrets.token_bytes(32),))
 
-    def _hold(self, connection: sa.Connection) -> bool:
+    def _hold(self) -> bool:
         """Refuse a log that lacks its end; whether there are entries and no mark.
 
         Asked with the right to write: marks are written after their entries, so nobody's is ahead.
         """
         mark = self.mark()
         if mark is None:
-            return _last(connection) is not None
-        found = connection.scalar(sa.select(AUDIT.c.digest).where(AUDIT.c.number == mark[0]))
-        if found == mark[1]:
+            return _last(self._writer) is not None
+        found = self._writer.execute(_DIGEST, (mark[0],)).fetchone()
+        if found == (mark[1],):
             return False
         raise OperationError(
             "audit_broken",
@@ -161,17 +156,51 @@ class SqlAudit:
             f"is {'not there' if found is None else 'another one'}",
             str(self._path),
             "See shoal audit SHOP --verify. Restore the log from a backup; or, to go on "
-            f"without what is lost, remove {_mark_of(self._path)}: the log then says so.",
+            f"without what is lost, remove {self._mark_path}: the log then says so.",
         )
 
     def _write_mark(self, last: Recorded, synced: bool) -> None:
         """Other processes write entries too: the mark only ever goes up."""
-        with _locked(_mark_of(self._path)) as mark:
+        with _locked(self._mark_path) as mark:
             told = _marked(os.pread(mark, _MARK, 0))
             if told is None or told[0] < last.number:
                 os.pwrite(mark, b"%020d %s" % (last.number, last.digest.encode()), 0)
             if synced:
                 os.fdatasync(mark)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Raise what the driver says as an error that a person can act on."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            told = failure(error, str(self._path))
+            if told is None:
+                raise
+            if told.code == "shop_damaged":
+                told.hint = "Restore the audit log from a backup (shoal restore)."
+            told.message = told.message.replace("state store", "audit log")
+            raise told from error
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    found = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
+    found.execute("PRAGMA journal_mode = WAL")
+    found.execute("PRAGMA synchronous = FULL")
+    return found
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """A transaction that has the right to write from its beginning."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 @contextmanager
@@ -191,10 +220,6 @@ def _marked(told: bytes) -> tuple[int, str] | None:
     return int(told[:_DIGITS]), told[_DIGITS + 1 : _MARK].decode("ascii", "replace")
 
 
-def _mark_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}.mark")
-
-
 def _of_lost_mark(act: Act) -> Act:
     """What the log says where there was no mark: entries before may be gone from its end."""
     return replace(
@@ -203,14 +228,6 @@ def _of_lost_mark(act: Act) -> Act:
     )
 
 
-def _without_sync(connection: Any, _record: object) -> None:
-    connection.execute("PRAGMA synchronous = NORMAL")
-
-
-def _version(connection: sa.Connection) -> int:
-    return int(connection.exec_driver_sql("PRAGMA user_version").scalar() or 0)
-
-
-def _last(connection: sa.Connection) -> Recorded | None:
-    row = connection.execute(sa.select(AUDIT).order_by(AUDIT.c.number.desc()).limit(1)).first()
+def _last(connection: sqlite3.Connection) -> Recorded | None:
+    row = connection.execute(_LAST).fetchone()
     return None if row is None else Recorded(*row)
