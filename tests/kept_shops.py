@@ -15,6 +15,7 @@ from tests.shops import purchase, write_csv
 import shoal as package
 from shoal.config import Config
 from shoal.ports import Arrived
+from shoal.shop.audited import note
 
 #: Customers of the shop.
 CUSTOMERS = 12
@@ -34,6 +35,8 @@ def made(home: Path) -> Path:
         shop._parts.store.set_pointer("model.main", "nano-0001", datetime(2024, 4, 1, tzinfo=UTC))
         with closing(shop.inbox()) as inbox:
             inbox.append([call(number) for number in range(3)])
+    note(home / "shop", "shop.made", customers=CUSTOMERS)
+    note(home / "shop", "shop.looked_at")
     return home / "shop"
 
 

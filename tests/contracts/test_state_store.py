@@ -390,3 +390,26 @@ def test_an_error_inside_the_lease_gives_it_back(store: StateStore) -> None:
         raise OperationError("disk_full", "no space")
     with store.lease():
         pass
+
+
+def test_every_pointer_is_told_with_what_it_names_now(store: StateStore) -> None:
+    assert store.pointers() == {}
+    store.set_pointer("segmentation.main", "kmeans-0001", MOMENT)
+    store.set_pointer("segmentation.main", "kmeans-0002", MOMENT)
+    store.set_pointer("covariates.weather", "", MOMENT)
+    assert store.pointers() == {"segmentation.main": "kmeans-0002", "covariates.weather": ""}
+
+
+def test_what_the_shop_knew_later_of_erasures_is_taken_over(store: StateStore) -> None:
+    def receipt(number: int, asked: int) -> dict[str, Any]:
+        day = "2024-03-01T12:00:00Z"
+        return {"number": number, "asked_at": day, "finished_at": day, "asked": asked}
+
+    assert store.erasures.begin({"own": []}, MOMENT) == 1
+    store.erasures.finish(1, receipt(1, 7), MOMENT)
+    store.erasures.adopt(b"k" * 32, [receipt(1, 99), receipt(3, 8)])
+    assert store.erasures.key() == b"k" * 32
+    assert [one["asked"] for one in store.erasures.receipts()] == [7, 8]
+    assert store.erasures.begin({"own": []}, MOMENT) == 4
+    store.erasures.adopt(b"l" * 32, [])
+    assert store.erasures.key() == b"l" * 32

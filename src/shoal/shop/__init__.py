@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from shoal import bootstrap
 from shoal.config import Config
 from shoal.shop.adjust import AdjustVerbs
+from shoal.shop.audited import note
 from shoal.shop.backtest import BacktestVerbs
 from shoal.shop.embed import EmbedVerbs
 from shoal.shop.explain import ExplainVerbs
@@ -116,6 +117,8 @@ def restore(
             again = None
             if told is not None:
                 again = shop.forget_again(told, manifest["made_at"], str(erased), progress)
+        note(home, "restore", backup=str(backup), made_at=manifest["made_at"],
+             erased=None if again is None else again["new"])  # fmt: skip
         return {"erased": again, "keys": keys, "older": False}
 
     return work(Path(backup), Path(directory), finish, progress=progress)

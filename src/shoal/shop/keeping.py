@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shoal import bootstrap
 from shoal.domain.errors import InputError, OperationError
 from shoal.domain.time import system_clock
+from shoal.shop.audited import audit_log, audited
 from shoal.shop.privacy import PrivacyVerbs
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ class KeepingVerbs(PrivacyVerbs):
             self._parts.files(), link, bootstrap.ARTEFACTS_DIR, bootstrap.QUARANTINE_DIR,
             bootstrap.WORK_DIR,
         )  # fmt: skip
-        return backup(source, Path(destination), progress=progress)
+        with audited(self.directory, "backup", to=str(destination)) as facts:
+            found = backup(source, Path(destination), progress=progress)
+            facts |= {"backup": found["backup"], "events": found["marks"]["events"]}
+        return found
 
     def recover(self) -> dict[str, Any]:
         """Finish what the run of a service before left half done; it is logged, and returned.
@@ -167,7 +171,8 @@ def subject_of(
     home = parts.directory
     return Subject(
         parts.files(at_rest=manifest is not None), parts.registry, parts.warehouse,
-        home / bootstrap.ARTEFACTS_DIR, home / bootstrap.QUARANTINE_DIR, replayed, manifest,
+        home / bootstrap.ARTEFACTS_DIR, home / bootstrap.QUARANTINE_DIR, replayed,
+        audit_log if (home / bootstrap.AUDIT_FILE).exists() else None, manifest,
     )  # fmt: skip
 
 

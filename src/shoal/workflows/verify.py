@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -14,8 +15,8 @@ from safetensors import SafetensorError, safe_open
 from shoal.domain.errors import OperationError, ShoalError
 from shoal.domain.faults import Fault
 from shoal.domain.time import stopwatch
-from shoal.ports import Registry, StateStore, Warehouse
-from shoal.workflows import backup_manifest, pointers, units
+from shoal.ports import AuditLog, Registry, StateStore, Warehouse
+from shoal.workflows import audit, backup_manifest, pointers, units
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.shop_files import OpenedStore, ShopFiles
 from shoal.workflows.verify_states import Replayed
@@ -35,6 +36,7 @@ class Subject:
         files, registry, warehouse: of the shop or backup.
         artefacts, quarantine: its directories.
         replayed: what states are compared with, of a copy of the state store.
+        audit: opens the copy of the audit log in a directory; None: there is none.
         manifest: of a backup; None: it is a shop.
     """
 
@@ -44,6 +46,7 @@ class Subject:
     artefacts: Path
     quarantine: Path
     replayed: Callable[[StateStore], Replayed]
+    audit: Callable[[Path], AuditLog] | None = None
     manifest: Mapping[str, Any] | None = None
 
 
@@ -129,6 +132,9 @@ def _look(
     checks.look("databases", lambda: _of_databases(files, scratch))
     whole = checks.look("event table", lambda: files.table_faults("rows" if deep else "ends"))
     checks.look("artefacts", lambda: of_artefacts(subject.registry))
+    if subject.audit is not None:
+        log = subject.audit
+        checks.look("audit log", lambda: _of_audit(log, scratch))
     store = _opened(files, scratch, checks)
     if store is None:
         for name in ("positions", "memberships", "pointers", "quarantine", "states"):
@@ -180,6 +186,13 @@ def _of_databases(files: ShopFiles, scratch: Path) -> Iterator[Fault]:
             yield Fault.of(error)
             continue
         yield from files.database_faults(name, scratch)
+
+
+def _of_audit(opening: Callable[[Path], AuditLog], scratch: Path) -> Iterator[Fault]:
+    """The chain holds to its end; what it breaks of is raised."""
+    with closing(opening(scratch)) as log:
+        audit.verify(log)
+    yield from ()
 
 
 def of_positions(files: ShopFiles, store: StateStore, warehouse: Warehouse) -> Iterator[Fault]:

@@ -111,6 +111,16 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "the state store gone": (
         lambda shop: (shop / "shop.sqlite").unlink(), "state store", "has no state store",
     ),
+    "an entry of the audit log changed": (
+        lambda shop: sql(shop / "audit.sqlite", "DROP TRIGGER audit_no_update",
+                         "UPDATE audit SET entry = replace(entry, '12', '99') WHERE number = 1"),
+        "audit log", "does not hold from entry 1 on",
+    ),
+    "the end of the audit log gone": (
+        lambda shop: sql(shop / "audit.sqlite", "DROP TRIGGER audit_no_delete",
+                         "DELETE FROM audit WHERE number = 2"),
+        "databases", "audit.sqlite holds 1 entries, and 2 were acknowledged",
+    ),
     "the inbox taken back": (
         lambda shop: sql(shop / "inbox.sqlite", "UPDATE sqlite_sequence SET seq = 2"),
         "databases", "inbox.sqlite holds 2 calls, and 3 were acknowledged",
