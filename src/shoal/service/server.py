@@ -52,6 +52,7 @@ def serve(
     from shoal.service.driver import Driver
     from shoal.service.endpoints import endpoints_of
     from shoal.service.following import Following, feeds_of, told_apart
+    from shoal.service.protocol import BoundedHeads
     from shoal.service.trail import Trail
     from shoal.workflows.auditing import Auditor
     from shoal.workflows.collecting import Collector
@@ -79,7 +80,8 @@ def serve(
             server = uvicorn.Server(
                 uvicorn.Config(
                     app, log_config=None, access_log=False, server_header=False, lifespan="off",
-                    backlog=_BACKLOG, timeout_graceful_shutdown=_DRAIN_S,
+                    http=BoundedHeads, ws="none", backlog=_BACKLOG,
+                    timeout_graceful_shutdown=_DRAIN_S,
                 )
             )  # fmt: skip
             driver.start()
