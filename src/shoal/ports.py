@@ -18,8 +18,8 @@ if TYPE_CHECKING:  # names only: the ports load no library
     import pyarrow as pa
 
     from shoal.domain.access import Key
-    from shoal.domain.webhook import DeadLetter, Progress, Reply, Webhook
     from shoal.domain.audit import Act, Recorded
+    from shoal.domain.webhook import DeadLetter, Progress, Reply, Webhook
 
 
 #: What is counted of scopes (a day, an order) that a unit states anew; see `UnitWriter.resolve`.
@@ -339,7 +339,7 @@ class StandingStore(Protocol):
     """
 
     def of(self, customer_id: str, segmentations: Sequence[str]) -> Standing:
-        """Where a customer is in some segmentations; those that have no membership are not there."""
+        """Where a customer is in some segmentations; what has no membership is not there."""
 
     def members(
         self, segmentation_id: str, segment_id: str, *, upto: int, after: str, limit: int
@@ -373,6 +373,9 @@ class StateStore(Protocol):
 
     @property
     def keys(self) -> KeyStore: ...
+
+    @property
+    def standings(self) -> StandingStore: ...
 
     def forget(self, ids: Sequence[str]) -> Mapping[str, int]:
         """Remove states, carries, memberships and flags of some ids; how many rows went, by table.
@@ -454,7 +457,7 @@ class StateStore(Protocol):
         """Every membership of some customers (None: all), in some segmentations, as written."""
 
     def last_membership(self) -> int:
-        """The position of the last row of the membership log; 0: it has none.
+        """The highest position that a row of the membership log was ever given; 0: none was.
 
         Every row has a position, no position is given twice, and later rows have higher ones.
         """

@@ -36,6 +36,10 @@ class MemoryInbox:
     def last(self) -> int:
         return self._last
 
+    @property
+    def written(self) -> int:
+        return self._last
+
     def drained(self) -> int:
         return self._drained
 

@@ -73,6 +73,7 @@ class MemoryStateStore:
         self.carries = MemoryCarries(lambda: self._contents.carries, lambda: self._contents.states)
         self.erasures = MemoryErasures(lambda: self._contents.erasures)
         self.keys = MemoryKeys(lambda: self._contents.keys)
+        self.standings = MemoryStandings(self._log, lambda: self._contents.states)
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -199,8 +200,8 @@ class MemoryStateStore:
         return rows
 
     def last_membership(self) -> int:
-        """The position of the last row of the log; 0: it has none."""
-        return int(pc.max(self._log()["position"]).as_py() or 0)
+        """The highest position that a row was ever given; 0: none was."""
+        return self._contents.positions
 
     def membership_log(
         self, after: int, rows: int, line_of: Callable[[str], Sequence[str]]

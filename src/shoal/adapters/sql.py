@@ -40,6 +40,7 @@ from shoal.adapters.sql_schema import (
     upsert,
 )
 from shoal.adapters.sql_scrub import scrub
+from shoal.adapters.sql_standings import SqlStandings
 from shoal.adapters.store_schema import STATES_SCHEMA
 from shoal.domain.time import Clock, from_us, system_clock, to_us
 
@@ -70,6 +71,7 @@ class SqlStateStore(SqlMemberships):
         self.carries = SqlCarries(self._engine, self._reading, self._writing)
         self.erasures = SqlErasures(self._reading, self._writing)
         self.keys = SqlKeys(self._reading, self._writing)
+        self.standings = SqlStandings(self._reading)
 
     def close(self) -> None:
         """Give back the connections; SQLite then folds its write-ahead log into the file."""

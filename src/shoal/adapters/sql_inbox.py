@@ -99,6 +99,7 @@ class SqlInbox:
         self._mark = os.open(_mark_of(path), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             self._hold_mark()
+            self.written = self.last()
         except BaseException:
             self.close()
             raise
@@ -119,6 +120,7 @@ class SqlInbox:
                 last = _last(connection)
             if rows:
                 self._write_mark(last)
+                self.written = last
         return new
 
     def after(self, position: int, limit: int) -> list[tuple[int, Arrived]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from shoal import bootstrap
 from shoal.config import Config
 from shoal.shop.adjust import AdjustVerbs
+from shoal.shop.asking import AskingVerbs
 from shoal.shop.audited import note
 from shoal.shop.backtest import BacktestVerbs
 from shoal.shop.embed import EmbedVerbs
@@ -131,6 +132,7 @@ class Shop(
     KeepingVerbs, PeopleVerbs, MoneyVerbs, QualityVerbs, OutsideVerbs, ModelVerbs,
     EmbedVerbs, ProbeVerbs, SegmentVerbs, WebhookVerbs, MembershipVerbs, ReplayVerbs,
     BacktestVerbs, VersionVerbs, AdjustVerbs, ExplainVerbs, RuleVerbs, SyncVerbs,
+    AskingVerbs,
 ):  # fmt: skip
     """One shop. Usable as a context manager; `close` releases its connections."""
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from shoal.workflows.forget import Forgetting
+    from shoal.workflows.known import Known
     from shoal.workflows.progress import Progress
 
     Moment = str | date | datetime
@@ -32,6 +33,8 @@ class Verbs:
 
     def __init__(self, parts: bootstrap.Parts) -> None:
         self._parts = parts
+        #: Is given what refreshes see of customers; set by who keeps it (`shop.asking`).
+        self._seen: Callable[[Known], None] | None = None
 
     @property
     def directory(self) -> Path:

@@ -113,8 +113,9 @@ class MembershipVerbs(Verbs):
         self.catch_up(progress)
         self._one_currency(moment_of(as_of))
         return refresh(
-            **self._applied(), as_of=moment_of(as_of), arrived=arrived, progress=progress
-        )
+            **self._applied(), as_of=moment_of(as_of), arrived=arrived, seen=self._seen,
+            progress=progress,
+        )  # fmt: skip
 
     def customer(self, customer_id: str, *, as_of: Moment | None = None) -> dict[str, Any]:
         """What is known of one customer: segments, since when and why, tastes, features."""

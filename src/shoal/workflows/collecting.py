@@ -110,12 +110,19 @@ class Collector:
         self.inbox = inbox
         self.clock = clock
         self.counts: Counter[str] = Counter()
+        #: Calls that can be no event, by reason.
+        self.refused: Counter[str] = Counter()
         self._waiting: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
         self._size = 0
         self._guard = threading.Lock()
         self._open = True
         self._writer = threading.Thread(target=self._write, name="inbox", daemon=True)
         self._writer.start()
+
+    @property
+    def written(self) -> int:
+        """A position of the inbox up to which calls are on disk: not before the last taken."""
+        return self.inbox.written
 
     def judged(self, envelope: Envelope, received_at: datetime) -> list[Judged]:
         """Every call of a body, in its order."""
@@ -178,6 +185,7 @@ class Collector:
                 received=found.received, accepted=found.accepted, duplicates=found.duplicates,
                 rejected=len(rejected),
             )  # fmt: skip
+            self.refused.update(code for _, code, _ in rejected)
         return found
 
     def close(self) -> None:

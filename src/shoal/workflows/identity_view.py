@@ -124,6 +124,21 @@ class Identity:
         order = "ORDER BY e.event_time, e.sequence, e.event_id, e.source"
         return self._run(f"SELECT {select} {_OWN} {where} {order}", person)
 
+    def page(
+        self, person: Person, select: str, where: str, given: Mapping[str, Any], limit: int
+    ) -> pa.Table:
+        """The latest stored events that are a person's, newest first.
+
+        Args:
+            where: a condition over `e`, the events, and `p`, one row of `given`.
+        """
+        order = (
+            "ORDER BY e.event_time DESC, coalesce(e.sequence, 0) DESC, e.event_id DESC, "
+            f"coalesce(e.source, '') DESC LIMIT {int(limit)}"
+        )
+        query = f"SELECT {select} {_OWN} CROSS JOIN given AS p {where} {order}"
+        return self._run(query, person, given=pa.Table.from_pylist([dict(given)]))
+
     def view(self, raw_id: str, as_of: datetime | None = None) -> dict[str, Any]:
         """The JSON document `shoal.identity/1`: the person's ids, how each was joined, since when.
 
@@ -167,12 +182,12 @@ class Identity:
         ids = pa.array(person.ids, pa.string())
         return traits_of(self.warehouse.engine, told, ids, person.moment)
 
-    def _run(self, query: str, person: Person) -> pa.Table:
+    def _run(self, query: str, person: Person, **more: pa.Table) -> pa.Table:
         """A query over the person's `spans` and the `events` of the buckets that hold them."""
         spans = person.spans()
         buckets = sorted({bucket_of(name, self.buckets) for name in person.ids})
         events = self.warehouse.events(buckets=buckets)
-        return self.warehouse.engine.run(query, {"events": events, "spans": spans})
+        return self.warehouse.engine.run(query, {"events": events, "spans": spans, **more})
 
     def _links(self, person: Person) -> list[dict[str, Any]]:
         """What was told of the person's ids, and of others that they are the person, by time."""

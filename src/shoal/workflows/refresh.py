@@ -14,7 +14,7 @@ does not depend on how many customers there are, and silence waits for the next 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -81,6 +81,7 @@ def refresh(
     admission: Admission,
     as_of: datetime | None = None,
     arrived: bool = False,
+    seen: Callable[[Known], None] | None = None,
     progress: Progress | None = None,
 ) -> Refreshed:
     """Apply the current segmentations to all customers at a moment and record what changed.
@@ -90,6 +91,7 @@ def refresh(
             when memberships are recorded where that is later.
         arrived: only customers of whom events came in since the last refresh, where it is known who
             they are and their states tell.
+        seen: is given what is known of the customers, some at a time, as the main one reads it.
 
     Raises:
         UsageError: `unknown_segmentation`, there is none; `bad_period`, memberships are recorded up
@@ -108,7 +110,7 @@ def refresh(
         moment = as_of or max(latest, *(told.until for told in until.values()))
         for one in found:
             _check_order(one, until[one.segmentation_id].until, moment)
-        job = _Job(warehouse, store, registry, fold, zone, admission, moment, latest, arrived)
+        job = _Job(warehouse, store, registry, fold, zone, admission, moment, latest, arrived, seen)
         goings = [job.begin(one, until[one.segmentation_id]) for one in found]
         job.run(goings, progress or NoProgress())
     warnings = [text for one in found for text in fold_warning(one.document, fold)]
@@ -141,6 +143,7 @@ class _Job:
     moment: datetime
     latest: datetime
     arrived: bool = False
+    seen: Callable[[Known], None] | None = None
     read: dict[tuple[str, str | None], Known] = field(default_factory=dict)
     kept: dict[str, Carries | None] = field(default_factory=dict)
 
@@ -182,8 +185,11 @@ class _Job:
             if by_states:
                 self._by_states(by_states, progress)
             for one in by_events:
-                one.step(self._known(one.found))
+                known = self._known(one.found)
+                one.step(known)
                 self._record(one)
+                if self.seen is not None and one is goings[0]:
+                    self.seen(known)
                 progress.advance(total)
         finally:
             progress.done()
@@ -209,6 +215,8 @@ class _Job:
                 if one.carries is not None:
                     own = replace(own, embeddings=embedded[one.carries.model.model_id])
                 one.step(own)
+                if self.seen is not None and one is goings[0]:
+                    self.seen(own)
             progress.advance(len(customers))
         for one in goings:
             self._record(one)

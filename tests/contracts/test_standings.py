@@ -1,0 +1,80 @@
+"""Who is where, asked one by one and page by page: the same of every state store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from shoal.adapters.memory_store import MemoryStateStore
+from shoal.adapters.sql import SqlStateStore
+from shoal.adapters.store_schema import STATES_SCHEMA
+from shoal.ports import StateStore
+from shoal.segments.assign import MEMBERSHIPS_SCHEMA
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StateStore]:
+    kind = request.param == "memory"
+    found = MemoryStateStore() if kind else SqlStateStore(f"sqlite:///{tmp_path}/shop.sqlite")
+    yield found
+    found.close()
+
+
+def place(store: StateStore, *rows: tuple[str, str, str, int]) -> None:
+    """Write memberships: customer, segmentation, segment, day of March."""
+    store.put_memberships(
+        pa.Table.from_pylist(
+            [{"customer_id": customer, "segmentation_id": segmentation, "segment_id": segment,
+              "weight": 0.5, "since": datetime(2024, 3, day, tzinfo=UTC), "cause": "event",
+              "margin": 0.1} for customer, segmentation, segment, day in rows],
+            schema=MEMBERSHIPS_SCHEMA,
+        )
+    )  # fmt: skip
+
+
+def members(store: StateStore, segment: str, upto: int, after: str = "", limit: int = 9) -> str:
+    table = store.standings.members("k", segment, upto=upto, after=after, limit=limit)
+    assert table.schema == MEMBERSHIPS_SCHEMA
+    return "".join(table["customer_id"].to_pylist())
+
+
+def test_the_latest_membership_counts_in_each_segmentation(store: StateStore) -> None:
+    place(store, ("a", "k", "s1", 1), ("a", "r", "r1", 1), ("b", "k", "s1", 1), ("a", "k", "s2", 2))
+    store.put_states(pa.table([["a"], [1], [b"x"]], schema=STATES_SCHEMA))
+    found = store.standings.of("a", ["k", "r", "z"])
+    assert found.known
+    assert {name: one["segment_id"] for name, one in found.memberships.items()} == {
+        "k": "s2", "r": "r1",
+    }  # fmt: skip
+    assert found.memberships["k"] == {
+        "segmentation_id": "k", "segment_id": "s2", "weight": 0.5, "cause": "event",
+        "margin": 0.1, "since": datetime(2024, 3, 2, tzinfo=UTC),
+    }  # fmt: skip
+    assert not store.standings.of("b", ["k"]).known
+    assert store.standings.of("a", []).memberships == {}
+
+
+def test_pages_and_sizes_are_of_the_position_that_they_are_asked_for(store: StateStore) -> None:
+    place(store, *((name, "k", "s1", 1) for name in "dbca"), ("e", "k", "s2", 1))
+    upto = store.last_membership()
+    assert members(store, "s1", upto) == "abcd"
+    assert members(store, "s1", upto, limit=2) == "ab"
+    place(store, ("a", "k", "s2", 2), ("c", "k", "s2", 2), ("f", "k", "s1", 2))
+    place(store, ("c", "other", "s1", 3))
+    assert members(store, "s1", upto, after="b") == "cd"
+    assert members(store, "s1", store.last_membership()) == "bdf"
+    assert members(store, "s2", store.last_membership()) == "ace"
+    assert store.standings.sizes("k", upto) == {"s1": 4, "s2": 1}
+    assert store.standings.sizes("k", store.last_membership()) == {"s1": 3, "s2": 3}
+    assert (members(store, "s9", upto), store.standings.sizes("none", upto)) == ("", {})
+
+
+def test_who_is_forgotten_is_in_no_page(store: StateStore) -> None:
+    place(store, *((name, "k", "s1", 1) for name in "abc"))
+    upto = store.last_membership()
+    store.forget(["b"])
+    assert members(store, "s1", upto) == "ac"
