@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from shoal.domain.errors import OperationError, ShoalError
+from shoal.domain.errors import InputError, OperationError, ShoalError
 
 #: Said with every answer.
 HEADERS: Final = {
@@ -34,13 +34,17 @@ _STATUS: Final = {
 #: What another try may find otherwise.
 _PASSING: Final = ("shop_locked", "disk_full", "erasure_unfinished", "interrupted")
 _AGAIN_S: Final = 30
+#: Characters of a text in an error.
+_LONGEST: Final = 1_000
 
 
 def answer(
     document: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     """A JSON answer."""
-    body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    # Half of a surrogate pair, which a client may send and be told of, is no text.
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    body = text.encode("utf-8", "replace")
     return Response(body, status, {**HEADERS, **(headers or {})}, media_type="application/json")
 
 
@@ -72,15 +76,24 @@ def failure(
 
 
 def failure_of(error: ShoalError) -> Response:
-    """What an error of the shop is to a client: 404, 409 and 400 are its own, 503 passes."""
-    document = {"code": error.code, "message": error.message}
-    if error.hint:
-        document["hint"] = error.hint
+    """What an error of the shop is to a client: 404, 409, 422 and 400 are its own, 503 passes."""
+    document = {"code": error.code, "message": clipped(error.message)}
+    # Where a store failed is a path of this machine.
+    for name, text in (("where", error.where), ("hint", error.hint)):
+        if text and not (name == "where" and isinstance(error, OperationError)):
+            document[name] = clipped(text)
     if error.code in _PASSING:
         return answer(document, 503, {"retry-after": str(_AGAIN_S)})
     if error.code in _STATUS:
         return answer(document, _STATUS[error.code])
+    if isinstance(error, InputError):
+        return answer(document, 422)
     return answer(document, 500 if isinstance(error, OperationError) else 400)
+
+
+def clipped(text: str) -> str:
+    """A text of an error: what a client sent comes back in it."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def try_again(status: int, code: str, message: str, seconds: int) -> Response:

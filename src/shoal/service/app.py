@@ -18,6 +18,8 @@ from shoal.domain.limits import ServiceLimits
 from shoal.domain.version import __version__
 from shoal.service.access import Keyring
 from shoal.service.answers import answer, failure
+from shoal.service.api import openapi
+from shoal.service.api.metrics import Counters, Measured
 from shoal.service.collection import Collection, Direct
 from shoal.service.driver import Driver
 from shoal.service.endpoint import Endpoint, open_to_all
@@ -42,6 +44,7 @@ def application(
     trail: Trail | None = None,
     bounds: CollectionConfig | None = None,
     following: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
+    counters: Counters | None = None,
 ) -> Starlette:
     """Everything that the service answers.
 
@@ -52,6 +55,7 @@ def application(
         trail: writes down who asks the API for what; None: nobody does.
         bounds: of what comes in at once, and of a bulk import.
         following: how files stand that are followed.
+        counters: count what is answered.
     """
 
     async def live(request: Request) -> Response:
@@ -59,10 +63,12 @@ def application(
 
     async def ready(request: Request) -> Response:
         """Whether what is collected also becomes events."""
-        failed = driver.told()["failure"]
+        told = driver.told()
+        failed = told["failure"]
         if failed is None:
             files = [{name: one[name] for name in ("source", "state")} for one in following()]
-            return answer({"status": "ready", **({"following": files} if files else {})})
+            more = {"following": files, "recovered": told.get("recovered")}
+            return answer({"status": "ready", **{name: one for name, one in more.items() if one}})
         return failure(503, failed["code"], failed["message"], {"retry-after": "30"})
 
     guard = Guard(keyring, limits, trail)
@@ -74,13 +80,21 @@ def application(
         *collection,
         Route("/health", live),
         Route("/ready", ready),
+        *openapi.routes(endpoints),
         *(one.route(guard) for one in endpoints),
     ]
+    counters = counters or Counters()
+    counters.known = frozenset(one.path for one in collection)
     if unguarded := open_to_all(routes, collection):
         raise TypeError(f"no permission is asked for at {', '.join(unguarded)}")
     app = Starlette(
         routes=routes,
-        middleware=[in_flight, Middleware(Direct, taking.collect), Middleware(Headers)],
+        middleware=[
+            Middleware(Measured, counters),
+            in_flight,
+            Middleware(Direct, taking.collect),
+            Middleware(Headers),
+        ],
         exception_handlers={HTTPException: _refused, Exception: _unexpected},
     )
     # A redirect loses events: clients follow it with a GET.

@@ -139,7 +139,8 @@ class Collection:
         except OperationError as error:
             _LOG.error("calls were not taken: %s", error.message)
             return _passing(503, error.code, error.message, _FULL_S)
-        return Prepared(self.collector.taken(judged, new).as_json(), _SAID)
+        seq = (b"x-shoal-seq", b"%d" % self.collector.written)
+        return Prepared(self.collector.taken(judged, new).as_json(), [*_SAID, seq])
 
     def _read(
         self, body: bytes, encoding: str, kind: str | None, received_at: datetime

@@ -12,11 +12,13 @@ from shoal.domain.time import Clock, iso, system_clock
 
 if TYPE_CHECKING:
     from shoal.ports import Inbox
+    from shoal.service.adjusting import Adjusting
     from shoal.shop import Shop
 
 _LOG: Final = logging.getLogger("shoal.service")
 #: After a failure the next attempt waits, twice as long each time up to this.
 _LONGEST_WAIT_S: Final = 60.0
+_DAY_S: Final = 86_400.0
 #: There are no segments yet, or nobody who could be in one: nobody is moved, and that is all.
 _NOBODY: Final = ("unknown_segmentation", "too_little_data")
 
@@ -38,10 +40,14 @@ class Driver:
         *,
         every_s: float = 1.0,
         sweep_s: float = 3600.0,
+        adjusting: Adjusting | None = None,
+        event_time: bool = False,
         clock: Clock = system_clock,
     ) -> None:
         self._shop, self._inbox, self._clock = shop, inbox, clock
         self._every_s, self._sweep_s = every_s, sweep_s
+        self._adjusting, self._event_time = adjusting, event_time
+        self._reached: datetime | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="driver", daemon=True)
         self._told: dict[str, Any] = {
@@ -49,6 +55,14 @@ class Driver:
             "failure": None,
         }  # fmt: skip
         self._swept: datetime | None = None
+        #: What a service found and finished when it started (`Shop.recover`).
+        self.recovered: dict[str, Any] = {}
+        #: Of what is drained and of which customers are not moved yet: since when.
+        self._owed: datetime | None = None
+        #: Held by whoever of this process writes to the shop.
+        self.turn = threading.RLock()
+        #: Position of the inbox past which customers are moved.
+        self.past = 0
 
     def start(self) -> None:
         self._thread.start()
@@ -58,34 +72,54 @@ class Driver:
         self._stopped.set()
         if self._thread.ident is not None:
             self._thread.join()
+        if self._adjusting is not None:
+            self._adjusting.stop()
         while self._step():
             pass
 
     def told(self) -> dict[str, Any]:
         """What it did so far, and why it does not go on, if it does not."""
-        return {**self._told, "waiting": self._inbox.waiting()}
+        owed = self._owed
+        told = {
+            **self._told, "waiting": self._inbox.waiting(), "past": self.past,
+            "behind_since": None if owed is None else iso(owed),
+        }  # fmt: skip
+        if self.recovered:
+            told["recovered"] = self.recovered
+        if self._adjusting is not None:
+            told["adjusting"] = self._adjusting.told()
+        return told
 
     def _run(self) -> None:
         wait = self._every_s
         while not self._stopped.wait(wait):
             wait = self._every_s
             while not self._stopped.is_set() and self._step():
-                pass
+                self._adjust()
+            self._adjust()
             if self._told["failure"] is not None:
                 wait = min(2 * max(wait, self._every_s), _LONGEST_WAIT_S)
 
     def _step(self) -> bool:
         """One batch; whether there may be another one at once."""
+        with self.turn:
+            return self._batch()
+
+    def _batch(self) -> bool:
         try:
             drained = self._shop.drain(self._inbox)
+            reached = self._inbox.drained()
             if drained.calls:
                 self._told["calls"] += drained.calls
                 self._told["events"] += drained.rows.stored
                 self._told["drained_at"] = iso(self._clock())
+            if drained.rows.stored and self._owed is None:
+                self._owed = self._clock()
             if self._sweep_due():
                 self._move(arrived=False)
-            elif drained.rows.stored:
+            elif self._owed is not None:
                 self._move(arrived=True)
+            self._owed, self.past = None, reached
         except ShoalError as error:
             self._failed(error.code, error.message)
             return False
@@ -95,9 +129,26 @@ class Driver:
         self._told["failure"] = None
         return drained.calls > 0
 
+    def _adjust(self) -> None:
+        """Between two batches a look may be at the shop."""
+        if self._adjusting is None:
+            return
+        try:
+            with self.turn:
+                self._adjusting.step(self._stopped)
+        except ShoalError as error:
+            self._failed(error.code, error.message)
+        except OSError as error:  # no process could be started
+            self._failed("look_failed", f"{type(error).__name__}: {error}")
+
     def _sweep_due(self) -> bool:
-        now = self._clock()
-        return self._swept is None or (now - self._swept).total_seconds() >= self._sweep_s
+        if self._event_time:
+            now, every_s = self._reached, _DAY_S
+        else:
+            now, every_s = self._clock(), self._sweep_s
+        if self._swept is None or now is None:
+            return True
+        return (now - self._swept).total_seconds() >= every_s
 
     def _move(self, *, arrived: bool) -> None:
         """Let memberships follow up to now; a shop without segments has none to move.
@@ -107,10 +158,11 @@ class Driver:
         """
         now = self._clock()
         if not arrived:
-            self._swept = now
+            self._swept = self._reached if self._event_time else now
         try:
             try:
-                moved = self._shop.refresh(as_of=now, arrived=arrived)
+                as_of = None if self._event_time else now
+                moved = self._shop.refresh(as_of=as_of, arrived=arrived)
             except UsageError as error:
                 if error.code != "bad_period":
                     raise
@@ -121,6 +173,7 @@ class Driver:
                 raise
             return
         self._told["moved"] += moved.changed
+        self._reached = moved.as_of
         if not arrived:
             self._told["swept_at"] = iso(now)
 

@@ -30,6 +30,8 @@ def serve(
     port: int = 8080,
     every_s: float = 1.0,
     follow: Sequence[tuple[str, Path]] = (),
+    adjust_every_s: float | None = None,
+    event_time: bool = False,
     told: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Collect events and move customers until SIGINT or SIGTERM; what was done.
@@ -38,6 +40,9 @@ def serve(
         host, port: where it listens; port 0 takes a free one.
         every_s: how long events may wait for others to come with them.
         follow: sources, each with a file or a directory whose lines are its calls.
+        adjust_every_s: how often it is asked whether the segments are to be looked at; None: they
+            stay as they are.
+        event_time: see `Driver`.
         told: is given the address once requests are answered.
 
     Raises:
@@ -48,44 +53,69 @@ def serve(
     import uvicorn
 
     from shoal.service.access import Keyring
+    from shoal.service.adjusting import Adjusting, look_command
+    from shoal.service.api import Served
+    from shoal.service.api.metrics import Counters
     from shoal.service.app import application
+    from shoal.service.changes import ChangeFeed
     from shoal.service.driver import Driver
     from shoal.service.endpoints import endpoints_of
     from shoal.service.following import Following, feeds_of, told_apart
+    from shoal.service.holding import Holding
     from shoal.service.protocol import BoundedHeads
+    from shoal.service.running import Server
     from shoal.service.trail import Trail
+    from shoal.service.webhooks_driver import WebhooksDriver
     from shoal.workflows.auditing import Auditor
     from shoal.workflows.collecting import Collector
 
     _hold_private(shop, host)
     told_apart(follow)
     listener = _listening(host, port)
-    with listener, shop.lease(), closing(shop.audit_log()) as log:
+    with (
+        listener,
+        Holding(shop.lease) as holding,
+        closing(shop.audit_log()) as log,
+        shop.sending() as sending,
+    ):
         log.hold()
+        recovered = shop.recover()
         auditor = Auditor(log)
         inbox = shop.inbox()
+        keyring = Keyring(shop.known_keys)
+        feed = ChangeFeed(shop.membership_log, keyring.still_valid)
+        webhooks = WebhooksDriver(sending)
         collector = Collector(inbox)
         bounds = shop.config.collection
         following = Following(
             feeds_of(follow, inbox, longest=bounds.line_bytes), collector,
             every_s=every_s, waiting_calls=bounds.waiting_calls,
         )  # fmt: skip
-        driver = Driver(shop, inbox, every_s=every_s)
+        adjusting = None
+        if adjust_every_s is not None:
+            command = look_command(shop.directory)
+            adjusting = Adjusting(command, holding.aside, every_s=adjust_every_s)
+        driver = Driver(shop, inbox, every_s=every_s, adjusting=adjusting, event_time=event_time)
+        driver.recovered = recovered
+        counters = Counters()
+        served = Served.of(collector, driver, keyring, counters)
         try:
             app = application(
-                collector, Keyring(shop.known_keys), driver,
-                endpoints_of(shop, log), limits=shop.config.service, trail=Trail(auditor),
-                bounds=bounds, following=following.told,
+                collector, keyring, driver,
+                endpoints_of(shop, log, feed, served), limits=shop.config.service,
+                trail=Trail(auditor), bounds=bounds, following=following.told, counters=counters,
             )  # fmt: skip
-            server = uvicorn.Server(
+            server = Server(
                 uvicorn.Config(
                     app, log_config=None, access_log=False, server_header=False, lifespan="off",
                     http=BoundedHeads, ws="none", backlog=_BACKLOG,
                     timeout_graceful_shutdown=_DRAIN_S,
-                )
+                ),
+                feed.stop,
             )  # fmt: skip
             driver.start()
             following.start()
+            webhooks.start()
             if told is not None:
                 told(_address(listener))
             with _told_to_stop():
@@ -94,6 +124,7 @@ def serve(
             following.stop()
             collector.close()
             driver.stop()
+            webhooks.stop()
             auditor.close()
             done = {**driver.told(), **dict(collector.counts)}
             inbox.close()

@@ -36,8 +36,14 @@ def call(
     if isinstance(body, bytes):
         given["content-length"] = str(len(body))
 
+    read = False
+
     async def receive() -> dict[str, Any]:
+        nonlocal read
+        if read:  # a client that waits for its answer says nothing more
+            await asyncio.Event().wait()
         piece = pieces.pop(0) if pieces else b""
+        read = not pieces
         return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
 
     async def send(message: Any) -> None:
