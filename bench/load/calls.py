@@ -38,6 +38,7 @@ class Calls:
         key: the write key.
         batch: calls of a request; 1: a lone call to `/v1/track`.
         again: share of requests that were sent before and are sent once more.
+        poison: share of calls of nobody, which belong into the quarantine.
     """
 
     def __init__(
@@ -48,10 +49,12 @@ class Calls:
         batch: int = 1,
         prefix: str = "m",
         again: float = 0.0,
+        poison: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.batch, self.prefix = batch, prefix
         self._customers, self._again = customers, again
+        self._poison = int(1_000 * poison)
         self._drawn = random.Random(seed)
         self._next = 0
         self._ones = self._drawn.choices(_KINDS, k=997)
@@ -95,6 +98,8 @@ class Calls:
         kind = self._ones[number % 997]
         name = f"{self.prefix}-{number}"
         who = self._customers[number * 7919 % len(self._customers)]
+        if number * 389 % 1_000 < self._poison:
+            who = "null"
         item, price = number * 31 % 3_000, number % 90 + 5
         if kind == "order":
             return _ORDER % (name, who, moment, name, item, price)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
+import signal
 import sys
 import time
 from array import array
@@ -117,16 +118,25 @@ class Load:
         self._most_late = 0
 
     async def run(self) -> dict[str, Any]:
-        """Run for its time; what is told of it."""
+        """Run for its time, or until SIGTERM; what is told of it."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.stop)
         self._started = time.monotonic()
         self._until = self._started + self._seconds
         for _ in range(self._count):
             self._begin_connection()
-        await (asyncio.sleep(self._seconds) if self._rate is None else self._paced())
+        await (self._unpaced() if self._rate is None else self._paced())
         ended = time.monotonic()
         while self._under_way() and time.monotonic() < ended + _END_S:
             await asyncio.sleep(0.01)
         return self._told(ended - self._started)
+
+    def stop(self) -> None:
+        """Send no more."""
+        self._until = time.monotonic()
+
+    async def _unpaced(self) -> None:
+        while time.monotonic() < self._until:
+            await asyncio.sleep(0.05)
 
     async def _paced(self) -> None:
         assert self._rate is not None
@@ -274,7 +284,7 @@ def main(told: dict[str, Any]) -> dict[str, Any]:
     else:
         calls = Calls(
             customers, told["key"], batch=told["batch"], prefix=told["prefix"],
-            again=told.get("again", 0.0),
+            again=told.get("again", 0.0), poison=told.get("poison", 0.0),
         )  # fmt: skip
     log = told.get("acknowledged")
     load = Load(

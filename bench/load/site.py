@@ -104,9 +104,10 @@ class Server:
         )  # fmt: skip
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{command[:6]} ended with {self.process.wait()}")
-        address = json.loads(line)["address"]
+        told = json.loads(line) if line else {}
+        if "address" not in told:
+            raise RuntimeError(f"the server ended with {self.process.wait()}: {told}")
+        address = told["address"]
         self.host, _, port = address.removeprefix("http://").rpartition(":")
         self.port = int(port)
         self.rss_mib: list[float] = []

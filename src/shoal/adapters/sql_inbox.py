@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from shoal.adapters.failures import translated
 from shoal.adapters.sql_schema import begin, connect
 from shoal.domain.errors import OperationError
 from shoal.ports import Arrived
@@ -223,8 +224,9 @@ class SqlInbox:
             )
 
     def _write_mark(self, position: int) -> None:
-        os.pwrite(self._mark, b"%020d" % position, 0)
-        os.fdatasync(self._mark)
+        with translated(_mark_of(self._path), damaged="the inbox's mark"):
+            os.pwrite(self._mark, b"%020d" % position, 0)
+            os.fdatasync(self._mark)
 
 
 def _mark_of(path: Path) -> Path:

@@ -1,0 +1,94 @@
+"""Run as a program: a service that kills itself at a named point, or whose clock jumps.
+
+    python -m bench.faults.serving SHOP PORT EVERY [--point NAME --nth N] [--clock FILE]
+
+The clock is off by the seconds that stand in FILE, read again at each look.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import signal
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from shoal.adapters.delta_unit import DeltaUnit
+from shoal.adapters.sql import SqlStateStore
+from shoal.adapters.sql_inbox import SqlInbox
+from shoal.cli.main import run
+from shoal.domain import time as shop_time
+from shoal.workflows import refresh
+from shoal.workflows.quarantine_file import QuarantineFile
+
+#: Point -> whose method it is, its name, whether the process dies after it has done its work.
+POINTS: dict[str, tuple[object, str, bool]] = {
+    "calls not written": (SqlInbox, "append", False),
+    "calls written, nobody told": (SqlInbox, "append", True),
+    "calls written, mark not": (SqlInbox, "_write_mark", False),
+    "rows staged": (DeltaUnit, "append", True),
+    "quarantine published": (QuarantineFile, "publish", True),
+    "before the log's commit": (DeltaUnit, "commit", False),
+    "after the log's commit": (DeltaUnit, "commit", True),
+    "before the states": (SqlStateStore, "put_states", False),
+    "states and version written, not committed": (SqlStateStore, "set_applied_version", True),
+    "calls in the log, still in the inbox": (SqlInbox, "drain", False),
+    "inbox emptied": (SqlInbox, "drain", True),
+    "before memberships": (refresh, "record", False),
+    "memberships recorded": (refresh, "record", True),
+}
+
+
+def die_at(point: str, nth: int) -> None:
+    """Make the process end itself when a point is passed for the nth time."""
+    owner, name, later = POINTS[point]
+    real: Callable[..., Any] = getattr(owner, name)
+    passed = itertools.count(1)
+
+    def work(*values: Any, **named: Any) -> Any:
+        last = next(passed) == nth
+        if last and not later:
+            os.kill(os.getpid(), signal.SIGKILL)
+        found = real(*values, **named)
+        if last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+
+    setattr(owner, name, work)
+
+
+def set_clock(file: Path) -> None:
+    """Let every clock of the process be off by what stands in a file.
+
+    Clocks were handed out by name when modules were loaded, so that the function itself is changed.
+    """
+
+    def clock() -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=float(globals()["_OFF"].read_text() or 0))
+
+    shop_time.__dict__.update(_OFF=file, timedelta=timedelta)
+    shop_time.system_clock.__code__ = clock.__code__
+
+
+def main() -> int:
+    """Serve until killed or told to stop."""
+    parser = argparse.ArgumentParser(prog="bench.faults.serving")
+    parser.add_argument("shop")
+    parser.add_argument("port")
+    parser.add_argument("every")
+    parser.add_argument("--point", choices=POINTS)
+    parser.add_argument("--nth", type=int, default=1)
+    parser.add_argument("--clock", type=Path)
+    options = parser.parse_args()
+    if options.point:
+        die_at(options.point, options.nth)
+    if options.clock:
+        set_clock(options.clock)
+    return run(["serve", options.shop, "--port", options.port, "--every", options.every, "--json"])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
