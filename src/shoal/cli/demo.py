@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(sys.argv[1:] if arguments is None else list(arguments))
     console = Console()
     try:
-        _fresh(options.out)
+        fresh(options.out)
         elapsed = stopwatch()
         if options.data:
             shop = _real(console, options)
@@ -60,7 +60,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _fresh(out: Path) -> None:
+def fresh(out: Path) -> None:
+    """An empty directory of the demo's own.
+
+    Raises:
+        UsageError: `shop_exists`, something else is there.
+    """
     if out.exists() and any(out.iterdir()):
         if not (out / MARK).exists():
             raise UsageError(

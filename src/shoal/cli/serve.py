@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
@@ -11,9 +11,6 @@ from shoal.cli.console import Console
 from shoal.cli.options import Debug, Json, ShopDir
 from shoal.domain.access import ROLES, WRITE
 from shoal.domain.errors import UsageError
-
-#: How often it is asked whether a look is due.
-_ASK_EVERY_S: Final = 3600.0
 
 
 def register(app: typer.Typer) -> None:
@@ -44,6 +41,22 @@ def serve(
         bool,
         typer.Option(
             "--adjust", help="Let segments adjust: look at them as often as [adjust] says."
+        ),
+    ] = False,
+    ask_every: Annotated[
+        float,
+        typer.Option(
+            "--ask-every",
+            metavar="SECONDS",
+            min=0.5,
+            help="Of --adjust: how often it is asked whether a look is due.",
+        ),
+    ] = 3600.0,
+    event_time: Annotated[
+        bool,
+        typer.Option(
+            "--event-time",
+            help="Take the latest event for now, not the clock: for a log that is sent again.",
         ),
     ] = False,
     follow: Annotated[
@@ -80,7 +93,7 @@ def serve(
     with shops.open(shop) as opened:
         done = run(
             opened, host=host, port=port, every_s=every, follow=files,
-            adjust_every_s=_ASK_EVERY_S if adjust else None, told=told,
+            adjust_every_s=ask_every if adjust else None, event_time=event_time, told=told,
         )  # fmt: skip
     console.say(
         f"{done.get('received', 0):,} calls received, {done['events']:,} events stored, "

@@ -6,6 +6,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
+
 from shoal import bootstrap
 from shoal.domain.time import system_clock
 from shoal.shop.audit import AuditVerbs
@@ -88,6 +90,12 @@ class LiveVerbs(AuditVerbs):
         from shoal.adapters.sql_inbox import SqlInbox
 
         return SqlInbox(self.directory / bootstrap.INBOX_FILE)
+
+    def event_ids(self, source: str) -> pa.ChunkedArray:
+        """The ids of the events of a source, one for each event that is stored."""
+        query = "SELECT event_id FROM events JOIN asked USING (source)"
+        asked = {"events": self._parts.warehouse.events(), "asked": pa.table({"source": [source]})}
+        return self._parts.engine.run(query, asked)["event_id"]
 
     def lease(self) -> AbstractContextManager[None]:
         """Hold the right to write for as long as the block lasts.

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shoal.domain.time import from_us, system_clock
+from shoal.service.api.adjustments import Adjustments
 from shoal.service.api.assign import Assign
 from shoal.service.api.customers import Customers
 from shoal.service.api.exports import Exports
@@ -78,6 +79,7 @@ def api_endpoints(shop: Shop, served: Served) -> list[Endpoint]:
         Assign(asking, system_clock),
         Rules(shop, asking, writing),
         Exports(shop, asking, writing),
+        Adjustments(shop, writing),
         ShopState(shop, asking, served.told, served.counts),
         Metrics(
             served.counters, served.told, served.counts, served.refused, served.waiting_since,

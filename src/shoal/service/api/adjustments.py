@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal.domain.access import ADJUST_APPROVE, SEGMENTS_READ
-from shoal.service.api.operation import Asked, Operation, Operations
+from shoal.service.api.asked import Asked
+from shoal.service.api.operation import Operation, Operations
 from shoal.service.api.paging import CURSOR, LIMIT, cursor_of, values_of
 from shoal.service.api.problems import Refused
 from shoal.service.api.writing import Writing
