@@ -341,6 +341,7 @@ def test_segmentations_that_do_not_follow_each_other_know_nothing_of_each_other(
 def test_no_position_of_the_log_is_given_twice(logged: StateStore) -> None:
     logged.forget(["c"])
     assert [one[0] for one in changes_of(logged)] == [1, 2, 3, 5, 6]
+    assert logged.last_membership() == 7, "it was given to a row that went"
     logged.put_memberships(dated([("a", "k-2", "s01", 27, "event", 0.5)]))
     assert changes_of(logged, 6) == [(8, "a", "s01", "s03", 20)]
 

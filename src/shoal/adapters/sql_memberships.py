@@ -62,9 +62,12 @@ class SqlMemberships:
         return rows.sort_by("position").drop_columns("position")
 
     def last_membership(self) -> int:
-        """The position of the last row of the log; 0: it has none."""
+        """The highest position that a row was ever given, also one that went; 0: none was."""
+        given: Any = sa.select(sa.func.max(MEMBERSHIPS.c.position))
         with self._reading() as connection:
-            return int(connection.scalar(sa.select(sa.func.max(MEMBERSHIPS.c.position))) or 0)
+            if connection.dialect.name == "sqlite":
+                given = sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'memberships'")
+            return int(connection.scalar(given) or 0)
 
     def membership_log(
         self, after: int, rows: int, line_of: Callable[[str], Sequence[str]]

@@ -129,16 +129,28 @@ def _listed(console: Console, document: Mapping[str, Any]) -> None:
         console.say("There is no webhook yet: shoal webhooks SHOP --add https://...")
         return
     console.table(
-        ["webhook", "address", "shape", "segments", "state", "behind", "changes", "left out",
-         "dead", "last failure"],
+        ["webhook", "address", "segments", "state", "behind", "given up"],
         [
-            [one["webhook_id"], one["url"], one["shape"], ", ".join(one["segments"]) or "all",
-             one["state"], f"{one['behind']:,}", f"{one['changes']:,}", f"{one['left_out']:,}",
-             one["dead_letters"], one["reason"] or one["failure"]]
+            [one["webhook_id"], one["url"], ", ".join(one["segments"]) or "all", one["state"],
+             f"{one['behind']:,}", one["dead_letters"]]
             for one in document["webhooks"]
         ],
-        right=["behind", "changes", "left out", "dead"],
+        right=["behind", "given up"],
     )  # fmt: skip
+    for one in document["webhooks"]:
+        console.say(f"{one['webhook_id']}: {_story(one)}")
+
+
+def _story(one: Mapping[str, Any]) -> str:
+    """What became of what was to be told to a webhook."""
+    told = [f"{one['changes']:,} changes told in {one['messages']:,} messages"]
+    if one["left_out"]:
+        told.append(f"{one['left_out']:,} left out for want of consent")
+    if one["reason"] or one["failure"]:
+        told.append(one["reason"] or one["failure"])
+    if one["due"]:
+        told.append(f"next try {one['due'][:16]}")
+    return "; ".join(told) + "."
 
 
 def _dead(console: Console, told: list[dict[str, Any]]) -> None:

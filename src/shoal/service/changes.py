@@ -111,10 +111,10 @@ class ChangeFeed:
         shown = _resumed(request)
         if self.stopping or self.streams >= self._most:
             return try_again(429, "too_many_streams", "Too many streams are open.", _BUSY_S)
+        last = await asyncio.to_thread(self._log.last_membership)
         after = shown if shown is not None else since
-        if after is None:
-            after = await asyncio.to_thread(self._log.last_membership)
-        return _Stream(self, key, after, segments)
+        # Whoever was further than the log is was told by one that a backup took the place of.
+        return _Stream(self, key, last if after is None else min(after, last), segments)
 
     async def page(self, after: int) -> Page:
         """The changes behind a position; streams that are at the same one share it."""

@@ -47,11 +47,13 @@ def page_after(store: StateStore, after: int, rows: int = ROWS) -> Page:
     def line(segmentation_id: str) -> tuple[str, ...]:
         return line_of(store, segmentation_id)
 
+    last = store.last_membership()
     table = store.membership_log(after, rows, line)
-    if not table.num_rows:
-        return Page((), after, more=False)
     told = tuple(_change(row) for row in table.to_pylist() if row["before"] != row["segment_id"])
-    return Page(told, int(table["position"][-1].as_py()), more=table.num_rows == rows)
+    until = int(table["position"][-1].as_py()) if table.num_rows else after
+    if table.num_rows == rows:
+        return Page(told, until, more=True)
+    return Page(told, max(until, last), more=False)  # rows at the end may have gone
 
 
 def changes_after(
@@ -94,7 +96,7 @@ def listed(
     store: StateStore, after: int, most: int, segments: Collection[str] = ()
 ) -> dict[str, Any]:
     """The JSON document `shoal.changes/1`; the next page begins behind `next_seq`."""
-    page = changes_after(store, after, most, segments)
+    page = changes_after(store, min(after, store.last_membership()), most, segments)
     return {
         "schema": SCHEMA,
         "changes": [one.as_document() for one in page.changes],

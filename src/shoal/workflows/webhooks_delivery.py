@@ -60,7 +60,7 @@ class Sending:
             progress = self.store.progress(one.webhook_id)
             if progress is None:
                 continue
-            waits = progress.until is None and progress.position >= last
+            waits = progress.until is None and progress.position == last
             later = progress.due is not None and progress.due > now
             if one.webhook_id in letters or not (waits or later):
                 found.append(one)
@@ -81,6 +81,11 @@ class Sending:
         progress = self.store.progress(webhook.webhook_id)
         if progress is None:
             return False
+        last = self.state.last_membership()
+        if max(progress.position, progress.until or 0) > last:
+            # A log that ends before that was put back from a backup: what it says next is new.
+            progress = _past(progress, min(progress.position, last))
+            self.store.put_progress(webhook.webhook_id, progress)
         if progress.until is None:
             return self._formed(webhook, progress)
         if progress.due is not None and progress.due > self.clock():

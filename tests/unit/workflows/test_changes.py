@@ -95,6 +95,12 @@ def test_who_was_forgotten_is_not_told_of() -> None:
     assert told(changes_after(store, 0, 10).changes) == [
         (2, "b", None, "s01"), (6, "b", "s01", "s03"),
     ]  # fmt: skip
+    assert changes_after(store, 0, 10).until == 8, "the end is reached though its rows are gone"
+
+
+def test_who_was_further_than_the_log_begins_at_its_end() -> None:
+    store = store_of(*LOG)
+    assert listed(store, 99, 10)["next_seq"] == 8
 
 
 def test_a_page_is_a_document() -> None:

@@ -393,6 +393,33 @@ def test_killed_at_any_point_the_same_message_comes_again(
     assert house.progress().position == 3
 
 
+def test_a_log_put_back_from_a_backup_is_told_from_its_end_on(house: House) -> None:
+    house.add()
+    house.add(URL + "b")
+    house.receivers.answer = lambda url: Reply(200 if url == URL else 503)
+    house.moved(*((f"c{number}", "s01") for number in range(5)))
+    house.run()
+    house.receivers.answer = lambda url: Reply(200)
+    house.state = MemoryStateStore()  # knows of less than was told already
+    house.state.set_pointer(artefact.MAIN, "k-1", NOW)
+    house.moved(("c0", "s01"))
+    house.clock.forward(minutes=1)
+    house.run()
+    house.receivers.sent.clear()
+    house.moved(("new", "s02"))
+    house.run()
+    assert house.told() == house.told(URL + "b") == [("new", None, "s02")]
+
+
+def test_a_receiver_is_not_behind_for_rows_that_are_gone(house: House) -> None:
+    house.add()
+    house.moved(("a", "s01"))
+    house.state.forget(["a"])
+    house.run()
+    assert house.progress().position == 1
+    assert house.sending.due() == []
+
+
 # --- Consents and forgotten people ----------------------------------------------------------------
 
 
