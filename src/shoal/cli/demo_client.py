@@ -11,7 +11,7 @@ import json
 import sys
 from datetime import datetime
 
-from segment.analytics import Client  # type: ignore[import-not-found]  # of its own environment
+from segment.analytics import Client  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
 
 def main() -> int:
