@@ -183,10 +183,11 @@ def test_nobody_comes_in_without_a_valid_key(
     for route in app.routes:
         if isinstance(route, Guarded):
             for method in route.methods or ():
-                found = call(app, method, filled(route.path), **given)
-                assert found.status == 401, (method, route.path)
-                assert found.document["code"] == "unauthorized"
-                assert found.headers["www-authenticate"].startswith("Bearer")
+                for address in ("203.0.113.7", "127.0.0.1"):
+                    found = call(app, method, filled(route.path), address=address, **given)
+                    assert found.status == 401, (method, route.path)
+                    assert found.document["code"] == "unauthorized"
+                    assert found.headers["www-authenticate"].startswith("Bearer")
 
 
 def test_a_key_of_a_role_that_this_program_does_not_know_may_do_nothing() -> None:
