@@ -43,6 +43,7 @@ class Keyring:
 
     def key_of(self, secret: str) -> Key | None:
         """The valid key that has this secret; None: it opens nothing."""
+        # Looked up in a table: what its time gives away is about digests, which nobody can choose.
         found = self._fresh().get(digest_of(secret))
         now: datetime = self._clock()
         return found if found is not None and found.valid(now) else None
