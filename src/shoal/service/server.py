@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 #: Connections that wait to be taken.
 _BACKLOG: Final = 2048
+#: What the first batch needs, loaded before anybody is answered: loading takes seconds in which no
+#: other thread gets on.
+_LOADED: Final = ("shoal.workflows.ingest", "shoal.workflows.refresh")
 #: Seconds in which requests under way may end once the service is told to stop.
 _DRAIN_S: Final = 20
 
@@ -72,6 +76,8 @@ def serve(
     _hold_private(shop, host)
     told_apart(follow)
     listener = _listening(host, port)
+    for module in _LOADED:
+        import_module(module)
     with (
         listener,
         Holding(shop.lease) as holding,
