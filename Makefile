@@ -8,7 +8,7 @@ DAYS ?= 200
 SEED ?= 7
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test check lint types layers docs bench-speed bench-track bench-segments \
+.PHONY: demo test clients check lint types layers docs bench-speed bench-track bench-segments \
   bench-calibration bench-users bench-model lock clean
 
 demo: $(VENV)/.demo
@@ -32,6 +32,18 @@ layers:
 
 docs:
 	$(BIN)/mkdocs build --strict --quiet --site-dir site
+
+# Official tracking clients against a live service; they are made in .clients, apart from the rest.
+clients: $(VENV)/.test .clients/.made
+	SHOAL_CLIENTS="$(CURDIR)/.clients" $(BIN)/python -m pytest -q -p no:xdist tests/clients $(ARGS)
+
+.clients/.made: tests/clients/requirements.txt tests/clients/package.json
+	$(PYTHON) -m venv .clients/python
+	.clients/python/bin/python -m pip --disable-pip-version-check install --quiet -r tests/clients/requirements.txt
+	@cp tests/clients/package.json .clients/
+	@if command -v npm >/dev/null; then npm install --prefix .clients --no-audit --no-fund; \
+	  else echo "npm is not installed: clients for node are skipped"; fi
+	@touch $@
 
 bench-speed: $(VENV)/.bench
 	$(BIN)/python -m bench.speed $(ARGS)

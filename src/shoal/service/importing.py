@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from shoal.domain.errors import OperationError
 from shoal.events.collected import BodyError
-from shoal.service.answers import answer
+from shoal.service.answers import answer, failure
 from shoal.service.collection import CORS, Collection, route
 from shoal.workflows.collecting import BusyError
 from shoal.workflows.importing import Group, Import, Imported
@@ -74,6 +74,14 @@ class Importing:
         source = self._collection.source(request, None)
         if isinstance(source, Response):
             return source
+        encoding = request.headers.get("content-encoding", "").strip().lower()
+        if encoding not in ("", "identity", "gzip", "x-gzip"):
+            words = f"Content-Encoding is {encoding[:40]!r}; allowed: gzip, identity."
+            return failure(400, "bad_encoding", words, CORS)
+        return await self._lines(request, source)
+
+    async def _lines(self, request: Request, source: str) -> Response:
+        """Take the lines of a body as they come."""
         collector = self._collection.collector
         done = Imported()
         reader = Import(self._limits.import_bytes, self._limits.line_bytes, collector.clock)

@@ -138,8 +138,8 @@ class FollowedFile:
                     if group.full:
                         yield group
                         group = Group(self._clock())
-        if (last or self._ended()) and (line := self._lines.rest()) is not None:
-            group.add(line, self._named(line.start))
+        if (last or self._ended()) and (rest := self._lines.rest()) is not None:
+            group.add(rest, self._named(rest.start))
         if group.end:
             yield group
 

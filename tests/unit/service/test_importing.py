@@ -219,4 +219,6 @@ def test_a_full_disk_and_keys_that_open_nothing() -> None:
         assert (found.status, found.document["code"]) == (401, code)
     found = sent(full, b"\n\n")
     assert (found.status, found.document["code"]) == (400, "empty_batch")
+    found = sent(full, call(1), headers={**LINES, "content-encoding": "br"})
+    assert (found.status, found.document["code"]) == (400, "bad_encoding")
     full.close()

@@ -32,11 +32,13 @@ class Followed:
         self.inbox = MemoryInbox()
         self.collector = Collector(self.inbox, lambda: NOW)
         self.more = {"longest": 200, **more}
-        self.again()
+        self.begin()
 
     def again(self) -> None:
-        if hasattr(self, "following"):
-            self.feed.close()
+        self.feed.close()
+        self.begin()
+
+    def begin(self) -> None:
         [self.feed] = feeds_of([("web", self.path)], self.inbox, longest=self.more["longest"])
         self.following = Following([self.feed], self.collector)
 

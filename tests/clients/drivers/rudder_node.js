@@ -1,0 +1,19 @@
+// Sends calls with @rudderstack/rudder-sdk-node; the job is JSON on stdin.
+const Analytics = require(process.env.NODE_PATH + '/@rudderstack/rudder-sdk-node')
+
+const job = JSON.parse(require('fs').readFileSync(0, 'utf8'))
+const errors = []
+const client = new Analytics(job.key, {
+  dataPlaneUrl: job.host, gzip: job.gzip, flushInterval: 100, logLevel: 'silly',
+  errorHandler: (error) => errors.push(String(error)),
+})
+let left = job.calls.length
+const done = () => {
+  left -= 1
+  if (!left) {
+    console.log(JSON.stringify({ errors }))
+    process.exit(0)
+  }
+}
+for (const { type, ...call } of job.calls) client[type](call, done)
+client.flush()

@@ -1,0 +1,9 @@
+// Sends calls with @segment/analytics-node; the job is JSON on stdin.
+const { Analytics } = require(process.env.NODE_PATH + '/@segment/analytics-node')
+
+const job = JSON.parse(require('fs').readFileSync(0, 'utf8'))
+const errors = []
+const client = new Analytics({ writeKey: job.key, host: job.host, flushInterval: 100 })
+client.on('error', (error) => errors.push(String(error.reason || error.code || error)))
+for (const { type, ...call } of job.calls) client[type](call)
+client.closeAndFlush({ timeout: 60000 }).then(() => console.log(JSON.stringify({ errors })))
