@@ -119,7 +119,7 @@ def receiver() -> Iterator[Receiver]:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A shop with buyers and segments, whose webhooks may go to this machine."""
     home = tmp_path_factory.mktemp("webhooks")
-    rows = [purchase(number, f"c{number % 20}") for number in range(60)]
+    rows = [purchase(number, f"buyer-{number % 20}") for number in range(60)]
     config = Config(webhooks=WebhookConfig(trusted_hosts=("127.0.0.1",)))
     with package.init(home / "shop", config) as opened:
         opened.ingest(write_csv(home / "orders.csv", rows), preset="shoal")
@@ -219,7 +219,11 @@ def test_from_an_event_to_who_is_told_over_a_kill(
 
 
 def test_webhooks_on_the_command_line(
-    shoal: Shoal, shop: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    shoal: Shoal,
+    shop: Path,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     assert "no webhook yet" in shoal("webhooks", shop).out
     made = shoal("webhooks", shop, "--add", receiver.url, "--shape", "segment",
@@ -246,8 +250,19 @@ def test_webhooks_on_the_command_line(
     monkeypatch.delenv("SHOAL_WEBHOOK_KEY")
     answer = shoal("webhooks", shop, "--add", receiver.url, "--json")
     assert (answer.code, answer.error["code"]) == (2, "no_secret")
+    with package.open(shop) as opened, opened.sending() as sending:
+        assert sending is None
+    assert "SHOAL_WEBHOOK_KEY is not set" in caplog.text
     assert shoal("webhooks", shop, "--remove", "wh-0001").code == 0
     assert shoal("webhooks", shop, "--json").document["webhooks"] == []
+    with package.open(shop) as opened:
+        entries = [
+            (one["action"], one["facts"].get("host")) for one in opened.audit()["entries"]
+            if one["outcome"] == "done"
+        ]  # fmt: skip
+    assert entries == [
+        ("webhooks.add", "127.0.0.1"), ("webhooks.retry", None), ("webhooks.remove", None),
+    ]  # fmt: skip
 
 
 def test_of_who_was_forgotten_nothing_waits_and_nothing_is_sent(
@@ -266,10 +281,10 @@ def test_of_who_was_forgotten_nothing_waits_and_nothing_is_sent(
                     time.sleep(0)
                     sending.store.retry("wh-0001", sending.clock())
                 sending.step(webhook)
-        assert {one["customer_id"] for one in receiver.changes()} >= {"c1", "c2"}
-        opened.forget(["c1"])
+        assert {one["customer_id"] for one in receiver.changes()} >= {"buyer-1", "buyer-2"}
+        opened.forget(["buyer-1"])
         for file in shop.glob("webhooks.sqlite*"):
-            assert b"c1" not in file.read_bytes()
+            assert b"buyer-1" not in file.read_bytes()
         receiver.sent.clear()
         receiver.status = 200
         opened.retry_webhook("wh-0001")
@@ -279,16 +294,16 @@ def test_of_who_was_forgotten_nothing_waits_and_nothing_is_sent(
                 sending.step(webhook)
             assert sending.store.letters() == []
     told = [one["customer_id"] for one in receiver.changes()]
-    assert "c2" in told
-    assert "c1" not in told
+    assert "buyer-2" in told
+    assert "buyer-1" not in told
 
 
 def test_consents_are_read_from_what_customers_said(shop: Path, receiver: Receiver) -> None:
     with package.open(shop) as opened:
         said = [
-            {"event_id": "y1", "customer_id": "c2", "kind": "consent", "event_time":
+            {"event_id": "y1", "customer_id": "buyer-2", "kind": "consent", "event_time":
              "2024-03-01T00:00:00Z", "channel": "email", "properties": '{"granted": true}'},
-            {"event_id": "y2", "customer_id": "c3", "kind": "consent", "event_time":
+            {"event_id": "y2", "customer_id": "buyer-3", "kind": "consent", "event_time":
              "2024-03-01T00:00:00Z", "channel": "email", "properties": '{"granted": false}'},
         ]  # fmt: skip
         path = shop.parent / "consents.jsonl"

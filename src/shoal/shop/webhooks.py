@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 from shoal import bootstrap
 from shoal.domain.time import iso, system_clock
+from shoal.shop.audited import audited
 from shoal.shop.delivery import DeliveryVerbs
 
 if TYPE_CHECKING:
@@ -17,6 +20,11 @@ if TYPE_CHECKING:
     from shoal.workflows.webhooks_delivery import Sending
 
 T = TypeVar("T")
+
+_LOG: Final = logging.getLogger("shoal")
+
+#: Characters of what was typed that stand in the audit log.
+_SHOWN: Final = 40
 
 
 class WebhookVerbs(DeliveryVerbs):
@@ -61,6 +69,7 @@ class WebhookVerbs(DeliveryVerbs):
         segments: Sequence[str] = (),
         channel: str = "",
         since_seq: int | None = None,
+        audit: bool = True,
     ) -> dict[str, Any]:
         """A new webhook; `secret` in the answer is told this once.
 
@@ -70,6 +79,7 @@ class WebhookVerbs(DeliveryVerbs):
             segments: only changes into or out of one of these; none: all.
             channel: only customers who granted it; empty: all but who refused all marketing.
             since_seq: what comes behind this position of the log; None: what happens from now on.
+            audit: False: the caller has it in the audit log already.
 
         Raises:
             UsageError: `bad_webhook`, `no_secret`.
@@ -81,24 +91,30 @@ class WebhookVerbs(DeliveryVerbs):
             )
             return {"schema": "shoal.webhook/1", "secret": secret, **made.as_document()}
 
-        return self._asked(add)
+        with self._written("webhooks.add", audit, shape=shape[:_SHOWN]) as facts:
+            made = self._asked(add)
+            # An address may hold what opens a door in its path: its host is enough to know it by.
+            facts |= {"webhook_id": made["webhook_id"], "host": urlsplit(url).hostname}
+            return made
 
-    def remove_webhook(self, webhook_id: str) -> dict[str, Any]:
+    def remove_webhook(self, webhook_id: str, *, audit: bool = True) -> dict[str, Any]:
         """Tell a receiver nothing more.
 
         Raises:
             UsageError: `unknown_webhook`.
         """
-        document = self._asked(lambda known: known.remove(webhook_id).as_document())
+        with self._written("webhooks.remove", audit, webhook_id=webhook_id[:_SHOWN]):
+            document = self._asked(lambda known: known.remove(webhook_id).as_document())
         return {"schema": "shoal.webhook/1", **document, "removed": iso(system_clock())}
 
-    def retry_webhook(self, webhook_id: str) -> dict[str, Any]:
+    def retry_webhook(self, webhook_id: str, *, audit: bool = True) -> dict[str, Any]:
         """Let the service send at once what failed: the webhook is on, its dead letters are due.
 
         Raises:
             UsageError: `unknown_webhook`.
         """
-        return self._asked(lambda known: known.retry(webhook_id))
+        with self._written("webhooks.retry", audit, webhook_id=webhook_id[:_SHOWN]):
+            return self._asked(lambda known: known.retry(webhook_id))
 
     def test_webhook(self, webhook_id: str) -> dict[str, Any]:
         """Send a message that tells of nobody, from here; what came of it.
@@ -124,6 +140,8 @@ class WebhookVerbs(DeliveryVerbs):
 
         master = self._master()
         if master is None:
+            if (self.directory / bootstrap.WEBHOOKS_FILE).exists() and self.webhooks()["webhooks"]:
+                _LOG.warning("webhooks are told nothing: SHOAL_WEBHOOK_KEY is not set")
             yield None
             return
         store = self._webhook_store()
@@ -134,6 +152,12 @@ class WebhookVerbs(DeliveryVerbs):
             )  # fmt: skip
         finally:
             store.close()
+
+    def _written(
+        self, action: str, audit: bool, **facts: Any
+    ) -> AbstractContextManager[dict[str, Any]]:
+        """A change that is written into the audit log, unless the caller did so."""
+        return audited(self.directory, action, **facts) if audit else nullcontext({})
 
     @property
     def _trusted(self) -> frozenset[str]:

@@ -65,17 +65,17 @@ class Keeper:
 
     def add_webhook(
         self, url: str, *, shape: str = "standard", segments: Sequence[str] = (),
-        channel: str = "", since_seq: int | None = None,
+        channel: str = "", since_seq: int | None = None, audit: bool = True,
     ) -> dict[str, Any]:  # fmt: skip
         secret, made = self.known.add(
             url, shape=shape, segments=segments, channel=channel, since_seq=since_seq
         )
         return {"secret": secret, **made.as_document()}
 
-    def remove_webhook(self, webhook_id: str) -> dict[str, Any]:
+    def remove_webhook(self, webhook_id: str, *, audit: bool = True) -> dict[str, Any]:
         return self.known.remove(webhook_id).as_document()
 
-    def retry_webhook(self, webhook_id: str) -> dict[str, Any]:
+    def retry_webhook(self, webhook_id: str, *, audit: bool = True) -> dict[str, Any]:
         return self.known.retry(webhook_id)
 
     def test_webhook(self, webhook_id: str) -> dict[str, Any]:
