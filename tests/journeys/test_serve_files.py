@@ -6,11 +6,14 @@ import gzip
 import json
 import signal
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests.journeys.conftest import Shoal
 from tests.journeys.test_serve import Service, eventually, key, serving, stored, views
+
+import shoal as package
 
 __all__ = ["key"]
 LINES = {"content-type": "application/x-ndjson"}
@@ -85,3 +88,25 @@ def test_what_cannot_be_followed_is_refused_at_once(shoal: Shoal, shop: Path) ->
     assert (twice.code, twice.error["code"]) == (2, "usage")
     unnamed = shoal("serve", shop, "--follow", "/", "--json")
     assert (unnamed.code, unnamed.error["code"]) == (2, "usage")
+
+
+def test_hostile_calls_are_in_the_log_or_in_the_quarantine(shop: Path) -> None:
+    from tests.unit.service.test_hostile_bodies import BODIES, CALL, CALLS, LINES, Asked
+
+    raws = [raw for raw, _ in CALLS.values()] + [raw for raw, _ in BODIES.values()]
+    body = b"\n".join(raw.replace(b"\n", b" ") for raw in (CALL, *raws))
+    asked = Asked("/v1/import", body, LINES)
+    asked.hold()
+    with package.open(shop) as opened, closing(opened.inbox()) as inbox:
+        inbox.append(asked.kept)
+        drained = opened.drain(inbox)
+        assert (drained.calls, inbox.waiting()) == (len(asked.kept), 0)
+        rows = drained.rows
+        assert rows.read == rows.stored + rows.duplicate + rows.quarantined + rows.skipped
+        assert rows.stored > 0
+        found = opened.quarantine(samples=100)
+        assert sum(reason.count for reason in found.reasons) == rows.quarantined
+        places = [sample.row for reason in found.reasons for sample in reason.samples]
+        assert {s.file for reason in found.reasons for s in reason.samples} == {"inbox:web"}
+        refused = {place for place, one in enumerate(asked.kept, 1) if one.fault is not None}
+        assert refused <= set(places)
