@@ -22,7 +22,7 @@ ENDING: Final = ".mark"
 _DIGITS: Final = 20
 #: Row of `meta` that counts the transactions of the state store.
 WRITTEN: Final = "written"
-_COUNT: Final = sa.text(
+_COUNT: Final = (
     "INSERT INTO meta (key, value) VALUES ('written', '1') ON CONFLICT (key) DO UPDATE "
     "SET value = CAST(CAST(meta.value AS INTEGER) + 1 AS TEXT) RETURNING value"
 )
@@ -44,7 +44,7 @@ def marked(database: Path) -> int:
 
 def count_up(connection: sa.Connection) -> int:
     """Count a transaction of the state store, inside it; returns the number that it has."""
-    return int(connection.scalar(_COUNT) or 0)
+    return int(connection.exec_driver_sql(_COUNT).scalar() or 0)
 
 
 def counted(connection: sa.Connection) -> int:

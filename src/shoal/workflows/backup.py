@@ -138,7 +138,7 @@ def _copied(source: Source, aside: Path) -> dict[str, Any]:
     try:
         applied = store.applied_version()
         version, rows = files.copy_table(
-            aside, applied, min(applied, *_carried(store), applied), _knows(store),
+            aside, applied, min([applied, *_carried(store)]), _knows(store),
             link=source.link,
         )  # fmt: skip
         _copy_rest(source, aside)
