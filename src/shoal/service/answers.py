@@ -39,11 +39,19 @@ _LONGEST: Final = 1_000
 
 
 def answer(
-    document: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+    document: Mapping[str, Any],
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    *,
+    strict: bool = False,
 ) -> Response:
-    """A JSON answer."""
+    """A JSON answer.
+
+    Raises:
+        ValueError: with `strict`, a number that is not finite.
+    """
     # Half of a surrogate pair, which a client may send and be told of, is no text.
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=not strict)
     body = text.encode("utf-8", "replace")
     return Response(body, status, {**HEADERS, **(headers or {})}, media_type="application/json")
 

@@ -49,14 +49,13 @@ class Row:
 
     def values(self) -> dict[str, Any]:
         """Feature by name; None where it is not defined for the customer."""
-        found: dict[str, Any] = {}
-        for place, (name, number) in enumerate(zip(self.names, self.numbers.tolist(), strict=True)):
-            if place in self.texts:
-                found[name] = self.texts[place]
-            elif not np.isfinite(number):
-                found[name] = None
-            else:
-                found[name] = int(number) if place in self.whole else number
+        found: dict[str, Any] = dict(zip(self.names, self.numbers.tolist(), strict=True))
+        for place in self.whole:
+            number = found[self.names[place]]
+            if number == number:
+                found[self.names[place]] = int(number)
+        for place in np.flatnonzero(~np.isfinite(self.numbers)).tolist():
+            found[self.names[place]] = self.texts.get(place)
         return found
 
 

@@ -23,6 +23,7 @@ from shoal.segments import artefact
 from shoal.workflows.admission import Admission
 from shoal.workflows.advance import recorded_of
 from shoal.workflows.finished import Finished
+from shoal.workflows.forget_lists import cleanings
 from shoal.workflows.forgotten import hidden
 from shoal.workflows.segment_identity import document_of
 
@@ -52,11 +53,13 @@ class Current:
         lines: line -> the segmentation in force.
         until: up to when memberships of each segmentation are recorded.
         hidden: whose erasure is under way.
+        cleanings: how many erasures there were.
     """
 
     lines: Mapping[str, str]
     until: Mapping[str, datetime]
     hidden: frozenset[str]
+    cleanings: int
 
 
 class Profiles:
@@ -80,7 +83,9 @@ class Profiles:
         """What is in force, at most `FRESH_S` seconds old."""
         with self._guard:
             if self._current is None or time.monotonic() >= self._fresh_until:
-                self._current = self._read()
+                before, self._current = self._current, self._read()
+                if before is not None and before.cleanings != self._current.cleanings:
+                    self.finished.clear()  # persons of whom nothing is to be left
                 self._fresh_until = time.monotonic() + FRESH_S
             return self._current
 
@@ -153,7 +158,8 @@ class Profiles:
             recorded = recorded_of(self._store, one)
             if recorded is not None:
                 until[one] = recorded.until
-        return Current(lines, until, frozenset(hidden(self._store)))
+        erasures = self._store.erasures
+        return Current(lines, until, frozenset(hidden(self._store)), cleanings(erasures))
 
     def _membership(
         self, current: Current, segmentation_id: str, row: Mapping[str, Any]

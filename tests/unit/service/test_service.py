@@ -302,3 +302,30 @@ def test_customers_are_moved_on_though_nothing_comes() -> None:
     shop.outcomes.append(Drained(1, RowAccount(read=1, stored=1)))
     assert driver._step()
     assert shop.arrived == [False, False, True]
+
+
+def test_what_is_drained_and_not_moved_is_owed_and_not_past() -> None:
+    class Stuck(Brought):
+        """Brings events in, and cannot move anybody at first."""
+
+        stuck = True
+
+        def refresh(self, as_of: datetime | None = None, *, arrived: bool) -> Any:
+            if self.stuck:
+                raise OperationError("disk_full", "no space is left")
+            return super().refresh(as_of, arrived=arrived)
+
+    inbox = MemoryInbox()
+    inbox.append([Arrived("web", "m1", 1, CALL)])
+    inbox.drain(1)
+    shop = Stuck(Drained(1, RowAccount(read=1, stored=1)))
+    driver = Driver(cast(Any, shop), inbox, clock=lambda: NOW)
+    assert not driver._step()
+    told = driver.told()
+    assert (driver.past, told["behind_since"], told["failure"]["code"]) == (
+        0, "2026-05-01T00:00:00Z", "disk_full",
+    )  # fmt: skip
+    shop.stuck = False
+    driver._swept = NOW  # no sweep is due: it is what is owed that moves them
+    assert not driver._step()
+    assert (driver.past, driver.told()["behind_since"], shop.arrived) == (1, None, [True])

@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from shoal.domain.access import CUSTOMERS_READ
 from shoal.events.collected import BodyError, judge, opened
-from shoal.service.api.operation import Asked, Body, Operation, Operations, Parameter
+from shoal.service.api.asked import Asked, Body
+from shoal.service.api.operation import Operation, Operations
+from shoal.service.api.parameters import Parameter
 from shoal.service.api.problems import Refused
 from shoal.service.endpoint import Endpoint
 from shoal.shop.asking import ShopAsking

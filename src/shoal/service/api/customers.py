@@ -7,8 +7,10 @@ from typing import Any, Final
 from shoal.domain.access import CUSTOMERS_READ
 from shoal.domain.kinds import KINDS
 from shoal.domain.time import iso
-from shoal.service.api.operation import Asked, Operation, Operations, Parameter
+from shoal.service.api.asked import Asked
+from shoal.service.api.operation import Operation, Operations
 from shoal.service.api.paging import CURSOR, LIMIT, cursor_of, values_of
+from shoal.service.api.parameters import Parameter
 from shoal.service.endpoint import Endpoint
 from shoal.shop.asking import ShopAsking
 from shoal.workflows.timeline import Before

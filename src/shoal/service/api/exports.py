@@ -16,7 +16,8 @@ from starlette.responses import FileResponse, Response
 from shoal.domain.access import EXPORTS_MAKE
 from shoal.domain.time import from_us, iso
 from shoal.service.answers import HEADERS
-from shoal.service.api.operation import Asked, Body, Operation, Operations
+from shoal.service.api.asked import Asked, Body
+from shoal.service.api.operation import Operation, Operations
 from shoal.service.api.problems import Refused
 from shoal.service.api.writing import Writing
 from shoal.service.endpoint import Endpoint

@@ -19,7 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shoal.domain.access import DATA_READ, VIEWER, Key
 from shoal.domain.time import EARLIEST, Clock, parse_moment, system_clock
 from shoal.service.answers import HEADERS
-from shoal.service.api.operation import Asked, Operation, Operations
+from shoal.service.api.asked import Asked
+from shoal.service.api.operation import Operation, Operations
 from shoal.service.endpoint import Endpoint, Guarded
 from shoal.service.guard import Guard
 

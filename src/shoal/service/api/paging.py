@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from shoal.domain.errors import UsageError
-from shoal.service.api.operation import Parameter
+from shoal.service.api.parameters import Parameter
 
 LIMIT: Final = Parameter.whole("limit", "how many at once", default=100, least=1, most=1_000)
 CURSOR: Final = Parameter.text(

@@ -10,8 +10,9 @@ from shoal.domain.access import RULES_WRITE, SEGMENTS_READ
 from shoal.domain.errors import UsageError
 from shoal.segments.ruled.segmenter import RuleSegmenter
 from shoal.segments.ruled.written import as_document
-from shoal.service.answers import answer
-from shoal.service.api.operation import Asked, Body, Operation, Operations, moment_of, plain
+from shoal.service.api.asked import Asked, Body
+from shoal.service.api.operation import Operation, Operations, as_answer
+from shoal.service.api.parameters import moment_of
 from shoal.service.api.writing import Writing
 from shoal.service.endpoint import Endpoint
 from shoal.shop.asking import ShopAsking
@@ -144,4 +145,4 @@ class Rules:
                 return {**self._in_force(current), "warnings": []}
             made = self._shop.rules.segment(cast(Any, asked.body["rules"]))
         told = {**self._in_force(made.ids[0]), "warnings": list(made.warnings)}
-        return answer(plain(told), 201)
+        return as_answer(told, 201)

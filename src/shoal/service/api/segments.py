@@ -9,8 +9,10 @@ from shoal.domain.access import ALLOWED, CUSTOMERS_READ, SEGMENTS_READ
 from shoal.domain.errors import UsageError
 from shoal.domain.time import iso
 from shoal.features.portable import DIALECTS
-from shoal.service.api.operation import Asked, Operation, Operations, Parameter
+from shoal.service.api.asked import Asked
+from shoal.service.api.operation import Operation, Operations
 from shoal.service.api.paging import CURSOR, LIMIT, cursor_of, values_of
+from shoal.service.api.parameters import Parameter
 from shoal.service.endpoint import Endpoint
 from shoal.shop.asking import ShopAsking
 from shoal.workflows.members import Place

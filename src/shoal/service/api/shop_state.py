@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from shoal.domain.access import DATA_READ
 from shoal.domain.version import __version__
 from shoal.events.reasons import REASONS
-from shoal.service.api.operation import Asked, Operation, Operations, Parameter
+from shoal.service.api.asked import Asked
+from shoal.service.api.operation import Operation, Operations
 from shoal.service.api.paging import CURSOR, LIMIT, cursor_of, values_of
+from shoal.service.api.parameters import Parameter
 from shoal.service.endpoint import Endpoint
 from shoal.shop.asking import ShopAsking
 from shoal.workflows.quarantine_pages import Behind
