@@ -74,9 +74,12 @@ def changes_after(
     """
     found: list[Change] = []
     place, read = after, 0
+    rows = min(ROWS, 2 * most)  # where every row is a change, few are read for nothing
     while read < _PAGE_ROWS:
-        page = page_after(store, place)
-        read += ROWS
+        if until is not None:
+            rows = max(1, min(ROWS, until - place))
+        page = page_after(store, place, rows)
+        read, rows = read + rows, ROWS
         for one in page.touching(segments):
             if until is not None and one.sequence > until:
                 return Page(tuple(found), until, more=False)
