@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from shoal.adapters import sql_standings
 from shoal.adapters.memory_store import MemoryStateStore
 from shoal.adapters.sql import SqlStateStore
 from shoal.adapters.store_schema import STATES_SCHEMA
@@ -78,3 +79,15 @@ def test_who_is_forgotten_is_in_no_page(store: StateStore) -> None:
     upto = store.last_membership()
     store.forget(["b"])
     assert members(store, "s1", upto) == "ac"
+
+
+def test_a_rare_segment_is_found_behind_many_customers(
+    store: StateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql_standings, "_CUSTOMERS", 3)
+    place(store, *((f"{n:02d}", "k", "s2" if n in (4, 17, 18) else "s1", 1) for n in range(20)))
+    upto = store.last_membership()
+    assert members(store, "s2", upto) == "041718"
+    assert members(store, "s2", upto, limit=2) == "0417"
+    assert members(store, "s2", upto, after="04", limit=1) == "17"
+    assert len(members(store, "s1", upto, limit=50)) == 2 * 17

@@ -53,6 +53,7 @@ class ShopAsking:
         self._shop = shop
         self._parts = shop._parts
         self._read: dict[str, tuple[int, SegmentationArtefact]] = {}
+        self._sizes: dict[str, tuple[tuple[int, int], Mapping[str, int]]] = {}
         self._embedding: tuple[str, Any] | None = None
 
     # -- customers ---------------------------------------------------------------------------------
@@ -251,10 +252,15 @@ class ShopAsking:
         return self._parts.store.last_membership()
 
     def sizes(self, segmentation_id: str) -> Mapping[str, int]:
-        """How many customers each segment has now."""
+        """How many customers each segment has now; counted once as long as nobody moves."""
         from shoal.workflows.members import sizes
 
-        return sizes(self._parts.store, segmentation_id, self.position())
+        position, cleanings = self.position(), self.profiles.current().cleanings
+        kept = self._sizes.get(segmentation_id)
+        if kept is None or kept[0] != (position, cleanings):
+            counted = sizes(self._parts.store, segmentation_id, position)
+            kept = self._sizes[segmentation_id] = ((position, cleanings), counted)
+        return kept[1]
 
     def members(
         self, place: Place, segment_id: str, limit: int
