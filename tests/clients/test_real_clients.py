@@ -93,10 +93,24 @@ def client(request: pytest.FixtureRequest) -> str:
 
 
 def sent(
-    live: Live, client: str, calls: list[dict[str, Any]], *, key: str = "", compressed: bool = False
+    live: Live,
+    client: str,
+    calls: list[dict[str, Any]],
+    *,
+    key: str = "",
+    compressed: bool = False,
+    retries: int = 3,
 ) -> list[str]:
-    """Have a client send calls; the errors that it reports."""
-    job = {"host": live.proxy.address, "key": key or live.key, "gzip": compressed, "calls": calls}
+    """Have a client send calls; the errors that it reports.
+
+    Args:
+        retries: of RudderStack's client for Node, which gives up after three by itself; the others
+            go on for minutes.
+    """
+    job = {
+        "host": live.proxy.address, "key": key or live.key, "gzip": compressed,
+        "retries": retries, "calls": calls,
+    }  # fmt: skip
     if client.endswith("_python"):
         command = [str(CLIENTS / "python/bin/python"), str(DRIVERS / f"{client}.py")]
     else:
@@ -186,7 +200,7 @@ def test_killed_in_the_middle(live: Live, client: str) -> None:
 
     live.proxy.before = kill
     told = calls(client, "killed", 300)
-    assert sent(live, client, told) == []
+    assert sent(live, client, told, retries=10) == []
     assert live.stored(told) == once(told)
 
 

@@ -82,6 +82,8 @@ class Following:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="following", daemon=True)
         self._counts = {feed.source: Imported() for feed in feeds}
+        #: As of the last look: feeds are of their thread alone.
+        self._standing = {feed.source: feed.told() for feed in feeds}
         self._failures: dict[str, dict[str, str]] = {}
 
     def start(self) -> None:
@@ -99,7 +101,7 @@ class Following:
     def told(self) -> list[dict[str, Any]]:
         """Of each feed how it stands, and what became of its calls since the start."""
         return [
-            {**feed.told(), **self._failures.get(feed.source, {}),
+            {**self._standing[feed.source], **self._failures.get(feed.source, {}),
              **self._counts[feed.source].as_document()}
             for feed in self._feeds
         ]  # fmt: skip
@@ -119,7 +121,7 @@ class Following:
             for file, group in feed.poll():
                 if not self._taken(feed, file, group):
                     file.again()
-                    return
+                    break
         except BusyError:
             self._failed(feed, "busy", "too many calls wait to be written")
         except ShoalError as error:
@@ -128,6 +130,7 @@ class Following:
             self._failed(feed, "internal", f"{type(error).__name__}: {error}")
         else:
             self._failures.pop(feed.source, None)
+        self._standing[feed.source] = feed.told()
 
     def _taken(self, feed: Feed, file: FollowedFile, group: Group) -> bool:
         """Whether a group is in the inbox; else the service ends, or the log is too far behind."""

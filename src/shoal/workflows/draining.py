@@ -100,5 +100,5 @@ def _line(position: int, call: Arrived) -> bytes:
         return json.dumps({**kept, "position": position}, separators=(",", ":")).encode()
     if call.message_id is None or not call.message_id.startswith(GIVEN):
         return call.line
-    named = {"messageId": call.message_id, **json.loads(call.line)}
+    named = {**json.loads(call.line), "messageId": call.message_id}
     return json.dumps(named, ensure_ascii=False, separators=(",", ":")).encode()

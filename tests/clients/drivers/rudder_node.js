@@ -4,7 +4,7 @@ const Analytics = require(process.env.NODE_PATH + '/@rudderstack/rudder-sdk-node
 const job = JSON.parse(require('fs').readFileSync(0, 'utf8'))
 const errors = []
 const client = new Analytics(job.key, {
-  dataPlaneUrl: job.host, gzip: job.gzip, flushInterval: 100, logLevel: 'silly',
+  dataPlaneUrl: job.host, gzip: job.gzip, flushInterval: 100, retryCount: job.retries, logLevel: 'silly',
   errorHandler: (error) => errors.push(String(error)),
 })
 let left = job.calls.length

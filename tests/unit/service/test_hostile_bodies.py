@@ -185,6 +185,7 @@ CALLS: dict[str, tuple[bytes, str | None]] = {
     "a time of no calendar": (body(track(timestamp="2026-13-45T99:99:99Z")), None),
     "a time that is a number": (body(track(timestamp=1e30)), None),
     "a time that is a list": (body(track(timestamp=[1])), None),
+    "message id null": (body(track(messageId=None)), None),
     "id null": (body(track(userId="null")), None),
     "id missing": (b'{"type":"track","event":"x"}', None),
     "id an object": (body(track(userId={"a": 1})), None),
