@@ -121,7 +121,8 @@ def overloaded(shop: str, seconds: float) -> dict[str, Any]:
                 server, {**common, "connections": 64, "seconds": seconds / 2, "prefix": "most"}
             )["requests_s"]
             heavy = {**common, "connections": 512, "seconds": seconds, "rate": 3 * most,
-                     "prefix": "heavy", "acknowledged": str(work / "acknowledged")}  # fmt: skip
+                     "prefix": "heavy", "impatient": True,
+                     "acknowledged": str(work / "acknowledged")}  # fmt: skip
             told: dict[str, Any] = {}
             thread = threading.Thread(target=lambda: told.update(generated(server, heavy)))
             thread.start()

@@ -51,7 +51,7 @@ def _kills(rows: Sequence[Row]) -> list[str]:
         return []
     kills = [one for row in done for one in row["kills"]]
     how = Counter(one["how"] for one in kills)
-    points = Counter(f"{one['how']}: {one['point']}" for one in kills if one["point"])
+    points = Counter(f"{one['how']}: {_place(one['point'])}" for one in kills if one["point"])
     total = {
         name: sum(row[name] for row in done)
         for name in ("acknowledged", "log", "quarantine", "lost", "twice")
@@ -110,7 +110,7 @@ def _full(row: Row) -> str:
 
 
 def _lying(row: Row) -> str:
-    files = Counter(one["file"] or "none came" for one in row["positions"])
+    files = Counter(_place(one["file"]) or "none came" for one in row["positions"])
     return (
         f"{len(row['positions'])} positions ("
         + ", ".join(f"{n} {name}" for name, n in files.most_common())
@@ -145,6 +145,23 @@ _SEEN = {"full": _full, "lying": _lying, "disordered": _disordered, "jumping": _
 def _failed(rows: Sequence[Row]) -> list[str]:
     failed = [f"- {row['peer']} {row['label']}: {row['failed']}" for row in rows if "failed" in row]
     return ["Failed:\n" + "\n".join(failed)] if failed else []
+
+
+def _place(told: str) -> str:
+    """A point, or the file of a sync without what is drawn in its name.
+
+    >>> _place("after events/bucket=3/file-1c-00003.parquet")
+    'after a file of the event table'
+    """
+    when, _, file = told.rpartition(" events/")
+    if told.startswith("events/"):
+        when, file = "", told.removeprefix("events/")
+    if not file or (not when and not told.startswith("events/")):
+        return told
+    kind = "the event table's log" if "_delta_log" in file else (
+        "a file of the event table" if file.endswith(".parquet") else "a folder of the event table"
+    )  # fmt: skip
+    return f"{when} {kind}".strip()
 
 
 def _counts(statuses: Mapping[str, int]) -> str:

@@ -93,6 +93,7 @@ class Load:
         rate: requests a second; None: as many as are answered.
         acknowledged: numbers of the first calls of answered requests are written there, a line a
             request, as soon as the answer is there.
+        impatient: what is due and was not sent in time is not sent any more.
     """
 
     def __init__(
@@ -104,9 +105,10 @@ class Load:
         seconds: float,
         rate: float | None,
         acknowledged: Path | None = None,
+        impatient: bool = False,
     ) -> None:
         self._address, self._calls, self._count = address, calls, connections
-        self._seconds, self._rate = seconds, rate
+        self._seconds, self._rate, self._impatient = seconds, rate, impatient
         self._log = acknowledged.open("a", buffering=1) if acknowledged else None
         self.tally = Tally()
         self._idle: deque[Connection] = deque()
@@ -150,6 +152,8 @@ class Load:
                 self._send(self._idle.popleft(), self._due.popleft())
             self._most_late = max(self._most_late, len(self._due))
             await asyncio.sleep(_TICK_S)
+        if self._impatient:
+            self._due.clear()
 
     def _under_way(self) -> bool:
         return self._open > len(self._idle)
@@ -290,7 +294,7 @@ def main(told: dict[str, Any]) -> dict[str, Any]:
     load = Load(
         (told["host"], told["port"]), calls, connections=told["connections"],
         seconds=told["seconds"], rate=told.get("rate"),
-        acknowledged=Path(log) if log else None,
+        acknowledged=Path(log) if log else None, impatient=told.get("impatient", False),
     )  # fmt: skip
     return asyncio.run(load.run())
 
