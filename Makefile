@@ -8,12 +8,16 @@ DAYS ?= 200
 SEED ?= 7
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test clients check lint types layers docs bench-speed bench-track bench-segments \
+.PHONY: demo demo-live test clients check lint types layers docs bench-speed bench-track bench-segments \
   bench-calibration bench-users bench-model lock clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m shoal.cli.demo --out "$(DEMO_OUT)" --customers $(CUSTOMERS) --days $(DAYS) --seed $(SEED) \
 	  $(if $(DATA),--data "$(DATA)") $(if $(PRESET),--preset "$(PRESET)")
+
+# A shop that is served, with customers sent in fast-forward through a tracking client.
+demo-live: $(VENV)/.demo .clients/.python
+	@$(BIN)/python -m shoal.cli.demo_live --client .clients/python/bin/python $(ARGS)
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto --dist worksteal -q
@@ -37,9 +41,12 @@ docs:
 clients: $(VENV)/.test .clients/.made
 	SHOAL_CLIENTS="$(CURDIR)/.clients" $(BIN)/python -m pytest -q -p no:xdist tests/clients $(ARGS)
 
-.clients/.made: tests/clients/requirements.txt tests/clients/package.json
+.clients/.python: tests/clients/requirements.txt
 	$(PYTHON) -m venv .clients/python
 	.clients/python/bin/python -m pip --disable-pip-version-check install --quiet -r tests/clients/requirements.txt
+	@touch $@
+
+.clients/.made: .clients/.python tests/clients/package.json
 	@cp tests/clients/package.json .clients/
 	@if command -v npm >/dev/null; then npm install --prefix .clients --no-audit --no-fund; \
 	  else echo "npm is not installed: clients for node are skipped"; fi

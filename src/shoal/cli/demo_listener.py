@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from shoal.cli.console import Console
+from shoal.domain.segment import TIER_NEW
 
 #: One change is told in so many seconds at most; the others are counted.
 _TOLD_EVERY_S: Final = 2.5
@@ -92,13 +93,15 @@ class Listener:
                     return
 
     def _tell(self, change: Mapping[str, Any]) -> None:
-        if time.monotonic() < self._told_at + _TOLD_EVERY_S:
+        # Who was nobody, or is too little known yet, has no reason that would tell anything.
+        placed = TIER_NEW not in (change["from"], change["to"]) and change["from"]
+        if not placed or time.monotonic() < self._told_at + _TOLD_EVERY_S:
             self._untold += 1
             return
         self._told_at = time.monotonic()
         more = f"   ({self._untold} more since)" if self._untold else ""
         self._untold = 0
-        names = [self._name(change[one]) if change[one] else "nobody" for one in ("from", "to")]
+        names = [self._name(change[one]) for one in ("from", "to")]
         why = self._why(change["customer_id"])
         self._console.say(
             f"   {change['since'][:16]}  {change['customer_id']}: {names[0]} -> {names[1]}, by "
@@ -121,8 +124,8 @@ class Listener:
             told = self.get(f"/v1/customers/{urllib.parse.quote(customer)}/segments")
         except (OSError, ValueError):
             return ""
-        found = (told.get("why") or {}).get("why") or []
-        return str(found[0]["words"]["en"]) if found else ""
+        found = (told.get("why") or {}).get("why_here") or []
+        return str(found[0]["sentence"]["en"]) if found else ""
 
     def _open(
         self, path: str, headers: Mapping[str, str], timeout_s: float, body: bytes | None = None

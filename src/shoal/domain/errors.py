@@ -87,6 +87,7 @@ CODES: Final = MappingProxyType(
         "interrupted": "the work was interrupted and can be started again",
         "training_diverged": "the loss of a model in training is no longer a number",
         "checkpoint_unusable": "a checkpoint is damaged, or of other settings or data",
+        "not_served": "a service that was started does not answer",
         "port_taken": "the service cannot listen where it should",
         "shop_locked": "another process is writing to the shop",
         "shop_newer": "the shop was written by a newer version of Shoal",
