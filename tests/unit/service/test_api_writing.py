@@ -223,3 +223,19 @@ def test_files_that_are_no_lists_are_not_handed_out(shelf: Shelf, name: str) -> 
 def test_lists_that_cannot_be_made_say_why(shelf: Shelf, body: Any, status: int, code: str) -> None:
     told = post(shelf, "/v1/exports", body)
     assert (told.status, told.document["code"]) == (status, code), told.document
+
+
+# --- Persons who are forgotten --------------------------------------------------------------------
+
+
+def test_who_is_forgotten_is_in_no_answer(shelf: Shelf) -> None:
+    segment = shelf.get("/v1/customers/c9")["segment"]["segment_id"]
+    with shelf.driver.turn:
+        shelf.shop.forget(["c9"])
+    for path in ("", "/history", "/timeline", "/segments"):
+        assert shelf.ask(f"/v1/customers/c9{path}").document["code"] == "unknown_customer"
+    shelf.asking_again()
+    assert shelf.ask("/v1/customers/c8").status == 200
+    rest = shelf.get(f"/v1/segments/{segment}/members", limit=1000)
+    assert "c9" not in [one["customer_id"] for one in rest["members"]]
+    assert "c9" not in str(shelf.get(f"/v1/segments/{segment}"))
