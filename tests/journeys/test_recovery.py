@@ -57,9 +57,7 @@ def test_what_a_kill_left_is_told_and_finished(
     assert not found["killed"]
     told = [one for one in caplog.records if "recovery" in one.__dict__]
     assert [one.__dict__["recovery"]["units_finished"] for one in told] == [1, 0]
-    assert "3 calls wait in the inbox; 1 files are in after all" in (
-        told[0].getMessage()
-    )
+    assert "3 calls wait in the inbox; 1 files are in after all" in (told[0].getMessage())
 
 
 def test_damage_is_told_at_the_start(
