@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import socket
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,7 @@ from shoal.ports import Arrived
 from shoal.service.access import Keyring, shown_keys
 from shoal.service.app import application
 from shoal.service.driver import Driver
-from shoal.service.server import _is_loopback
+from shoal.service.server import _is_loopback, _listening
 from shoal.workflows import collecting
 from shoal.workflows.collecting import BusyError, Collector
 from shoal.workflows.draining import Drained
@@ -254,6 +255,11 @@ def test_names_that_no_source_can_have_are_refused(source: str) -> None:
 )
 def test_addresses_of_this_machine_alone(host: str, own: bool) -> None:
     assert _is_loopback(host) == own
+
+
+def test_answers_do_not_wait_for_each_other_on_a_connection_that_is_used_again() -> None:
+    with _listening("127.0.0.1", 0) as found:
+        assert found.proto == socket.IPPROTO_TCP  # asyncio then sets TCP_NODELAY
 
 
 # --- The driver -----------------------------------------------------------------------------------
