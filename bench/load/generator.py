@@ -66,6 +66,11 @@ class Connection(asyncio.Protocol):
         self._got.clear()
         self.transport.write(request)
 
+    def close(self) -> None:
+        """End it."""
+        if self.transport is not None:
+            self.transport.abort()
+
     def data_received(self, data: bytes) -> None:
         self._got += data
         if self._wanted < 0:
@@ -116,6 +121,7 @@ class Load:
         self._unanswered: deque[int] = deque()
         self._started = self._until = 0.0
         self._open = 0
+        self._all: set[Connection] = set()
         self._beginning: set[asyncio.Future[None]] = set()
         self._most_late = 0
 
@@ -130,6 +136,11 @@ class Load:
         ended = time.monotonic()
         while self._under_way() and time.monotonic() < ended + _END_S:
             await asyncio.sleep(0.01)
+        for connection in list(self._all):
+            connection.close()
+        await asyncio.sleep(0)
+        if self._log is not None:
+            self._log.close()
         return self._told(ended - self._started)
 
     def stop(self) -> None:
@@ -204,6 +215,7 @@ class Load:
     def lost(self, connection: Connection) -> None:
         """A connection ended; another takes its place."""
         self._open -= 1
+        self._all.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
         if connection.first >= 0:
@@ -221,11 +233,12 @@ class Load:
         loop = asyncio.get_running_loop()
         while time.monotonic() < self._until:
             try:
-                await loop.create_connection(lambda: Connection(self), *self._address)
+                _, made = await loop.create_connection(lambda: Connection(self), *self._address)
             except OSError:
                 await asyncio.sleep(0.05)
                 continue
             self._open += 1
+            self._all.add(made)
             return
 
     def _told(self, seconds: float) -> dict[str, Any]:
@@ -236,8 +249,9 @@ class Load:
             "requests": len(took),
             "calls": self.tally.calls,
             "made": self._calls.made,
-            "requests_s": len(took) / seconds,
-            "calls_s": self.tally.calls / seconds,
+            # What was answered after the time was over is no part of the rate.
+            "requests_s": sum(whole) / max(1, len(whole)),
+            "calls_s": self._calls.batch * sum(whole) / max(1, len(whole)),
             "least_in_a_second": min(whole) if whole else None,
             "took_ms": quantiles_ms(took),
             "statuses": {str(k): n for k, n in sorted(self.tally.statuses.items())},

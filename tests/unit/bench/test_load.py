@@ -1,0 +1,94 @@
+"""The load generator and the pages of load and faults."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench.faults import page as faults_page
+from bench.load import page as load_page
+from bench.load.calls import Calls
+from bench.load.generator import Load, quantiles_ms
+
+
+def answers(statuses: list[int], seen: list[bytes]) -> Any:
+    """A server that reads requests and answers with each status in turn, the last for ever."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            try:
+                head = await reader.readuntil(b"\r\n\r\n")
+            except (asyncio.IncompleteReadError, ConnectionError):
+                break
+            length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+            seen.append(await reader.readexactly(length))
+            status = statuses.pop(0) if len(statuses) > 1 else statuses[0]
+            writer.write(b"HTTP/1.1 %d X\r\ncontent-length: 2\r\n\r\n{}" % status)
+        writer.close()
+
+    return handle
+
+
+def load(
+    tmp_path: Path, statuses: list[int], rate: float | None
+) -> tuple[Mapping[str, Any], list[bytes], list[int]]:
+    seen: list[bytes] = []
+    log = tmp_path / "acknowledged"
+
+    async def run() -> Mapping[str, Any]:
+        server = await asyncio.start_server(answers(statuses, seen), "127.0.0.1", 0)
+        address = server.sockets[0].getsockname()
+        calls = Calls(["u1"], "key", prefix="m")
+        told = await Load(
+            address, calls, connections=2, seconds=0.3, rate=rate, acknowledged=log
+        ).run()
+        server.close()
+        await asyncio.sleep(0.05)  # connections that were given up are noticed
+        return told
+
+    return asyncio.run(run()), seen, [int(line) for line in log.read_text().split()]
+
+
+@pytest.mark.parametrize("rate", [None, 100.0], ids=["closed", "open"])
+def test_every_answer_is_counted_and_what_is_refused_is_sent_again(
+    tmp_path: Path, rate: float | None
+) -> None:
+    told, seen, acknowledged = load(tmp_path, [200, 503, 200], rate)
+    sent = [json.loads(body)["messageId"] for body in seen]
+    assert told["statuses"]["503"] == 1
+    assert told["requests"] == told["statuses"]["200"] == len(acknowledged)
+    # The refused one came twice, all others once; each was acknowledged once.
+    assert sorted(sent.count(one) for one in set(sent))[-2:] == [1, 2]
+    assert sorted(acknowledged) == list(range(told["made"]))
+    assert told["took_ms"]["p50"] > 0
+    if rate is not None:
+        assert 15 <= told["requests"] <= 31
+
+
+def test_the_same_number_is_the_same_call_and_some_are_of_nobody() -> None:
+    calls = Calls(["u1", "u2", "u3"], "key", prefix="m", poison=0.1, batch=5)
+    one, again = json.loads(calls.call(7, "t")), json.loads(calls.call(7, "t"))
+    assert one == again
+    assert one["messageId"] == "m-7"
+    owners = [json.loads(calls.call(number, "t"))["userId"] for number in range(1_000)]
+    assert owners.count("null") == 100
+    first, request = calls.request()
+    assert (first, calls.made) == (0, 5)
+    assert len(json.loads(request.partition(b"\r\n\r\n")[2])["batch"]) == 5
+
+
+def test_quantiles_are_in_milliseconds() -> None:
+    found = quantiles_ms([number / 1_000 for number in range(1, 101)])
+    assert (round(found["p50"]), round(found["p99"]), found["max"]) == (51, 99, 100)
+    assert quantiles_ms([]) == {}
+
+
+def test_pages_can_be_made_of_what_is_published() -> None:
+    results = Path(__file__).parents[3] / "docs" / "results"
+    for name, page in (("load", load_page), ("faults", faults_page)):
+        document = json.loads((results / f"{name}.json").read_text())
+        assert page.markdown(document).strip() == (results / f"{name}.md").read_text().strip()
