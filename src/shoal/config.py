@@ -270,17 +270,6 @@ class AdjustConfig(AdjustSettings):
 
 
 @dataclass(frozen=True)
-class ServiceConfig(ServiceLimits):
-    """What `shoal serve` takes from one client; see `shoal.domain.limits.ServiceLimits`."""
-
-    def __post_init__(self) -> None:
-        for name, (least, greatest, allowed) in ALLOWED_LIMITS.items():
-            value = getattr(self, name)
-            if not least <= value <= greatest:
-                raise _bad(f"service.{name}", value, allowed)
-
-
-@dataclass(frozen=True)
 class CollectionConfig:
     """What the service takes from outside, and how much of it at once.
 
