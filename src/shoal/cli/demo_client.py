@@ -11,10 +11,11 @@ import json
 import sys
 from datetime import datetime
 
-from segment.analytics import Client  # type: ignore[import-untyped, import-not-found, unused-ignore]
-
 
 def main() -> int:
+    # Of this program's own environment; the package is importable without it.
+    from segment.analytics import Client  # type: ignore[import-untyped, import-not-found, unused-ignore]
+
     address, key = sys.argv[1:3]
     lost = []
     client = Client(
