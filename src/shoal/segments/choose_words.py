@@ -50,9 +50,9 @@ def foretold(chosen: Candidate, best: Candidate, horizon_days: int | None, *, st
         zh = f"任何分群数量都不能预测未来 {horizon_days} 天的行为（{shares}）。"
     if stays:
         return Text(
-            f"{en} k = {chosen.k} stays as it was: it is within two standard errors of the best "
-            f"stable candidate (k = {best.k}); bootstrap ARI {chosen.stability:.2f}.",
-            f"{zh}k = {chosen.k} 保持不变：它与最佳稳定候选（k = {best.k}）相差不超过两个标准误；"
+            f"{en} k = {chosen.k} stays as it was: no stable number foretells clearly more (best: "
+            f"k = {best.k}); bootstrap ARI {chosen.stability:.2f}.",
+            f"{zh}k = {chosen.k} 保持不变：没有稳定的候选预测得明显更好（最佳为 k = {best.k}）；"
             f"自助法 ARI {chosen.stability:.2f}。",
         )
     return Text(
