@@ -7,6 +7,7 @@ secrets only (`SHOAL_DATA`). Unknown keys are errors.
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from dataclasses import dataclass, field, fields
 from ipaddress import ip_network
@@ -14,6 +15,7 @@ from math import inf
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
 from shoal.adjust.settings import AdjustSettings
 from shoal.domain.errors import InputError, OperationError, UsageError
@@ -23,11 +25,14 @@ from shoal.domain.quality import CHECKS
 from shoal.domain.time import Zone
 from shoal.domain.traits import PROTECTED
 from shoal.events.noise import RULES as NOISE_RULES
+from shoal.events.personal import ADDRESSES, ALL, Personal
 from shoal.model.config import BACKBONES
 from shoal.model.config import RECIPES as MODEL_RECIPES
 
 FILE_NAME: Final = "shop.toml"
 CONFIG_VERSION: Final = 1
+#: Names of schemas that PostgreSQL takes without quotation marks and does not keep for itself.
+_NAMESPACE: Final = re.compile(r"(?!pg_|information_schema$)[a-z][a-z0-9_]{0,62}")
 
 
 @dataclass(frozen=True)
@@ -176,6 +181,39 @@ class NoiseConfig:
             raise _bad("noise.run_events", self.run_events, "a whole number of at least 2")
         if self.think_seconds <= 0:
             raise _bad("noise.think_seconds", self.think_seconds, "more than 0 seconds")
+
+
+@dataclass(frozen=True)
+class PrivacyConfig:
+    """What is hidden before it is written; keys stand in the environment alone.
+
+    With `pseudonymise` ids of customers and visitors are keyed hashes, and so are the values of
+    traits and properties named in `ids`. Values of those in `personal` are encrypted.
+    """
+
+    pseudonymise: bool = False
+    ids: tuple[str, ...] = ()
+    personal: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("ids", "personal"):
+            for one in getattr(self, name):
+                if not one.strip() or one != one.strip() or not one.isprintable():
+                    raise _bad(f"privacy.{name}", one, "names such as email or address.city")
+        if self.ids and not self.pseudonymise:
+            raise _bad("privacy.ids", list(self.ids), "with pseudonymise = true alone")
+
+    @property
+    def on(self) -> bool:
+        """Whether anything is hidden."""
+        return self.pseudonymise or bool(self.personal)
+
+    @property
+    def hides(self) -> str:
+        """Which ids become pseudonyms: all, addresses where these are personal, or none."""
+        if self.pseudonymise:
+            return ALL
+        return ADDRESSES if Personal.of(self.personal).covers_either("email") else ""
 
 
 @dataclass(frozen=True)
@@ -332,6 +370,41 @@ class WebhookConfig:
 
 
 @dataclass(frozen=True)
+class StoreConfig:
+    """Where customers' states, memberships, keys and the inbox are kept.
+
+    With a `namespace` it is that schema of the PostgreSQL database at `url`, or at the address that
+    the environment gives; the password stands in the environment alone. Without: SQLite.
+    """
+
+    namespace: str = ""
+    url: str = ""
+
+    def __post_init__(self) -> None:
+        if self.namespace and not _NAMESPACE.fullmatch(self.namespace):
+            allowed = "a small letter, then up to 62 of a-z, 0-9 and _; not beginning with pg_"
+            raise _bad("store.namespace", self.namespace, allowed)
+        if not self.url:
+            return
+        try:
+            parts = urlsplit(self.url)
+            scheme, secret = parts.scheme, parts.password is not None or "password" in parts.query
+        except ValueError:
+            scheme, secret = "", False
+        if scheme != "postgresql" or secret:  # what was received may be a secret: it is not shown
+            raise UsageError(
+                "bad_setting",
+                "setting store.url holds a password" if secret
+                else "setting store.url is no address of a PostgreSQL database",
+                where=FILE_NAME,
+                hint="Allowed: postgresql://USER@HOST:PORT/DATABASE; the password goes into "
+                "SHOAL_STORE_URL, or into the file that SHOAL_STORE_PASSWORD_FILE names.",
+            )  # fmt: skip
+        if not self.namespace:
+            raise _bad("store.namespace", "", "with store.url, the name of the shop's schema")
+
+
+@dataclass(frozen=True)
 class Config:
     """All stages side by side."""
 
@@ -341,11 +414,19 @@ class Config:
     model: BehaviourConfig = field(default_factory=BehaviourConfig)
     identity: IdentityConfig = field(default_factory=IdentityConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
+    privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     quality: QualityConfig = field(default_factory=QualityConfig)
     adjust: AdjustConfig = field(default_factory=AdjustConfig)
     service: ServiceConfig = field(default_factory=ServiceConfig)
     collection: CollectionConfig = field(default_factory=CollectionConfig)
     webhooks: WebhookConfig = field(default_factory=WebhookConfig)
+    store: StoreConfig = field(default_factory=StoreConfig)
+
+    def __post_init__(self) -> None:
+        personal = Personal.of(self.privacy.personal)
+        for name in self.features.traits:
+            if personal.covers_either(name):
+                raise _bad("features.traits", name, "traits that [privacy] personal does not name")
 
 
 def laptop() -> Config:
@@ -473,6 +554,7 @@ def render(config: Config) -> str:
     """The `shop.toml` of a configuration, with a comment a setting."""
     shop, features, segment, model = config.shop, config.features, config.segment, config.model
     identity, noise, quality = config.identity, config.noise, config.quality
+    privacy = config.privacy
     adjust, collection = config.adjust, config.collection
     service = config.service
     traits = _listed(features.traits)
@@ -538,6 +620,14 @@ rate_events = {noise.rate_events}
 # So many browsing events in a row, each within so many seconds of the one before.
 run_events = {noise.run_events}
 think_seconds = {noise.think_seconds}
+
+[privacy]
+# Ids of customers and visitors are stored as keyed hashes (SHOAL_PSEUDONYM_KEY). Fixed once events
+# are stored. ids: traits and properties whose values are ids too.
+pseudonymise = {json.dumps(privacy.pseudonymise)}
+ids = [{_listed(privacy.ids)}]
+# Traits and properties that are encrypted (SHOAL_FIELD_KEYS), for example ["email", "phone"].
+personal = [{_listed(privacy.personal)}]
 
 [quality]
 # Checks that are off; their codes stand in docs/concepts/quality.md.
@@ -625,6 +715,12 @@ waiting_calls = {collection.waiting_calls}
 [webhooks]
 # Hosts of your own network that webhooks may go to, also by plain http.
 trusted_hosts = [{_listed(config.webhooks.trusted_hosts)}]
+
+[store]
+# The schema of a PostgreSQL database that holds what changes with every event, and the database
+# (postgresql://USER@HOST/DATABASE, or SHOAL_STORE_URL). Empty: SQLite files of this directory.
+namespace = "{config.store.namespace}"
+url = {_text(config.store.url)}
 """
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests import postgres
 
 from shoal.adapters.memory_audit import MemoryAudit
+from shoal.adapters.postgres_audit import PostgresAudit
 from shoal.adapters.sql_audit import SqlAudit
 from shoal.domain.audit import NOTHING, Act, Who, chained, entry_digest
 from shoal.domain.errors import OperationError
@@ -20,13 +23,18 @@ from shoal.workflows.audit import Wanted, expected_of, listed, verify
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AuditLog]:
-    made: AuditLog = (
-        MemoryAudit() if request.param == "memory" else SqlAudit(tmp_path / "audit.sqlite")
-    )
-    yield made
-    made.close()
+    with ExitStack() as stack:
+        made: AuditLog
+        if request.param == "memory":
+            made = MemoryAudit()
+        elif request.param == "sqlite":
+            made = SqlAudit(tmp_path / "audit.sqlite")
+        else:
+            made = PostgresAudit(stack.enter_context(postgres.namespace(tmp_path)))
+        stack.callback(made.close)
+        yield made
 
 
 def act(action: str, **more: object) -> Act:

@@ -7,22 +7,16 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from tests.contracts.stores import KINDS, state_store
 
-from shoal.adapters.memory_store import MemoryStateStore
-from shoal.adapters.sql import SqlStateStore
 from shoal.features.admission import FLAGS_SCHEMA
 from shoal.ports import StateStore
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StateStore]:
-    made = (
-        MemoryStateStore()
-        if request.param == "memory"
-        else SqlStateStore(f"sqlite:///{tmp_path}/shop.sqlite")
-    )
-    yield made
-    made.close()
+    with state_store(request.param, tmp_path) as made:
+        yield made
 
 
 def flags(*rows: tuple[str, int, str]) -> pa.Table:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from tests import postgres
 
 from shoal.adapters.memory_inbox import MemoryInbox
 from shoal.adapters.sql_inbox import SqlInbox
@@ -13,13 +15,18 @@ from shoal.domain.errors import OperationError
 from shoal.ports import Arrived, Inbox
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def inbox(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Inbox]:
-    made: Inbox = (
-        MemoryInbox() if request.param == "memory" else SqlInbox(tmp_path / "inbox.sqlite")
-    )
-    yield made
-    made.close()
+    with ExitStack() as stack:
+        made: Inbox
+        if request.param == "memory":
+            made = MemoryInbox()
+        elif request.param == "sqlite":
+            made = SqlInbox(tmp_path / "inbox.sqlite")
+        else:
+            made = SqlInbox(stack.enter_context(postgres.namespace(tmp_path)))
+        stack.callback(made.close)
+        yield made
 
 
 def call(

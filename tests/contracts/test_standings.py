@@ -8,21 +8,18 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from tests.contracts.stores import KINDS, state_store
 
 from shoal.adapters import sql_standings
-from shoal.adapters.memory_store import MemoryStateStore
-from shoal.adapters.sql import SqlStateStore
 from shoal.adapters.store_schema import STATES_SCHEMA
 from shoal.ports import StateStore
 from shoal.segments.assign import MEMBERSHIPS_SCHEMA
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StateStore]:
-    kind = request.param == "memory"
-    found = MemoryStateStore() if kind else SqlStateStore(f"sqlite:///{tmp_path}/shop.sqlite")
-    yield found
-    found.close()
+    with state_store(request.param, tmp_path) as made:
+        yield made
 
 
 def place(store: StateStore, *rows: tuple[str, str, str, int]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from tests.contracts.stores import KINDS, state_store
 
 from shoal.adapters.memory_store import MemoryStateStore
 from shoal.adapters.sql import SqlStateStore
@@ -19,15 +20,10 @@ from shoal.ports import StateStore
 MOMENT = datetime(2024, 3, 1, 12, tzinfo=UTC)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StateStore]:
-    made = (
-        MemoryStateStore()
-        if request.param == "memory"
-        else SqlStateStore(f"sqlite:///{tmp_path}/shop.sqlite")
-    )
-    yield made
-    made.close()
+    with state_store(request.param, tmp_path) as made:
+        yield made
 
 
 def states(**bodies: bytes) -> pa.Table:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests import postgres
 
 from shoal.adapters.memory_webhooks import MemoryWebhooks
 from shoal.adapters.sql_webhooks import SqlWebhooks
@@ -19,13 +21,18 @@ NOW = datetime(2026, 5, 1, 10, tzinfo=UTC)
 URL = "https://hooks.example.com/a"
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WebhookStore]:
-    made: WebhookStore = (
-        MemoryWebhooks() if request.param == "memory" else SqlWebhooks(tmp_path / "webhooks.sqlite")
-    )
-    yield made
-    made.close()
+    with ExitStack() as stack:
+        made: WebhookStore
+        if request.param == "memory":
+            made = MemoryWebhooks()
+        elif request.param == "sqlite":
+            made = SqlWebhooks(tmp_path / "webhooks.sqlite")
+        else:
+            made = SqlWebhooks(stack.enter_context(postgres.namespace(tmp_path)))
+        stack.callback(made.close)
+        yield made
 
 
 def added(store: WebhookStore, url: str = URL, position: int = 7) -> Webhook:

@@ -24,7 +24,7 @@ _DIGITS: Final = 20
 WRITTEN: Final = "written"
 _COUNT: Final = (
     "INSERT INTO meta (key, value) VALUES ('written', '1') ON CONFLICT (key) DO UPDATE "
-    "SET value = CAST(CAST(meta.value AS INTEGER) + 1 AS TEXT) RETURNING value"
+    "SET value = CAST(CAST(meta.value AS BIGINT) + 1 AS TEXT) RETURNING value"
 )
 
 
@@ -35,11 +35,16 @@ def mark_of(database: Path) -> Path:
 
 def marked(database: Path) -> int:
     """The number beside a database; 0: none is there yet."""
+    return told(mark_of(database))
+
+
+def told(mark: Path) -> int:
+    """The number in a mark; 0: it is not there yet."""
     try:
-        told = mark_of(database).read_bytes()[:_DIGITS]
+        found = mark.read_bytes()[:_DIGITS]
     except FileNotFoundError:
         return 0
-    return int(told) if told.strip().isdigit() else 0
+    return int(found) if found.strip().isdigit() else 0
 
 
 def count_up(connection: sa.Connection) -> int:
@@ -59,8 +64,8 @@ class HighWater:
     second sync would double what a small transaction costs.
     """
 
-    def __init__(self, database: Path) -> None:
-        self._path = mark_of(database)
+    def __init__(self, mark: Path) -> None:
+        self._path = mark
         self._file = -1
 
     def rise(self, number: int) -> None:
@@ -77,13 +82,13 @@ class HighWater:
             self._file = -1
 
 
-def lacking(database: Path, before: int, now: int) -> OperationError:
+def lacking(where: str, mark: Path, before: int, now: int) -> OperationError:
     """What to tell of a state store that lacks transactions which were committed."""
     return OperationError(
         "shop_damaged",
         f"the state store holds {now:,} transactions, and {before:,} were committed: its file or "
-        "its write-ahead log was damaged, or only a part of it was copied",
-        str(database),
+        "its write-ahead log was damaged, or only a part of it, or an older one, was copied",
+        where,
         "Restore the shop from a backup (shoal restore). To go on without what is lost "
-        f"(memberships, settings, keys; states follow the event table), remove {mark_of(database)}",
+        f"(memberships, settings, keys; states follow the event table), remove {mark}",
     )

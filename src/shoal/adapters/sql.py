@@ -1,4 +1,4 @@
-"""The state store in SQL through SQLAlchemy Core: SQLite today, PostgreSQL by the same statements.
+"""The state store in SQL through SQLAlchemy Core: SQLite and PostgreSQL by the same statements.
 
 One transaction may hold customer states, memberships, units and the applied table version, so a
 kill at any moment leaves all of them as they were or all as they should be.
@@ -17,7 +17,8 @@ from typing import Any, Final
 import pyarrow as pa
 import sqlalchemy as sa
 
-from shoal.adapters.high_water import HighWater, count_up, counted, lacking, marked
+from shoal.adapters.high_water import HighWater, count_up, counted, lacking, mark_of, told
+from shoal.adapters.postgres import Namespace
 from shoal.adapters.sql_carries import SqlCarries
 from shoal.adapters.sql_erasures import SqlErasures
 from shoal.adapters.sql_flags import SqlFlags
@@ -33,13 +34,15 @@ from shoal.adapters.sql_schema import (
     SETTINGS,
     STATES,
     UNITS,
+    Where,
     begin,
     check_schema,
     connect,
     failures_told,
+    place,
     upsert,
 )
-from shoal.adapters.sql_scrub import scrub
+from shoal.adapters.sql_scrub import scrub, write_anew
 from shoal.adapters.sql_standings import SqlStandings
 from shoal.adapters.store_schema import STATES_SCHEMA
 from shoal.domain.time import Clock, from_us, system_clock, to_us
@@ -52,19 +55,25 @@ class SqlStateStore(SqlMemberships):
     """`StateStore` in a SQL database; every method is safe to call from several threads.
 
     Args:
-        url: `sqlite:////abs/shop.sqlite`; the file is created if there is none.
+        where: `sqlite:////abs/shop.sqlite`, and the file is created if there is none; or the shop's
+            schema of a PostgreSQL database.
         clock: what the lease asks for the time.
 
     Raises:
         OperationError: `shop_newer`, `shop_older`, `shop_damaged`, `no_permission`, `disk_full`,
-            `shop_locked`; from every method.
+            `shop_locked`, `store_unreachable`; from every method.
     """
 
-    def __init__(self, url: str, *, clock: Clock = system_clock) -> None:
-        self._engine = connect(url)
+    def __init__(self, where: Where, *, clock: Clock = system_clock) -> None:
+        self._engine = connect(where)
         self._mark: HighWater | None = None
-        self._hold_mark()
-        self._lease = Lease(self._engine, clock)
+        try:
+            self._hold_mark(where)
+        except BaseException:
+            self._engine.dispose()
+            raise
+        lock = where.lock("lease") if isinstance(where, Namespace) else None
+        self._lease = Lease(self._engine, clock, lock)
         self._local = threading.local()
         self.flags = SqlFlags(self._reading, self._writing)
         self.people = SqlPeople(self._reading, self._writing)
@@ -79,29 +88,35 @@ class SqlStateStore(SqlMemberships):
         if self._mark is not None:
             self._mark.close()
 
-    def _hold_mark(self) -> None:
-        """Refuse a file that lacks transactions which were committed.
+    def _hold_mark(self, where: Where) -> None:
+        """Refuse a database that lacks transactions which were committed.
 
         Raises:
             OperationError: `shop_damaged`, and what `check_schema` raises.
         """
         file = self._engine.url.database
-        if self._engine.dialect.name != "sqlite" or not file:
+        if not file:
             check_schema(self._engine)
             return
-        before = marked(Path(file))  # read first: who writes meanwhile only makes it more
+        mark = where.mark("store") if isinstance(where, Namespace) else mark_of(Path(file))
+        before = told(mark)  # read first: who writes meanwhile only makes it more
         check_schema(self._engine)
         with begin(self._engine, write=False) as connection:
             now = counted(connection)
         if now < before:
-            raise lacking(Path(file), before, now)
-        self._mark = HighWater(Path(file))
+            raise lacking(place(self._engine), mark, before, now)
+        self._mark = HighWater(mark)
 
     # lease and transactions
 
     def lease(self) -> AbstractContextManager[None]:
         """Hold the shop's single-writer lease; raises `shop_locked` if another process has it."""
         return self._lease.held()
+
+    @property
+    def taken_over(self) -> bool:
+        """Whether who held the lease before never gave it back."""
+        return self._lease.taken_over
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -261,7 +276,10 @@ class SqlStateStore(SqlMemberships):
                 `disk_full`, there is no room for the file to be written anew.
         """
         with failures_told(self._engine):
-            scrub(self._engine, traces)
+            if self._engine.dialect.name == "postgresql":
+                write_anew(self._engine)
+            else:
+                scrub(self._engine, traces)
 
     # pointers
 

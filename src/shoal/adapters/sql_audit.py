@@ -7,27 +7,23 @@ in a file of its own.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from shoal.adapters.audit_mark import AuditMark, no_secret, of_lost_mark
 from shoal.adapters.failures import translated
 from shoal.adapters.sql_schema import failure
-from shoal.domain.audit import DONE, Act, Recorded, Who, chained
+from shoal.domain.audit import Act, Recorded, chained
 from shoal.domain.errors import OperationError
 
 #: Raised whenever a table below changes.
 AUDIT_VERSION: Final = 1
-#: Of the mark: digits of the number, a space, the digest; always written in one piece.
-_DIGITS: Final = 20
-_MARK: Final = 85
 #: Seconds in which another process that writes is waited for.
 _WAIT_S: Final = 10.0
 _COLUMNS: Final = "number INTEGER PRIMARY KEY, entry TEXT NOT NULL, digest TEXT NOT NULL"
@@ -64,7 +60,7 @@ class SqlAudit:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._mark_path = path, path.with_name(f"{path.name}.mark")
+        self._path, self._mark = path, AuditMark(path.with_name(f"{path.name}.mark"))
         self._writing, self._reading = threading.Lock(), threading.Lock()
         with self._told(), translated(path):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -79,11 +75,11 @@ class SqlAudit:
             self._writer.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
             with _transaction(self._writer):
                 missed = self._hold()
-                given = [_of_lost_mark(acts[0]), *acts] if missed else acts
+                given = [of_lost_mark(acts[0]), *acts] if missed else acts
                 entries = chained(given, _last(self._writer))
                 rows = [(one.number, one.text, one.digest) for one in entries]
                 self._writer.executemany(_APPEND, rows)
-            self._write_mark(entries[-1], synced)
+            self._mark.write(entries[-1], synced)
         return [one.number for one in entries[-len(acts) :]]
 
     def hold(self) -> None:
@@ -99,19 +95,13 @@ class SqlAudit:
             return _last(self._reader)
 
     def mark(self) -> tuple[int, str] | None:
-        try:
-            return _marked(self._mark_path.read_bytes())
-        except FileNotFoundError:
-            return None
+        return self._mark.read()
 
     def secret(self) -> bytes:
         with self._reading, self._told():
             row = self._reader.execute(_SECRET).fetchone()
         if row is None:
-            raise OperationError(
-                "shop_damaged", "the audit log has no secret to hide ids with", str(self._path),
-                "Restore the file from a backup.",
-            )  # fmt: skip
+            raise no_secret(str(self._path))
         return bytes(row[0])
 
     def close(self) -> None:
@@ -150,23 +140,7 @@ class SqlAudit:
         found = self._writer.execute(_DIGEST, (mark[0],)).fetchone()
         if found == (mark[1],):
             return False
-        raise OperationError(
-            "audit_broken",
-            f"the audit log does not end as it did: entry {mark[0]:,} was acknowledged and "
-            f"is {'not there' if found is None else 'another one'}",
-            str(self._path),
-            "See shoal audit SHOP --verify. Restore the log from a backup; or, to go on "
-            f"without what is lost, remove {self._mark_path}: the log then says so.",
-        )
-
-    def _write_mark(self, last: Recorded, synced: bool) -> None:
-        """Other processes write entries too: the mark only ever goes up."""
-        with _locked(self._mark_path) as mark:
-            told = _marked(os.pread(mark, _MARK, 0))
-            if told is None or told[0] < last.number:
-                os.pwrite(mark, b"%020d %s" % (last.number, last.digest.encode()), 0)
-            if synced:
-                os.fdatasync(mark)
+        raise self._mark.broken(mark[0], found is not None, str(self._path))
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -201,31 +175,6 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    """An open file that no other process has like this; it is made if there is none."""
-    opened = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX)
-        yield opened
-    finally:
-        os.close(opened)
-
-
-def _marked(told: bytes) -> tuple[int, str] | None:
-    if len(told) < _MARK or not told[:_DIGITS].isdigit():
-        return None
-    return int(told[:_DIGITS]), told[_DIGITS + 1 : _MARK].decode("ascii", "replace")
-
-
-def _of_lost_mark(act: Act) -> Act:
-    """What the log says where there was no mark: entries before may be gone from its end."""
-    return replace(
-        Act(act.at, Who("local"), "audit.mark_missing", DONE),
-        facts={"says": "there was no mark: entries may be missing before this one"},
-    )
 
 
 def _last(connection: sqlite3.Connection) -> Recorded | None:

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from shoal.adapters.sql_schema import _METADATA, _SERIAL
+from shoal.adapters.sql_rows import number_on
+from shoal.adapters.sql_schema import _METADATA, _SERIAL, NAME
 from shoal.domain.time import from_us, parse_moment, to_us
 
 KEYS: Final = sa.Table(
@@ -40,7 +41,7 @@ TOMBSTONES: Final = sa.Table(
 EXPORTS: Final = sa.Table(
     "exports",
     _METADATA,
-    sa.Column("path", sa.Text, primary_key=True),
+    sa.Column("path", NAME, primary_key=True),
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("moment_us", sa.BigInteger, nullable=False),
 )
@@ -148,6 +149,7 @@ class SqlErasures:
             ]  # fmt: skip
             if rows:
                 connection.execute(sa.insert(ERASURES), rows)
+                number_on(connection, ERASURES)
 
     def note_export(self, path: str, kind: str, moment: datetime) -> None:
         """Remember a file outside the shop that lists customers."""

@@ -9,13 +9,13 @@ from typing import Any, Final
 import pyarrow as pa
 import sqlalchemy as sa
 
-from shoal.adapters.sql_schema import _METADATA
+from shoal.adapters.sql_schema import _METADATA, NAME
 from shoal.features.admission import FLAGS_SCHEMA
 
 FLAGS: Final = sa.Table(
     "flags",
     _METADATA,
-    sa.Column("visitor_id", sa.Text, primary_key=True),
+    sa.Column("visitor_id", NAME, primary_key=True),
     sa.Column("told_us", sa.BigInteger, primary_key=True),
     sa.Column("rule", sa.Text, primary_key=True),
     sa.Column("to_us", sa.BigInteger, primary_key=True),

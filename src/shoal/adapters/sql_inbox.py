@@ -1,11 +1,12 @@
-"""The inbox in a SQLite file of its own: accepted calls, on disk before anybody is told so.
+"""The inbox: accepted calls, on disk before anybody is told so.
 
-A file of its own, because a micro-batch that moves customers may hold the state store's right to
-write for longer than a client waits for its answer.
+In SQLite it has a file of its own, because a micro-batch that moves customers may hold the state
+store's right to write for longer than a client waits for its answer.
 
 A write-ahead log that was damaged can open without a complaint and lack its last transactions. So
 the highest position is also kept beside the database, in a file that is synced after each commit:
-an inbox that knows less than that file refuses to open.
+an inbox that knows less than that file refuses to open. So does one in a PostgreSQL database that
+was put back, or lost what a standby never got; its writers wait for one another too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from shoal.adapters.failures import translated
-from shoal.adapters.sql_schema import begin, connect
+from shoal.adapters.high_water import mark_of
+from shoal.adapters.postgres import Namespace
+from shoal.adapters.sql_schema import _SERIAL, begin, connect, place
+from shoal.adapters.sql_versions import prepare
 from shoal.domain.errors import OperationError
 from shoal.ports import Arrived
 
@@ -33,7 +37,7 @@ _METADATA = sa.MetaData()
 INBOX: Final = sa.Table(
     "inbox",
     _METADATA,
-    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("position", _SERIAL, primary_key=True),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("message_id", sa.Text),
     sa.Column("received_us", sa.BigInteger, nullable=False),
@@ -55,7 +59,7 @@ META: Final = sa.Table(
     "inbox_meta",
     _METADATA,
     sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("value", sa.Integer, nullable=False),
+    sa.Column("value", _SERIAL, nullable=False),
 )
 #: Up to where files are read that are followed.
 BOOKMARKS: Final = sa.Table(
@@ -66,39 +70,53 @@ BOOKMARKS: Final = sa.Table(
 )
 _DRAINED: Final = "drained"
 _PLANNED: Final = "planned"
+#: The highest position ever given, where the database does not keep it: a sequence of PostgreSQL
+#: would leave gaps, and give positions in another order than that in which they can be seen.
+_GIVEN: Final = "given"
 #: Ids that are new, of a JSON list of [source, id, received]; one statement for the whole batch.
 _NEW_IDS: Final = (
-    "INSERT OR IGNORE INTO seen (source, message_id, received_us) "
-    "SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) "
-    "RETURNING source, message_id"
+    "INSERT INTO seen (source, message_id, received_us) "
+    "SELECT value ->> 0, value ->> 1, CAST(value ->> 2 AS BIGINT) FROM {each} "
+    "ON CONFLICT DO NOTHING RETURNING source, message_id"
 )
-_APPEND: Final = (
-    "INSERT INTO inbox (source, message_id, received_us, fault, line) VALUES (?, ?, ?, ?, ?)"
-)
+_EACH: Final = {
+    "sqlite": "json_each(?) WHERE true", "postgresql": "json_array_elements(CAST(%s AS json))",
+}  # fmt: skip
+_COLUMNS: Final = ("source", "message_id", "received_us", "fault", "line")
 _KEEP_HIGHEST: Final = (
-    "INSERT INTO inbox_meta (key, value) VALUES (?, ?) "
-    "ON CONFLICT (key) DO UPDATE SET value = max(value, excluded.value)"
+    "INSERT INTO inbox_meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = "
+    "CASE WHEN excluded.value > inbox_meta.value THEN excluded.value ELSE inbox_meta.value END"
+)
+_BOOKMARK: Final = (
+    "INSERT INTO bookmarks (name, text) VALUES (?, ?) "
+    "ON CONFLICT (name) DO UPDATE SET text = excluded.text"
 )
 
 
 class SqlInbox:
-    """`Inbox` in a SQLite file; every method is safe to call from several threads.
+    """`Inbox` in a SQL database; every method is safe to call from several threads.
 
     Args:
-        path: of the database; it is made if there is none. The mark stands beside it.
+        where: the SQLite file, which is made if there is none, and the mark stands beside it; or
+            the shop's schema of a PostgreSQL database.
 
     Raises:
         OperationError: `shop_damaged`, calls that were acknowledged are not there; `shop_newer`,
-            `no_permission`, `disk_full`.
+            `no_permission`, `disk_full`, `store_unreachable`.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, where: Path | Namespace) -> None:
         self._writing = threading.Lock()
-        self._engine = connect(f"sqlite:///{path}")
-        self._create()
-        self._mark = os.open(_mark_of(path), os.O_RDWR | os.O_CREAT, 0o600)
+        self._mark = -1
+        if isinstance(where, Namespace):
+            self._engine = connect(where, "inbox")
+            self._mark_path = where.mark("inbox")
+        else:
+            self._engine = connect(f"sqlite:///{where}")
+            self._mark_path = mark_of(where)
         try:
+            prepare(self._engine, "inbox", _METADATA, INBOX_VERSION)
+            self._mark = os.open(self._mark_path, os.O_RDWR | os.O_CREAT, 0o600)
             self._hold_mark()
             self.written = self.last()
         except BaseException:
@@ -111,14 +129,8 @@ class SqlInbox:
         with self._writing:
             with begin(self._engine, write=True) as connection:
                 new = _which_are_new(connection, arrived)
-                rows = [
-                    (one.source, one.message_id, one.received_us, one.fault, one.line)
-                    for one, fresh in zip(arrived, new, strict=True)
-                    if fresh
-                ]
-                if rows:
-                    connection.exec_driver_sql(_APPEND, rows)
-                last = _last(connection)
+                rows = [one for one, fresh in zip(arrived, new, strict=True) if fresh]
+                last = _append(connection, rows) if rows else 0
             if rows:
                 self._write_mark(last)
                 self.written = last
@@ -147,12 +159,12 @@ class SqlInbox:
 
     def plan(self, position: int) -> None:
         with self._writing, begin(self._engine, write=True) as connection:
-            connection.exec_driver_sql(_KEEP_HIGHEST, (_PLANNED, position))
+            _keep_highest(connection, _PLANNED, position)
 
     def drain(self, position: int) -> None:
         with self._writing, begin(self._engine, write=True) as connection:
             connection.execute(sa.delete(INBOX).where(INBOX.c.position <= position))
-            connection.exec_driver_sql(_KEEP_HIGHEST, (_DRAINED, position))
+            _keep_highest(connection, _DRAINED, position)
 
     def waiting(self) -> int:
         with begin(self._engine, write=False) as connection:
@@ -170,11 +182,7 @@ class SqlInbox:
 
     def keep_bookmark(self, name: str, text: str) -> None:
         with self._writing, begin(self._engine, write=True) as connection:
-            connection.exec_driver_sql(
-                "INSERT INTO bookmarks (name, text) VALUES (?, ?) "
-                "ON CONFLICT (name) DO UPDATE SET text = excluded.text",
-                (name, text),
-            )
+            connection.exec_driver_sql(_in_style(connection, _BOOKMARK), (name, text))
 
     def close(self) -> None:
         """Give back the connections; SQLite then folds its write-ahead log into the file."""
@@ -188,20 +196,6 @@ class SqlInbox:
             return int(connection.scalar(sa.select(META.c.value).where(META.c.key == key)) or 0)
 
     # -- what must hold ----------------------------------------------------------------------------
-
-    def _create(self) -> None:
-        with begin(self._engine, write=True) as connection:
-            version = int(connection.exec_driver_sql("PRAGMA user_version").scalar() or 0)
-            if version > INBOX_VERSION:
-                raise OperationError(
-                    "shop_newer",
-                    f"the shop's inbox has schema version {version}, this program knows up to "
-                    f"{INBOX_VERSION}",
-                    str(self._path),
-                    "Use the newer version of Shoal that wrote it.",
-                )
-            _METADATA.create_all(connection)
-            connection.exec_driver_sql(f"PRAGMA user_version = {INBOX_VERSION}")
 
     def _hold_mark(self) -> None:
         """Refuse an inbox that lacks calls which were acknowledged.
@@ -217,20 +211,16 @@ class SqlInbox:
                 "shop_damaged",
                 f"the inbox holds calls up to number {last:,}, and calls up to {marked:,} were "
                 "acknowledged: its file or its write-ahead log was damaged",
-                str(self._path),
+                place(self._engine),
                 "Restore the inbox from a backup, or have the clients send again what they sent "
                 f"last; to go on without the {marked - last:,} that are lost, remove "
-                f"{_mark_of(self._path)}",
+                f"{self._mark_path}",
             )
 
     def _write_mark(self, position: int) -> None:
-        with translated(_mark_of(self._path), damaged="the inbox's mark"):
+        with translated(self._mark_path, damaged="the inbox's mark"):
             os.pwrite(self._mark, b"%020d" % position, 0)
             os.fdatasync(self._mark)
-
-
-def _mark_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}.mark")
 
 
 def _which_are_new(connection: sa.Connection, arrived: Sequence[Arrived]) -> list[bool]:
@@ -242,7 +232,8 @@ def _which_are_new(connection: sa.Connection, arrived: Sequence[Arrived]) -> lis
     ]
     fresh = set[tuple[str, str]]()
     if told:
-        rows: Iterable[Any] = connection.exec_driver_sql(_NEW_IDS, (json.dumps(told),))
+        new_ids = _NEW_IDS.format(each=_EACH[connection.dialect.name])
+        rows: Iterable[Any] = connection.exec_driver_sql(new_ids, (json.dumps(told),))
         fresh = {(row[0], row[1]) for row in rows}
     found = []
     for one in arrived:
@@ -257,5 +248,35 @@ def _which_are_new(connection: sa.Connection, arrived: Sequence[Arrived]) -> lis
 
 def _last(connection: sa.Connection) -> int:
     """The highest position ever given, also of calls that went."""
-    row = connection.exec_driver_sql("SELECT seq FROM sqlite_sequence WHERE name = 'inbox'").first()
-    return int(row[0]) if row else 0
+    query: Any = sa.select(META.c.value).where(META.c.key == _GIVEN)
+    if connection.dialect.name == "sqlite":
+        query = sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'inbox'")
+    return int(connection.scalar(query) or 0)
+
+
+def _append(connection: sa.Connection, arrived: Sequence[Arrived]) -> int:
+    """Write calls that are new; returns the position of the last of them."""
+    names: tuple[str, ...] = _COLUMNS
+    rows: list[tuple[Any, ...]] = [
+        (one.source, one.message_id, one.received_us, one.fault, one.line) for one in arrived
+    ]
+    sqlite, last = connection.dialect.name == "sqlite", 0
+    if not sqlite:
+        last = _last(connection) + len(rows)
+        positions = range(last - len(rows) + 1, last + 1)
+        names = ("position", *names)
+        rows = [(place, *row) for place, row in zip(positions, rows, strict=True)]
+        _keep_highest(connection, _GIVEN, last)
+    marks = ", ".join("?" * len(names))
+    append = f"INSERT INTO inbox ({', '.join(names)}) VALUES ({marks})"
+    connection.exec_driver_sql(_in_style(connection, append), rows)
+    return _last(connection) if sqlite else last
+
+
+def _keep_highest(connection: sa.Connection, key: str, position: int) -> None:
+    connection.exec_driver_sql(_in_style(connection, _KEEP_HIGHEST), (key, position))
+
+
+def _in_style(connection: sa.Connection, statement: str) -> str:
+    """A statement with its places for values as the driver wants them."""
+    return statement if connection.dialect.name == "sqlite" else statement.replace("?", "%s")

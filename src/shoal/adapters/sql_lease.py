@@ -7,7 +7,7 @@ import socket
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, Final
 
@@ -31,14 +31,23 @@ class Lease:
     Whether a holder on this machine lives is asked of the operating system (process number and
     start time), so a killed one is taken over at once and a slow one never. Of a holder on another
     machine only its heartbeat is known.
+
+    A PostgreSQL database is asked instead whether the holder's connection lives, wherever it is.
+    The row then only says who it was, and keeps out a holder whose connection was lost meanwhile.
+
+    Args:
+        lock: the number of the advisory lock that a holder's connection has in PostgreSQL.
     """
 
-    def __init__(self, engine: sa.Engine, clock: Clock) -> None:
+    def __init__(self, engine: sa.Engine, clock: Clock, lock: int | None = None) -> None:
         self._engine = engine
         self._clock = clock
         self._token = uuid.uuid4().hex
         self._guard = threading.RLock()
         self._depth = 0
+        self._session = None if lock is None else LockedSession(engine, lock)
+        #: Whether who held it before never gave it back.
+        self.taken_over = False
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -88,30 +97,44 @@ class Lease:
     def _acquire(self) -> None:
         # Look before asking for the right to write: a holder in a long transaction has that right,
         # and waiting for it would end in a message that cannot name the holder.
-        with begin(self._engine, write=False) as connection:
-            self._refuse_if_held(connection)
-        with begin(self._engine, write=True) as connection:
-            self._refuse_if_held(connection)
-            pid = os.getpid()
-            row = {
-                "id": _ROW,
-                "token": self._token,
-                "pid": pid,
-                "host": socket.gethostname(),
-                "process_started": process.started(pid) or "",
-                "since_us": to_us(self._clock()),
-                "expires_us": self._expiry(),
-            }
-            connection.execute(upsert(self._engine, LEASE, "id"), row)
+        try:
+            with begin(self._engine, write=False) as connection:
+                self._refuse_if_held(connection)
+            with begin(self._engine, write=True) as connection:
+                self.taken_over = self._refuse_if_held(connection)
+                self._write_row(connection)
+        except BaseException:
+            self._let_go()
+            raise
 
-    def _refuse_if_held(self, connection: sa.Connection) -> None:
+    def _write_row(self, connection: sa.Connection) -> None:
+        pid = os.getpid()
+        row = {
+            "id": _ROW,
+            "token": self._token,
+            "pid": pid,
+            "host": socket.gethostname(),
+            "process_started": process.started(pid) or "",
+            "since_us": to_us(self._clock()),
+            "expires_us": self._expiry(),
+        }
+        connection.execute(upsert(self._engine, LEASE, "id"), row)
+
+    def _refuse_if_held(self, connection: sa.Connection) -> bool:
+        """Whether somebody who is gone left the lease behind."""
         row = connection.execute(sa.select(LEASE).where(LEASE.c.id == _ROW)).mappings().first()
-        if row is None or not self._alive(row):
-            return
-        since = iso(from_us(row["since_us"]))
+        if self._session is not None:
+            if self._session.take():
+                return row is not None
+        elif row is None or not self._alive(row):
+            return row is not None
+        who, since = "another process", ""
+        if row is not None:
+            who = f"process {row['pid']} on {row['host']}"
+            since = f" since {iso(from_us(row['since_us']))}"
         raise OperationError(
             "shop_locked",
-            f"process {row['pid']} on {row['host']} has been writing to the shop since {since}",
+            f"{who} has been writing to the shop{since}",
             place(self._engine),
             "Wait until it has finished, or end it; a process that died is taken over by itself.",
         )
@@ -122,8 +145,15 @@ class Lease:
         return bool(row["expires_us"] > to_us(self._clock()))
 
     def _release(self) -> None:
-        with begin(self._engine, write=True) as connection:
-            connection.execute(sa.delete(LEASE).where(LEASE.c.token == self._token))
+        try:
+            with begin(self._engine, write=True) as connection:
+                connection.execute(sa.delete(LEASE).where(LEASE.c.token == self._token))
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._session is not None:
+            self._session.let_go()
 
     def _expiry(self) -> int:
         return to_us(self._clock() + EXPIRY)
@@ -133,7 +163,48 @@ class Lease:
             try:
                 with failures_told(self._engine), begin(self._engine, write=True) as connection:
                     self.confirm(connection)
+                    if self._session is not None:
+                        self._session.take()  # again, where the database was restarted meanwhile
             except OperationError:
                 # Our own long transaction has the right to write, and renews the lease itself; a
                 # lease that was lost is told to the thread that works, by its next `confirm`.
                 continue
+
+
+class LockedSession:
+    """A connection of its own that holds an advisory lock for as long as it lives."""
+
+    def __init__(self, engine: sa.Engine, lock: int) -> None:
+        self._engine = engine
+        self._lock = lock
+        self._connection: sa.Connection | None = None
+
+    def take(self) -> bool:
+        """Whether this process has the lock; it is asked for where it has not."""
+        if self._connection is not None:
+            try:
+                self._connection.exec_driver_sql("SELECT 1")
+                return True
+            except sa.exc.DBAPIError:
+                self.let_go()
+        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            asked = connection.exec_driver_sql("SELECT pg_try_advisory_lock(%s)", (self._lock,))
+            if asked.scalar():
+                connection.detach()  # it is not one of those that others are given
+                self._connection = connection
+                return True
+        finally:
+            if self._connection is None:
+                connection.close()
+        return False
+
+    def let_go(self) -> None:
+        """Give the lock back, and end the connection."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        # The server notices the end of a connection a moment later than this process.
+        with suppress(sa.exc.DBAPIError):
+            connection.exec_driver_sql("SELECT pg_advisory_unlock(%s)", (self._lock,))
+        connection.close()

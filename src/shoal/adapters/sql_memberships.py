@@ -11,7 +11,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from shoal.adapters.sql_rows import ASKED, WRITTEN, parts, write_many
-from shoal.adapters.sql_schema import MEMBERSHIPS
+from shoal.adapters.sql_schema import MEMBERSHIPS, META
 from shoal.adapters.store_schema import LOG_SCHEMA, as_memberships
 from shoal.domain.time import to_us
 from shoal.segments.assign import MEMBERSHIPS_SCHEMA
@@ -35,7 +35,11 @@ class SqlMemberships:
         rows = rows.set_column(place, "since_us", rows["since"].cast(pa.int64()))
         with self._writing() as connection:
             for batch in rows.combine_chunks().to_batches(WRITTEN):  # a chunk may be empty
-                write_many(connection, sa.insert(MEMBERSHIPS), batch.to_pydict())
+                columns = batch.to_pydict()
+                if connection.dialect.name == "postgresql":
+                    last = _count_up(connection, batch.num_rows)
+                    columns["position"] = list(range(last - batch.num_rows + 1, last + 1))
+                write_many(connection, sa.insert(MEMBERSHIPS), columns)
 
     def get_memberships(
         self,
@@ -63,7 +67,7 @@ class SqlMemberships:
 
     def last_membership(self) -> int:
         """The highest position that a row was ever given, also one that went; 0: none was."""
-        given: Any = sa.select(sa.func.max(MEMBERSHIPS.c.position))
+        given: Any = sa.select(META.c.value).where(META.c.key == GIVEN)
         with self._reading() as connection:
             if connection.dialect.name == "sqlite":
                 given = sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'memberships'")
@@ -112,6 +116,22 @@ class SqlMemberships:
             theirs = MEMBERSHIPS.c.customer_id.in_(part)
             gone += connection.execute(sa.delete(MEMBERSHIPS).where(theirs)).rowcount
         return gone
+
+
+#: Row of `meta` in a PostgreSQL database: the highest position that a membership was ever given. A
+#: sequence would leave gaps where a transaction was undone, and gaps tell of rows that were lost.
+GIVEN: Final = "memberships"
+_COUNT_UP: Final = (
+    "INSERT INTO meta (key, value) VALUES (%(key)s, %(more)s) ON CONFLICT (key) DO UPDATE "
+    "SET value = CAST(CAST(meta.value AS BIGINT) + CAST(excluded.value AS BIGINT) AS TEXT) "
+    "RETURNING value"
+)
+
+
+def _count_up(connection: sa.Connection, more: int) -> int:
+    """Give away positions, inside the transaction that uses them; returns the last of them."""
+    given = {"key": GIVEN, "more": str(more)}
+    return int(connection.exec_driver_sql(_COUNT_UP, given).scalar() or 0)
 
 
 #: A row as it is kept: its position, then `MEMBERSHIPS_SCHEMA`.

@@ -9,17 +9,17 @@ from typing import Any, Final
 import pyarrow as pa
 import sqlalchemy as sa
 
-from shoal.adapters.sql_schema import _METADATA
+from shoal.adapters.sql_schema import _METADATA, NAME
 from shoal.features.admission import LINKS_SCHEMA
 
 LINKS: Final = sa.Table(
     "identity_links",
     _METADATA,
-    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("id", NAME, primary_key=True),
     sa.Column("from_us", sa.BigInteger, primary_key=True),
     sa.Column("sequence", sa.BigInteger, primary_key=True),
     sa.Column("event_id", sa.Text, primary_key=True),
-    sa.Column("customer_id", sa.Text, nullable=False, index=True),
+    sa.Column("customer_id", NAME, nullable=False, index=True),
     sa.Column("says", sa.Text, nullable=False),
     sa.Column("source", sa.Text, primary_key=True),
     sa.Column("kind", sa.Text, nullable=False),

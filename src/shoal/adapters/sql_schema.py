@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
 
+from shoal.adapters import postgres
+from shoal.adapters.postgres import Namespace
 from shoal.domain.errors import OperationError
 
 #: Raised whenever a table below changes; `check_schema` compares it with what the store says.
 STORE_VERSION: Final = 5
 
+#: Where a store is: `sqlite:///PATH`, or a shop's schema of a PostgreSQL database.
+Where: TypeAlias = str | Namespace
+
 _METADATA = sa.MetaData()
 #: SQLite numbers rows by itself only for a column of exactly type INTEGER.
 _SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+#: A text by which rows are ordered: by code points, as SQLite and Arrow do, in every database.
+NAME: Final = sa.Text(collation="C").with_variant(sa.Text(), "sqlite")
 
 META: Final = sa.Table(
     "meta",
@@ -48,14 +55,14 @@ UNITS: Final = sa.Table(
     "units",
     _METADATA,
     sa.Column("position", _SERIAL, primary_key=True),
-    sa.Column("unit", sa.Text, nullable=False, unique=True),
+    sa.Column("unit", NAME, nullable=False, unique=True),
     sa.Column("document", sa.Text, nullable=False),
     sqlite_autoincrement=True,
 )
 STATES: Final = sa.Table(
     "customer_states",
     _METADATA,
-    sa.Column("customer_id", sa.Text, primary_key=True),
+    sa.Column("customer_id", NAME, primary_key=True),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
 )
@@ -64,8 +71,8 @@ STATES: Final = sa.Table(
 CARRIES: Final = sa.Table(
     "carries",
     _METADATA,
-    sa.Column("customer_id", sa.Text, primary_key=True),
-    sa.Column("model_id", sa.Text, primary_key=True),
+    sa.Column("customer_id", NAME, primary_key=True),
+    sa.Column("model_id", NAME, primary_key=True),
     sa.Column("version", sa.BigInteger, nullable=False),
     sa.Column("last_us", sa.BigInteger, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
@@ -76,8 +83,8 @@ MEMBERSHIPS: Final = sa.Table(
     "memberships",
     _METADATA,
     sa.Column("position", _SERIAL, primary_key=True),
-    sa.Column("customer_id", sa.Text, nullable=False),
-    sa.Column("segmentation_id", sa.Text, nullable=False),
+    sa.Column("customer_id", NAME, nullable=False),
+    sa.Column("segmentation_id", NAME, nullable=False),
     sa.Column("segment_id", sa.Text, nullable=False),
     sa.Column("weight", sa.Double, nullable=False),
     sa.Column("since_us", sa.BigInteger, nullable=False),
@@ -117,12 +124,22 @@ _SQLITE_PRAGMAS: Final = (
 )
 
 
-def connect(url: str) -> sa.Engine:
-    """An engine for `sqlite:///PATH` (set up for one writer and many readers) or PostgreSQL."""
-    engine = sa.create_engine(url)
-    if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _on_sqlite_connect)
-        sa.event.listen(engine, "begin", _on_sqlite_begin)
+def connect(where: Where, part: str = "store") -> sa.Engine:
+    """An engine for one writer at a time and many readers.
+
+    Args:
+        part: which of a shop's stores it is; each of them has writers of its own.
+
+    Raises:
+        OperationError: `missing_extra`.
+    """
+    if isinstance(where, Namespace):
+        engine = postgres.connect(where)
+        sa.event.listen(engine, "begin", _on_postgres_begin(where.lock(part)))
+        return engine
+    engine = sa.create_engine(where)
+    sa.event.listen(engine, "connect", _on_sqlite_connect)
+    sa.event.listen(engine, "begin", _on_sqlite_begin)
     return engine
 
 
@@ -139,11 +156,24 @@ def _on_sqlite_begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
+def _on_postgres_begin(lock: int) -> Callable[[sa.Connection], None]:
+    def wait_for_writers(connection: sa.Connection) -> None:
+        if connection.get_execution_options().get(_WRITE, False):
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (lock,))
+
+    return wait_for_writers
+
+
 @contextmanager
 def begin(engine: sa.Engine, *, write: bool) -> Iterator[sa.Connection]:
     """A transaction, committed when the block ends well; a writing one has the right to write."""
+    options: dict[str, Any] = {_WRITE: write}
+    if engine.dialect.name == "postgresql":
+        # One who writes must see what was written while it waited; one who reads, one moment.
+        level = "READ COMMITTED" if write else "REPEATABLE READ"
+        options |= {"isolation_level": level, "postgresql_readonly": not write}
     with failures_told(engine), engine.connect() as connection:
-        connection = connection.execution_options(**{_WRITE: write})
+        connection = connection.execution_options(**options)
         with connection.begin():
             yield connection
 
@@ -210,7 +240,7 @@ def store_version(engine: sa.Engine) -> int:
 
 def place(engine: sa.Engine) -> str:
     """Where the store is, for messages: the file, or the address without its password."""
-    return engine.url.database or "" if engine.dialect.name == "sqlite" else str(engine.url)
+    return engine.url.database or "" if engine.dialect.name == "sqlite" else postgres.place(engine)
 
 
 _FAILURES: Final = (
@@ -237,13 +267,15 @@ def failures_told(engine: sa.Engine) -> Iterator[None]:
     """Turn what the database driver raises into an error that a person can act on.
 
     Raises:
-        OperationError: `disk_full`, `shop_locked`, `no_permission` or `shop_damaged`.
+        OperationError: `disk_full`, `shop_locked`, `no_permission`, `shop_damaged` or
+            `store_unreachable`.
     """
     try:
         yield
     except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
         cause = error.orig if isinstance(error, sa.exc.DatabaseError) else error
-        told = failure(cause, place(engine))
+        known = failure if engine.dialect.name == "sqlite" else postgres.failure
+        told = known(cause, place(engine))
         if told is None:
             raise
         raise told from error

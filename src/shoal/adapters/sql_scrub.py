@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from shoal.adapters.sql_schema import place
+from shoal.adapters.sql_schema import _METADATA, place
 from shoal.domain.errors import OperationError
 
 #: Beyond so many bytes of texts, looking for them costs more than writing the file anew: RE2's
@@ -28,12 +28,14 @@ _LOOKED_FOR: Final = 4_096
 _BLOCK: Final = 16 * 2**20
 #: How long a reader or the renewing of the lease may be in the way, in milliseconds.
 _PATIENCE_MS: Final = 60_000
+#: Tables of other stores in a shop's schema of a PostgreSQL database.
+_BESIDE: Final = ("inbox", "dead_letters")
 
 
 def scrub(
     engine: sa.Engine, traces: Sequence[str] | None, *, patience_ms: int = _PATIENCE_MS
 ) -> None:
-    """Remove traces of deleted rows from the files of a SQLite database; others do so themselves.
+    """Remove traces of deleted rows from the files of a SQLite database.
 
     Args:
         traces: texts that must not be found; None: write the file anew in any case.
@@ -41,8 +43,6 @@ def scrub(
     Raises:
         OperationError: `shop_locked`, a reader is in the way.
     """
-    if engine.dialect.name != "sqlite":
-        return
     with engine.connect() as connection:
         raw = connection.connection.driver_connection
         assert raw is not None
@@ -56,6 +56,22 @@ def scrub(
             _empty_log(raw, engine)
         finally:
             raw.execute(f"PRAGMA busy_timeout = {before}")
+
+
+def write_anew(engine: sa.Engine) -> None:
+    """Write every table of a PostgreSQL schema anew that may have held what was deleted.
+
+    The database's own log of writes, its copies and its dumps are kept as long as whoever runs it
+    has said, and cannot be reached from here.
+
+    Raises:
+        OperationError: `shop_locked`, a reader is in the way; `disk_full`.
+    """
+    there = set(sa.inspect(engine).get_table_names())
+    with engine.connect() as connection:
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        for name in sorted({*_METADATA.tables, *_BESIDE} & there):
+            connection.exec_driver_sql(f'VACUUM (FULL, ANALYZE) "{name}"')
 
 
 def _empty_log(raw: Any, engine: sa.Engine) -> None:

@@ -1,4 +1,4 @@
-"""Webhooks in a SQLite file of their own, so that a receiver's trouble never waits for the store.
+"""Webhooks, apart from the state store, so that a receiver's trouble never waits for it.
 
 Neither a secret nor a word of what is sent lies in it: positions of the membership log say what was
 delivered, what is under way and what was given up.
@@ -14,8 +14,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from shoal.adapters.postgres import Namespace
 from shoal.adapters.sql_schema import begin, connect
-from shoal.domain.errors import OperationError
+from shoal.adapters.sql_versions import prepare
 from shoal.domain.time import from_us, to_us
 from shoal.domain.webhook import DeadLetter, Progress, Webhook
 
@@ -66,29 +67,21 @@ LETTERS: Final = sa.Table(
 
 
 class SqlWebhooks:
-    """`WebhookStore` in a SQLite file; safe to call from several threads and processes.
+    """`WebhookStore` in a SQL database; safe to call from several threads and processes.
 
     Args:
-        path: of the database; it is made if there is none.
+        where: the SQLite file, which is made if there is none, or the shop's schema of a PostgreSQL
+            database.
 
     Raises:
-        OperationError: `shop_newer`, `shop_damaged`, `no_permission`, `disk_full`.
+        OperationError: `shop_newer`, `shop_damaged`, `no_permission`, `disk_full`,
+            `store_unreachable`.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._engine = connect(f"sqlite:///{path}")
-        with begin(self._engine, write=True) as connection:
-            version = int(connection.exec_driver_sql("PRAGMA user_version").scalar() or 0)
-            if version > WEBHOOKS_VERSION:
-                raise OperationError(
-                    "shop_newer",
-                    f"the shop's webhooks have schema version {version}, this program knows up to "
-                    f"{WEBHOOKS_VERSION}",
-                    str(path),
-                    "Use the newer version of Shoal that wrote it.",
-                )
-            _METADATA.create_all(connection)
-            connection.exec_driver_sql(f"PRAGMA user_version = {WEBHOOKS_VERSION}")
+    def __init__(self, where: Path | Namespace) -> None:
+        address = where if isinstance(where, Namespace) else f"sqlite:///{where}"
+        self._engine = connect(address, "webhooks")
+        prepare(self._engine, "webhooks", _METADATA, WEBHOOKS_VERSION)
 
     def all(self) -> list[Webhook]:
         with begin(self._engine, write=False) as connection:

@@ -89,6 +89,7 @@ CODES: Final = MappingProxyType(
         "checkpoint_unusable": "a checkpoint is damaged, or of other settings or data",
         "not_served": "a service that was started does not answer",
         "port_taken": "the service cannot listen where it should",
+        "store_unreachable": "the database that holds the shop's state does not answer",
         "shop_locked": "another process is writing to the shop",
         "shop_newer": "the shop was written by a newer version of Shoal",
         "shop_older": "the shop must be migrated before use",

@@ -32,7 +32,9 @@ _STATUS: Final = {
     "bad_rule": 422, "bad_holdout": 422, "no_sql_form": 422, "unknown_channel": 422,
 }  # fmt: skip
 #: What another try may find otherwise.
-_PASSING: Final = ("shop_locked", "disk_full", "erasure_unfinished", "interrupted")
+_PASSING: Final = (
+    "shop_locked", "disk_full", "erasure_unfinished", "interrupted", "store_unreachable",
+)  # fmt: skip
 _AGAIN_S: Final = 30
 #: Characters of a text in an error.
 _LONGEST: Final = 1_000
