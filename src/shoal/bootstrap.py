@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,8 @@ from shoal.events.noise import ROW_RULES
 if TYPE_CHECKING:
     from shoal.adapters.duckdb import DuckEngine
     from shoal.adapters.shop_files import ShopFiles
+    from shoal.events.privacy import Privacy
+    from shoal.events.privacy_reading import Reading
     from shoal.features.covariates import Covariates
     from shoal.features.fold import Fold
     from shoal.ports import Registry, StateStore, Warehouse
@@ -102,6 +105,27 @@ class Parts:
             buckets=self.config.shop.buckets,
             work_dir=self._work_dir,
         )
+
+    @cached_property
+    def privacy(self) -> Privacy | None:
+        """What is hidden of all that comes in, with the environment's keys; None: nothing.
+
+        Raises:
+            UsageError: `no_secret`, `bad_secret`, `wrong_secret`, `privacy_changed`.
+        """
+        from shoal.workflows.hiding import privacy_of
+
+        def holds_events() -> bool:
+            return self.warehouse.version() >= 0 or bool(self.store.units())
+
+        return privacy_of(self.config.privacy, self.store, os.environ, holds_events)
+
+    @cached_property
+    def reading(self) -> Reading | None:
+        """What opens what was hidden, as far as the environment's keys do; None: nothing was."""
+        from shoal.workflows.hiding import reading_of
+
+        return reading_of(self.config.privacy, self.store, os.environ)
 
     def files(self, *, at_rest: bool = False) -> ShopFiles:
         """The stores as files; `at_rest`: it is a backup, and nothing is written into it."""

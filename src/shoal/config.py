@@ -25,6 +25,7 @@ from shoal.domain.quality import CHECKS
 from shoal.domain.time import Zone
 from shoal.domain.traits import PROTECTED
 from shoal.events.noise import RULES as NOISE_RULES
+from shoal.events.personal import ADDRESSES, ALL, Personal
 from shoal.model.config import BACKBONES
 from shoal.model.config import RECIPES as MODEL_RECIPES
 
@@ -180,6 +181,39 @@ class NoiseConfig:
             raise _bad("noise.run_events", self.run_events, "a whole number of at least 2")
         if self.think_seconds <= 0:
             raise _bad("noise.think_seconds", self.think_seconds, "more than 0 seconds")
+
+
+@dataclass(frozen=True)
+class PrivacyConfig:
+    """What is hidden before it is written; keys stand in the environment alone.
+
+    With `pseudonymise` ids of customers and visitors are keyed hashes, and so are the values of
+    traits and properties named in `ids`. Values of those in `personal` are encrypted.
+    """
+
+    pseudonymise: bool = False
+    ids: tuple[str, ...] = ()
+    personal: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("ids", "personal"):
+            for one in getattr(self, name):
+                if not one.strip() or one != one.strip() or not one.isprintable():
+                    raise _bad(f"privacy.{name}", one, "names such as email or address.city")
+        if self.ids and not self.pseudonymise:
+            raise _bad("privacy.ids", list(self.ids), "with pseudonymise = true alone")
+
+    @property
+    def on(self) -> bool:
+        """Whether anything is hidden."""
+        return self.pseudonymise or bool(self.personal)
+
+    @property
+    def hides(self) -> str:
+        """Which ids become pseudonyms: all, addresses where these are personal, or none."""
+        if self.pseudonymise:
+            return ALL
+        return ADDRESSES if Personal.of(self.personal).covers_either("email") else ""
 
 
 @dataclass(frozen=True)
@@ -380,12 +414,19 @@ class Config:
     model: BehaviourConfig = field(default_factory=BehaviourConfig)
     identity: IdentityConfig = field(default_factory=IdentityConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig)
+    privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     quality: QualityConfig = field(default_factory=QualityConfig)
     adjust: AdjustConfig = field(default_factory=AdjustConfig)
     service: ServiceConfig = field(default_factory=ServiceConfig)
     collection: CollectionConfig = field(default_factory=CollectionConfig)
     webhooks: WebhookConfig = field(default_factory=WebhookConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
+
+    def __post_init__(self) -> None:
+        personal = Personal.of(self.privacy.personal)
+        for name in self.features.traits:
+            if personal.covers_either(name):
+                raise _bad("features.traits", name, "traits that [privacy] personal does not name")
 
 
 def laptop() -> Config:
@@ -513,6 +554,7 @@ def render(config: Config) -> str:
     """The `shop.toml` of a configuration, with a comment a setting."""
     shop, features, segment, model = config.shop, config.features, config.segment, config.model
     identity, noise, quality = config.identity, config.noise, config.quality
+    privacy = config.privacy
     adjust, collection = config.adjust, config.collection
     service = config.service
     traits = _listed(features.traits)
@@ -578,6 +620,14 @@ rate_events = {noise.rate_events}
 # So many browsing events in a row, each within so many seconds of the one before.
 run_events = {noise.run_events}
 think_seconds = {noise.think_seconds}
+
+[privacy]
+# Ids of customers and visitors are stored as keyed hashes (SHOAL_PSEUDONYM_KEY). Fixed once events
+# are stored. ids: traits and properties whose values are ids too.
+pseudonymise = {json.dumps(privacy.pseudonymise)}
+ids = [{_listed(privacy.ids)}]
+# Traits and properties that are encrypted (SHOAL_FIELD_KEYS), for example ["email", "phone"].
+personal = [{_listed(privacy.personal)}]
 
 [quality]
 # Checks that are off; their codes stand in docs/concepts/quality.md.

@@ -34,6 +34,7 @@ from shoal.cli import (
     reading,
     replay,
     rules,
+    secret,
     segments,
     serve,
     sources,
@@ -84,7 +85,7 @@ def _root(
 for _module in (
     data, sources, people, forgetting, money, quality, outside, model, embed, probe, segments,
     rules, explain, delivery, membership, replay, backtest, versions, adjust, reading, sync,
-    serve, webhooks, audit, upkeep, keeping,
+    serve, webhooks, audit, secret, upkeep, keeping,
 ):  # fmt: skip
     _module.register(app)
 

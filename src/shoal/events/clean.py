@@ -8,7 +8,7 @@ event, quarantined, skipped.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -32,8 +32,12 @@ from shoal.events.schema import (
     TABLE_SCHEMA,
     UTC_OFFSET,
 )
+from shoal.events.sealed_form import bare
 from shoal.events.texts import one_array
 from shoal.events.zones import zone_table
+
+if TYPE_CHECKING:
+    from shoal.events.privacy import Privacy
 
 Mask = NDArray[np.bool_]
 
@@ -74,6 +78,7 @@ def clean(
     buckets: int,
     file: str,
     noise: RowNoise | None = None,
+    privacy: Privacy | None = None,
 ) -> Cleaned:
     """Canonical events of a chunk, the rows that cannot be, and why.
 
@@ -83,6 +88,7 @@ def clean(
         buckets: into how many buckets customers are spread.
         file: the name that quarantined rows carry.
         noise: whose agents and addresses are no customer's; None: the known robots'.
+        privacy: hides ids and seals what is personal; None: nothing is hidden.
 
     Raises:
         InputError: `unknown_columns`, the chunk lacks columns that the mapping needs.
@@ -101,7 +107,7 @@ def clean(
     draft.read_rest(chunk.row_places())
     draft.read_marks(noise or RowNoise())
     kept = draft.faults.none & ~draft.skipped
-    events = _events(draft, kept, zone, buckets)
+    events = _events(draft, kept, zone, buckets, privacy)
     quarantined = draft.faults.quarantine(draft.table, draft.skipped, chunk.row_places(), file)
     return _cleaned(events, quarantined, chunk, int(draft.skipped.sum()), file)
 
@@ -117,7 +123,9 @@ def _cleaned(
     return Cleaned(events, quarantined, chunk.rows, skipped)
 
 
-def _events(draft: Draft, kept: Mask, zone: Zone, buckets: int) -> pa.Table:
+def _events(
+    draft: Draft, kept: Mask, zone: Zone, buckets: int, privacy: Privacy | None
+) -> pa.Table:
     """The rows without fault, with ids, keys, marks, offset and bucket."""
     n = len(kept)
     done = draft.done
@@ -127,7 +135,9 @@ def _events(draft: Draft, kept: Mask, zone: Zone, buckets: int) -> pa.Table:
     if not kept.all():
         canonical = canonical.filter(pa.array(kept)).combine_chunks()
         draft.marks = {name: marks.filter(pa.array(kept)) for name, marks in draft.marks.items()}
-    texts = identity.content_texts(canonical)
+    if privacy is not None:
+        canonical = privacy.stored(canonical)
+    texts = identity.content_texts(canonical if privacy is None else _as_comes_again(canonical))
     ids, generated = _with_ids(canonical, texts)
     times = canonical["event_time"].cast(pa.int64()).to_numpy()
     visitors = one_array(pc.coalesce(canonical["customer_id"], canonical["anonymous_id"]))
@@ -145,6 +155,12 @@ def _events(draft: Draft, kept: Mask, zone: Zone, buckets: int) -> pa.Table:
     arrays = [ids, *canonical.columns[1:], *(internal[f.name] for f in CLEANED_SCHEMA
                                              if f.name in internal)]  # fmt: skip
     return pa.table(arrays, schema=CLEANED_SCHEMA)
+
+
+def _as_comes_again(canonical: pa.Table) -> pa.Table:
+    """Rows with sealed values as they are when the same row comes again."""
+    place = canonical.schema.get_field_index("properties")
+    return canonical.set_column(place, canonical.schema.field(place), bare(canonical["properties"]))
 
 
 def _with_ids(canonical: pa.Table, texts: NDArray[np.object_]) -> tuple[pa.Array, Mask]:

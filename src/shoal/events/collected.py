@@ -252,7 +252,7 @@ def judge(call: Any, sent_at: datetime | None, received_at: datetime) -> Judged:
     """
     if not isinstance(call, dict):
         return Judged(
-            None, _told(call), ("bad_call", f"an object is wanted, this is {_kind(call)}")
+            None, beginning_of(call), ("bad_call", f"an object is wanted, this is {_kind(call)}")
         )
     name = call.get("messageId")
     message_id = name if isinstance(name, str) else None
@@ -261,12 +261,12 @@ def judge(call: Any, sent_at: datetime | None, received_at: datetime) -> Judged:
     if fault is None and name is not None and not _is_id(name):
         fault = ("bad_message_id", f"messageId: a text of 1 to {MAX_ID} characters is wanted")
     if fault is not None:
-        return Judged(message_id if _is_id(name) else None, _told(call), fault)
+        return Judged(message_id if _is_id(name) else None, beginning_of(call), fault)
     if line is None:
         line = _ENCODE(stamped(call, sent_at, received_at)).encode()
     if len(line) > MAX_CALL:
         words = f"{len(line):,} bytes; a call may have {MAX_CALL:,}"
-        return Judged(message_id, _told(call), ("call_too_large", words))
+        return Judged(message_id, beginning_of(call), ("call_too_large", words))
     return Judged(message_id, line)
 
 
@@ -351,7 +351,7 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= MAX_ID and value.isprintable()
 
 
-def _told(call: Any) -> bytes:
+def beginning_of(call: Any) -> bytes:
     """A call that cannot be an event as a line that can be kept: its beginning, in ASCII."""
     try:
         text = json.dumps(call, default=lambda _: "NaN")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from shoal.domain.event import CANONICAL
 from shoal.events.schema import CONTENT_KEY, NO_CUSTOMER
+from shoal.events.sealed_form import bare
 
 #: What does not belong to the content: the identity itself, and where and when the row came from.
 NOT_CONTENT: Final = ("event_id", "sequence", "received_at", "source")
@@ -118,6 +119,8 @@ def renumbered(
         whole = pc.coalesce(events["anonymous_id"], pa.array(lost, pa.string()))
         place = events.schema.get_field_index("anonymous_id")
         events = events.set_column(place, "anonymous_id", whole)
+    place = events.schema.get_field_index("properties")
+    events = events.set_column(place, "properties", bare(events["properties"]))
     sources = events["source"].to_pylist()
     ids = pa.array(generated_ids(content_texts(events), sources, occurrence), pa.string())
     return ids, pa.array(event_keys(events["source"].combine_chunks(), ids))

@@ -8,10 +8,10 @@ is kept nowhere.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ from shoal.events.identity import AS_CAME
 from shoal.events.raw_ids import texts_of
 
 Span = tuple[int, int]
+#: Ids that the raw text of a row may name, of some of its columns or all.
+RawIds: TypeAlias = Callable[[str, Sequence[str] | None], Iterable[str]]
 #: The stretch of a tombstone that holds for all times, in microseconds since 1970.
 EVER: Final[Span] = (-(2**62), 2**62)
 
@@ -53,10 +55,12 @@ class Tombstones:
         key: the shop's own.
         spans: fingerprint -> stretches [from, to) of UTC microseconds in which events of the id
             stay out. On a device that others use too, only the forgotten person's.
+        raw_ids: the ids, as the shop knows them, that a quarantined row may name.
     """
 
     key: bytes = b""
     spans: Mapping[str, Sequence[Span]] = field(default_factory=dict)
+    raw_ids: RawIds = texts_of
 
     def __bool__(self) -> bool:
         return bool(self.spans)
@@ -146,7 +150,7 @@ class Tombstones:
         """Which quarantined rows hold the id of somebody forgotten; see `texts_of`."""
         raw = quarantined["raw"].to_pylist()
         return np.array(
-            [any(map(self.wholly, texts_of(text, columns))) for text in raw], dtype=bool
+            [any(map(self.wholly, self.raw_ids(text, columns))) for text in raw], dtype=bool
         )
 
     def _unnamed(self, events: pa.Table) -> pa.Table:

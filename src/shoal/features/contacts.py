@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import ibis
 import ibis.expr.types as ir
@@ -16,6 +17,7 @@ from ibis import _
 from shoal.domain import kinds
 from shoal.domain.time import to_us
 from shoal.events.schema import TABLE_SCHEMA
+from shoal.events.sealed_form import MARK
 from shoal.features.algebra import CUSTOMER, epoch_us
 from shoal.features.queries import no_noise, unbound
 from shoal.ports import Engine, Relation
@@ -36,6 +38,8 @@ CONTACTS_SCHEMA: Final = pa.schema(
     [pa.field(CUSTOMER, pa.string()), *(pa.field(name, pa.string()) for name in SPELLINGS)]
 )
 _WANTED: Final = frozenset(name for names in SPELLINGS.values() for name in names)
+#: Text of a sealed value and its name -> the value, None where it cannot be told.
+Opened: TypeAlias = Callable[[str, str], Any]
 _NAMES: Final = (
     CUSTOMER, "kind", "event_time", "sequence", "event_id", "noise", "properties",
 )  # fmt: skip
@@ -52,7 +56,11 @@ _BETWEEN: Final = r"\(0\)|[\s().\-/]"
 
 
 def contacts_at(
-    engine: Engine, events: Relation, customers: pa.Array, before: datetime
+    engine: Engine,
+    events: Relation,
+    customers: pa.Array,
+    before: datetime,
+    opened: Opened | None = None,
 ) -> pa.Table:
     """Addresses and names of some customers at a moment (`CONTACTS_SCHEMA`, as `customers`).
 
@@ -63,13 +71,15 @@ def contacts_at(
         events: as they count, so that what was told before signing in is the customer's.
         customers: distinct ids.
         before: only what was told before it counts.
+        opened: the text of a sealed value of a name, None where it cannot be told; None: sealed
+            values are told to nobody.
     """
     inputs: dict[str, Relation] = {
         "events": events,
         "asked": pa.table([customers], schema=_ASKED),
         "clock": pa.table({"now_us": [to_us(before)]}, schema=_CLOCK),
     }
-    told = _Told(customers)
+    told = _Told(customers, opened)
     for batch in engine.stream(engine.compile(_query()), inputs):
         told.read(batch[CUSTOMER].to_pylist(), batch["properties"].to_pylist())
     found = {name: told.latest(spellings) for name, spellings in SPELLINGS.items()}
@@ -92,7 +102,8 @@ def _query() -> ir.Table:
 class _Told:
     """The last value of each wanted name that each customer told, read in order of time."""
 
-    def __init__(self, customers: pa.Array) -> None:
+    def __init__(self, customers: pa.Array, opened: Opened | None = None) -> None:
+        self._opened = opened
         self._places = {name: place for place, name in enumerate(customers.to_pylist())}
         self._values: dict[str, list[Any]] = {}
 
@@ -107,6 +118,8 @@ class _Told:
                 continue
             for name, value in traits.items():
                 if name in _WANTED:
+                    if isinstance(value, str) and value.startswith(MARK):
+                        value = None if self._opened is None else self._opened(value, name)
                     column = self._values.get(name)
                     if column is None:
                         column = self._values[name] = [None] * len(self._places)

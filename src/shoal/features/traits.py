@@ -14,6 +14,7 @@ from ibis import _
 from shoal.domain import kinds
 from shoal.domain.time import from_us, iso, to_us
 from shoal.events.schema import TABLE_SCHEMA
+from shoal.events.sealed_form import same
 from shoal.features.algebra import epoch_us
 from shoal.features.queries import unbound
 from shoal.ports import Engine, Relation
@@ -44,7 +45,7 @@ def traits_of(engine: Engine, events: Relation, ids: pa.Array, before: datetime)
         if row["us"] >= to_us(before):
             continue
         for name, value in _members(row["properties"]).items():
-            if name in found and found[name]["value"] == value:
+            if name in found and same(found[name]["value"], value):
                 continue
             found[name] = {
                 "trait": name, "value": value, "since": iso(from_us(row["us"])),

@@ -16,6 +16,7 @@ from shoal.workflows.followed_file import Place
 from shoal.workflows.importing import Imported
 
 if TYPE_CHECKING:
+    from shoal.events.private_calls import PrivateCalls
     from shoal.ports import Inbox
     from shoal.workflows.followed_file import FollowedFile
     from shoal.workflows.importing import Group
@@ -42,19 +43,25 @@ def told_apart(follow: Sequence[tuple[str, Path]]) -> None:
 
 
 def feeds_of(
-    follow: Sequence[tuple[str, Path]], inbox: Inbox, *, longest: int, clock: Clock = system_clock
+    follow: Sequence[tuple[str, Path]],
+    inbox: Inbox,
+    *,
+    longest: int,
+    clock: Clock = system_clock,
+    private: PrivateCalls | None = None,
 ) -> list[Feed]:
     """Feeds that go on where they were left.
 
     Args:
         follow: source and path of each; no two of one source.
         longest: bytes that a line may have.
+        private: hides ids and what is personal; None: nothing is hidden.
     """
     feeds = []
     for source, path in follow:
         places = map(Place.from_text, inbox.bookmarks(f"{source}/").values())
         known = {place.key: place for place in places}
-        feeds.append(Feed(source, path, known, longest=longest, clock=clock))
+        feeds.append(Feed(source, path, known, longest=longest, clock=clock, private=private))
     return feeds
 
 

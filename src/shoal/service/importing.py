@@ -84,7 +84,9 @@ class Importing:
         """Take the lines of a body as they come."""
         collector = self._collection.collector
         done = Imported()
-        reader = Import(self._limits.import_bytes, self._limits.line_bytes, collector.clock)
+        reader = Import(
+            self._limits.import_bytes, self._limits.line_bytes, collector.clock, collector.private
+        )
         writing = _Writing(self, source, done)
         try:
             if await asyncio.to_thread(self._behind):

@@ -74,6 +74,7 @@ def serve(
     from shoal.workflows.collecting import Collector
 
     _hold_private(shop, host)
+    private = shop.private_calls()
     told_apart(follow)
     listener = _listening(host, port)
     for module in _LOADED:
@@ -91,10 +92,10 @@ def serve(
         keyring = Keyring(shop.known_keys)
         feed = ChangeFeed(shop.membership_log, keyring.still_valid)
         webhooks = WebhooksDriver(sending)
-        collector = Collector(inbox)
+        collector = Collector(inbox, private=private)
         bounds = shop.config.collection
         following = Following(
-            feeds_of(follow, inbox, longest=bounds.line_bytes), collector,
+            feeds_of(follow, inbox, longest=bounds.line_bytes, private=private), collector,
             every_s=every_s, waiting_calls=bounds.waiting_calls,
         )  # fmt: skip
         adjusting = None

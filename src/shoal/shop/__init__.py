@@ -14,6 +14,7 @@ from shoal.shop.audited import note
 from shoal.shop.backtest import BacktestVerbs
 from shoal.shop.embed import EmbedVerbs
 from shoal.shop.explain import ExplainVerbs
+from shoal.shop.hiding import HidingVerbs
 from shoal.shop.keeping import KeepingVerbs, verify
 from shoal.shop.membership import MembershipVerbs
 from shoal.shop.model import ModelVerbs
@@ -132,7 +133,7 @@ class Shop(
     KeepingVerbs, PeopleVerbs, MoneyVerbs, QualityVerbs, OutsideVerbs, ModelVerbs,
     EmbedVerbs, ProbeVerbs, SegmentVerbs, WebhookVerbs, MembershipVerbs, ReplayVerbs,
     BacktestVerbs, VersionVerbs, AdjustVerbs, ExplainVerbs, RuleVerbs, SyncVerbs,
-    AskingVerbs,
+    AskingVerbs, HidingVerbs,
 ):  # fmt: skip
     """One shop. Usable as a context manager; `close` releases its connections."""
 

@@ -7,7 +7,7 @@ last step left them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,10 +16,12 @@ from shoal import bootstrap
 from shoal.domain.errors import UsageError
 from shoal.domain.time import iso
 from shoal.shop.base import Verbs
+from shoal.shop.hiding import private_calls
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from shoal.events.collected import Judged
     from shoal.segments.artefact import SegmentationArtefact
     from shoal.workflows.finished import Finished
     from shoal.workflows.known import Known
@@ -73,7 +75,18 @@ class ShopAsking:
         Raises:
             UsageError: `unknown_customer`.
         """
-        return self.profiles.of(customer_id, features=features)
+        return self.profiles.of(self._named(customer_id), features=features)
+
+    def owner(self, customer_id: str) -> str:
+        """The customer whom an id stands for, as the shop knows them.
+
+        Raises:
+            UsageError: `unknown_customer`; where ids are hidden `no_secret`, `wrong_secret`.
+        """
+        return self.profiles.owner(self._named(customer_id))
+
+    def _named(self, raw_id: str) -> str:
+        return self._shop._named(raw_id)
 
     def why(self, customer_id: str, *, as_of: datetime | None = None) -> dict[str, Any]:
         """Where a customer is in each segmentation and why: `shoal.customer/1` and, under `why`,
@@ -86,7 +99,7 @@ class ShopAsking:
         from shoal.workflows.explain import Explaining
         from shoal.workflows.explain_customer import explain_customer
 
-        name = customer_id if as_of is not None else self.profiles.owner(customer_id)
+        name = self._named(customer_id) if as_of is not None else self.owner(customer_id)
         told = customer(**self._shop._applied(), customer_id=name, as_of=as_of)
         del told["features"]
         explaining = Explaining(**self._shop._applied())
@@ -101,7 +114,7 @@ class ShopAsking:
         from shoal.features.snapshot import latest_moment
         from shoal.workflows.embedded import has_model
 
-        parts, name = self._parts, self.profiles.owner(customer_id)
+        parts, name = self._parts, self.owner(customer_id)
         if not has_model(parts.store):  # before anything of it is loaded
             raise UsageError(
                 "unknown_model", "the shop has no behaviour model yet",
@@ -131,7 +144,7 @@ class ShopAsking:
         from shoal.workflows.membership_log import line, spells
         from shoal.workflows.profile import LINES
 
-        name, store = self.profiles.owner(customer_id), self._parts.store
+        name, store = self.owner(customer_id), self._parts.store
         told = []
         for title, pointer in LINES.items():
             rows = store.membership_history(name, segmentations=line(store, pointer))
@@ -158,8 +171,12 @@ class ShopAsking:
         as_of: datetime | None = None,
         kind: str | None = None,
         limit: int = 100,
+        personal: bool = False,
     ) -> tuple[str, list[dict[str, Any]], Before | None]:
         """A customer's events, newest first; see `shoal.workflows.timeline`.
+
+        Args:
+            personal: also what is personal in them; else it is masked.
 
         Raises:
             UsageError: `unknown_customer`.
@@ -167,13 +184,34 @@ class ShopAsking:
         from shoal.workflows.identity_view import Identity
         from shoal.workflows.timeline import timeline
 
-        parts, name = self._parts, self.profiles.owner(customer_id)
+        parts, name = self._parts, self.owner(customer_id)
         identity = Identity(
             parts.warehouse, parts.store, parts.admission, parts.fold_of, self._shop.zone,
             self._shop.config.shop.buckets,
         )  # fmt: skip
         told, behind = timeline(identity, name, before=before, as_of=as_of, kind=kind, limit=limit)
+        if (reading := parts.reading) is not None:
+            told = [
+                {**one, "properties": reading.members(one["properties"], may=personal)}
+                if isinstance(one.get("properties"), dict) else one
+                for one in told
+            ]  # fmt: skip
         return name, told, behind
+
+    @cached_property
+    def judge(self) -> Callable[[Any, datetime | None, datetime], Judged]:
+        """What judges posted calls, as collection does."""
+        from shoal.events.collected import judge
+
+        private = private_calls(self._parts)
+        return judge if private is None else private.judge
+
+    @property
+    def addresses_are_personal(self) -> bool:
+        """Whether a list of addresses tells what is personal."""
+        from shoal.workflows.hiding import addresses_are_personal
+
+        return addresses_are_personal(self._parts.store)
 
     def assign(
         self, lines: Sequence[bytes], *, as_of: datetime | None = None, history: bool = False
@@ -190,7 +228,7 @@ class ShopAsking:
         shop: Any = self._shop
         assigning = Assigning(
             **shop._applied(), buckets=shop.config.shop.buckets, noise=shop.row_noise,
-            work_dir=shop.directory / bootstrap.WORK_DIR,
+            work_dir=shop.directory / bootstrap.WORK_DIR, privacy=self._parts.privacy,
         )  # fmt: skip
         found = {line: self.segmentation(one) for line, one in self.lines().items()}
         return assigning.assign(lines, load(_PRESET), found, as_of=as_of, history=history)

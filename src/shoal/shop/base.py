@@ -86,8 +86,17 @@ class Verbs:
         )
         return Forgetting(
             parts.warehouse, parts.store, parts.registry, parts.admission, parts.fold_of, places,
-            self.config.shop.buckets,
+            self.config.shop.buckets, privacy=parts.privacy,
         )  # fmt: skip
+
+    def _named(self, raw_id: str) -> str:
+        """How the shop knows an id that somebody asks for: where ids are hidden, its pseudonym.
+
+        Raises:
+            UsageError: `no_secret`, `bad_secret`, `wrong_secret`.
+        """
+        reading = self._parts.reading
+        return raw_id if reading is None else reading.named(raw_id)
 
     def _finish_erasures(self, *, reading: bool = False) -> bool:
         """Finish an erasure that a kill left under way, before anything else is written.

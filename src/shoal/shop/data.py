@@ -44,6 +44,7 @@ class DataVerbs(Verbs):
             "zone": self.zone,
             "buckets": self.config.shop.buckets,
             "noise": self.row_noise,
+            "privacy": self._parts.privacy,
         }
 
     def ingest(

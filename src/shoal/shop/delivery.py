@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,7 @@ class DeliveryVerbs(Verbs):
 
         Raises:
             UsageError: `unknown_segment`, `unknown_format`, `unknown_channel`, `unknown_export`,
-                `bad_holdout`, `no_sql_form`, `usage`.
+                `bad_holdout`, `no_sql_form`, `usage`; `no_secret`, of addresses that are sealed.
             OperationError: `shop_locked`, `disk_full`, `no_permission`; no half file is left.
         """
         from shoal.workflows.delivery import Order
@@ -70,6 +71,10 @@ class DeliveryVerbs(Verbs):
         """Write an export that was checked; what it leaves outside the shop is remembered."""
         from shoal.workflows.export import export, files_of
 
+        reading = self._parts.reading
+        if order.format == "klaviyo" and reading is not None and not reading.keys:
+            self._hold_readable()
+
         def write() -> Exported:
             return export(
                 **self._applied(), segment=order.segment, format=order.format, out=path,
@@ -77,6 +82,7 @@ class DeliveryVerbs(Verbs):
                 segmentation=order.segmentation, channel=order.channel, to=order.to,
                 since=order.since, share=order.share, holdout_name=order.holdout_name,
                 asked_by=asked_by, buckets=self.config.shop.buckets, now=now,
+                opened=None if reading is None else reading.plain,
             )  # fmt: skip
 
         erasures = self._parts.store.erasures
@@ -93,6 +99,18 @@ class DeliveryVerbs(Verbs):
             )
         erasures.drop_exports([str(one.resolve()) for one in outside if not one.exists()])
         return written
+
+    def _hold_readable(self) -> None:
+        """Refuse a list of addresses that nobody here can read.
+
+        Raises:
+            UsageError: `no_secret`, `bad_secret`.
+        """
+        from shoal.domain.secret_keys import FIELD_KEYS, field_keys
+        from shoal.workflows.hiding import addresses_are_personal
+
+        if addresses_are_personal(self._parts.store):
+            field_keys(os.environ.get(FIELD_KEYS))
 
     def exports(self) -> list[dict[str, Any]]:
         """The recorded exports, oldest first: what was asked by whom, and the counts."""

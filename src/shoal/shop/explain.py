@@ -60,7 +60,7 @@ class ExplainVerbs(Verbs):
         self.catch_up(reading=True)
         return explain_customer(
             self._explaining,
-            customer_id,
+            self._named(customer_id),
             segmentation=segmentation,
             as_of=moment_of(as_of),
         )

@@ -121,4 +121,6 @@ class MembershipVerbs(Verbs):
         """What is known of one customer: segments, since when and why, tastes, features."""
         from shoal.workflows.customer import customer
 
-        return customer(**self._applied(), customer_id=customer_id, as_of=moment_of(as_of))
+        return customer(
+            **self._applied(), customer_id=self._named(customer_id), as_of=moment_of(as_of)
+        )

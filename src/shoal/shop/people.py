@@ -27,7 +27,28 @@ class PeopleVerbs(Verbs):
             UsageError: `unknown_customer`.
         """
         self.catch_up(reading=True)
-        return self._identity.view(raw_id, moment_of(as_of))
+        return self._opened(self._identity.view(self._named(raw_id), moment_of(as_of)))
+
+    def _opened(self, told: dict[str, Any]) -> dict[str, Any]:
+        """A document about a person with what is sealed in it opened by the keys at hand."""
+        reading = self._parts.reading
+        if reading is None:
+            return told
+        found = dict(told)
+        found["traits"] = [
+            {**one, "value": reading.value(one["value"], one["trait"])} for one in told["traits"]
+        ]
+        if "events" in told:
+            found["events"] = [
+                {name: reading.text(value) if name == "properties" else value
+                 for name, value in one.items()}
+                for one in told["events"]
+            ]  # fmt: skip
+        if "quarantined" in told:
+            found["quarantined"] = [
+                {**one, "raw": reading.row(one["raw"])} for one in told["quarantined"]
+            ]
+        return found
 
     def unmerge(self, raw_id: str, other: str) -> dict[str, Any]:
         """Undo that `other` belongs to the person of `raw_id`; history is put back.
@@ -38,7 +59,7 @@ class PeopleVerbs(Verbs):
         from shoal.workflows.unmerge import unmerge
 
         self.catch_up()
-        return unmerge(self._identity, raw_id, other)
+        return self._opened(unmerge(self._identity, self._named(raw_id), self._named(other)))
 
     def consents(self, *, channel: str | None = None, as_of: Moment | None = None) -> pa.Table:
         """What customers allow on each channel, or on one, as of a moment.
@@ -97,14 +118,19 @@ class PeopleVerbs(Verbs):
         from shoal.workflows.person import person
 
         self.catch_up(reading=True)
+        raw_id = self._named(raw_id)
         known: dict[str, Any] | None
         try:
             known = customer(**self._applied(), customer_id=raw_id)
         except UsageError:  # somebody with no behaviour of their own
             known = None
-        found = person(self._identity, raw_id, known, self.directory / bootstrap.QUARANTINE_DIR)
+        privacy = self._parts.privacy
+        found = person(
+            self._identity, raw_id, known, self.directory / bootstrap.QUARANTINE_DIR,
+            None if privacy is None else privacy.ids_in,
+        )  # fmt: skip
         own = [one["id"] for one in found["identity"]["ids"] if one["role"] != "anonymous"]
-        return {**found, "lists": self._forgetting.lists_naming(own)}
+        return {**self._opened(found), "lists": self._forgetting.lists_naming(own)}
 
     def write_person(self, raw_id: str, out: str | Path) -> Path:
         """Write what is known of a person as a JSON file."""
@@ -130,7 +156,7 @@ class PeopleVerbs(Verbs):
         from shoal.events.tombstones import fingerprint
         from shoal.workflows.forget_lists import PERSON
 
-        view, key = self._identity.view(raw_id), self._parts.store.erasures.key()
+        view, key = self._identity.view(self._named(raw_id)), self._parts.store.erasures.key()
         own = [
             one["id"]
             for one in view["ids"]

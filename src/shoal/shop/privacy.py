@@ -35,9 +35,23 @@ class PrivacyVerbs(LiveVerbs):
         """
         with self._noted("forget", audit, asked=len(set(ids))) as facts:
             self.empty_inbox()
-            receipt = self._forgetting.forget(ids, progress)
+            known = self._known_as(ids)
+            receipt = self._forgetting.forget(list(known), progress)
             facts["receipt"] = receipt["number"]
-            return receipt
+            unknown = [known[name] for name in receipt["unknown_ids"]]
+            return {**receipt, "unknown_ids": unknown}
+
+    def _known_as(self, ids: Sequence[str]) -> dict[str, str]:
+        """Ids as the shop knows them, each with what was asked.
+
+        Raises:
+            UsageError: `usage`, one that nobody has, which is told before it becomes a pseudonym.
+        """
+        from shoal.workflows.forget_people import check_id
+
+        for name in ids:
+            check_id(name)
+        return {self._named(name): name for name in ids}
 
     def lift(self, ids: Sequence[str]) -> int:
         """Let forgotten ids come back; returns how many tombstones there were.
@@ -46,7 +60,7 @@ class PrivacyVerbs(LiveVerbs):
         """
         with self._noted("forget.lift", True, asked=len(set(ids))) as facts:
             self._finish_erasures()  # one that is under way needs its tombstones
-            facts["lifted"] = self._forgetting.lift(ids)
+            facts["lifted"] = self._forgetting.lift(list(self._known_as(ids)))
             return int(facts["lifted"])
 
     def receipts(self) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +41,9 @@ from shoal.workflows.forgotten import id_columns, tombstones_of
 from shoal.workflows.known import Known
 from shoal.workflows.rule_columns import Asking, asks_more, with_rules
 
+if TYPE_CHECKING:
+    from shoal.events.privacy import Privacy
+
 SCHEMA: Final = "shoal.assign/1"
 #: Weights below this share are not told.
 _LEAST_WEIGHT: Final = 0.01
@@ -56,6 +59,7 @@ class Assigning:
 
     Args:
         work_dir: where a file of the calls lies for as long as it is read.
+        privacy: what the shop hides; calls are given with it hidden.
     """
 
     warehouse: Warehouse
@@ -67,6 +71,7 @@ class Assigning:
     buckets: int
     noise: RowNoise
     work_dir: Path
+    privacy: Privacy | None = None
 
     def assign(
         self,
@@ -132,7 +137,7 @@ class Assigning:
             for chunk in open_source(Path(file.name), mapping).chunks():
                 one = clean(
                     chunk, mapping, zone=self.zone, buckets=self.buckets, file="calls",
-                    noise=self.noise,
+                    noise=self.noise, privacy=self.privacy,
                 )  # fmt: skip
                 parts.append(forgotten.left_out(one, columns))
         return Cleaned(

@@ -17,6 +17,7 @@ from shoal.domain import kinds
 from shoal.domain.errors import UsageError
 from shoal.domain.time import Zone
 from shoal.events.schema import TABLE_SCHEMA
+from shoal.features.contacts import Opened
 from shoal.features.fold import Fold
 from shoal.ports import Registry, Relation, StateStore, Warehouse
 from shoal.segments import artefact
@@ -50,7 +51,10 @@ class Now:
 
 @dataclass(frozen=True)
 class Sources:
-    """The parts of a shop that its lists are made from; `now` where it was read already."""
+    """The parts of a shop that its lists are made from; `now` where it was read already.
+
+    `opened` tells what is sealed, as `shoal.features.contacts.contacts_at` has it.
+    """
 
     warehouse: Warehouse
     store: StateStore
@@ -59,10 +63,11 @@ class Sources:
     zone: Zone
     admission: Admission
     now: Now | None = None
+    opened: Opened | None = None
 
     def applied(self) -> Mapping[str, Any]:
         """As keyword arguments, for what applies a segmentation."""
-        parts = [one.name for one in fields(self) if one.name != "now"]
+        parts = [one.name for one in fields(self) if one.name not in ("now", "opened")]
         return {name: getattr(self, name) for name in parts}
 
 

@@ -18,11 +18,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from shoal.domain.time import Clock, system_clock, to_us
 from shoal.events.collected import Envelope, Judged, judge
 from shoal.ports import Arrived, Inbox
+
+if TYPE_CHECKING:
+    from shoal.events.private_calls import PrivateCalls
 
 #: Calls of one commit; more wait for the next.
 _MOST: Final = 5_000
@@ -104,11 +107,16 @@ class Collector:
     Args:
         inbox: where they are kept; whoever opened it closes it.
         clock: the server's.
+        private: hides ids and what is personal before calls are kept; None: nothing is hidden.
     """
 
-    def __init__(self, inbox: Inbox, clock: Clock = system_clock) -> None:
+    def __init__(
+        self, inbox: Inbox, clock: Clock = system_clock, private: PrivateCalls | None = None
+    ) -> None:
         self.inbox = inbox
         self.clock = clock
+        self.private = private
+        self._judge = judge if private is None else private.judge
         self.counts: Counter[str] = Counter()
         #: Calls that can be no event, by reason.
         self.refused: Counter[str] = Counter()
@@ -126,7 +134,7 @@ class Collector:
 
     def judged(self, envelope: Envelope, received_at: datetime) -> list[Judged]:
         """Every call of a body, in its order."""
-        return [judge(call, envelope.sent_at, received_at) for call in envelope.calls]
+        return [self._judge(call, envelope.sent_at, received_at) for call in envelope.calls]
 
     def submit(
         self, source: str, judged: Sequence[Judged], received_at: datetime

@@ -244,7 +244,7 @@ def _contacts(sources: Sources, customers: pa.Array, moment: datetime) -> pa.Tab
     from shoal.features.contacts import contacts_at
 
     with told_by(sources, moment) as events:
-        return contacts_at(sources.warehouse.engine, events, customers, moment)
+        return contacts_at(sources.warehouse.engine, events, customers, moment, sources.opened)
 
 
 def _without(some: pa.Array, others: pa.Array) -> pa.Array:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from shoal.domain.errors import UsageError
 from shoal.domain.time import Clock, Zone, iso, system_clock
+from shoal.features.contacts import Opened
 from shoal.features.fold import Fold
 from shoal.ports import Registry, StateStore, Warehouse
 from shoal.segments.base import CUSTOMER
@@ -57,6 +58,7 @@ def export(
     asked_by: str = "",
     buckets: int = 16,
     now: Now | None = None,
+    opened: Opened | None = None,
     clock: Clock = system_clock,
 ) -> Exported:
     """Write the members of a segment as they are now.
@@ -75,6 +77,7 @@ def export(
         asked_by: who wanted it, for the record.
         buckets: the event table's number of customer buckets.
         now: what was read already.
+        opened: tells what is sealed; None: nobody's address is told where addresses are.
 
     Raises:
         UsageError: `unknown_format`, `unknown_segment`, `unknown_segmentation`, `no_sql_form`,
@@ -85,7 +88,7 @@ def export(
     """
     order = Order(segment, format, segmentation, channel, to, since, share, holdout_name)
     check(order, out)
-    sources = Sources(warehouse, store, registry, fold, zone, admission, now)
+    sources = Sources(warehouse, store, registry, fold, zone, admission, now, opened)
     if format == "sql":
         return query(sources, order, exports_dir, out)
     if format == "history":

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shoal.domain.access import checked_source
 from shoal.domain.errors import UsageError
@@ -22,6 +22,9 @@ from shoal.domain.time import Clock, system_clock
 from shoal.events.collected import BodyError
 from shoal.workflows.followed_file import FollowedFile, Place, place_of
 from shoal.workflows.importing import Group
+
+if TYPE_CHECKING:
+    from shoal.events.private_calls import PrivateCalls
 
 #: Files of a directory that are followed.
 NAMES: Final = re.compile(r"[^._].*\.(jsonl|ndjson|json)(\.gz)?", re.IGNORECASE)
@@ -65,6 +68,7 @@ class Feed:
         places: up to where its files were in when it was followed last, by `Place.key`.
         longest: bytes that a line may have.
         ticks: seconds that only ever go up.
+        private: hides ids and what is personal; None: nothing is hidden.
     """
 
     def __init__(
@@ -76,10 +80,12 @@ class Feed:
         longest: int,
         clock: Clock = system_clock,
         ticks: Callable[[], float] = time.monotonic,
+        private: PrivateCalls | None = None,
     ) -> None:
         self.source, self.path = source, path.absolute()
         self._places = dict(places)
         self._longest, self._clock, self._ticks = longest, clock, ticks
+        self._private = private
         self._open: dict[str, FollowedFile] = {}
         #: Since when a file that is open was no more where it is looked for, or grew last.
         self._gone: dict[str, tuple[float, int]] = {}
@@ -151,7 +157,7 @@ class Feed:
             file = self._open.get(key)
             if file is None:
                 place = self._places.get(key) or self._first(path, found)
-                file = FollowedFile(path, place, self._longest, self._clock)
+                file = FollowedFile(path, place, self._longest, self._clock, self._private)
                 self._open[key] = file
             file.path = path
             if file.changed():
@@ -180,7 +186,7 @@ class Feed:
                 if place is None or not stat.S_ISREG(found.st_mode):
                     continue
                 with suppress(OSError):
-                    file = FollowedFile(path, place, self._longest, self._clock)
+                    file = FollowedFile(path, place, self._longest, self._clock, self._private)
                     if file.goes_on() and file.behind_bytes:
                         self._open[place.key] = file
                     else:

@@ -13,12 +13,15 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from shoal.domain.time import Clock
 from shoal.events.collected import BodyError
 from shoal.events.lines import GZIP, Expanding, Lines
 from shoal.workflows.importing import Group
+
+if TYPE_CHECKING:
+    from shoal.events.private_calls import PrivateCalls
 
 #: Bytes at the beginning of a file by which it is known again.
 HEAD: Final = 4096
@@ -72,13 +75,22 @@ class FollowedFile:
         path: where it is now.
         place: up to where it is in.
         longest: bytes that a line may have.
+        private: hides ids and what is personal; None: nothing is hidden.
 
     Raises:
         OSError: it cannot be read.
     """
 
-    def __init__(self, path: Path, place: Place, longest: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        path: Path,
+        place: Place,
+        longest: int,
+        clock: Clock,
+        private: PrivateCalls | None = None,
+    ) -> None:
         self.path, self.place = path, place
+        self._private = private
         self._longest, self._clock = longest, clock
         self._handle: BinaryIO = path.open("rb")
         self._seen: tuple[int, int] | None = None
@@ -129,7 +141,7 @@ class FollowedFile:
         """
         if not self._raw:  # an empty file does not say yet whether it is compressed
             self._begin()
-        group = Group(self._clock())
+        group = Group(self._clock(), private=self._private)
         while piece := self._handle.read(_PIECE):
             self._raw += len(piece)
             for part in self._text(piece):
@@ -137,7 +149,7 @@ class FollowedFile:
                     group.add(line, self._named(line.start))
                     if group.full:
                         yield group
-                        group = Group(self._clock())
+                        group = Group(self._clock(), private=self._private)
         if (last or self._ended()) and (rest := self._lines.rest()) is not None:
             group.add(rest, self._named(rest.start))
         if group.end:

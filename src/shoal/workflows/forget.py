@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -41,6 +41,10 @@ from shoal.workflows.forget_receipt import receipt_of, unknown_among
 from shoal.workflows.forgotten import DUE, SCRUB, fingerprints_by_person, to_lift
 from shoal.workflows.progress import NoProgress, Progress
 
+if TYPE_CHECKING:
+    from shoal.events.privacy import Privacy
+    from shoal.events.tombstones import RawIds
+
 
 @dataclass(frozen=True)
 class Places:
@@ -59,7 +63,10 @@ class Places:
 
 @dataclass(frozen=True)
 class Forgetting:
-    """Everything that forgetting needs of a shop; `buckets` are those of its event table."""
+    """Everything that forgetting needs of a shop; `buckets` are those of its event table.
+
+    `privacy` is what the shop hides; ids are then given as the shop knows them.
+    """
 
     warehouse: Warehouse
     store: StateStore
@@ -69,6 +76,7 @@ class Forgetting:
     places: Places
     buckets: int | None = None
     clock: Clock = system_clock
+    privacy: Privacy | None = None
 
     def forget(self, ids: Sequence[str], progress: Progress | None = None) -> dict[str, Any]:
         """Forget the persons to whom some ids belong; the receipt, `shoal.forget/1`.
@@ -107,7 +115,9 @@ class Forgetting:
             self.finish_pending(progress)
             recovery.settle(self.warehouse, self.store, self.places.quarantine)
             self._follow()
-            goods = forget_again.found(self.warehouse, self.store, self.places.quarantine)
+            goods = forget_again.found(
+                self.warehouse, self.store, self.places.quarantine, self.privacy
+            )
             if not (goods.own or goods.shared):
                 return None
             return self._run(self._begin({"asked": 0, "unknown": 0}, goods, again=True), progress)
@@ -137,6 +147,10 @@ class Forgetting:
         lists = self._lists(Belongings(own=tuple(ids)))
         return [{"file": one["file"], "entries": one["entries"]} for one in lists.planned()]
 
+    @property
+    def _raw_ids(self) -> RawIds | None:
+        return None if self.privacy is None else self.privacy.ids_in
+
     # --- the request ------------------------------------------------------------------------------
 
     def _begin(self, given: Mapping[str, int], goods: Belongings, *, again: bool = False) -> int:
@@ -146,7 +160,7 @@ class Forgetting:
             again: receipts of before say which ids are of one person.
         """
         ids = frozenset(goods.own)
-        quarantine = in_quarantine(self.store, self.places.quarantine, ids)
+        quarantine = in_quarantine(self.store, self.places.quarantine, ids, self._raw_ids)
         entries = in_artefacts(self.registry, ids)
         key = self.store.erasures.key()
         stones = self._stones(goods, key)
@@ -215,7 +229,7 @@ class Forgetting:
             self._from_events(number, document, goods)
             bar.advance(2)
             without_them = out_of_quarantine(
-                self.store, self.places.quarantine, document["quarantine"], ids
+                self.store, self.places.quarantine, document["quarantine"], ids, self._raw_ids
             )
             with self.store.transaction():
                 for unit in without_them:

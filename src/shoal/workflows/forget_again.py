@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shoal.domain.errors import InputError
 from shoal.domain.time import iso, parse_moment
-from shoal.events.raw_ids import texts_of
 from shoal.events.tombstones import EVER, Tombstones
 from shoal.ports import StateStore, Warehouse
 from shoal.workflows import units
 from shoal.workflows.forget_people import Belongings, belongings_of
 from shoal.workflows.forgotten import tombstones_of
 from shoal.workflows.quarantine_file import id_columns_of, read_batches
+
+if TYPE_CHECKING:
+    from shoal.events.privacy import Privacy
 
 SCHEMA: Final = "shoal.tombstones/1"
 
@@ -109,9 +111,11 @@ def adopt(store: StateStore, told: Mapping[str, Any], backup_made_at: str, where
     return len(new)
 
 
-def found(warehouse: Warehouse, store: StateStore, quarantine: Path) -> Belongings:
+def found(
+    warehouse: Warehouse, store: StateStore, quarantine: Path, privacy: Privacy | None = None
+) -> Belongings:
     """All that the shop holds of persons who have tombstones."""
-    stones = tombstones_of(store)
+    stones = tombstones_of(store, privacy)
     names = _ids_of_events(warehouse) if warehouse.version() >= 0 else []
     own = {name for name in names if EVER in stones.of(name)}
     own.update(_ids_of_quarantine(store, quarantine, stones))
@@ -139,4 +143,4 @@ def _ids_of_quarantine(store: StateStore, directory: Path, stones: Tombstones) -
         for batch in read_batches(path):
             caught = batch.filter(stones.caught_raw(batch, columns))["raw"].to_pylist()
             for raw in caught:
-                yield from (text for text in texts_of(raw, columns) if stones.wholly(text))
+                yield from (text for text in stones.raw_ids(raw, columns) if stones.wholly(text))

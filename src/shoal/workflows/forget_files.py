@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shoal.events.raw_ids import names_any
+from shoal.events.tombstones import RawIds
 from shoal.workflows.quarantine_file import id_columns_of
 
 #: Columns of our files that hold ids of visitors.
@@ -82,29 +83,38 @@ def without(path: Path, ids: Ids) -> int:
     return gone
 
 
-def held_quarantined(path: Path, ids: Ids) -> Counter[str]:
-    """How many rows of a file of the quarantine hold some ids, by reason."""
+def held_quarantined(path: Path, ids: Ids, raw_ids: RawIds | None = None) -> Counter[str]:
+    """How many rows of a file of the quarantine hold some ids, by reason.
+
+    Args:
+        raw_ids: the ids that a row may name; None: those that stand in it.
+    """
     columns = id_columns_of(path)
     found: Counter[str] = Counter()
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(_ROWS, columns=["code", "raw"]):
-            mask = _quarantined(batch, ids, columns)
+            mask = _quarantined(batch, ids, columns, raw_ids)
             found.update(batch["code"].filter(mask).to_pylist())
     return found
 
 
-def without_quarantined(path: Path, ids: Ids) -> None:
+def without_quarantined(path: Path, ids: Ids, raw_ids: RawIds | None = None) -> None:
     """Take rows that hold some ids out of a file of the quarantine; an empty one is removed."""
     columns = id_columns_of(path)
-    gone = _parquet(path, lambda table: _quarantined(table, ids, columns))
+    gone = _parquet(path, lambda table: _quarantined(table, ids, columns, raw_ids))
     if gone and not pq.read_metadata(path).num_rows:
         path.unlink()
 
 
 def _quarantined(
-    rows: pa.Table | pa.RecordBatch, ids: Ids, columns: tuple[str, ...] | None
+    rows: pa.Table | pa.RecordBatch,
+    ids: Ids,
+    columns: tuple[str, ...] | None,
+    raw_ids: RawIds | None,
 ) -> pa.Array:
     raw = rows["raw"].to_pylist()
+    if raw_ids is not None:
+        return pa.array([not ids.isdisjoint(raw_ids(text, columns)) for text in raw], pa.bool_())
     return pa.array([names_any(text, ids, columns) for text in raw], pa.bool_())
 
 

@@ -9,15 +9,19 @@ from pathlib import Path
 from types import MappingProxyType
 
 from shoal.domain.errors import OperationError
+from shoal.events.tombstones import RawIds
 from shoal.ports import StateStore
 from shoal.workflows import units
 from shoal.workflows.forget_files import held_quarantined, without_quarantined
 
 
 def in_quarantine(
-    store: StateStore, directory: Path, ids: frozenset[str]
+    store: StateStore, directory: Path, ids: frozenset[str], raw_ids: RawIds | None = None
 ) -> dict[str, Counter[str]]:
     """Rows of the persons in the quarantine, by unit and reason.
+
+    Args:
+        raw_ids: the ids that a row may name; None: those that stand in it.
 
     Raises:
         OperationError: `shop_damaged`, a file cannot be read.
@@ -26,15 +30,15 @@ def in_quarantine(
     for unit in units.all_units(store):
         path = directory / str(unit.quarantine)
         if unit.quarantine is not None and path.exists():
-            codes = _held(path, ids)
+            codes = _held(path, ids, raw_ids)
             if codes:
                 found[unit.name] = codes
     return found
 
 
-def _held(path: Path, ids: frozenset[str]) -> Counter[str]:
+def _held(path: Path, ids: frozenset[str], raw_ids: RawIds | None) -> Counter[str]:
     try:
-        return held_quarantined(path, ids)
+        return held_quarantined(path, ids, raw_ids)
     except (ValueError, KeyError) as error:  # `pa.ArrowInvalid` is a `ValueError`
         raise OperationError(
             "shop_damaged",
@@ -51,6 +55,7 @@ def out_of_quarantine(
     directory: Path,
     planned: Mapping[str, Mapping[str, int]],
     ids: frozenset[str],
+    raw_ids: RawIds | None = None,
 ) -> list[units.Unit]:
     """Take the rows out of their files; the units as they are now, to be kept.
 
@@ -63,7 +68,7 @@ def out_of_quarantine(
         assert unit is not None
         path = directory / str(unit.quarantine)
         if path.exists():
-            without_quarantined(path, ids)
+            without_quarantined(path, ids, raw_ids)
         changed.append(
             replace(_skipped(unit, codes), quarantine=unit.quarantine if path.exists() else None)
         )

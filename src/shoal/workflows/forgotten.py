@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from shoal.events.raw_ids import texts_of
 from shoal.events.tombstones import Tombstones, fingerprint
 from shoal.ports import StateStore
 
 if TYPE_CHECKING:
     from shoal.events.mapping import SourceMapping
+    from shoal.events.privacy import Privacy
 
 #: Setting that says whether the state store's files must still be cleared of what was deleted.
 SCRUB: Final = "scrub"
@@ -28,10 +30,16 @@ def hidden(store: StateStore) -> list[str]:
     return [name for _, document in store.erasures.pending() for name in document["own"]]
 
 
-def tombstones_of(store: StateStore) -> Tombstones:
-    """The shop's forgotten; empty and free of cost where there are none."""
+def tombstones_of(store: StateStore, privacy: Privacy | None = None) -> Tombstones:
+    """The shop's forgotten; empty and free of cost where there are none.
+
+    Args:
+        privacy: what the shop hides; None: nothing.
+    """
     spans = store.erasures.tombstones()
-    return Tombstones(store.erasures.key(), spans) if spans else Tombstones()
+    if not spans:
+        return Tombstones()
+    return Tombstones(store.erasures.key(), spans, texts_of if privacy is None else privacy.ids_in)
 
 
 def fingerprints_by_person(owners: Iterable[tuple[str, str]], key: bytes) -> list[list[str]]:

@@ -11,13 +11,16 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shoal.domain.time import Clock, system_clock
-from shoal.events.collected import MAX_CALL, BodyError, Judged, judge, opened
+from shoal.events.collected import MAX_CALL, BodyError, Envelope, Judged, judge, opened
 from shoal.events.lines import Expanding, Line, Lines
 from shoal.events.reasons import REASONS
 from shoal.workflows.collecting import GIVEN
+
+if TYPE_CHECKING:
+    from shoal.events.private_calls import PrivateCalls
 
 #: Calls, and bytes of lines, that are handed on together.
 _GROUP: Final = 1_000
@@ -34,6 +37,7 @@ class Group:
         received_at: when they were read.
         lines: of each call the line that it stood in.
         end, last: bytes and lines of the text up to the end of its last line.
+        private: hides ids and what is personal; None: nothing is hidden.
     """
 
     received_at: datetime
@@ -42,6 +46,7 @@ class Group:
     size: int = 0
     end: int = 0
     last: int = 0
+    private: PrivateCalls | None = None
 
     @property
     def full(self) -> bool:
@@ -55,8 +60,9 @@ class Group:
         """
         self.end, self.last = line.end, line.number
         self.size += len(line.content)
-        for number, one in enumerate(judged_line(line, self.received_at)):
-            self.judged.append(_named(one, line, f"{place}.{number}"))
+        found = judged_line(line, self.received_at, self.private)
+        for number, one in enumerate(found):
+            self.judged.append(_named(one, line, f"{place}.{number}", self.private))
             self.lines.append(line)
 
 
@@ -66,13 +72,21 @@ class Import:
     Args:
         most: bytes that it may have once it is expanded.
         longest: bytes that a line may have.
+        private: hides ids and what is personal; None: nothing is hidden.
     """
 
-    def __init__(self, most: int, longest: int, clock: Clock = system_clock) -> None:
+    def __init__(
+        self,
+        most: int,
+        longest: int,
+        clock: Clock = system_clock,
+        private: PrivateCalls | None = None,
+    ) -> None:
+        self._private = private
         self._expanding = Expanding(most)
         self._lines = Lines(longest)
         self._clock = clock
-        self._group = Group(clock())
+        self._group = Group(clock(), private=private)
 
     def feed(self, piece: bytes) -> Iterator[Group]:
         """The groups that are full with the next piece, one after the other.
@@ -98,7 +112,7 @@ class Import:
         """Whole lines that no group holds yet."""
         if self._group.judged:
             yield self._group
-        self._group = Group(self._clock())
+        self._group = Group(self._clock(), private=self._private)
 
     def _cut(self, part: bytes) -> Iterator[Group]:
         for line in self._lines.feed(part):
@@ -138,32 +152,46 @@ class Imported:
         }  # fmt: skip
 
 
-def judged_line(line: Line, received_at: datetime) -> list[Judged]:
+def judged_line(
+    line: Line, received_at: datetime, private: PrivateCalls | None = None
+) -> list[Judged]:
     """The calls of a line; none where it is blank, one with a fault where it cannot be read."""
+    found = _read(line)
+    if isinstance(found, Envelope):
+        sound = judge if private is None else private.judge
+        return [sound(call, found.sent_at, received_at) for call in found.calls]
+    return found if private is None else [private.refused(one) for one in found]
+
+
+def _read(line: Line) -> Envelope | list[Judged]:
+    """What a line says; if nothing can be read, that it is refused, or nothing."""
     if line.too_long:
         words = f"{line.end - line.start:,} bytes; a line has fewer"
         return [Judged(None, _told(line.content), ("call_too_large", words))]
     if not line.content.strip():
         return []
     try:
-        envelope = opened(line.content)
+        return opened(line.content)
     except BodyError as error:
         code = error.code if error.code in REASONS else "bad_call"
         return [Judged(None, _told(line.content), (code, error.message))]
-    return [judge(call, envelope.sent_at, received_at) for call in envelope.calls]
 
 
-def _named(one: Judged, line: Line, place: str) -> Judged:
+def _named(one: Judged, line: Line, place: str, private: PrivateCalls | None) -> Judged:
     """A call under an id that it has whenever it comes.
 
     One that is refused does not take the id of its client: that is for the call once it is mended.
     """
     if one.message_id is not None and one.fault is None:
         return one
-    digest = hashlib.sha256(place.encode())
-    digest.update(b"\n")
-    digest.update(line.content)
-    return replace(one, message_id=f"{GIVEN}{digest.hexdigest()[:40]}")
+    if private is not None:
+        told = private.digest(place, line.content)
+    else:
+        digest = hashlib.sha256(place.encode())
+        digest.update(b"\n")
+        digest.update(line.content)
+        told = digest.hexdigest()
+    return replace(one, message_id=f"{GIVEN}{told[:40]}")
 
 
 def _told(content: bytes) -> bytes:

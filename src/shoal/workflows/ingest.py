@@ -45,6 +45,7 @@ from shoal.workflows.units import Unit
 
 if TYPE_CHECKING:
     from shoal.events.mapping import SourceMapping
+    from shoal.events.privacy import Privacy
     from shoal.features.fold import Fold
     from shoal.workflows.admission import Admission
     from shoal.workflows.catch_up import FoldFactory
@@ -67,6 +68,7 @@ def ingest(
     zone: Zone,
     buckets: int,
     noise: RowNoise | None = None,
+    privacy: Privacy | None = None,
     again: bool = False,
     collected: Collected | None = None,
     progress: Progress | None = None,
@@ -83,6 +85,7 @@ def ingest(
         zone: the shop's time zone.
         buckets: the event table's number of customer buckets.
         noise: whose agents and addresses are no customer's; None: the known robots'.
+        privacy: hides ids and seals what is personal; None: nothing is hidden.
         again: a file that is in already, of which a later one stated a part anew, is taken as the
             latest statement; else it is left as it is.
         collected: what rows are called that were acknowledged one by one; a file of which none is
@@ -103,7 +106,7 @@ def ingest(
         statements = Statements(units.all_units(store))
         ingested = _Ingest(
             warehouse, store, quarantine_dir, zone, buckets, bar, noise, statements,
-            tombstones_of(store), again, collected,
+            tombstones_of(store, privacy), again, collected, privacy,
         )  # fmt: skip
         in_hand: Path | None = None
         arrivals = Arrivals(files, mapping, ingested.cleaned, ingested.has)
@@ -150,6 +153,7 @@ class _Ingest:
     forgotten: Tombstones
     again: bool
     collected: Collected | None = None
+    privacy: Privacy | None = None
     #: Units that this call brought in.
     brought: list[str] = field(default_factory=list)
 
@@ -247,9 +251,12 @@ class _Ingest:
     def cleaned(self, chunk: RawChunk, mapping: SourceMapping, file: str) -> Cleaned:
         """What becomes of a chunk."""
         found = clean(
-            chunk, mapping, zone=self.zone, buckets=self.buckets, file=file, noise=self.noise
-        )
+            chunk, mapping, zone=self.zone, buckets=self.buckets, file=file, noise=self.noise,
+            privacy=self.privacy,
+        )  # fmt: skip
         found = self.forgotten.left_out(found, id_columns(mapping))
+        if self.privacy is not None:
+            found = self.privacy.sealed(found)
         return found if self.collected is None else self.collected.named(found)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from shoal.domain.account import RowAccount
 from shoal.domain.errors import InputError, OperationError, ShoalError
 from shoal.events.reasons import REASONS
+from shoal.events.sealed_form import shown_row
 from shoal.workflows.ingest_result import FileAccount
 
 
@@ -61,7 +62,7 @@ def unusable(
 
 
 def _shortened(raw: object, limit: int = 200) -> str:
-    text = str(raw)
+    text = shown_row(str(raw))
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow.compute as pc
 
 from shoal.events.raw_ids import names_any
+from shoal.events.tombstones import RawIds
 from shoal.features.consent import consents_at
 from shoal.workflows.identity_view import Identity
 from shoal.workflows.quarantine import at_hand
@@ -24,7 +25,11 @@ _COLUMNS: Final = (
 
 
 def person(
-    identity: Identity, raw_id: str, customer: Mapping[str, Any] | None, quarantine_dir: Path
+    identity: Identity,
+    raw_id: str,
+    customer: Mapping[str, Any] | None,
+    quarantine_dir: Path,
+    raw_ids: RawIds | None = None,
 ) -> dict[str, Any]:
     """The JSON document `shoal.person/1`.
 
@@ -34,6 +39,7 @@ def person(
     Args:
         identity: of the shop.
         customer: what `shoal customer` tells; None where the person has no features.
+        raw_ids: the ids that a quarantined row may name; None: those that stand in it.
 
     Raises:
         UsageError: `unknown_customer`.
@@ -55,7 +61,7 @@ def person(
             for row in identity.events_of(found, _COLUMNS).to_pylist()
         ],
         "customer": customer,
-        "quarantined": _quarantined(identity, view, quarantine_dir),
+        "quarantined": _quarantined(identity, view, quarantine_dir, raw_ids),
     }
 
 
@@ -71,7 +77,7 @@ def _of_this_person(view: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _quarantined(
-    identity: Identity, view: Mapping[str, Any], directory: Path
+    identity: Identity, view: Mapping[str, Any], directory: Path, raw_ids: RawIds | None
 ) -> list[dict[str, Any]]:
     """Quarantined rows that hold an id which is this person's alone."""
     alone = {
@@ -79,14 +85,19 @@ def _quarantined(
         for one in view["ids"]
         if one["role"] != "anonymous" or not one["shared_with"]
     } - {one["id"] for one in view["refused"]}  # fmt: skip
+    names = frozenset(alone)
+
+    def is_theirs(raw: str, columns: Sequence[str] | None) -> bool:
+        if raw_ids is None:
+            return names_any(raw, names, columns)
+        return not names.isdisjoint(raw_ids(raw, columns))
+
     found: list[dict[str, Any]] = []
     for unit in at_hand(identity.store, directory):
         path = directory / str(unit.quarantine)
         columns = id_columns_of(path)
         for rows in read_batches(path):
-            found += [
-                row for row in rows.to_pylist() if names_any(row["raw"], frozenset(alone), columns)
-            ]
+            found += [row for row in rows.to_pylist() if is_theirs(row["raw"], columns)]
     return found
 
 

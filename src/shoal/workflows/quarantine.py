@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from shoal.domain.errors import OperationError, UsageError
 from shoal.events.reasons import REASONS
+from shoal.events.sealed_form import shown_row
 from shoal.ports import StateStore
 from shoal.workflows import units
 from shoal.workflows.quarantine_file import read_batches
@@ -136,7 +137,7 @@ def _show(shown: list[Sample], rows: pa.Table, code: str, samples: int) -> None:
     if len(shown) < samples:
         chosen = rows.filter(pc.equal(rows["code"], code)).slice(0, samples - len(shown))
         shown += [
-            Sample(row["file"], row["row"], row["detail"] or "", row["raw"])
+            Sample(row["file"], row["row"], row["detail"] or "", shown_row(row["raw"]))
             for row in chosen.to_pylist()
         ]
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from shoal.domain.errors import UsageError
 from shoal.events.reasons import REASONS
+from shoal.events.sealed_form import shown_row
 from shoal.ports import StateStore
 from shoal.workflows.quarantine import Counted
 
@@ -71,5 +72,5 @@ def _told(row: dict[str, Any], source: str) -> dict[str, Any]:
     return {
         "source": source, "file": row["file"], "row": row["row"], "code": row["code"],
         "meaning": REASONS.get(row["code"], ""), "detail": row["detail"] or "",
-        "raw": row["raw"][:_RAW],
+        "raw": shown_row(row["raw"])[:_RAW],
     }  # fmt: skip

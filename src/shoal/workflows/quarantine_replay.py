@@ -20,6 +20,7 @@ from shoal.events.chunks import chunk_of_quarantine
 from shoal.events.clean import clean
 from shoal.events.row_noise import RowNoise
 from shoal.events.schema import SCOPE_KEY, SCOPE_VERSION
+from shoal.events.sealed_form import ROW_MARK
 from shoal.events.tombstones import Tombstones
 from shoal.ports import RESTATED, StateStore, UnitWriter, Warehouse
 from shoal.workflows import recovery, units
@@ -41,6 +42,7 @@ from shoal.workflows.units import Unit
 
 if TYPE_CHECKING:
     from shoal.events.mapping import SourceMapping
+    from shoal.events.privacy import Privacy
     from shoal.features.fold import Fold
     from shoal.workflows.admission import Admission
     from shoal.workflows.catch_up import FoldFactory
@@ -57,6 +59,7 @@ def replay(
     zone: Zone,
     buckets: int,
     noise: RowNoise | None = None,
+    privacy: Privacy | None = None,
     progress: Progress | None = None,
 ) -> IngestResult:
     """Try the quarantined rows of the mapping's source again; one commit, all accounted for.
@@ -77,8 +80,9 @@ def replay(
         name = _name(chosen, mapping)
         writer = warehouse.unit(name, joining=True)
         attempt = _Replay(
-            name, quarantine_dir, mapping, zone, buckets, writer, noise, tombstones_of(store)
-        )
+            name, quarantine_dir, mapping, zone, buckets, writer, noise,
+            tombstones_of(store, privacy), privacy,
+        )  # fmt: skip
         statements = Statements(units.all_units(store))
         bar.start("quarantine", None, "rows")
         try:
@@ -143,9 +147,11 @@ class _Replay:
         writer: UnitWriter,
         noise: RowNoise | None = None,
         forgotten: Tombstones | None = None,
+        privacy: Privacy | None = None,
     ) -> None:
         self._name = name
         self._forgotten = forgotten or Tombstones()
+        self._privacy = privacy
         self._directory = directory
         self._mapping = mapping
         self._zone = zone
@@ -188,6 +194,10 @@ class _Replay:
         kept: QuarantineFile,
         stated: frozenset[int] | None,
     ) -> None:
+        rows, shut = opened_rows(rows, self._privacy)
+        kept.append(shut)
+        self._quarantined.update(shut["code"].to_pylist())
+        self._read += shut.num_rows
         for file in rows["file"].unique().to_pylist():
             chunk = chunk_of_quarantine(rows.filter(pc.equal(rows["file"], file)))
             chunk = replace(chunk, table=_with_columns(chunk.table, columns))
@@ -198,8 +208,11 @@ class _Replay:
                 buckets=self._buckets,
                 file=file,
                 noise=self._noise,
+                privacy=self._privacy,
             )
             cleaned = self._forgotten.left_out(cleaned, ids)
+            if self._privacy is not None:
+                cleaned = self._privacy.sealed(cleaned)
             events = _current(cleaned.events, stated)
             self._older += cleaned.events.num_rows - events.num_rows
             if events.num_rows:
@@ -225,6 +238,20 @@ class _Replay:
             quarantine=MappingProxyType(dict(self._quarantined)),
         )
         return account, restated
+
+
+def opened_rows(rows: pa.Table, privacy: Privacy | None) -> tuple[pa.Table, pa.Table]:
+    """Quarantined rows that can be read, their texts opened; and those whose key is not at hand."""
+    raw = rows["raw"].to_pylist()
+    if not any(text.startswith(ROW_MARK) for text in raw):
+        return rows, rows.slice(0, 0)
+    opened = [text if not text.startswith(ROW_MARK) else None for text in raw]
+    if privacy is not None:
+        opened = [privacy.opened_or_none(text) for text in raw]
+    mask = pa.array([text is not None for text in opened], pa.bool_())
+    place = rows.schema.get_field_index("raw")
+    found = rows.set_column(place, rows.schema.field(place), pa.array(opened, pa.string()))
+    return found.filter(mask), rows.filter(pc.invert(mask))
 
 
 def _current(events: pa.Table, stated: frozenset[int] | None) -> pa.Table:

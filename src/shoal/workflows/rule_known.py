@@ -23,6 +23,7 @@ from shoal.segments.ruled.language import Rule, RuleSet
 from shoal.segments.ruled.segmenter import RuleSegmenter
 from shoal.segments.ruled.written import as_document
 from shoal.segments.rules import NAMES, Rfm
+from shoal.workflows.hiding import personal_of
 from shoal.workflows.rule_columns import CURRENT, main_head
 
 #: A file of rules, or rules made in Python.
@@ -43,7 +44,7 @@ def known_of(
     head = main_head(store, registry)
     foretold = () if head is None else head[0].foretold
     expected = {name: NEXT_PERIOD[name] for name in foretold}
-    return Known.of(catalog, segments, expected | told)
+    return Known.of(catalog, segments, expected | told, personal_of(store))
 
 
 def rules_of(rules: Rules, known: Known) -> RuleSet:

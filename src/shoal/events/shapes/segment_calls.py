@@ -28,6 +28,9 @@ COLUMNS: Final = (
 )  # fmt: skip
 AT: Final = {name: place for place, name in enumerate(COLUMNS)}
 
+#: Of a call whose address is sealed, what the address is called as an id.
+EMAIL_ID: Final = "$email_id"
+
 #: Properties of the spec's events that are columns of their own.
 _COLUMN_OF: Final = {
     "product_id": AT["item_id"], "category": AT["category"], "brand": AT["brand"],
@@ -89,7 +92,7 @@ class Calls:
                       **_mapping_of(call.get("traits"))}  # fmt: skip
             base[_KIND] = kinds.PROFILE
             base[_PROPERTIES] = packed(traits)
-            return [base, *_consents(call, base), *_email_link(traits, base)]
+            return [base, *_consents(call, base), *_email_link(call, traits, base)]
         if not isinstance(kind, str) or kind not in _TYPES:
             base[_KIND] = raw_text(kind)
             base[_PROPERTIES] = packed(call)  # refused, with all it holds
@@ -222,17 +225,24 @@ def _consents(call: Mapping[str, Any], base: Row) -> list[Row]:
     return rows
 
 
-def _email_link(traits: Mapping[str, Any], base: Row) -> list[Row]:
+def _email_link(call: Mapping[str, Any], traits: Mapping[str, Any], base: Row) -> list[Row]:
     """A row that joins an identified user's e-mail address, by which order exports know people."""
     email = traits.get("email")
+    known = call.get(EMAIL_ID)
+    if base[_CUSTOMER] is not None and isinstance(known, str) and known:
+        return [_link(base, known)]
     if base[_CUSTOMER] is None or not isinstance(email, str) or "@" not in email:
         return []
+    return [_link(base, email_id(email))]
+
+
+def _link(base: Row, email: str | None) -> Row:
     row = base.copy()
     row[_ID] = f"{base[_ID]}#email" if base[_ID] is not None else None
     row[_KIND] = kinds.PROFILE
-    row[_ANONYMOUS] = email_id(email)
+    row[_ANONYMOUS] = email
     row[_PROPERTIES] = EMAIL_ALIAS
-    return [row]
+    return row
 
 
 def _products(value: Any) -> list[dict[str, Any]] | None:

@@ -60,6 +60,8 @@ CLAUSES: Final[Mapping[str, tuple[str, ...]]] = {
 _EVENT_KINDS: Final = (*(kind for kind in KINDS if kind != ITEM), EVERY, VALUE)
 _FIELDS: Final = (*TEXT_FIELDS, *NUMBER_FIELDS, f"{PROPERTIES}NAME")
 _MAX_STEPS: Final = 10
+#: What can be asked of a value that cannot be read.
+_UNREAD: Final = ("known", "unknown")
 
 
 @dataclass(frozen=True)
@@ -247,7 +249,7 @@ class Clauses:
         if of:
             allowed = _FIELDS if measure == LATEST else NUMBER_FIELDS
             found = self.field(of, f"{path}.of", allowed)
-            if found is None:
+            if found is None or self._is_sealed(of, node, path):
                 return None
             kind = found
         subject = Events(
@@ -331,7 +333,9 @@ class Clauses:
                 continue
             self.keys(one, place, ("field", "op", "value", "note"))
             kind = self.field(one["field"], f"{place}.field", _FIELDS)
-            test = None if kind is None else self.test(one, place, kind)
+            if kind is None or self._is_sealed(one["field"], one, place):
+                continue
+            test = self.test(one, place, kind)
             if test is not None:
                 found.append(Where(one["field"], test))
         return tuple(found)
@@ -345,6 +349,17 @@ class Clauses:
             return values.TEXT
         self.wrong(path, f"no field here is called {shown(name)}", suggestion(str(name), allowed))
         return None
+
+    def _is_sealed(self, name: str, node: Mapping[str, Any], path: str) -> bool:
+        """Refuse to compare what is encrypted."""
+        sealed = None if self.known is None else self.known.sealed
+        if sealed is None or not name.startswith(PROPERTIES):
+            return False
+        if not sealed.covers_either(name.removeprefix(PROPERTIES)) or node.get("op") in _UNREAD:
+            return False
+        self.wrong(path, f"{name} is personal and encrypted, so that nothing can be compared with "
+                   "it", f"Ask whether there is one: \"op\": {' or '.join(_UNREAD)}.")  # fmt: skip
+        return True
 
     def window(self, node: Any, path: str) -> Window:
         """Days that count."""

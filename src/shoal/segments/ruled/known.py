@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Final, Self
 
+from shoal.events.personal import Personal
 from shoal.features.algebra import ValueType
 from shoal.features.catalog import Catalog
 from shoal.heads.next_period import COLUMNS
@@ -28,12 +29,14 @@ class Known:
         traits: that the shop declares.
         segments: ids by segmentation; `main` and `rfm` are the current ones.
         counted: features that count something, of which nobody has less than none.
+        sealed: properties that are encrypted, of which a rule can only ask whether there is one.
     """
 
     features: Mapping[str, ValueType]
     traits: tuple[str, ...] = ()
     segments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     counted: frozenset[str] = frozenset()
+    sealed: Personal | None = None
 
     @classmethod
     def of(
@@ -41,6 +44,7 @@ class Known:
         catalog: Catalog,
         segments: Mapping[str, Sequence[str]] | None = None,
         more: Mapping[str, ValueType] | None = None,
+        sealed: Personal | None = None,
     ) -> Self:
         """What a catalog has, and columns of tables given beside it."""
         return cls(
@@ -48,6 +52,7 @@ class Known:
             catalog.traits,
             {name: tuple(ids) for name, ids in (segments or {}).items()},
             frozenset(one.name for one in catalog if one.type == "count" and one.unit != "units"),
+            sealed,
         )
 
 

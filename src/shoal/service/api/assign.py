@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from shoal.domain.access import CUSTOMERS_READ
-from shoal.events.collected import BodyError, judge, opened
+from shoal.events.collected import BodyError, opened
 from shoal.service.api.asked import Asked, Body
 from shoal.service.api.operation import Operation, Operations
 from shoal.service.api.parameters import Parameter
@@ -63,7 +63,7 @@ class Assign:
             raise Refused(400, error.code, error.message) from None
         if len(envelope.calls) > MOST:
             raise Refused(400, "too_many", f"{len(envelope.calls):,} calls; at most {MOST:,}.")
-        judged = [judge(call, envelope.sent_at, now) for call in envelope.calls]
+        judged = [self._asking.judge(call, envelope.sent_at, now) for call in envelope.calls]
         sound = [place for place, one in enumerate(judged) if one.fault is None]
         rejected = [
             {"index": place, "code": one.fault[0], "message": one.fault[1]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from shoal.domain.access import CUSTOMERS_READ
+from shoal.domain.access import ALLOWED, CUSTOMERS_READ, PERSON_READ
 from shoal.domain.kinds import KINDS
 from shoal.domain.time import iso
 from shoal.service.api.asked import Asked
@@ -100,7 +100,7 @@ class Customers:
 
     def _history(self, asked: Asked) -> dict[str, Any]:
         name, as_of, limit = asked.path["customer_id"], asked.query["as_of"], asked.query["limit"]
-        owner = self._asking.profiles.owner(name)
+        owner = self._asking.owner(name)
         told = self._asking.spells(owner, as_of=as_of)
         if asked.query["cursor"] is not None:
             behind = tuple(values_of("history", asked.query["cursor"], (str, str)))
@@ -121,7 +121,7 @@ class Customers:
             before = Before(*values_of("timeline", query["cursor"], (int, int, str, str)))
         name, told, behind = self._asking.timeline(
             asked.path["customer_id"], before=before, as_of=query["as_of"], kind=query["kind"],
-            limit=query["limit"],
+            limit=query["limit"], personal=PERSON_READ in ALLOWED.get(asked.key.role, ()),
         )  # fmt: skip
         return {
             "schema": "shoal.timeline/1",

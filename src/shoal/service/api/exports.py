@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import FileResponse, Response
 
-from shoal.domain.access import EXPORTS_MAKE
+from shoal.domain.access import ALLOWED, EXPORTS_MAKE, PERSON_READ
 from shoal.domain.time import from_us, iso
 from shoal.service.answers import HEADERS
 from shoal.service.api.asked import Asked, Body
@@ -80,6 +80,8 @@ class Exports:
         )]  # fmt: skip
 
     def _make(self, asked: Asked) -> dict[str, Any]:
+        if asked.body.get("format") == "klaviyo":
+            self._hold_personal(asked)
         with self._writing.held():
             made = self._shop.export(**asked.body, asked_by=asked.key.source)
         return _named(made.as_document())
@@ -99,6 +101,8 @@ class Exports:
     def _file(self, asked: Asked) -> Response:
         for path, told in self._files():
             if path.name == asked.path["name"]:
+                if "-klaviyo" in path.name:
+                    self._hold_personal(asked)
                 return FileResponse(
                     path, media_type="application/octet-stream", filename=path.name,
                     headers=HEADERS, stat_result=told,
@@ -107,6 +111,21 @@ class Exports:
             404, "unknown_export", f"There is no list {asked.path['name'][:80]!r}.",
             hint="GET /v1/exports tells which there are.",
         )  # fmt: skip
+
+    def _hold_personal(self, asked: Asked) -> None:
+        """Refuse a list of addresses to who may not see what is personal.
+
+        Raises:
+            Refused: `forbidden`.
+        """
+        may = PERSON_READ in ALLOWED.get(asked.key.role, frozenset())
+        if not may and self._asking.addresses_are_personal:
+            raise Refused(
+                403, "forbidden",
+                f"Addresses are personal in this shop, and role {asked.key.role} may not see them.",
+                hint="Ask for a list of ids (csv, parquet, segment), or have an administrator make "
+                "this one.",
+            )  # fmt: skip
 
     def _files(self) -> list[tuple[Path, Any]]:
         """Files among the exports, by name: no folders, no links, nothing half written."""
