@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from shoal.config import FILE_NAME, Config, read, render
+from shoal.config import FILE_NAME, Config, StoreConfig, read, render
 from shoal.domain import kinds
 from shoal.domain.errors import OperationError, ShoalError, UsageError
 from shoal.events.noise import ROW_RULES
 
 if TYPE_CHECKING:
     from shoal.adapters.duckdb import DuckEngine
+    from shoal.adapters.postgres import Namespace
     from shoal.adapters.shop_files import ShopFiles
     from shoal.events.privacy import Privacy
     from shoal.events.privacy_reading import Reading
     from shoal.features.covariates import Covariates
     from shoal.features.fold import Fold
-    from shoal.ports import Registry, StateStore, Warehouse
+    from shoal.ports import AuditLog, Inbox, Registry, StateStore, Warehouse, WebhookStore
     from shoal.workflows.admission import Admission
 
 STORE_FILE: Final = "shop.sqlite"
 INBOX_FILE: Final = "inbox.sqlite"
 WEBHOOKS_FILE: Final = "webhooks.sqlite"
 AUDIT_FILE: Final = "audit.sqlite"
+#: What the file of each store is called, of a shop in SQLite and of every backup.
+FILES: Final = MappingProxyType(
+    {"store": STORE_FILE, "inbox": INBOX_FILE, "webhooks": WEBHOOKS_FILE, "audit": AUDIT_FILE}
+)
 EVENTS_DIR: Final = "events"
 QUARANTINE_DIR: Final = "quarantine"
 ARTEFACTS_DIR: Final = "artefacts"
@@ -62,7 +69,52 @@ class Parts:
             return self._store
         from shoal.adapters.sql import SqlStateStore
 
-        return SqlStateStore(f"sqlite:///{self.directory / STORE_FILE}")
+        return SqlStateStore(self.namespace or f"sqlite:///{self.directory / STORE_FILE}")
+
+    @cached_property
+    def namespace(self) -> Namespace | None:
+        """The schema of a PostgreSQL database that holds the shop's state; None: SQLite files do.
+
+        Raises:
+            UsageError: `bad_setting`, nothing says where the database is.
+        """
+        if not self.config.store.namespace:
+            return None
+        from shoal.adapters.postgres import namespace_of
+
+        return namespace_of(self.config.store, self.directory)
+
+    def inbox(self) -> Inbox:
+        """The inbox; whoever opens it closes it."""
+        from shoal.adapters.sql_inbox import SqlInbox
+
+        return SqlInbox(self.namespace or self.directory / INBOX_FILE)
+
+    def webhook_store(self) -> WebhookStore:
+        """The store of webhooks; whoever opens it closes it."""
+        from shoal.adapters.sql_webhooks import SqlWebhooks
+
+        return SqlWebhooks(self.namespace or self.directory / WEBHOOKS_FILE)
+
+    def audit_log(self) -> AuditLog:
+        """The audit log; whoever opens it closes it."""
+        if self.namespace is not None:
+            from shoal.adapters.postgres_audit import PostgresAudit
+
+            return PostgresAudit(self.namespace)
+        return audit_file(self.directory)
+
+    def begun(self, part: str) -> bool:
+        """Whether one of the stores named in `FILES` may hold anything."""
+        return self.namespace is not None or (self.directory / FILES[part]).exists()
+
+    @property
+    def killed(self) -> bool:
+        """Whether the service that ran last did not end well; asked before its inbox is opened."""
+        if self.namespace is not None:
+            return bool(getattr(self.store, "taken_over", False))
+        log = self.directory / f"{INBOX_FILE}-wal"
+        return log.exists() and log.stat().st_size > 0  # who closes an inbox leaves none
 
     @cached_property
     def engine(self) -> DuckEngine:
@@ -131,6 +183,11 @@ class Parts:
         """The stores as files; `at_rest`: it is a backup, and nothing is written into it."""
         from shoal.adapters.shop_files import ShopFiles
 
+        if self.namespace is not None and not at_rest:
+            from shoal.adapters.postgres_files import PostgresFiles
+
+            buckets = self.config.shop.buckets
+            return PostgresFiles(self.namespace, dict(FILES), EVENTS_DIR, buckets)
         return ShopFiles(
             self.directory, STORE_FILE, EVENTS_DIR, self.config.shop.buckets, at_rest=at_rest
         )
@@ -197,6 +254,10 @@ def create(directory: Path, config: Config) -> Parts:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         parts = Parts(directory, config)
+        if parts.namespace is not None:
+            from shoal.adapters.postgres import claim
+
+            claim(parts.namespace)
         _ = parts.store  # makes the database
         (directory / FILE_NAME).write_text(render(config), encoding="utf-8")
     except OSError as error:
@@ -204,13 +265,56 @@ def create(directory: Path, config: Config) -> Parts:
     return parts
 
 
-def attach(directory: Path) -> Parts:
+def attach(directory: Path, *, copied: bool = False) -> Parts:
     """The adapters of an existing shop.
+
+    Args:
+        copied: it is a backup, whose stores are SQLite files whatever the shop's are.
 
     Raises:
         UsageError: `not_a_shop` or a bad setting.
     """
-    return Parts(directory, read(directory))
+    config = read(directory)
+    return Parts(directory, replace(config, store=StoreConfig()) if copied else config)
+
+
+def audit_file(directory: Path) -> AuditLog:
+    """The audit log that lies as a file in a directory; whoever opens it closes it."""
+    from shoal.adapters.sql_audit import SqlAudit
+
+    return SqlAudit(directory / AUDIT_FILE)
+
+
+def settle(directory: Path, store: StoreConfig | None) -> None:
+    """Bring the state of a shop that was just restored, which lies in files, to where it belongs.
+
+    Args:
+        store: where that is, which is written into its `shop.toml`; None: where that says.
+
+    Raises:
+        UsageError: `shop_exists`, the schema has tables; `bad_setting`.
+        OperationError: what the database raises.
+    """
+    config = read(directory)
+    if store is not None and store != config.store:
+        config = replace(config, store=store)
+        (directory / FILE_NAME).write_text(render(config), encoding="utf-8")
+    namespace = Parts(directory, config).namespace
+    if namespace is not None:
+        from shoal.adapters.postgres_files import load
+        from shoal.adapters.sql_migration import migrate_store
+
+        migrate_store(f"sqlite:///{directory / STORE_FILE}")
+        load(namespace, dict(FILES))
+
+
+def unsettle(directory: Path) -> None:
+    """Undo what `settle` did, of a shop that could not be restored after all."""
+    namespace = attach(directory).namespace
+    if namespace is not None:
+        from shoal.adapters.postgres import give_up
+
+        give_up(namespace)
 
 
 def is_older(store_version: int) -> bool:
@@ -239,7 +343,7 @@ def migrate(directory: Path) -> dict[str, object]:
     root, buckets = directory / EVENTS_DIR, parts.config.shop.buckets
     try:
         table_schema(root, buckets)  # a table that cannot be migrated is told before a step is made
-        store_before = migrate_store(f"sqlite:///{directory / STORE_FILE}")
+        store_before = migrate_store(parts.namespace or f"sqlite:///{directory / STORE_FILE}")
         with parts.store.lease():
             if table_schema(root, buckets) < SCHEMA_VERSION:
                 parts.store.set_applied_version(-1)

@@ -188,6 +188,20 @@ def claim(namespace: Namespace) -> None:
         engine.dispose()
 
 
+def give_up(namespace: Namespace) -> None:
+    """Empty a schema that was claimed; it can then be claimed again."""
+    from shoal.adapters.sql_schema import begin
+
+    engine = connect(namespace)
+    try:
+        with begin(engine, write=True) as connection:
+            for name in sa.inspect(connection).get_table_names(schema=namespace.name):
+                connection.exec_driver_sql(f'DROP TABLE "{namespace.name}"."{name}" CASCADE')
+            connection.exec_driver_sql("DROP FUNCTION IF EXISTS audit_only_grows()")
+    finally:
+        engine.dispose()
+
+
 def place(engine: sa.Engine) -> str:
     """Where the database is, for messages: without user, password and parameters."""
     url = engine.url

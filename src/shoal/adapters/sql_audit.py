@@ -28,7 +28,7 @@ AUDIT_VERSION: Final = 1
 _WAIT_S: Final = 10.0
 _COLUMNS: Final = "number INTEGER PRIMARY KEY, entry TEXT NOT NULL, digest TEXT NOT NULL"
 #: The triggers are against mistakes alone: whoever means it drops them, and the chain tells.
-_SCHEMA: Final = (
+AUDIT_SCHEMA: Final = (
     f"CREATE TABLE IF NOT EXISTS audit ({_COLUMNS})",
     "CREATE TABLE IF NOT EXISTS audit_meta (key TEXT PRIMARY KEY, value BLOB NOT NULL)",
     *(
@@ -125,7 +125,7 @@ class SqlAudit:
                 "Use the newer version of Shoal that wrote it.",
             )
         with _transaction(self._writer):
-            for statement in _SCHEMA:
+            for statement in AUDIT_SCHEMA:
                 self._writer.execute(statement)
             self._writer.execute(_NEW_SECRET, (secrets.token_bytes(32),))
 

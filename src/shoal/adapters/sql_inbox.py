@@ -33,10 +33,10 @@ INBOX_VERSION: Final = 2
 #: Of the mark: digits of the position, so that a new one is written over the old one in one piece.
 _DIGITS: Final = 20
 
-_METADATA = sa.MetaData()
+INBOX_TABLES: Final = sa.MetaData()
 INBOX: Final = sa.Table(
     "inbox",
-    _METADATA,
+    INBOX_TABLES,
     sa.Column("position", _SERIAL, primary_key=True),
     sa.Column("source", sa.Text, nullable=False),
     sa.Column("message_id", sa.Text),
@@ -48,7 +48,7 @@ INBOX: Final = sa.Table(
 #: Which ids came; they stay when their calls are in the log.
 SEEN: Final = sa.Table(
     "seen",
-    _METADATA,
+    INBOX_TABLES,
     sa.Column("source", sa.Text, primary_key=True),
     sa.Column("message_id", sa.Text, primary_key=True),
     sa.Column("received_us", sa.BigInteger, nullable=False),
@@ -57,14 +57,14 @@ SEEN: Final = sa.Table(
 )
 META: Final = sa.Table(
     "inbox_meta",
-    _METADATA,
+    INBOX_TABLES,
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("value", _SERIAL, nullable=False),
 )
 #: Up to where files are read that are followed.
 BOOKMARKS: Final = sa.Table(
     "bookmarks",
-    _METADATA,
+    INBOX_TABLES,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("text", sa.Text, nullable=False),
 )
@@ -72,7 +72,7 @@ _DRAINED: Final = "drained"
 _PLANNED: Final = "planned"
 #: The highest position ever given, where the database does not keep it: a sequence of PostgreSQL
 #: would leave gaps, and give positions in another order than that in which they can be seen.
-_GIVEN: Final = "given"
+GIVEN: Final = "given"
 #: Ids that are new, of a JSON list of [source, id, received]; one statement for the whole batch.
 _NEW_IDS: Final = (
     "INSERT INTO seen (source, message_id, received_us) "
@@ -115,7 +115,7 @@ class SqlInbox:
             self._engine = connect(f"sqlite:///{where}")
             self._mark_path = mark_of(where)
         try:
-            prepare(self._engine, "inbox", _METADATA, INBOX_VERSION)
+            prepare(self._engine, "inbox", INBOX_TABLES, INBOX_VERSION)
             self._mark = os.open(self._mark_path, os.O_RDWR | os.O_CREAT, 0o600)
             self._hold_mark()
             self.written = self.last()
@@ -248,7 +248,7 @@ def _which_are_new(connection: sa.Connection, arrived: Sequence[Arrived]) -> lis
 
 def _last(connection: sa.Connection) -> int:
     """The highest position ever given, also of calls that went."""
-    query: Any = sa.select(META.c.value).where(META.c.key == _GIVEN)
+    query: Any = sa.select(META.c.value).where(META.c.key == GIVEN)
     if connection.dialect.name == "sqlite":
         query = sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'inbox'")
     return int(connection.scalar(query) or 0)
@@ -266,7 +266,7 @@ def _append(connection: sa.Connection, arrived: Sequence[Arrived]) -> int:
         positions = range(last - len(rows) + 1, last + 1)
         names = ("position", *names)
         rows = [(place, *row) for place, row in zip(positions, rows, strict=True)]
-        _keep_highest(connection, _GIVEN, last)
+        _keep_highest(connection, GIVEN, last)
     marks = ", ".join("?" * len(names))
     append = f"INSERT INTO inbox ({', '.join(names)}) VALUES ({marks})"
     connection.exec_driver_sql(_in_style(connection, append), rows)

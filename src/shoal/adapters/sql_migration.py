@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from shoal.adapters.postgres import Namespace
 from shoal.adapters.sql import APPLIED
 from shoal.adapters.sql_lease import Lease
 from shoal.adapters.sql_schema import (
     MEMBERSHIPS,
     META,
     STORE_VERSION,
+    Where,
     begin,
     check_schema,
     connect,
@@ -20,7 +22,7 @@ from shoal.adapters.sql_schema import (
 from shoal.domain.time import Clock, system_clock
 
 
-def migrate_store(url: str, *, clock: Clock = system_clock) -> int:
+def migrate_store(where: Where, *, clock: Clock = system_clock) -> int:
     """Bring a state store to this program's version, in one transaction; returns the one before.
 
     States of version 1 are then made anew: they were folded by rules of the older program. Version
@@ -31,11 +33,12 @@ def migrate_store(url: str, *, clock: Clock = system_clock) -> int:
     Raises:
         OperationError: `shop_newer`; `shop_locked`, a process of the older program is at work.
     """
-    engine = connect(url)
+    engine = connect(where)
     try:
         before = store_version(engine) if sa.inspect(engine).has_table(META.name) else STORE_VERSION
         if 1 <= before < STORE_VERSION:
-            with Lease(engine, clock).held(), begin(engine, write=True) as connection:
+            lock = where.lock("lease") if isinstance(where, Namespace) else None
+            with Lease(engine, clock, lock).held(), begin(engine, write=True) as connection:
                 create_tables(connection)
                 _add_margins(connection)
                 said = {"store_version": STORE_VERSION} | ({APPLIED: -1} if before < 2 else {})

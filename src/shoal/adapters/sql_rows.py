@@ -32,21 +32,21 @@ def write_many(
     connection.exec_driver_sql(str(compiled), [dict(zip(names, r, strict=True)) for r in rows])
 
 
-def number_on(connection: sa.Connection, table: sa.Table) -> None:
+def number_on(connection: sa.Connection, table: sa.Table, least: int = 0) -> None:
     """Let numbers go on behind the highest one, after rows were written with numbers of their own.
 
     SQLite does so by itself.
+
+    Args:
+        least: and behind this one.
     """
     (column,) = table.primary_key.columns
-    if connection.dialect.name != "sqlite":
-        connection.execute(
-            sa.select(
-                sa.func.setval(
-                    sa.func.pg_get_serial_sequence(table.name, column.name),
-                    sa.select(sa.func.coalesce(sa.func.max(column), 1)).scalar_subquery(),
-                )
-            )
-        )
+    if connection.dialect.name == "sqlite":
+        return
+    highest = max(least, int(connection.scalar(sa.select(sa.func.max(column))) or 0))
+    if highest:
+        sequence = sa.func.pg_get_serial_sequence(table.name, column.name)
+        connection.execute(sa.select(sa.func.setval(sequence, highest)))
 
 
 def parts(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -23,10 +23,10 @@ from shoal.domain.webhook import DeadLetter, Progress, Webhook
 #: Raised whenever a table below changes.
 WEBHOOKS_VERSION: Final = 1
 
-_METADATA = sa.MetaData()
+WEBHOOKS_TABLES: Final = sa.MetaData()
 WEBHOOKS: Final = sa.Table(
     "webhooks",
-    _METADATA,
+    WEBHOOKS_TABLES,
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("url", sa.Text, nullable=False),
     sa.Column("shape", sa.Text, nullable=False),
@@ -52,7 +52,7 @@ WEBHOOKS: Final = sa.Table(
 )
 LETTERS: Final = sa.Table(
     "dead_letters",
-    _METADATA,
+    WEBHOOKS_TABLES,
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("webhook", sa.Integer, nullable=False),
     sa.Column("after", sa.BigInteger, nullable=False),
@@ -81,7 +81,7 @@ class SqlWebhooks:
     def __init__(self, where: Path | Namespace) -> None:
         address = where if isinstance(where, Namespace) else f"sqlite:///{where}"
         self._engine = connect(address, "webhooks")
-        prepare(self._engine, "webhooks", _METADATA, WEBHOOKS_VERSION)
+        prepare(self._engine, "webhooks", WEBHOOKS_TABLES, WEBHOOKS_VERSION)
 
     def all(self) -> list[Webhook]:
         with begin(self._engine, write=False) as connection:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from shoal.cli.console import Console
-from shoal.cli.options import Debug, Json, ShopDir
+from shoal.cli.options import Debug, Json, Namespace, ShopDir, Store, stored
 from shoal.domain.errors import UsageError
 
 Preset = Annotated[str | None, typer.Option("--preset", metavar="NAME", help="A known layout.")]
@@ -39,6 +39,8 @@ def init(
         str, typer.Option("--value-event", help="The kind that counts as buying.")
     ] = "",
     buckets: Annotated[int, typer.Option("--buckets", help="Partitions; fixed afterwards.")] = 16,
+    store: Store = None,
+    namespace: Namespace = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -55,7 +57,8 @@ def init(
         value_event=value_event,
         buckets=buckets,
     )
-    shops.init(shop, replace(base, shop=settled))
+    state = stored(store, namespace) or base.store
+    shops.init(shop, replace(base, shop=settled, store=state))
     console.document({"schema": "shoal.init/1", "shop": str(shop), "time_zone": time_zone})
     console.say(f"Shop made in {shop}. Next: shoal ingest {shop} FILE... --preset NAME")
 

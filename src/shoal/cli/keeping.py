@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from shoal.cli.console import Console
-from shoal.cli.options import Debug, Json, ShopDir
+from shoal.cli.options import Debug, Json, Namespace, ShopDir, Store, stored
 from shoal.domain.errors import EXIT_DONE, EXIT_FAILED, UsageError
 
 
@@ -58,6 +58,8 @@ def restore(
             "last, or a later backup.",
         ),
     ] = None,
+    store: Store = None,
+    namespace: Namespace = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -65,7 +67,9 @@ def restore(
     from shoal import shop as shops
 
     console = Console(json)
-    document = shops.restore(source, shop, erased=erased, progress=console.progress())
+    document = shops.restore(
+        source, shop, erased=erased, store=stored(store, namespace), progress=console.progress()
+    )
     console.document(document)
     console.say(
         f"Restored {shop} as it was at {document['made_at']}: "

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shoal.domain.errors import UsageError
 
+if TYPE_CHECKING:
+    from shoal.config import StoreConfig
+
 ShopDir = Annotated[Path, typer.Argument(metavar="SHOP", help="The shop's directory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+#: Where the state of a new shop goes; see `stored`.
+Store = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL|sqlite",
+        help="The PostgreSQL database of its state, without a password: that stands in the "
+        "environment (SHOAL_STORE_URL).",
+    ),
+]
+Namespace = Annotated[
+    str | None,
+    typer.Option("--namespace", metavar="NAME", help="The shop's own schema in that database."),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of a failure.")]
 AsOf = Annotated[
     str | None,
@@ -55,3 +72,18 @@ def writable(out: Path | None) -> None:
         raise UsageError(
             "usage", f"{out} is a folder", where=str(out), hint="Give --out the path of a file."
         )
+
+
+def stored(store: str | None, namespace: str | None) -> StoreConfig | None:
+    """Where the state of a new shop goes; None: nothing was said.
+
+    Raises:
+        UsageError: `bad_setting`.
+    """
+    from shoal.config import StoreConfig
+
+    if store is None and namespace is None:
+        return None
+    if store == "sqlite":
+        return StoreConfig()
+    return StoreConfig(namespace or "", store or "")

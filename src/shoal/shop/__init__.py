@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from shoal import bootstrap
-from shoal.config import Config
+from shoal.config import Config, StoreConfig
 from shoal.shop.adjust import AdjustVerbs
 from shoal.shop.asking import AskingVerbs
 from shoal.shop.audited import note
@@ -84,6 +84,7 @@ def restore(
     directory: str | Path,
     *,
     erased: str | Path | None = None,
+    store: StoreConfig | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Make a shop of a backup, in a directory that is new or empty.
@@ -93,13 +94,14 @@ def restore(
     Args:
         erased: who was forgotten after the backup, and must not come back with it: a file of
             `tombstones`, the shop as it was last, or a later backup.
+        store: where its state goes; None: where the backed up shop had it.
 
     Returns:
         The JSON document `shoal.restore/1`; `erased` is None where nobody said who was forgotten
         since, `keys` how many keys are valid again, `older` whether it must be migrated.
 
     Raises:
-        UsageError: `not_a_backup`, `shop_exists`.
+        UsageError: `not_a_backup`; `shop_exists`, of the directory or of its schema.
         InputError: `input_missing`, `input_unreadable`: of `erased`.
         OperationError: `backup_damaged`, `shop_newer`, `disk_full`, `no_permission`.
     """
@@ -109,6 +111,14 @@ def restore(
     told = None if erased is None else read_erased(erased)
 
     def finish(home: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+        bootstrap.settle(home, store)
+        try:
+            return settled(home, manifest)
+        except BaseException:
+            bootstrap.unsettle(home)
+            raise
+
+    def settled(home: Path, manifest: dict[str, Any]) -> dict[str, Any]:
         older = bootstrap.is_older(manifest["marks"].get("store_version", 0))
         if told is None and older:
             return {"erased": None, "keys": 0, "older": True}

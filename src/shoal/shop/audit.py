@@ -5,8 +5,7 @@ from __future__ import annotations
 from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from shoal import bootstrap
-from shoal.shop.audited import audit_log, audited
+from shoal.shop.audited import audited
 from shoal.shop.base import moment_of
 from shoal.shop.data import DataVerbs
 
@@ -71,7 +70,7 @@ class AuditVerbs(DataVerbs):
         Raises:
             OperationError: `shop_newer`, `shop_damaged`, `no_permission`, `disk_full`.
         """
-        return audit_log(self.directory)
+        return self._parts.audit_log()
 
     def _noted(
         self, action: str, audit: bool, **facts: Any
@@ -80,4 +79,4 @@ class AuditVerbs(DataVerbs):
         return audited(self.directory, action, **facts) if audit else nullcontext({})
 
     def _written_down(self) -> bool:
-        return (self.directory / bootstrap.AUDIT_FILE).exists()
+        return self._parts.begun("audit")

@@ -24,9 +24,7 @@ def audit_log(shop: Path) -> AuditLog:
     Raises:
         OperationError: `shop_newer`, `shop_damaged`, `no_permission`, `disk_full`.
     """
-    from shoal.adapters.sql_audit import SqlAudit
-
-    return SqlAudit(shop / bootstrap.AUDIT_FILE)
+    return bootstrap.attach(shop).audit_log()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shoal import bootstrap
 from shoal.domain.errors import InputError, OperationError
 from shoal.domain.time import system_clock
-from shoal.shop.audited import audit_log, audited
+from shoal.shop.audited import audited
 from shoal.shop.privacy import PrivacyVerbs
 
 if TYPE_CHECKING:
@@ -76,8 +76,7 @@ class KeepingVerbs(PrivacyVerbs):
         """
         from shoal.workflows.starting import recover, words
 
-        log = self.directory / f"{bootstrap.INBOX_FILE}-wal"
-        killed = log.exists() and log.stat().st_size > 0  # who closes an inbox leaves none
+        killed = self._parts.killed
         with self.lease(), closing(self.inbox()) as inbox:
             found = recover(
                 subject_of(self._parts), self._parts.store, inbox, self._finish_erasures,
@@ -147,7 +146,7 @@ def verify(
 
     home = Path(directory)
     told = backup_manifest.read(home) if backup_manifest.is_backup(home) else None
-    parts = bootstrap.attach(home)
+    parts = bootstrap.attach(home, copied=told is not None)
     with closing(parts), _scratch(home, in_it=told is None) as scratch:
 
         def replayed(store: StateStore) -> Replayed:
@@ -172,7 +171,7 @@ def subject_of(
     return Subject(
         parts.files(at_rest=manifest is not None), parts.registry, parts.warehouse,
         home / bootstrap.ARTEFACTS_DIR, home / bootstrap.QUARANTINE_DIR, replayed,
-        audit_log if (home / bootstrap.AUDIT_FILE).exists() else None, manifest,
+        bootstrap.audit_file if parts.begun("audit") else None, manifest,
     )  # fmt: skip
 
 
@@ -209,7 +208,7 @@ def _of_directory(home: Path) -> dict[str, Any]:
     from shoal.workflows.forget_again import document_of
 
     told = backup_manifest.read(home) if backup_manifest.is_backup(home) else None
-    files = bootstrap.attach(home).files(at_rest=told is not None)
+    files = bootstrap.attach(home, copied=told is not None).files(at_rest=told is not None)
     moment = system_clock() if told is None else parse_moment(told["made_at"])
     with _scratch(home, in_it=False) as scratch:
         files.copy_database(bootstrap.STORE_FILE, scratch)

@@ -87,9 +87,7 @@ class LiveVerbs(AuditVerbs):
         Raises:
             OperationError: `shop_damaged`, calls that were acknowledged are not there.
         """
-        from shoal.adapters.sql_inbox import SqlInbox
-
-        return SqlInbox(self.directory / bootstrap.INBOX_FILE)
+        return self._parts.inbox()
 
     def event_ids(self, source: str) -> pa.ChunkedArray:
         """The ids of the events of a source, one for each event that is stored."""
@@ -123,7 +121,7 @@ class LiveVerbs(AuditVerbs):
         Raises:
             OperationError: as `drain`; `shop_locked`, a service is at work.
         """
-        if not (self.directory / bootstrap.INBOX_FILE).exists():
+        if not self._parts.begun("inbox"):
             return 0
         calls = 0
         with self.lease(), closing(self.inbox()) as inbox:

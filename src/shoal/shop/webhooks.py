@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from shoal import bootstrap
 from shoal.domain.time import iso, system_clock
 from shoal.shop.audited import audited
 from shoal.shop.delivery import DeliveryVerbs
@@ -140,7 +139,7 @@ class WebhookVerbs(DeliveryVerbs):
 
         master = self._master()
         if master is None:
-            if (self.directory / bootstrap.WEBHOOKS_FILE).exists() and self.webhooks()["webhooks"]:
+            if self._parts.begun("webhooks") and self.webhooks()["webhooks"]:
                 _LOG.warning("webhooks are told nothing: SHOAL_WEBHOOK_KEY is not set")
             yield None
             return
@@ -169,9 +168,7 @@ class WebhookVerbs(DeliveryVerbs):
         return master_of(os.environ.get(VARIABLE))
 
     def _webhook_store(self) -> WebhookStore:
-        from shoal.adapters.sql_webhooks import SqlWebhooks
-
-        return SqlWebhooks(self.directory / bootstrap.WEBHOOKS_FILE)
+        return self._parts.webhook_store()
 
     def _asked(self, ask: Callable[[Webhooks], T]) -> T:
         from shoal.workflows.webhooks import Webhooks
