@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shoal.domain.time import Zone
+from shoal.events.clean import clean
 from shoal.events.collected import judge
 from shoal.events.personal import ALL, Personal, Walk
+from shoal.events.presets import load
 from shoal.events.privacy import Privacy
 from shoal.events.privacy_reading import Reading
 from shoal.events.private_calls import PrivateCalls
 from shoal.events.pseudonyms import Pseudonyms
+from shoal.events.reading import open_source
 from shoal.events.sealed_form import MARK, same
 from shoal.events.sealing import SealedError, Seals
+from shoal.events.texts import one_array
 
 FIELDS = {"k1": b"f" * 32}
 PRIVACY = Privacy.of(ALL, ["loyalty"], ["email", "phone", "address"], b"p" * 32, FIELDS)
@@ -97,3 +104,70 @@ def test_a_call_is_kept_where_it_would_be_without_hiding(
     assert {**calls.hidden(kept), "$email_id": kept.get("$email_id")} == {
         "$email_id": None, **kept
     }  # fmt: skip
+
+
+# --- Every kind of file ---------------------------------------------------------------------------
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+FILES = [
+    ("segment-spec", "segment-spec/calls.jsonl"),
+    ("segment-spec", "segment-spec/warehouse/identifies.csv"),
+    ("segment-spec", "segment-spec/warehouse/aliases.csv"),
+    ("shopify-orders", "shopify-orders/orders.csv"),
+    ("shopify-bulk", "shopify-bulk/orders.jsonl"),
+    ("shopify-bulk", "shopify-bulk/customers.jsonl"),
+    ("woocommerce-orders", "woocommerce-orders/default.csv"),
+    ("woocommerce-orders", "woocommerce-orders/json.csv"),
+]
+ALL_PERSONAL = Privacy.of(
+    ALL, [], ["email", "phone", "first_name", "last_name", "address", "name"], b"p" * 32, FIELDS
+)
+#: Columns of which nothing is hidden.
+OPEN = ("order_id", "title", "text", "query", "source", "kind")
+
+
+def cleaned(preset: str, path: str, privacy: Privacy | None) -> tuple[pa.Table, int, int]:
+    found = []
+    for chunk in open_source(FIXTURES / path, load(preset)).chunks():
+        one = clean(chunk, load(preset), zone=Zone("UTC"), buckets=4, file=path, privacy=privacy)
+        found.append(one if privacy is None else privacy.sealed(one))
+    events = pa.concat_tables([one.events for one in found])
+    return events, sum(one.quarantined.num_rows for one in found), sum(one.skipped for one in found)
+
+
+@pytest.mark.parametrize(("preset", "path"), FILES, ids=[path for _, path in FILES])
+def test_files_of_every_shape_give_the_same_rows_hidden_and_known_again(
+    preset: str, path: str
+) -> None:
+    plain, refused, skipped = cleaned(preset, path, None)
+    once, *counts = cleaned(preset, path, ALL_PERSONAL)
+    again, *_ = cleaned(preset, path, ALL_PERSONAL)
+    assert [once.num_rows, *counts] == [plain.num_rows, refused, skipped]
+    for name in ("event_key", "content_key", "scope_key", "event_id", "bucket"):
+        assert once[name].equals(again[name]), name
+    for name in ("customer_id", "anonymous_id"):
+        assert once[name].equals(
+            pa.chunked_array([ALL_PERSONAL.pseudonyms.column(one_array(plain[name]))])
+        ), name
+    ids = {
+        one for name in ("customer_id", "anonymous_id") for one in plain[name].to_pylist() if one
+    }
+    hidden = once.drop_columns(list(OPEN)).to_pylist()
+    text = repr(hidden)
+    assert not [one for one in ids if len(one) > 4 and one in text]
+    # What is sealed is what was there.
+    told = [None if one is None else json.loads(READING.text(one))
+            for one in once["properties"].to_pylist()]  # fmt: skip
+    before = [None if one is None else json.loads(one) for one in plain["properties"].to_pylist()]
+    personal = [_personal(one) for one in before]
+    assert [_personal(one) for one in told] == personal
+    for value in {one for row in personal for one in row.values() if len(one) > 4}:
+        assert value not in text, value
+
+
+def _personal(found: Any) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in (found or {}).items()
+        if isinstance(value, str) and name in ("email", "phone", "first_name", "last_name")
+    }

@@ -146,7 +146,7 @@ def _events(
         EVENT_KEY: pa.array(keys),
         CONTENT_KEY: pa.array(identity.content_keys(texts)),
         UTC_OFFSET: pa.array(zone_table(zone).offset_s(times)),
-        SCOPE_KEY: draft.marks[SCOPE_KEY],
+        SCOPE_KEY: _scopes(draft.marks[SCOPE_KEY], privacy),
         SCOPE_VERSION: draft.marks[SCOPE_VERSION],
         NOISE: draft.marks[NOISE],
         BUCKET: identity.bucket_column(visitors, buckets),
@@ -155,6 +155,10 @@ def _events(
     arrays = [ids, *canonical.columns[1:], *(internal[f.name] for f in CLEANED_SCHEMA
                                              if f.name in internal)]  # fmt: skip
     return pa.table(arrays, schema=CLEANED_SCHEMA)
+
+
+def _scopes(keys: pa.Array, privacy: Privacy | None) -> pa.Array:
+    return keys if privacy is None else privacy.scopes(keys)
 
 
 def _as_comes_again(canonical: pa.Table) -> pa.Table:

@@ -8,9 +8,11 @@ the log.
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
@@ -18,8 +20,8 @@ import pyarrow.compute as pc
 
 from shoal.domain import kinds
 from shoal.events.clean import Cleaned
-from shoal.events.personal import ADDRESSES, ALL, GROUP, Personal, Walk, plain_name
-from shoal.events.pseudonyms import Pseudonyms
+from shoal.events.personal import ADDRESSES, ALL, GROUP, Personal, TooDeepError, Walk, plain_name
+from shoal.events.pseudonyms import Pseudonyms, derived
 from shoal.events.raw_ids import texts_of
 from shoal.events.reasons import REASONS
 from shoal.events.sealed_form import MARK, ROW_MARK
@@ -27,6 +29,8 @@ from shoal.events.sealing import SealedError, Seals
 from shoal.events.shapes.order_facts import EMAIL_ALIAS
 from shoal.events.texts import id_text, one_array, raw_text
 
+#: Property that holds others, sealed, which are nested too deeply to be looked through.
+TOO_DEEP: Final = "too_deep"
 #: An id of fewer characters is not looked for within other texts: it would be found anywhere.
 _LEAST: Final = 4
 #: Ids of a row or a call, and their pseudonyms.
@@ -111,6 +115,22 @@ class Privacy:
             return pc.if_else(mask, self.pseudonyms.column(ids), ids)
         return ids
 
+    def scopes(self, keys: pa.Array) -> pa.Array:
+        """Keys of scopes (int64), from which nobody finds out an id that a scope is named by."""
+        if self.hides != ALL or keys.null_count == len(keys):
+            return keys
+        coded = one_array(keys).dictionary_encode()
+        made = [self._scope(one) for one in coded.dictionary.to_pylist()]
+        return pa.array(made, pa.int64()).take(coded.indices)
+
+    def _scope(self, key: int) -> int:
+        found = hmac.digest(self._of_scopes, key.to_bytes(8, "little", signed=True), "sha256")
+        return int.from_bytes(found[:8], "little", signed=True)
+
+    @cached_property
+    def _of_scopes(self) -> bytes:
+        return derived(self.root, "scopes")
+
     def _event_ids(
         self, events: pa.Table, plain: Mapping[str, pa.Array], names: Mapping[str, pa.Array]
     ) -> pa.Array:
@@ -142,9 +162,11 @@ class Privacy:
             repeated = [(one, hidden) for one, hidden in (own[0][row], own[1][row])
                         if one is not None and one != hidden]  # fmt: skip
             walk = self.walk(whose[row] or "", repeated, trait=kind == kinds.PROFILE)
-            rows[row] = json.dumps(
-                walk.through(json.loads(text)), ensure_ascii=False, separators=(",", ":")
-            )
+            try:
+                hidden = walk.through(json.loads(text))
+            except TooDeepError:  # nobody knows what is in it, so all of it is sealed
+                hidden = {TOO_DEEP: self.seals.seal(text, TOO_DEEP, whose[row] or "")}
+            rows[row] = json.dumps(hidden, ensure_ascii=False, separators=(",", ":"))
         return pa.array(rows, pa.string())
 
     def walk(self, whose: str, repeated: Repeated, *, trait: bool, texts: bool = False) -> Walk:

@@ -11,8 +11,12 @@ import pytest
 from tests.private import PERSONAL, key
 
 from shoal.domain.errors import UsageError
+from shoal.domain.time import Zone
+from shoal.events.chunks import RawChunk
+from shoal.events.clean import clean
 from shoal.events.collected import judge
 from shoal.events.personal import ALL, Personal
+from shoal.events.presets import load
 from shoal.events.privacy import Privacy
 from shoal.events.privacy_reading import HIDDEN, Reading
 from shoal.events.private_calls import PrivateCalls
@@ -236,3 +240,54 @@ def test_a_refused_row_is_found_by_who_asks_for_its_person() -> None:
     assert privacy(fields={"k2": b"g" * 32}).ids_in(sealed) == set()
     assert reading().row(sealed) == raw
     assert reading({}).row(sealed) == "[sealed: key k1 is not at hand]"
+
+
+# --- Rows of files --------------------------------------------------------------------------------
+
+
+def stored(privacy_of_shop: Privacy, **row: Any) -> dict[str, Any]:
+    """What becomes of one row of a file with the shop's own columns."""
+    told = {"customer_id": "ann-17850", "kind": "profile", "event_time": "2026-05-01", **row}
+    chunk = RawChunk(pa.table({name: [value] for name, value in told.items()}))
+    mapping = load("shoal").for_columns(list(told))
+    found = clean(
+        chunk, mapping, zone=Zone("UTC"), buckets=4, file="f", privacy=privacy_of_shop
+    ).events  # fmt: skip
+    [one] = found.to_pylist()
+    return dict(one)
+
+
+def test_properties_that_nobody_can_look_through_are_sealed_whole() -> None:
+    deep: Any = "secret"
+    for _ in range(200):
+        deep = {"email": deep}
+    kept = json.loads(stored(privacy(), properties=json.dumps(deep))["properties"])
+    assert list(kept) == ["too_deep"]
+    assert "secret" in reading().members(kept)["too_deep"]
+
+
+def test_values_that_are_ids_become_pseudonyms_addresses_in_any_case() -> None:
+    shop = privacy(ids=["loyalty", "email"], personal=["phone"])
+    kept = json.loads(stored(shop, properties=json.dumps(
+        {"loyalty": 4711, "email": "Ann@Mail.example", "phone": "", "plan": None, "note": "x"}
+    ))["properties"])  # fmt: skip
+    made = Pseudonyms(ROOT).of
+    assert kept == {"loyalty": made("4711"), "email": made("ann@mail.example"), "phone": "",
+                    "plan": None, "note": "x"}  # fmt: skip
+
+
+def test_an_event_id_made_of_the_visitors_id_is_a_pseudonym_and_others_stay() -> None:
+    assert stored(privacy(), event_id="profile/ann-17850#1")["event_id"].startswith("p_")
+    assert stored(privacy(), event_id="e1")["event_id"] == "e1"
+    assert stored(privacy(), session_id="ann-17850.7")["session_id"].startswith("p_")
+    assert stored(privacy(hides="addresses"), session_id="s7")["session_id"] == "s7"
+
+
+def test_properties_that_repeat_the_rows_id_hold_its_pseudonym() -> None:
+    kept = json.loads(stored(privacy(), properties='{"link": "/u/ann-17850?a=1"}')["properties"])
+    assert kept == {"link": f"/u/{Pseudonyms(ROOT).of('ann-17850')}?a=1"}
+
+
+def test_facts_of_items_are_nobodys() -> None:
+    kept = stored(privacy(), kind="item", item_id="i1", properties='{"email": "x@shop.example"}')
+    assert kept["properties"] == '{"email":"x@shop.example"}'
