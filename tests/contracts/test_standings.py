@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from tests.contracts.stores import KINDS, state_store
 
 from shoal.adapters import sql_standings
+from shoal.adapters.sql import SqlStateStore
 from shoal.adapters.store_schema import STATES_SCHEMA
 from shoal.ports import StateStore
 from shoal.segments.assign import MEMBERSHIPS_SCHEMA
@@ -32,6 +34,33 @@ def place(store: StateStore, *rows: tuple[str, str, str, int]) -> None:
             schema=MEMBERSHIPS_SCHEMA,
         )
     )  # fmt: skip
+
+
+def test_a_transaction_sees_what_it_wrote_and_nobody_else_does(store: StateStore) -> None:
+    store.put_states(pa.table([["a"], [1], [b"x"]], schema=STATES_SCHEMA))
+    place(store, ("a", "k", "s1", 1), ("a", "k", "s2", 2))
+    assert store.standings.of("a", ["k"]).memberships["k"]["segment_id"] == "s2"
+    with store.transaction():
+        place(store, ("a", "k", "s3", 3))
+        assert store.standings.of("a", ["k"]).memberships["k"]["segment_id"] == "s3"
+    assert store.standings.of("a", ["k", "k"]).memberships["k"]["segment_id"] == "s3"
+    assert store.standings.of("a", ()).known
+    assert not store.standings.of("nobody", ["k"]).known
+
+
+def test_many_threads_ask_at_once_and_a_closed_store_holds_no_file(tmp_path: Path) -> None:
+    store = SqlStateStore(f"sqlite:///{tmp_path}/shop.sqlite")
+    place(store, *((f"c{number}", "k", f"s{number}", 1) for number in range(50)))
+    with ThreadPoolExecutor(8) as pool:
+        told = list(pool.map(lambda n: store.standings.of(f"c{n % 50}", ["k"]), range(400)))
+    assert [one.memberships["k"]["segment_id"] for one in told] == [
+        f"s{number % 50}" for number in range(400)
+    ]
+    store.close()
+    # The last connection folds the log of writes into the file.
+    assert not (tmp_path / "shop.sqlite-wal").exists()
+    assert store.standings.of("c1", ["k"]).memberships["k"]["segment_id"] == "s1"
+    store.close()
 
 
 def members(store: StateStore, segment: str, upto: int, after: str = "", limit: int = 9) -> str:

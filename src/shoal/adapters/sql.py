@@ -80,7 +80,7 @@ class SqlStateStore(SqlMemberships):
         self.carries = SqlCarries(self._engine, self._reading, self._writing)
         self.erasures = SqlErasures(self._reading, self._writing)
         self.keys = SqlKeys(self._reading, self._writing)
-        self.standings = SqlStandings(self._reading)
+        self.standings = SqlStandings(self._reading, self._current)
 
     def close(self) -> None:
         """Give back the connections; SQLite then folds its write-ahead log into the file."""

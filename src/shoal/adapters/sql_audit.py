@@ -62,6 +62,7 @@ class SqlAudit:
     def __init__(self, path: Path) -> None:
         self._path, self._mark = path, AuditMark(path.with_name(f"{path.name}.mark"))
         self._writing, self._reading = threading.Lock(), threading.Lock()
+        self._synced = True
         with self._told(), translated(path):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             self._writer = _connected(path)
@@ -72,7 +73,9 @@ class SqlAudit:
         if not acts:
             return []
         with self._writing, self._told(), translated(self._path):
-            self._writer.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+            if synced != self._synced:
+                self._writer.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
+                self._synced = synced
             with _transaction(self._writer):
                 missed = self._hold()
                 given = [of_lost_mark(acts[0]), *acts] if missed else acts

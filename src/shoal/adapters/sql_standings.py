@@ -10,7 +10,8 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from shoal.adapters.sql_memberships import _ROWS_SCHEMA, _table
-from shoal.adapters.sql_schema import MEMBERSHIPS, STATES
+from shoal.adapters.sql_schema import MEMBERSHIPS, STATES, failures_told
+from shoal.adapters.sqlite_reads import QuickReads
 from shoal.domain.time import from_us
 from shoal.ports import Standing
 
@@ -18,16 +19,10 @@ _NAMES: Final = ("segmentation_id", "segment_id", "weight", "cause", "margin")
 #: Customers of whom the segment is looked up at once for a page of members: what a page costs does
 #: not depend on how many customers there are, but on how rare its segment is.
 _CUSTOMERS: Final = 2_000
-#: What is asked of one customer, compiled once: what SQLAlchemy does for a statement takes several
-#: times as long as reading two rows.
-_CUSTOMER: Final = sa.bindparam("customer_id", type_=sa.Text)
-_THERE: Final = sa.select(STATES.c.version).where(STATES.c.customer_id == _CUSTOMER)
-_OWN: Final = (
-    sa.select(*(MEMBERSHIPS.c[name] for name in (*_NAMES, "since_us")))
-    .where(MEMBERSHIPS.c.customer_id == _CUSTOMER)
-    .order_by(MEMBERSHIPS.c.position)
-)
-_COMPILED: Final[dict[tuple[str, int], tuple[str, bool]]] = {}
+#: What is asked of one customer in so many segmentations, compiled once by dialect: what SQLAlchemy
+#: does for a statement takes several times as long as reading the rows.
+_COMPILED: Final[dict[tuple[str, int], tuple[str, Sequence[str] | None]]] = {}
+_CUSTOMER: Final = "customer_id"
 
 
 class SqlStandings:
@@ -35,24 +30,46 @@ class SqlStandings:
 
     Args:
         reading: gives a connection to read with.
+        current: the connection of a transaction that the thread is in; None: it is in none.
     """
 
-    def __init__(self, reading: Callable[[], AbstractContextManager[sa.Connection]]) -> None:
-        self._reading = reading
+    def __init__(
+        self,
+        reading: Callable[[], AbstractContextManager[sa.Connection]],
+        current: Callable[[], sa.Connection | None] = lambda: None,
+    ) -> None:
+        self._reading, self._current = reading, current
+        self._engine: sa.Engine | None = None
+        self._quick: QuickReads | None = None
 
     def of(self, customer_id: str, segmentations: Sequence[str]) -> Standing:
         """Where one customer is; see the port."""
-        with self._reading() as connection:
-            known = _asked(connection, _THERE, customer_id).first() is not None
-            rows = _asked(connection, _OWN, customer_id).all() if segmentations else ()
-        found = {row[0]: row for row in rows if row[0] in segmentations}  # the last one counts
+        rows = self._looked_up(customer_id, tuple(segmentations))
         return Standing(
-            known,
+            any(row[0] is None for row in rows),
             {
-                name: {**dict(zip(_NAMES, row, strict=False)), "since": from_us(row[-1])}
-                for name, row in found.items()
+                row[0]: {**dict(zip(_NAMES, row, strict=False)), "since": from_us(row[-1])}
+                for row in rows
+                if row[0] is not None
             },
         )
+
+    def _looked_up(self, customer_id: str, segmentations: tuple[str, ...]) -> Sequence[Any]:
+        """The latest membership in each segmentation; of a known customer also a row of nulls."""
+        if self._engine is None:
+            with self._reading() as connection:
+                engine = connection.engine
+            if engine.dialect.name == "sqlite" and engine.url.database:
+                self._quick = QuickReads(engine)
+            self._engine = engine
+        text, places = _compiled(self._engine.dialect, len(segmentations))
+        given = {_CUSTOMER: customer_id, **{f"s{n}": one for n, one in enumerate(segmentations)}}
+        by_place = tuple(given[place] for place in places or ())
+        if self._quick is not None and self._current() is None:
+            with failures_told(self._engine):
+                return self._quick.rows(text, by_place)
+        with self._reading() as connection:
+            return connection.exec_driver_sql(text, given if places is None else by_place).all()
 
     def members(
         self, segmentation_id: str, segment_id: str, *, upto: int, after: str, limit: int
@@ -91,16 +108,30 @@ class SqlStandings:
             return {row[0]: int(row[1]) for row in connection.execute(counted)}
 
 
-def _asked(connection: sa.Connection, query: sa.Select[Any], customer_id: str) -> Any:
-    """Rows of a query about one customer."""
-    key = (connection.dialect.name, id(query))
-    known = _COMPILED.get(key)
-    if known is None:
-        compiled = query.compile(dialect=connection.dialect)
-        known = _COMPILED[key] = (str(compiled), compiled.positiontup is not None)
-    text, positional = known
-    given: Any = (customer_id,) if positional else {"customer_id": customer_id}
-    return connection.exec_driver_sql(text, given)
+def _compiled(dialect: sa.Dialect, segmentations: int) -> tuple[str, Sequence[str] | None]:
+    """The text of what is asked of a customer, and the names of its parameters by place; None: they
+    go by name."""
+    key = (dialect.name, segmentations)
+    if key not in _COMPILED:
+        compiled = _own(segmentations).compile(dialect=dialect)
+        _COMPILED[key] = (str(compiled), compiled.positiontup)
+    return _COMPILED[key]
+
+
+def _own(segmentations: int) -> Any:
+    """A row of nulls of a customer who is known, and the latest membership in each segmentation."""
+    customer = sa.bindparam(_CUSTOMER, type_=sa.Text)
+    columns = [MEMBERSHIPS.c[name] for name in (*_NAMES, "since_us")]
+    nulls = [sa.cast(sa.null(), one.type).label(one.name) for one in columns]
+    parts: list[Any] = [sa.select(*nulls).where(STATES.c.customer_id == customer)]
+    for number in range(segmentations):
+        latest = (
+            sa.select(sa.func.max(MEMBERSHIPS.c.position))
+            .where(MEMBERSHIPS.c.segmentation_id == sa.bindparam(f"s{number}", type_=sa.Text))
+            .where(MEMBERSHIPS.c.customer_id == customer)
+        )
+        parts.append(sa.select(*columns).where(MEMBERSHIPS.c.position == latest.scalar_subquery()))
+    return sa.union_all(*parts)
 
 
 def _latest(segmentation_id: str, upto: int, after: str) -> sa.Select[Any]:

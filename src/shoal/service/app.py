@@ -28,6 +28,7 @@ from shoal.service.headers import Headers
 from shoal.service.importing import HELD, Importing
 from shoal.service.importing import PATH as IMPORT
 from shoal.service.in_flight import Budget, InFlight
+from shoal.service.routing import ByBeginning
 from shoal.service.trail import Trail
 from shoal.workflows.collecting import Collector
 
@@ -97,8 +98,7 @@ def application(
         ],
         exception_handlers={HTTPException: _refused, Exception: _unexpected},
     )
-    # A redirect loses events: clients follow it with a GET.
-    app.router.redirect_slashes = False
+    app.router = ByBeginning(routes)
     return app
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shoal.service.guard import Guard, Handler
 
@@ -49,6 +50,18 @@ class Guarded(Route):
 
         super().__init__(asked.path, answered, methods=[asked.method])
         self.asked = asked
+        self.app = _answering(answered)
+
+
+def _answering(answered: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
+    """What answers a request, without the net that Starlette puts around every route: errors come
+    to the one around all of them."""
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        found = await answered(Request(scope, receive, send))
+        await found(scope, receive, send)
+
+    return answering
 
 
 def open_to_all(routes: Iterable[BaseRoute], collection: Iterable[BaseRoute]) -> list[str]:

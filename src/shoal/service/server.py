@@ -67,7 +67,7 @@ def serve(
     from shoal.service.following import Following, feeds_of, told_apart
     from shoal.service.holding import Holding
     from shoal.service.protocol import BoundedHeads
-    from shoal.service.running import Server
+    from shoal.service.running import Server, short_turns
     from shoal.service.trail import Trail
     from shoal.service.webhooks_driver import WebhooksDriver
     from shoal.workflows.auditing import Auditor
@@ -125,7 +125,7 @@ def serve(
             webhooks.start()
             if told is not None:
                 told(_address(listener))
-            with _told_to_stop():
+            with _told_to_stop(), short_turns():
                 server.run(sockets=[listener])
         finally:
             following.stop()

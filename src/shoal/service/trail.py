@@ -30,7 +30,7 @@ from shoal.domain.audit import (
 from shoal.domain.errors import OperationError
 from shoal.service.answers import try_again
 from shoal.service.limits import client_of
-from shoal.workflows.auditing import Auditor
+from shoal.workflows.auditing import Asked, Auditor
 
 _LOG: Final = logging.getLogger("shoal.service")
 _LOOKING: Final = ("GET", "HEAD")
@@ -58,6 +58,8 @@ class Trail:
     def __init__(self, auditor: Auditor) -> None:
         self._auditor = auditor
         self._secret = auditor.log.secret()
+        #: Entries of this turn of the event loop.
+        self._together: list[Asked] = []
 
     def refused(
         self, request: Request, key: Key | None, permission: str, path: str, status: int
@@ -109,9 +111,25 @@ class Trail:
             _LOG.error("an entry of the audit log waits: %s", error.message)
 
     async def _kept(self, act: Act, *, synced: bool, owed: bool) -> int:
-        done = self._auditor.keep(act, synced=synced, owed=owed)
-        # A client that goes away does not take back its entry.
-        return await asyncio.shield(asyncio.wrap_future(done))
+        """Have an entry written, with those that come in the same turn of the event loop.
+
+        A client that goes away does not take back its entry.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[int] = loop.create_future()
+        if not self._together:
+            loop.call_soon(self._hand_over, loop)
+        self._together.append(Asked(act, done, synced, owed))
+        return await done
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        together, self._together = self._together, []
+        try:
+            self._auditor.keep_for(together, loop.call_soon_threadsafe)
+        except OperationError as error:
+            for one in together:
+                if not one.promise.done():
+                    one.promise.set_exception(error)
 
     def _act(self, request: Request, key: Key | None, permission: str, path: str) -> Act:
         who = Who("api", address=client_of(request)) if key is None else Who.of_key(key)

@@ -88,6 +88,10 @@ class ShopAsking:
     def _named(self, raw_id: str) -> str:
         return self._shop._named(raw_id)
 
+    def profile_at_hand(self, customer_id: str, *, features: bool = True) -> str | None:
+        """What `profile` tells, as JSON, if it is told in well under a millisecond; else None."""
+        return self.profiles.at_hand(self._named(customer_id), features=features)
+
     def why(self, customer_id: str, *, as_of: datetime | None = None) -> dict[str, Any]:
         """Where a customer is in each segmentation and why: `shoal.customer/1` and, under `why`,
         `shoal.explain_customer/1` of the main one. Takes a second or more.

@@ -12,6 +12,7 @@ a log is cut into steps of the same moments changes what is said of one.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -281,7 +282,12 @@ def note_recorded(
 
 def recorded_of(store: StateStore, segmentation_id: str) -> Recorded | None:
     """How far the log of a segmentation is; None where that was not noted yet."""
-    told = store.get_settings().get(_RECORDED + segmentation_id)
+    return recorded_in(store.get_settings(), segmentation_id)
+
+
+def recorded_in(settings: Mapping[str, str], segmentation_id: str) -> Recorded | None:
+    """The same by settings that were read already."""
+    told = settings.get(_RECORDED + segmentation_id)
     if told is None:
         return None
     document = json.loads(told)

@@ -6,14 +6,16 @@ entries wait in memory, and if they become too many the log says how many are mi
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import logging
 import queue
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
 from shoal.domain.audit import FAILED, Act, Who
 from shoal.domain.errors import OperationError
@@ -31,12 +33,35 @@ OWED: Final = 20_000
 _MOST: Final = 5_000
 
 
+class Promise(Protocol):
+    """Somebody waits for it: a future of this module's callers or of an event loop."""
+
+    def done(self) -> bool: ...
+    def set_result(self, result: int, /) -> object: ...
+    def set_exception(self, exception: BaseException, /) -> object: ...
+
+
+#: Runs something where promises may be kept, such as on an event loop.
+Run = Callable[[Callable[[], None]], object]
+
+
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
+    """An entry that somebody waits for.
+
+    Args:
+        promise: is given the entry's number, or what `AuditLog.append` raises.
+        synced: it is on the disk then, and not only safe from a kill.
+        owed: it is written later if it cannot be now.
+    """
+
     act: Act
+    promise: Promise
     synced: bool
     owed: bool
-    done: Future[int] = field(default_factory=Future)
+
+
+_Waiting = tuple[Sequence[Asked], Run]
 
 
 class Auditor:
@@ -48,7 +73,7 @@ class Auditor:
 
     def __init__(self, log: AuditLog, clock: Clock = system_clock) -> None:
         self.log, self.clock = log, clock
-        self._waiting: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._guard = threading.Lock()
         self._refusals: dict[tuple[object, ...], Act] = {}
         self._owed: deque[Act] = deque()
@@ -65,13 +90,21 @@ class Auditor:
             synced: it is on the disk then, and not only safe from a kill.
             owed: it is written later if it cannot be now.
         """
-        asked = _Asked(act, synced, owed)
-        asked.done.set_running_or_notify_cancel()
+        done: Future[int] = Future()
+        done.set_running_or_notify_cancel()
+        self.keep_for([Asked(act, done, synced, owed)], _at_once)
+        return done
+
+    def keep_for(self, asked: Sequence[Asked], run: Run) -> None:
+        """Have entries written in one commit, and their promises kept by `run` together.
+
+        Raises:
+            OperationError: `interrupted`, nothing is taken any more.
+        """
         with self._guard:
             if not self._open:
                 raise OperationError("interrupted", "the service is being stopped")
-            self._waiting.put(asked)
-        return asked.done
+            self._waiting.put((asked, run))
 
     def note(self, act: Act) -> None:
         """Write a refusal soon; of several that differ in their time alone the first stands."""
@@ -96,43 +129,55 @@ class Auditor:
     def _write(self) -> None:
         ended = False
         while not ended:
-            asked, ended = self._gathered()
-            self._commit(asked)
+            waiting, ended = self._gathered()
+            self._commit(waiting)
         if self._owed or self._lost:
             _LOG.error("%d entries of the audit log are lost", len(self._owed) + self._lost)
 
-    def _gathered(self) -> tuple[list[_Asked], bool]:
-        """Entries of one commit, and whether nothing comes after them."""
-        found: list[_Asked] = []
+    def _gathered(self) -> tuple[list[_Waiting], bool]:
+        """What comes into one commit, and whether nothing comes after it."""
+        found: list[_Waiting] = []
+        size = 0
         try:
             one = self._waiting.get(timeout=GATHERED_S)
             while one is not None:
                 found.append(one)
-                if len(found) >= _MOST:
+                size += len(one[0])
+                if size >= _MOST:
                     return found, False
                 one = self._waiting.get_nowait()
         except queue.Empty:
             return found, False
         return found, True
 
-    def _commit(self, asked: Sequence[_Asked]) -> None:
+    def _commit(self, waiting: Sequence[_Waiting]) -> None:
         with self._guard:
             refusals, self._refusals = list(self._refusals.values()), {}
         late = [*self._owed, *self._of_lost(), *refusals]
+        asked = [one for several, _ in waiting for one in several]
         if not late and not asked:
             return
         acts = [*late, *(one.act for one in asked)]
+        numbers: Sequence[int] = ()
+        failed: BaseException | None = None
         try:
-            numbers = self.log.append(acts, synced=any(one.synced for one in asked))
+            numbers = self.log.append(acts, synced=any(one.synced for one in asked))[len(late) :]
         except BaseException as error:  # whoever waits has to hear of it, whatever it is
             self._owe([*refusals, *(one.act for one in asked if one.owed)], error)
-            for one in asked:
-                one.done.set_exception(error)
-            return
-        self._owed.clear()
-        self._lost, self._failed = 0, False
-        for one, number in zip(asked, numbers[len(late) :], strict=True):
-            one.done.set_result(number)
+            failed = error
+        else:
+            self._owed.clear()
+            self._lost, self._failed = 0, False
+        together: dict[Run, list[tuple[Promise, int | BaseException]]] = {}
+        at = 0
+        for several, run in waiting:
+            own = together.setdefault(run, [])
+            for place, one in enumerate(several, at):
+                own.append((one.promise, numbers[place] if failed is None else failed))
+            at += len(several)
+        for run, told in together.items():
+            with contextlib.suppress(RuntimeError):  # an event loop that ended: nobody waits there
+                run(functools.partial(_keep, told))
 
     def _owe(self, acts: Sequence[Act], error: BaseException) -> None:
         if not self._failed:
@@ -153,3 +198,17 @@ class Auditor:
 def _kind(act: Act) -> tuple[object, ...]:
     about = tuple(sorted(act.about.items()))
     return act.who, act.action, act.permission, act.path, about, act.outcome, act.status
+
+
+def _at_once(told: Callable[[], None]) -> None:
+    told()
+
+
+def _keep(told: Sequence[tuple[Promise, int | BaseException]]) -> None:
+    for promise, own in told:
+        if promise.done():  # who waited went away
+            continue
+        if isinstance(own, BaseException):
+            promise.set_exception(own)
+        else:
+            promise.set_result(own)

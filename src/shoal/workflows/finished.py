@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
+from json import dumps
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +27,8 @@ from shoal.workflows.known import Known
 KEPT: Final = 50_000
 #: A step of so many customers at most is one of those who did something just now.
 FEW: Final = 10_000
+#: Rows that are put in while nobody else gets at them.
+_HELD: Final = 200
 #: Customers that are finished at once.
 AT_ONCE: Final = 5_000
 
@@ -42,7 +45,7 @@ class Row:
     """
 
     as_of: datetime
-    names: Sequence[str]
+    names: tuple[str, ...]
     numbers: npt.NDArray[np.float64]
     texts: Mapping[int, str]
     whole: frozenset[int]
@@ -57,6 +60,16 @@ class Row:
         for place in np.flatnonzero(~np.isfinite(self.numbers)).tolist():
             found[self.names[place]] = self.texts.get(place)
         return found
+
+    def written(self) -> list[str]:
+        """Each value as JSON, in the order of `names`: what `json` writes of `values`."""
+        texts, whole = self.texts, self.whole
+        return [
+            (str(int(number)) if place in whole else repr(number))
+            if number - number == 0.0  # a number, and finite
+            else ("null" if place not in texts else dumps(texts[place], ensure_ascii=False))
+            for place, number in enumerate(self.numbers.tolist())
+        ]
 
 
 class Finished:
@@ -81,34 +94,42 @@ class Finished:
         Raises:
             InputError: `too_little_data`, the shop holds no event.
         """
+        row = self.kept(customer_id)
+        if row is not None:
+            return row
         with self._guard:
-            row = self._rows.get(customer_id)
-            if row is not None:
-                self._rows.move_to_end(customer_id)
-                return row
             waiting = self._asked.setdefault(customer_id, Future())
         with self._turn:
             self._take()
         return waiting.result()
 
+    def kept(self, customer_id: str) -> Row | None:
+        """A customer's features if they are at hand; None: they have to be finished."""
+        with self._guard:
+            row = self._rows.get(customer_id)
+            if row is not None:
+                self._rows.move_to_end(customer_id)
+            return row
+
     def seen(self, known: Known) -> None:
         """Keep what a step finished: of few customers of all, else of those kept already and of
         others for as long as there is room."""
         names = known.features[CUSTOMER].to_pylist()
-        with self._guard:
-            room = self._most - len(self._rows) if len(names) > FEW else self._most
-            wanted = []
-            for place, name in enumerate(names):
-                if name in self._rows:
-                    wanted.append(place)
-                elif room > 0:
-                    room -= 1
-                    wanted.append(place)
+        room = self._most - len(self._rows) if len(names) > FEW else self._most
+        wanted = []
+        for place, name in enumerate(names):
+            if name in self._rows:
+                wanted.append(place)
+            elif room > 0:
+                room -= 1
+                wanted.append(place)
         features = known.features.take(pa.array(wanted, pa.int64()))
         rows = list(rows_of(Known(known.as_of, features, known.counts)))
-        with self._guard:
-            for name, row in rows:
-                self._keep(name, row)
+        # Some at a time: who asks meanwhile waits for the guard.
+        for start in range(0, len(rows), _HELD):
+            with self._guard:
+                for name, row in rows[start : start + _HELD]:
+                    self._keep(name, row)
 
     def forget(self, customers: Sequence[str]) -> None:
         """Let nothing be kept of some customers."""
@@ -153,7 +174,7 @@ class Finished:
 def rows_of(known: Known) -> Iterator[tuple[str, Row]]:
     """Every customer of a table of features with the row."""
     table = known.features.combine_chunks()
-    names = [name for name in table.column_names if name != CUSTOMER]
+    names = tuple(name for name in table.column_names if name != CUSTOMER)
     kinds = [table.schema.field(name).type for name in names]
     whole = frozenset(n for n, kind in enumerate(kinds) if pa.types.is_integer(kind))
     texts = {n: table[name].to_pylist() for n, name in enumerate(names)

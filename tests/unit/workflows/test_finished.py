@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shoal.features.tastes import COUNTS_SCHEMA
-from shoal.workflows.finished import Finished
+from shoal.workflows.finished import Finished, Row
 from shoal.workflows.known import Known
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -47,6 +51,22 @@ class Shop:
         if "broken" in customers:
             raise RuntimeError("a damaged state")
         return known([name for name in customers if name != "nobody"])
+
+
+@given(
+    numbers=st.lists(st.floats(allow_nan=True, allow_infinity=True) | st.integers(-(2**53), 2**53)
+                     .map(float), min_size=4, max_size=4),
+    text=st.text(),
+    whole=st.integers(-(2**53), 2**53),
+)  # fmt: skip
+def test_what_is_written_of_a_row_is_the_json_of_its_values(
+    numbers: list[float], text: str, whole: int
+) -> None:
+    values = np.array([*numbers, float(whole), np.nan, np.nan])
+    names = ("a", "b", "c", "d", "n", "text", "none")
+    row = Row(NOW, names, values, {5: text}, frozenset({4}))
+    wanted = [json.dumps(value, ensure_ascii=False) for value in row.values().values()]
+    assert row.written() == wanted
 
 
 def test_values_come_back_as_they_were() -> None:

@@ -85,12 +85,17 @@ class Customers:
                 "GET", base, CUSTOMERS_READ, self._profile,
                 "A customer's profile: segments since when, traits and features",
                 query=(Parameter.flag("features", "also traits and features", default=True),),
-                waits=True, tag=_TAG, example=_PROFILE,
+                waits=True, tag=_TAG, example=_PROFILE, at_hand=self._profile_at_hand,
             ),
         )]  # fmt: skip
 
     def _profile(self, asked: Asked) -> dict[str, Any]:
         return self._asking.profile(asked.path["customer_id"], features=asked.query["features"])
+
+    def _profile_at_hand(self, asked: Asked) -> str | None:
+        return self._asking.profile_at_hand(
+            asked.path["customer_id"], features=asked.query["features"]
+        )
 
     def _embedding(self, asked: Asked) -> dict[str, Any]:
         return self._asking.embedding(asked.path["customer_id"])
