@@ -17,13 +17,14 @@ from shoal.events.noise import ROW_RULES
 
 if TYPE_CHECKING:
     from shoal.adapters.duckdb import DuckEngine
+    from shoal.adapters.live_table import LiveTable
     from shoal.adapters.postgres import Namespace
     from shoal.adapters.shop_files import ShopFiles
     from shoal.events.privacy import Privacy
     from shoal.events.privacy_reading import Reading
     from shoal.features.covariates import Covariates
     from shoal.features.fold import Fold
-    from shoal.ports import AuditLog, Inbox, Registry, StateStore, Warehouse, WebhookStore
+    from shoal.ports import AuditLog, Inbox, Registry, StateStore, WebhookStore
     from shoal.workflows.admission import Admission
 
 STORE_FILE: Final = "shop.sqlite"
@@ -123,12 +124,16 @@ class Parts:
         return DuckEngine()
 
     @cached_property
-    def warehouse(self) -> Warehouse:
+    def warehouse(self) -> LiveTable:
+        """The event table, with what states hold of it already."""
         from shoal.adapters.deltalake import DeltaWarehouse
+        from shoal.adapters.live_table import LiveTable
+        from shoal.workflows.live_flush import begun
 
-        return DeltaWarehouse(
+        table = DeltaWarehouse(
             self.directory / EVENTS_DIR, buckets=self.config.shop.buckets, engine=self.engine
         )
+        return LiveTable(table, self.store.live, lambda: begun(self.store), self._work_dir)
 
     @cached_property
     def registry(self) -> Registry:
@@ -224,7 +229,7 @@ class Parts:
 
     def close(self) -> None:
         """Release what was opened."""
-        for name in ("store", "engine"):
+        for name in ("warehouse", "store", "engine"):
             part = self.__dict__.get(name)
             if part is not None and hasattr(part, "close"):
                 part.close()
@@ -322,6 +327,19 @@ def is_older(store_version: int) -> bool:
     from shoal.adapters.sql_schema import STORE_VERSION
 
     return store_version < STORE_VERSION
+
+
+def go_back(directory: Path, version: int) -> dict[str, object]:
+    """Bring a shop's state store to an older schema version, for an older Shoal.
+
+    Raises:
+        UsageError: `not_a_shop`; `usage`, there is no such version, or events would be lost.
+        OperationError: as `migrate`.
+    """
+    from shoal.adapters.sql_migration import migrate_store
+
+    where = attach(directory).namespace or f"sqlite:///{directory / STORE_FILE}"
+    return {"state_store": {"from": migrate_store(where, to=version), "to": version}}
 
 
 def migrate(directory: Path) -> dict[str, object]:

@@ -194,6 +194,19 @@ class Warehouse(EventTable, Protocol):
         """Merge small files, sorted by customer and time; returns the new version."""
 
 
+class LiveWarehouse(Warehouse, Protocol):
+    """The event table with what waits behind it: a version by its number is of the table alone."""
+
+    def at(self, version: int) -> Warehouse:
+        """The same with one version of the event table as its latest."""
+
+    def files_of(self, numbers: Sequence[int]) -> ParquetFiles:
+        """Some batches that wait, as files."""
+
+    def forget_after(self, number: int) -> None:
+        """Let nothing be known of batches after a number: they were taken back."""
+
+
 class FlagStore(Protocol):
     """Which stretches of a visitor's time a pace rule caught; part of the state store."""
 
@@ -356,6 +369,53 @@ class StandingStore(Protocol):
         """How many customers each segment that has any had as the log stood at a position."""
 
 
+@dataclass(frozen=True)
+class LiveBatch:
+    """What one step of the stream brought in: the states hold it, the event table not yet.
+
+    Args:
+        source: whose calls they were.
+        events: `TABLE_SCHEMA`, and what the front door says of them besides.
+        quarantined: what is kept of calls that could not be events.
+        account: the rows, counted (`RowAccount.as_document`).
+    """
+
+    source: str
+    events: pa.Table
+    quarantined: pa.Table
+    account: Mapping[str, Any]
+
+
+class LiveStore(Protocol):
+    """Events between the inbox and the event table; part of the state store.
+
+    They are written in the transaction that lets states, carries and memberships hold them, and go
+    in the one that says that the event table has them. Each batch has a number, greater than that
+    of every batch before it.
+    """
+
+    def add(self, batch: LiveBatch) -> int:
+        """Keep a batch; returns its number."""
+
+    def numbers(self) -> list[tuple[int, str]]:
+        """(number, source) of every batch, oldest first."""
+
+    def read(self, numbers: Sequence[int]) -> list[LiveBatch]:
+        """Some batches, in the order asked for.
+
+        Raises:
+            KeyError: one of them is not there any more.
+        """
+
+    def drop(self, source: str, upto: int) -> None:
+        """Remove the batches of a source up to a number."""
+
+    def position(self) -> int:
+        """Up to which position of the inbox calls are in batches or in the event table."""
+
+    def set_position(self, position: int) -> None: ...
+
+
 class StateStore(Protocol):
     """Online state: lease, units, customer states, memberships, settings, pointers."""
 
@@ -376,6 +436,9 @@ class StateStore(Protocol):
 
     @property
     def standings(self) -> StandingStore: ...
+
+    @property
+    def live(self) -> LiveStore: ...
 
     def forget(self, ids: Sequence[str]) -> Mapping[str, int]:
         """Remove states, carries, memberships and flags of some ids; how many rows went, by table.

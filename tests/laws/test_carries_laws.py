@@ -12,10 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from tests.laws.test_live_laws import arrived, told
 from tests.models import Shop, publish
 from tests.unit.workflows.test_embed import CUT, START, rows
 
 import shoal
+from shoal.adapters.memory_inbox import MemoryInbox
 from shoal.config import Config, SegmentConfig, ShopConfig
 from shoal.features import sequences
 from shoal.features.snapshot import latest_moment
@@ -144,6 +146,46 @@ def test_they_follow_what_comes_and_are_made_anew_where_a_history_changed(
     follow(shop, carries)
     assert len(built) == 2
     as_whole_histories(shop, carries)
+
+
+def test_they_follow_events_that_wait_to_be_in_the_table(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carries = kept(shop)
+    follow(shop, carries)
+    names = sorted(held(shop, carries))
+    store = shop._parts.store
+    built: list[list[str]] = []
+    before = Carries._build_of
+    monkeypatch.setattr(
+        Carries, "_build_of",
+        lambda self, parts, lacking, *more: (
+            built.append(sorted(lacking)), before(self, parts, lacking, *more)
+        ),
+    )  # fmt: skip
+    shop.segment(method="kmeans", k=2, on="embedding")
+    inbox = MemoryInbox()
+    stream = shop.streaming(inbox, flush_s=3600)
+    hour = timedelta(hours=1)
+    with store.lease():
+        for number, (calls, anew) in enumerate((
+            ([(names[0], END), (names[0], END + hour), ("zoe", END), ("zoe", END + hour)], []),
+            ([(names[0], END + 2 * hour), ("zoe", END + 3 * hour)], []),
+            ([(names[1], CUT), ("zoe", END + 2 * hour)], [names[1], "zoe"]),
+        )):  # fmt: skip
+            built.clear()
+            inbox.append(arrived([
+                told(10 * number + n, moment, userId=name) for n, (name, moment) in enumerate(calls)
+            ]))  # fmt: skip
+            assert stream.step(None) is not None, stream.detour
+            assert [name for part in built for name in part] == anew
+            as_whole_histories(shop, carries)
+        stream.flush()
+        assert carries.up_to_date()
+        as_whole_histories(shop, carries)
+        built.clear()
+        carries.follow(latest_moment(shop._parts.warehouse))
+        assert built == []
 
 
 def test_what_was_withdrawn_before_anybody_looked_does_not_count(shop: Shop) -> None:

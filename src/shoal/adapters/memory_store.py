@@ -17,6 +17,7 @@ from shoal.adapters.memory_carries import CarryRows, MemoryCarries
 from shoal.adapters.memory_erasures import ErasureRows, MemoryErasures
 from shoal.adapters.memory_flags import MemoryFlags, Rows
 from shoal.adapters.memory_keys import MemoryKeys
+from shoal.adapters.memory_live import LiveRows, MemoryLive
 from shoal.adapters.memory_people import LinkRows, MemoryPeople
 from shoal.adapters.memory_standings import MemoryStandings
 from shoal.adapters.store_schema import LOG_SCHEMA, STATES_SCHEMA, as_memberships
@@ -42,6 +43,7 @@ class _Contents:
     carries: CarryRows = field(default_factory=dict)
     erasures: ErasureRows = field(default_factory=ErasureRows)
     keys: dict[str, Key] = field(default_factory=dict)
+    live: LiveRows = field(default_factory=LiveRows)
 
     def copied(self) -> _Contents:
         """A copy that later writes do not reach; states, many and immutable, are shared."""
@@ -58,6 +60,7 @@ class _Contents:
             dict(self.carries),
             self.erasures.copied(),
             dict(self.keys),
+            self.live.copied(),
         )
 
 
@@ -73,6 +76,7 @@ class MemoryStateStore:
         self.carries = MemoryCarries(lambda: self._contents.carries, lambda: self._contents.states)
         self.erasures = MemoryErasures(lambda: self._contents.erasures)
         self.keys = MemoryKeys(lambda: self._contents.keys)
+        self.live = MemoryLive(lambda: self._contents.live)
         self.standings = MemoryStandings(self._log, lambda: self._contents.states)
 
     def close(self) -> None:

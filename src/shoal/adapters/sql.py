@@ -24,6 +24,7 @@ from shoal.adapters.sql_erasures import SqlErasures
 from shoal.adapters.sql_flags import SqlFlags
 from shoal.adapters.sql_keys import SqlKeys
 from shoal.adapters.sql_lease import Lease
+from shoal.adapters.sql_live import SqlLive
 from shoal.adapters.sql_memberships import SqlMemberships
 from shoal.adapters.sql_people import SqlPeople
 from shoal.adapters.sql_rows import ASKED, WRITTEN, parts, views, write_many
@@ -81,6 +82,7 @@ class SqlStateStore(SqlMemberships):
         self.erasures = SqlErasures(self._reading, self._writing)
         self.keys = SqlKeys(self._reading, self._writing)
         self.standings = SqlStandings(self._reading, self._current)
+        self.live = SqlLive(self._engine, self._reading, self._writing)
 
     def close(self) -> None:
         """Give back the connections; SQLite then folds its write-ahead log into the file."""

@@ -16,7 +16,7 @@ from shoal.adapters.postgres import Namespace
 from shoal.domain.errors import OperationError
 
 #: Raised whenever a table below changes; `check_schema` compares it with what the store says.
-STORE_VERSION: Final = 5
+STORE_VERSION: Final = 6
 
 #: Where a store is: `sqlite:///PATH`, or a shop's schema of a PostgreSQL database.
 Where: TypeAlias = str | Namespace
@@ -76,6 +76,17 @@ CARRIES: Final = sa.Table(
     sa.Column("version", sa.BigInteger, nullable=False),
     sa.Column("last_us", sa.BigInteger, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
+)
+#: Events that states hold and the event table not yet, as Arrow streams.
+LIVE: Final = sa.Table(
+    "live_batches",
+    _METADATA,
+    sa.Column("number", _SERIAL, primary_key=True),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("events", sa.LargeBinary, nullable=False),
+    sa.Column("quarantined", sa.LargeBinary, nullable=False),
+    sa.Column("account", sa.Text, nullable=False),
+    sqlite_autoincrement=True,
 )
 #: Append-only: the latest row of a customer in a segmentation is the one with the highest position.
 #: `margin` is null in rows of a store that was migrated from version 2 or before.

@@ -49,6 +49,19 @@ def admit(
     Returns:
         Files of `ADMITTED_SCHEMA`; each customer's events lie in the customer's bucket.
     """
+    query, inputs = _bound(engine, events, decisions, buckets)
+    return engine.spool(query, inputs, directory, ADMITTED_SCHEMA)
+
+
+def admit_rows(engine: Engine, events: pa.Table, decisions: Decisions, *, buckets: int) -> pa.Table:
+    """As `admit`, of few events: rows of `ADMITTED_SCHEMA` in memory."""
+    query, inputs = _bound(engine, events, decisions, buckets)
+    return engine.run(query, inputs).cast(ADMITTED_SCHEMA)
+
+
+def _bound(
+    engine: Engine, events: Relation, decisions: Decisions, buckets: int
+) -> tuple[str, dict[str, Relation]]:
     inputs: dict[str, Relation] = {"events": events}
     if decisions.people.num_rows:
         inputs["people"] = _with_buckets(decisions.people, buckets)
@@ -58,8 +71,7 @@ def admit(
         inputs["rates"] = decisions.rates
     if decisions.items.num_rows:
         inputs["items"] = decisions.items
-    query = engine.compile(_definition(tuple(sorted(inputs)), decisions.currency))
-    return engine.spool(query, inputs, directory, ADMITTED_SCHEMA)
+    return engine.compile(_definition(tuple(sorted(inputs)), decisions.currency)), inputs
 
 
 @lru_cache(maxsize=16)

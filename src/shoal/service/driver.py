@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +33,7 @@ class Driver:
         every_s: how long calls may wait for others to come with them.
         sweep_s: after so long in which nothing came everybody is moved on all the same: silence
             changes segments too.
+        flush_s: events of customers who have moved are in the event table after so long.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Driver:
         *,
         every_s: float = 1.0,
         sweep_s: float = 3600.0,
+        flush_s: float = 60.0,
         adjusting: Adjusting | None = None,
         event_time: bool = False,
         clock: Clock = system_clock,
@@ -47,11 +51,13 @@ class Driver:
         self._shop, self._inbox, self._clock = shop, inbox, clock
         self._every_s, self._sweep_s = every_s, sweep_s
         self._adjusting, self._event_time = adjusting, event_time
+        self._stream = shop.streaming(inbox, flush_s=flush_s, clock=clock)
         self._reached: datetime | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="driver", daemon=True)
         self._told: dict[str, Any] = {
-            "calls": 0, "events": 0, "moved": 0, "drained_at": None, "swept_at": None,
+            "calls": 0, "detours": 0, "events": 0, "moved": 0, "drained_at": None,
+            "swept_at": None,
             "failure": None,
         }  # fmt: skip
         self._swept: datetime | None = None
@@ -76,6 +82,22 @@ class Driver:
             self._adjusting.stop()
         while self._step():
             pass
+        with self.turn:
+            self._flush()
+
+    @contextmanager
+    def aside(self, apart: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+        """A block in which another process has the shop: it finds everything in the event table.
+
+        Args:
+            apart: a block in which this process does not hold the shop.
+        """
+        self._stream.flush()
+        try:
+            with apart():
+                yield
+        finally:
+            self._stream.reset()
 
     def told(self) -> dict[str, Any]:
         """What it did so far, and why it does not go on, if it does not."""
@@ -107,19 +129,14 @@ class Driver:
 
     def _batch(self) -> bool:
         try:
-            drained = self._shop.drain(self._inbox)
-            reached = self._inbox.drained()
-            if drained.calls:
-                self._told["calls"] += drained.calls
-                self._told["events"] += drained.rows.stored
-                self._told["drained_at"] = iso(self._clock())
-            if drained.rows.stored and self._owed is None:
-                self._owed = self._clock()
+            calls = self._take()
             if self._sweep_due():
                 self._move(arrived=False)
             elif self._owed is not None:
                 self._move(arrived=True)
-            self._owed, self.past = None, reached
+            self._owed, self.past = None, self._stream.position
+            if self._stream.flush_due():
+                self._stream.flush()
         except ShoalError as error:
             self._failed(error.code, error.message)
             return False
@@ -127,7 +144,33 @@ class Driver:
             self._failed("internal", f"{type(error).__name__}: {error}")
             return False
         self._told["failure"] = None
-        return drained.calls > 0
+        return calls > 0
+
+    def _take(self) -> int:
+        """Take in what waits, and move its customers or owe it to them; how many calls it was."""
+        stepped = self._stream.step(None if self._event_time else self._clock())
+        if stepped is not None:
+            calls, rows = stepped.calls, stepped.rows
+            self._told["moved"] += stepped.changed
+            self._reached = stepped.as_of or self._reached
+        else:
+            drained = self._shop.drain(self._inbox)
+            calls, rows = drained.calls, drained.rows
+            self._told["detours"] += calls
+            if rows.stored and self._owed is None:
+                self._owed = self._clock()
+        if calls:
+            self._told["calls"] += calls
+            self._told["events"] += rows.stored
+            self._told["drained_at"] = iso(self._clock())
+        return calls
+
+    def _flush(self) -> None:
+        """Bring what waits into the event table; what fails is told, and waits for the next run."""
+        try:
+            self._stream.flush()
+        except ShoalError as error:
+            self._failed(error.code, error.message)
 
     def _adjust(self) -> None:
         """Between two batches a look may be at the shop."""

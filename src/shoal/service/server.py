@@ -101,7 +101,9 @@ def serve(
         adjusting = None
         if adjust_every_s is not None:
             command = look_command(shop.directory)
-            adjusting = Adjusting(command, holding.aside, every_s=adjust_every_s)
+            adjusting = Adjusting(
+                command, lambda: driver.aside(holding.aside), every_s=adjust_every_s
+            )
         driver = Driver(shop, inbox, every_s=every_s, adjusting=adjusting, event_time=event_time)
         driver.recovered = recovered
         counters = Counters()

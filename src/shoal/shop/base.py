@@ -17,6 +17,8 @@ from shoal.shop.lists import remembered, without_forgotten
 if TYPE_CHECKING:
     from datetime import date, datetime
 
+    from shoal.events.mapping import SourceMapping
+    from shoal.shop.streaming import Stream
     from shoal.workflows.forget import Forgetting
     from shoal.workflows.known import Known
     from shoal.workflows.progress import Progress
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LOG: Final = logging.getLogger("shoal")
+#: Layout of calls of tracking clients.
+_PRESET: Final = "segment-spec"
 
 
 class Verbs:
@@ -35,6 +39,8 @@ class Verbs:
         self._parts = parts
         #: Is given what refreshes see of customers; set by who keeps it (`shop.asking`).
         self._seen: Callable[[Known], None] | None = None
+        #: Steps of a stream that this process takes; it knows nothing of what other verbs write.
+        self._stream: Stream | None = None
 
     @property
     def directory(self) -> Path:
@@ -102,7 +108,7 @@ class Verbs:
         """Finish an erasure that a kill left under way, before anything else is written.
 
         Whoever writes calls this first. What was finished is logged, because whoever asked for it
-        was never told.
+        was never told. What a stream brought in goes into the event table before.
 
         Returns:
             False where the caller only reads and another process is at work on it.
@@ -112,6 +118,13 @@ class Verbs:
         """
         from shoal.workflows.forgotten import unfinished
 
+        if self._stream is not None:
+            self._stream.reset()
+        try:
+            self.flush()
+        except OperationError as error:
+            if not reading or error.code != "shop_locked":
+                raise
         if not unfinished(self._parts.store):
             return True
         try:
@@ -130,6 +143,28 @@ class Verbs:
                 extra={"receipt": receipt},
             )
         return True
+
+    def flush(self) -> int:
+        """Bring what a stream took in into the event table; how many events it was.
+
+        Raises:
+            OperationError: `shop_locked`, `disk_full`, `no_permission`, `shop_damaged`.
+        """
+        parts = self._parts
+        if not parts.store.live.numbers():
+            return 0
+        from shoal.workflows.live_flush import flush
+
+        quarantine = self.directory / bootstrap.QUARANTINE_DIR
+        with parts.store.lease():
+            return flush(parts.warehouse, parts.store, quarantine, self.collecting)
+
+    @property
+    def collecting(self) -> SourceMapping:
+        """How calls of tracking clients are read."""
+        from shoal.events.presets import load
+
+        return load(_PRESET)
 
     def _one_currency(self, moment: datetime | None, version: int | None = None) -> None:
         """Refuse to add amounts of several currencies without rates.

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from shoal.domain.access import Key
+    from shoal.domain.time import Clock
     from shoal.events.mapping import SourceMapping
     from shoal.ports import Inbox
+    from shoal.shop.streaming import Stream
     from shoal.workflows.collected_rows import Collected
     from shoal.workflows.draining import Drained
     from shoal.workflows.ingest_result import IngestResult
 
-_PRESET: Final = "segment-spec"
 #: What is kept in the audit log of what somebody typed.
 _SHOWN: Final = 40
 
@@ -109,11 +110,21 @@ class LiveVerbs(AuditVerbs):
         Raises:
             OperationError: as `ingest`; the calls stay in the inbox.
         """
-        from shoal.events.presets import load
         from shoal.workflows.draining import drain
 
         self._finish_erasures()
-        return drain(inbox, self._collected, load(_PRESET), self.directory / bootstrap.WORK_DIR)
+        return drain(inbox, self._collected, self.collecting, self.directory / bootstrap.WORK_DIR)
+
+    def streaming(self, inbox: Inbox, *, flush_s: float, clock: Clock = system_clock) -> Stream:
+        """Steps that take calls in from the inbox; under the lease, in one thread at a time.
+
+        Args:
+            flush_s: so long events may wait to be in the event table.
+        """
+        from shoal.shop.streaming import Stream
+
+        self._stream = Stream(self, inbox, flush_s=flush_s, clock=clock)
+        return self._stream
 
     def empty_inbox(self) -> int:
         """Bring everything that waits in the inbox into the log; how many calls it was.

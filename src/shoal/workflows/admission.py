@@ -90,7 +90,7 @@ class Admission:
         self,
         files: ParquetFiles,
         rewritten: Sequence[str],
-        version: int,
+        version: int | None,
         *,
         restating: bool = False,
     ) -> pa.Array:
@@ -101,7 +101,7 @@ class Admission:
         Args:
             files: what was added since they were last kept.
             rewritten: visitors of whom stored events were replaced or withdrawn.
-            version: of the event table, with those files in it.
+            version: of the event table, with those files in it; None: all there is.
             restating: whether any stored events were replaced or withdrawn, visitors' or not.
 
         Returns:
@@ -128,7 +128,7 @@ class Admission:
         after = self.decisions()
         return pa.concat_arrays([before.owners_of(ids), after.owners_of(ids)]).unique()
 
-    def judge(self, visitors: Sequence[str], version: int) -> pa.Array:
+    def judge(self, visitors: Sequence[str], version: int | None) -> pa.Array:
         """Flag visitors by what is left of their events; those whose flags are others than before.
 
         Inside the caller's transaction.
@@ -141,8 +141,29 @@ class Admission:
             self._warehouse, self._store, nothing, version, self._pace, rewritten=flagged
         )
 
-    def rebuild(self, version: int) -> None:
-        """Make links, flags and facts of items anew, inside the caller's transaction."""
+    def judge_some(self, visitors: Sequence[str]) -> pa.Array:
+        """Judge the pace of visitors by all their events; those whose flags are others than before.
+
+        Inside the caller's transaction.
+        """
+        nothing = ParquetFiles((), TABLE_SCHEMA)
+        return noise.update_flags(
+            self._warehouse, self._store, nothing, None, self._pace, rewritten=visitors
+        )
+
+    def flag(self, files: ParquetFiles) -> pa.Array:
+        """Let flags follow new files; visitors whose flags are others than before.
+
+        Inside the caller's transaction.
+        """
+        return noise.update_flags(self._warehouse, self._store, files, None, self._pace)
+
+    def rebuild(self, version: int | None) -> None:
+        """Make links, flags and facts of items anew, inside the caller's transaction.
+
+        Args:
+            version: of the event table; None: of all there is.
+        """
         identity.rebuild(self._warehouse, self._store, version)
         noise.rebuild(self._warehouse, self._store, version, self._pace)
         if self._registry is not None:
@@ -153,19 +174,34 @@ class Admission:
     def decisions(self, moment: datetime | None = None) -> Decisions:
         """The decisions as of a moment; None: by all that is known."""
         at_us = NEVER_US if moment is None else to_us(moment)
-        flags = self._store.flags.flags()
-        on = [rule for rule in PACE_RULES if rule in self._pace.rules]
-        known = pc.and_(
-            pc.less(flags["told_us"], at_us),
-            pc.is_in(flags["rule"], value_set=pa.array(on, pa.string())),
-        )
         people = identity.people_at(self._store, at_us, self._people.shared_by)
         return Decisions(
             people=_without_owners(people, hidden(self._store)),
-            flags=flags.filter(known),
+            flags=self._on(self._store.flags.flags(), at_us),
             rates=self._daily_rates(),
             currency=self.currency,
-            items=self._items(),
+            items=self.items,
+        )
+
+    def decisions_among(
+        self, raw_ids: Sequence[str], items: pa.Table, *, around: bool = False
+    ) -> Decisions:
+        """The decisions by all that is known that events of some ids meet: what it costs does not
+        depend on how many customers there are.
+
+        Args:
+            items: the facts of items that these events may take.
+            around: also what else belongs to the owners of these ids.
+        """
+        read = identity.people_around if around else identity.people_among
+        people = read(self._store, raw_ids, NEVER_US, self._people.shared_by)
+        theirs = {*raw_ids, *people["id"].to_pylist()} if around else raw_ids
+        return Decisions(
+            people=_without_owners(people, hidden(self._store)),
+            flags=self._on(self._store.flags.flags(list(theirs)), NEVER_US),
+            rates=self._daily_rates(),
+            currency=self.currency,
+            items=items,
         )
 
     def settled_at(self, moment: datetime) -> bool:
@@ -271,7 +307,27 @@ class Admission:
             return decisions
         return replace(decisions, items=ITEMS_SCHEMA.empty_table())
 
-    def _items(self) -> pa.Table:
+    def admitted_rows(self, events: pa.Table, decisions: Decisions) -> pa.Table:
+        """As `admitted`, of few events in memory."""
+        decisions = self._at_work(events, decisions)
+        if decisions.none:
+            return events
+        from shoal.features.admit import admit_rows
+
+        return admit_rows(self._warehouse.engine, events, decisions, buckets=self._buckets)
+
+    def _on(self, flags: pa.Table, at_us: int) -> pa.Table:
+        """The flags that count at a moment."""
+        on = [rule for rule in PACE_RULES if rule in self._pace.rules]
+        known = pc.and_(
+            pc.less(flags["told_us"], at_us),
+            pc.is_in(flags["rule"], value_set=pa.array(on, pa.string())),
+        )
+        return flags.filter(known)
+
+    @property
+    def items(self) -> pa.Table:
+        """Facts of items for events that do not tell them (`ITEMS_SCHEMA`)."""
         if self._registry is None:
             return ITEMS_SCHEMA.empty_table()
         return item_facts.current(self._store, self._registry)

@@ -280,6 +280,18 @@ def note_recorded(
     store.put_setting(_RECORDED + segmentation_id, json.dumps(told))
 
 
+def follow_flush(store: StateStore, before: int, after: int) -> None:
+    """Let logs that are told from a version of the table be told from the one a flush made of it.
+
+    What a flush brings into the table was counted before. Inside the caller's transaction.
+    """
+    for key, told in store.get_settings().items():
+        if key.startswith(_RECORDED):
+            document = json.loads(told)
+            if document["table_version"] == before:
+                store.put_setting(key, json.dumps({**document, "table_version": after}))
+
+
 def recorded_of(store: StateStore, segmentation_id: str) -> Recorded | None:
     """How far the log of a segmentation is; None where that was not noted yet."""
     return recorded_in(store.get_settings(), segmentation_id)

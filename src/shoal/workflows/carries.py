@@ -39,7 +39,15 @@ from shoal.events.schema import TABLE_SCHEMA
 from shoal.features import state
 from shoal.features.items import tells_items
 from shoal.features.sequences import FACTS, read_sequences
-from shoal.ports import CommittedUnit, Engine, ParquetFiles, Relation, StateStore, Warehouse
+from shoal.ports import (
+    CommittedUnit,
+    Engine,
+    EventTable,
+    ParquetFiles,
+    Relation,
+    StateStore,
+    Warehouse,
+)
 from shoal.segments.base import CUSTOMER
 from shoal.workflows.admission import Admission
 from shoal.workflows.carries_noted import Noted, note, noted
@@ -142,6 +150,43 @@ class Carries:
             for part in self._sequences(events, moment):
                 self._step(part, since, base, moment, unsure)
 
+    def follow_batch(
+        self, events: pa.Table, touched: pa.Array, moved: pa.Array, moment: datetime,
+        facts: EventTable,
+    ) -> None:  # fmt: skip
+        """Read events that states hold and the event table does not yet, as `follow` would.
+
+        Inside the caller's transaction, and only where every carry is of the table's latest version
+        (`up_to_date`).
+
+        Args:
+            events: as they count; no facts of items among them.
+            touched: customers whose states are others for them.
+            moved: those of them whose states were made anew.
+            moment: after every event.
+            facts: where facts of items are read.
+        """
+        version = self.warehouse.version()
+        some = _Some(self.warehouse.engine, events, version)
+        for part in read_sequences(
+            some, self.tokenizer, self.model.rules, as_of=moment, facts_of=facts
+        ):
+            self._step(part, version, version, moment, moved)
+        held = self.store.carries.get(self.model.model_id, touched.to_pylist())
+        lacking = touched.filter(pc.invert(pc.is_in(touched, value_set=_one(held[CUSTOMER]))))
+        there = self.store.get_states(lacking.to_pylist())[CUSTOMER].to_pylist()
+        if there:
+            self._build_some(there, moment, NoProgress())
+
+    def up_to_date(self) -> bool:
+        """Whether every carry is of the event table's latest version."""
+        told = noted(self.store, self.model.model_id)
+        latest = self.warehouse.version()
+        return (
+            told is not None and told.stamp == self.stamp and told.version == latest
+            and not told.unfinished
+        )  # fmt: skip
+
     def _facts_withdrawn(self, units: Sequence[CommittedUnit]) -> bool:
         """Whether facts of items that events took something from may be gone."""
         restating = any(unit.restating for unit in units)
@@ -206,14 +251,18 @@ class Carries:
                 parts = read_sequences(counted, self.tokenizer, self.model.rules, as_of=moment)
                 self._build_of(parts, frozenset(lacking), moment, progress)
                 return
-            decisions = self.admission.decisions()
-            ids = decisions.ids_of(pa.array(lacking, pa.string()))
-            raw = events_of(self.warehouse, self.warehouse.version(), ids)
-            with self.admission.admitted(raw, decisions) as events:
-                parts = self._sequences(events, moment, lacking)
-                self._build_of(parts, frozenset(lacking), moment, progress)
+            self._build_some(lacking, moment, progress)
         finally:
             progress.done()
+
+    def _build_some(self, lacking: Sequence[str], moment: datetime, progress: Progress) -> None:
+        items = self.admission.items
+        decisions = self.admission.decisions_among(lacking, items, around=True)
+        ids = decisions.ids_of(pa.array(lacking, pa.string()))
+        raw = events_of(self.warehouse, None, ids)
+        with self.admission.admitted(raw, decisions) as events:
+            parts = self._sequences(events, moment, lacking)
+            self._build_of(parts, frozenset(lacking), moment, progress)
 
     def _build_of(
         self,

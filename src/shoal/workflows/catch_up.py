@@ -171,8 +171,8 @@ class _Job:
         with self.store.transaction():
             for batch in self.store.iter_states():
                 self.store.delete_states(batch["customer_id"].to_pylist())
-            self.admission.rebuild(self.version)
-            files = self.warehouse.events(version=self.version if self.version >= 0 else None)
+            self.admission.rebuild(None if self.version >= 0 else self.version)
+            files = self.warehouse.events()
             self._fold_files("all customer states", files, frozenset())
             self.store.set_applied_version(self.version)
             self.store.put_setting(FOLD_FINGERPRINT, self.fold.fingerprint)
@@ -190,7 +190,7 @@ class _Job:
         try:
             with self.store.transaction():
                 restating = any(unit.restating for unit in units)
-                moved = self.admission.update(added, rewritten, self.version, restating=restating)
+                moved = self.admission.update(added, rewritten, None, restating=restating)
                 if len(moved) > CUSTOMERS_REREAD:
                     raise _TooManyError
                 self._fold_files("customer states", added, frozenset(moved.to_pylist()))
@@ -202,10 +202,8 @@ class _Job:
         return True
 
     def fold_anew(self, customers: pa.Array) -> None:
-        """The states of some customers from the event table, inside the caller's transaction."""
-        self.store.delete_states(customers.to_pylist())
-        for states in folded(self.warehouse, self.version, self.fold, self.admission, customers):
-            self.store.put_states(states)
+        """The states of some customers from their events, inside the caller's transaction."""
+        fold_anew(self.warehouse, self.store, self.fold, self.admission, customers)
 
     def _fold_files(self, label: str, files: ParquetFiles, left_out: frozenset[str]) -> None:
         """Fold the events of files into the stored states, inside the caller's transaction."""
@@ -220,28 +218,55 @@ class _Job:
                 partials = (self.fold.partials(ParquetFiles(tuple(p), schema)) for p, _ in groups)
                 with ahead(partials, depth=1) as ready:
                     for (_, rows), found in zip(groups, ready, strict=True):
-                        for part in _by_customers(found, left_out):
-                            _merge(part, self.store, self.fold)
+                        for part in by_customers(found, left_out):
+                            merge_into(self.store, self.fold, part)
                         self.progress.advance(rows)
             finally:
                 self.progress.done()
 
 
+def fold_anew(
+    warehouse: Warehouse, store: StateStore, fold: Fold, admission: Admission, customers: pa.Array
+) -> None:
+    """Make the states of some customers anew from their events, in the caller's transaction."""
+    store.delete_states(customers.to_pylist())
+    for states in folded(warehouse, None, fold, admission, customers):
+        store.put_states(states)
+
+
 def folded(
-    warehouse: Warehouse, version: int, fold: Fold, admission: Admission, customers: pa.Array
+    warehouse: Warehouse,
+    version: int | None,
+    fold: Fold,
+    admission: Admission,
+    customers: pa.Array,
 ) -> Iterator[pa.Table]:
-    """The states of some customers as the event table tells them, in bounded parts, not stored."""
+    """The states of some customers as their events tell them, in bounded parts, not stored.
+
+    Args:
+        version: of the event table; None: all events there are.
+    """
     decisions = admission.decisions()
     events = events_of(warehouse, version, decisions.ids_of(customers))
     with admission.admitted(events, decisions) as admitted:
         partials = fold.partials(admitted)
-    for part in _by_customers(partials, only=customers):
+    for part in by_customers(partials, only=customers):
         yield _encode(part)
 
 
-def events_of(warehouse: Warehouse, version: int, ids: pa.Array) -> pa.Table:
-    """All events of some customers and anonymous visitors, from the event table's files."""
-    files = warehouse.events(version=version).paths
+def events_of(
+    warehouse: Warehouse,
+    version: int | None,
+    ids: pa.Array,
+    buckets: Sequence[int] | None = None,
+) -> pa.Table:
+    """All events of some customers and anonymous visitors, from the event table's files.
+
+    Args:
+        version: of the event table; None: all events there are.
+        buckets: in which they lie; None: not known.
+    """
+    files = warehouse.events(version=version, buckets=buckets).paths
     scheme = ds.partitioning(pa.schema([TABLE_SCHEMA.field(BUCKET)]), flavor="hive")
     data = ds.dataset(list(files), schema=TABLE_SCHEMA, format="parquet", partitioning=scheme)
     who = pc.coalesce(pc.field("customer_id"), pc.field("anonymous_id"))
@@ -283,7 +308,7 @@ def _bucket_of(path: str) -> tuple[int, str]:
     return int(number), path
 
 
-def _by_customers(
+def by_customers(
     partials: dict[str, pa.Table],
     left_out: frozenset[str] = frozenset(),
     only: pa.Array | None = None,
@@ -322,7 +347,8 @@ def _in_order_of(
     return table.take(pa.array(order)), place[order]
 
 
-def _merge(partials: dict[str, pa.Table], store: StateStore, fold: Fold) -> None:
+def merge_into(store: StateStore, fold: Fold, partials: dict[str, pa.Table]) -> dict[str, pa.Table]:
+    """Let the states of customers hold partials of more events too; returns what they are now."""
     from shoal.features.state import decode
 
     customers = partials["customer"]["customer_id"].to_pylist()
@@ -330,6 +356,7 @@ def _merge(partials: dict[str, pa.Table], store: StateStore, fold: Fold) -> None
     if stored.num_rows:
         partials = fold.merge(decode(stored), partials)
     store.put_states(_encode(partials))
+    return partials
 
 
 def _encode(partials: dict[str, pa.Table]) -> pa.Table:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from shoal.events.clean import Cleaned
 
@@ -36,12 +37,22 @@ class Collected:
         return f"{INBOX}{self.source}"
 
     def named(self, cleaned: Cleaned) -> Cleaned:
-        """Quarantined rows by their source, and by position instead of line number."""
-        found = cleaned.quarantined
-        if not found.num_rows:
-            return cleaned
-        rows = [self.positions[row - 1] for row in found["row"].to_pylist()]
-        names = pa.array([self.name] * len(rows), pa.string())
-        found = found.set_column(found.column_names.index("row"), "row", pa.array(rows, pa.int64()))
-        found = found.set_column(found.column_names.index("file"), "file", names)
-        return replace(cleaned, quarantined=found)
+        """Rows by position instead of line number, quarantined ones by their source.
+
+        The position is an event's place in its source too, so that it does not depend on how calls
+        were cut into batches.
+        """
+        events, found = self._placed(cleaned.events, "sequence", 0), cleaned.quarantined
+        if found.num_rows:
+            names = pa.array([self.name] * found.num_rows, pa.string())
+            found = self._placed(found, "row", 1)
+            found = found.set_column(found.column_names.index("file"), "file", names)
+        return replace(cleaned, events=events, quarantined=found)
+
+    def _placed(self, rows: pa.Table, name: str, first: int) -> pa.Table:
+        """Rows with a position where a column counts the lines of the file from `first`."""
+        if not rows.num_rows:
+            return rows
+        positions = pa.array(self.positions, pa.int64())
+        found = positions.take(pc.subtract(rows[name], first))
+        return rows.set_column(rows.column_names.index(name), rows.schema.field(name), found)

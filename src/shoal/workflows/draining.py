@@ -9,7 +9,7 @@ the same calls make the same files again, and the log knows a file that it has.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -69,7 +69,7 @@ def drain(
         named = Collected(source, [place for place, _ in calls])
         try:
             with told(file):
-                file.write_bytes(b"\n".join(_line(*call) for call in calls) + b"\n")
+                written(file, calls)
             found = ingest(file, replace(mapping, name=source, source=source), named)
         finally:
             file.unlink(missing_ok=True)
@@ -89,6 +89,15 @@ def _next(inbox: Inbox, most: int) -> list[tuple[int, Arrived]]:
     if waiting:
         inbox.plan(waiting[-1][0])
     return waiting
+
+
+def written(file: Path, calls: Sequence[tuple[int, Arrived]]) -> None:
+    """Write calls of a source as its archive would hold them.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    file.write_bytes(b"\n".join(_line(*call) for call in calls) + b"\n")
 
 
 def _line(position: int, call: Arrived) -> bytes:

@@ -19,7 +19,7 @@ def update_links(
     warehouse: Warehouse,
     store: StateStore,
     files: ParquetFiles,
-    version: int,
+    version: int | None,
     *,
     rewritten: Sequence[str] = (),
 ) -> pa.Array:
@@ -27,7 +27,7 @@ def update_links(
 
     Args:
         files: of the event table, added since the links were last kept.
-        version: of the event table, with those files in it.
+        version: of the event table, with those files in it; None: all there is.
         rewritten: visitors (raw ids) of whom stored events were replaced or withdrawn.
 
     Returns:
@@ -63,11 +63,11 @@ def update_links(
     return changed
 
 
-def rebuild(warehouse: Warehouse, store: StateStore, version: int) -> None:
+def rebuild(warehouse: Warehouse, store: StateStore, version: int | None) -> None:
     """Make all links anew from the event table, inside the caller's transaction."""
     from shoal.features import people
 
-    if version < 0:
+    if version is not None and version < 0:
         store.people.replace_links(None, store.people.links(ids=[]))
         return
     engine = warehouse.engine
@@ -92,12 +92,37 @@ def people_about(store: StateStore, raw_id: str, before_us: int, shared_by: int)
 
     Only what leads to or from the id is read, so it takes no longer in a shop of many.
     """
+    return _about(store, [raw_id], before_us, shared_by)
+
+
+def people_among(
+    store: StateStore, raw_ids: Sequence[str], before_us: int, shared_by: int
+) -> pa.Table:
+    """The rows of `people_at` that say who some ids are, and a few more; what else is theirs is
+    not told."""
+    links = followed(store, raw_ids)
+    if not links.num_rows:
+        return PEOPLE_SCHEMA.empty_table()
     from shoal.features import people
 
-    ahead = followed(store, [raw_id])
+    return people.resolve(links, before_us, shared_by)
+
+
+def people_around(
+    store: StateStore, raw_ids: Sequence[str], before_us: int, shared_by: int
+) -> pa.Table:
+    """The rows of `people_at` that say who some ids are and what else is theirs, and a few more."""
+    return _about(store, raw_ids, before_us, shared_by)
+
+
+def _about(store: StateStore, raw_ids: Sequence[str], before_us: int, shared_by: int) -> pa.Table:
+    from shoal.features import people
+
+    ahead = followed(store, raw_ids)
     found = people.resolve(ahead, before_us, shared_by)
-    owners = found.filter(pc.equal(found["id"], raw_id))["customer_id"].drop_null().to_pylist()
-    leading = leading_to(store, {raw_id, *owners})
+    mine = pc.is_in(found["id"], value_set=pa.array(list(raw_ids), pa.string()))
+    owners = found.filter(mine)["customer_id"].drop_null().to_pylist()
+    leading = leading_to(store, {*raw_ids, *owners})
     return people.resolve(followed(store, sorted(leading)), before_us, shared_by)
 
 

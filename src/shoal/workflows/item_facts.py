@@ -56,7 +56,7 @@ def update(
     store: StateStore,
     registry: Registry,
     files: ParquetFiles,
-    version: int,
+    version: int | None,
     *,
     restating: bool,
 ) -> pa.Array:
@@ -64,7 +64,7 @@ def update(
 
     Args:
         files: of the event table, added since the facts were last kept.
-        version: of the event table, with those files in it.
+        version: of the event table, with those files in it; None: all there is.
         restating: whether stored rows were replaced or withdrawn besides.
 
     Returns:
@@ -80,12 +80,15 @@ def update(
     return visitors_touched(warehouse.engine, warehouse.events(version=version), before, after)
 
 
-def rebuild(warehouse: Warehouse, store: StateStore, registry: Registry, version: int) -> pa.Table:
+def rebuild(
+    warehouse: Warehouse, store: StateStore, registry: Registry, version: int | None
+) -> pa.Table:
     """Make the facts anew from the event table, inside the caller's transaction; returns them."""
     from shoal.features.items import facts_history, tells_items
 
     found = ITEMS_SCHEMA.empty_table()
-    events = warehouse.events(version=version) if version >= 0 else None
+    there = version is None or version >= 0
+    events = warehouse.events(version=version) if there else None
     if events is not None and tells_items(warehouse.engine, events):
         found = facts_history(warehouse.engine, events, attributes=FILLED)
     chosen = store.get_pointer(POINTER)

@@ -30,7 +30,7 @@ def update_flags(
     warehouse: Warehouse,
     store: StateStore,
     files: ParquetFiles,
-    version: int,
+    version: int | None,
     settings: NoiseConfig,
     *,
     rewritten: Sequence[str] = (),
@@ -39,7 +39,7 @@ def update_flags(
 
     Args:
         files: of the event table, added since the flags were last kept.
-        version: of the event table, with those files in it.
+        version: of the event table, with those files in it; None: all there is.
         rewritten: visitors (raw ids) of whom stored events were replaced or withdrawn.
 
     Returns:
@@ -54,14 +54,14 @@ def update_flags(
 
 
 def rebuild(
-    warehouse: Warehouse, store: StateStore, version: int, settings: NoiseConfig
+    warehouse: Warehouse, store: StateStore, version: int | None, settings: NoiseConfig
 ) -> pa.Array:
     """Make all flags anew from the event table, inside the caller's transaction.
 
     Returns:
         Visitors (raw ids, distinct, sorted) whose flags changed.
     """
-    if version < 0:
+    if version is not None and version < 0:
         known = store.flags.flags()["visitor_id"].combine_chunks()
         store.flags.delete(None)
         return known.unique()
@@ -78,7 +78,9 @@ def _pace(settings: NoiseConfig) -> Pace:
     return Pace(settings.rate_events, settings.run_events, settings.think_seconds)
 
 
-def _suspects(warehouse: Warehouse, files: ParquetFiles, version: int, pace: Pace) -> pa.Array:
+def _suspects(
+    warehouse: Warehouse, files: ParquetFiles, version: int | None, pace: Pace
+) -> pa.Array:
     """Visitors of the files who may have evidence that they had not before."""
     from shoal.features import pace as rules
 
@@ -118,7 +120,11 @@ def _in_buckets(table: ParquetFiles, paths: Sequence[str]) -> ParquetFiles:
 
 
 def _judge(
-    warehouse: Warehouse, store: StateStore, visitors: pa.Array, version: int, settings: NoiseConfig
+    warehouse: Warehouse,
+    store: StateStore,
+    visitors: pa.Array,
+    version: int | None,
+    settings: NoiseConfig,
 ) -> pa.Array:
     """Flag visitors by all their events; those whose flags are others than before."""
     from shoal.features import pace as rules

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from shoal.domain.errors import OperationError
 from shoal.domain.faults import Fault
-from shoal.ports import StateStore, Warehouse
+from shoal.ports import LiveWarehouse, StateStore, Warehouse
 from shoal.workflows import identity
 from shoal.workflows.admission import Admission
 from shoal.workflows.catch_up import ADMISSION, folded, states_are_of
@@ -42,7 +42,7 @@ class Replayed:
         fold, admission: by the settings of that copy.
     """
 
-    warehouse: Warehouse
+    warehouse: LiveWarehouse
     store: StateStore
     fold: Fold
     admission: Admission
@@ -56,6 +56,11 @@ class Replayed:
         except OperationError:  # an erasure cut the log since
             return applied
         return min(later) - 1 if later else self.warehouse.version()
+
+    @cached_property
+    def _log(self) -> Warehouse:
+        """That version, with the events that wait behind it."""
+        return self.warehouse.at(self.version)
 
     def not_to_compare(self) -> str:
         """Why states need not be what the event table tells; empty: they must."""
@@ -75,7 +80,7 @@ class Replayed:
             most: so many; None: all.
         """
         version = self.version
-        events = self.warehouse.events(version=version)
+        events = self._log.events()
         names = set(self.warehouse.engine.run(_CUSTOMERS, {"events": events})["id"].to_pylist())
         for batch in self.store.iter_states():
             names.update(batch["customer_id"].to_pylist())
@@ -89,7 +94,7 @@ class Replayed:
         wrong: list[str] = []
         for start in range(0, len(customers), _AT_ONCE):
             part = pa.array(sorted(customers[start : start + _AT_ONCE]), pa.string())
-            told = _bodies(folded(self.warehouse, version, self.fold, self.admission, part))
+            told = _bodies(folded(self._log, None, self.fold, self.admission, part))
             kept = _bodies([self.store.get_states(part.to_pylist())])
             wrong += [
                 name for name in part.to_pylist() if told.get(name) != kept.get(name)
@@ -104,7 +109,7 @@ class Replayed:
                 _HINT,
             )
         before = self.store.people.links()
-        identity.rebuild(self.warehouse, self.store, version)  # of the copy
+        identity.rebuild(self._log, self.store, None)  # of the copy
         if not self.store.people.links().equals(before):
             yield Fault(
                 "shop_damaged",

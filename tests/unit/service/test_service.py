@@ -265,8 +265,31 @@ def test_answers_do_not_wait_for_each_other_on_a_connection_that_is_used_again()
 # --- The driver -----------------------------------------------------------------------------------
 
 
+class Around:
+    """A stream whose calls all go through the event table."""
+
+    def __init__(self, inbox: MemoryInbox) -> None:
+        self._inbox = inbox
+
+    @property
+    def position(self) -> int:
+        return self._inbox.drained()
+
+    def step(self, now: datetime | None) -> None:
+        return None
+
+    def flush_due(self) -> bool:
+        return False
+
+    def flush(self) -> int:
+        return 0
+
+
 class Brought:
     """A shop that takes what is drained, or fails."""
+
+    def streaming(self, inbox: MemoryInbox, **how: object) -> Around:
+        return Around(inbox)
 
     def __init__(self, *outcomes: Drained | Exception) -> None:
         self.outcomes, self.refreshed, self.arrived = list(outcomes), 0, list[bool]()

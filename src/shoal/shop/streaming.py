@@ -1,0 +1,138 @@
+"""A stream of calls into a shop: what waits in the inbox moves its customers, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from shoal import bootstrap
+from shoal.domain.time import Clock, system_clock
+
+if TYPE_CHECKING:
+    from shoal.ports import Inbox
+    from shoal.shop.data import DataVerbs
+    from shoal.workflows.known import Known
+    from shoal.workflows.live_keys import KnownKeys
+    from shoal.workflows.live_step import LiveStep, Stepped
+
+#: Calls of one step: what one step costs besides is shared by them, and the first waits for the
+#: last.
+AT_ONCE: Final = 5_000
+#: Events that wait to be flushed are read by whoever reads the log; more than so many do not wait.
+_MOST_WAITING: Final = 100_000
+
+
+class Stream:
+    """Steps of a process that holds the shop's lease; one thread at a time.
+
+    Args:
+        flush_s: events are in the event table after so long; their customers have moved long since.
+    """
+
+    def __init__(
+        self, shop: DataVerbs, inbox: Inbox, *, flush_s: float, clock: Clock = system_clock
+    ) -> None:
+        self._shop, self._inbox = shop, inbox
+        self._flush_s, self._clock = flush_s, clock
+        self._step: LiveStep | None = None
+        self._keys: KnownKeys | None = None
+        self._waiting = 0
+        self._since: datetime | None = None
+        #: Why calls went through the event table last; None: none did.
+        self.detour: str | None = None
+
+    @property
+    def position(self) -> int:
+        """Up to where the inbox is in the log."""
+        return max(self._shop._parts.store.live.position(), self._inbox.drained())
+
+    def reset(self) -> None:
+        """Somebody else of this process writes to the shop: know nothing of it any more."""
+        self._step = None
+        self._waiting, self._since = 0, None
+
+    def step(self, now: datetime | None) -> Stepped | None:
+        """Take in calls that wait.
+
+        Args:
+            now: the moment at which customers are placed; None: just after the latest event.
+
+        Returns:
+            None where these calls have to go through the event table (`Shop.drain`); `detour` says
+            why. A step of no calls where none wait.
+
+        Raises:
+            OperationError: as a store raises; the calls stay.
+        """
+        from shoal.domain.account import RowAccount
+        from shoal.workflows.live_step import Stepped, TableNeededError
+
+        live, inbox = self._shop._parts.store.live, self._inbox
+        drained, position = inbox.drained(), live.position()
+        if position > drained:  # killed between the two
+            inbox.drain(position)
+            drained = position
+        if inbox.planned() > drained and inbox.after(drained, 1):
+            self.detour = "they were on their way there"
+            return None
+        calls = inbox.after(drained, AT_ONCE)
+        if not calls:
+            return Stepped(0, drained, RowAccount())
+        try:
+            found = self._steps().step(calls, now)
+        except TableNeededError as error:
+            self.detour = str(error)
+            return None
+        inbox.drain(found.position)
+        self._waiting += found.rows.stored
+        if self._since is None:
+            self._since = self._clock()
+        return found
+
+    def flush_due(self) -> bool:
+        """Whether what waits should go into the event table now."""
+        if self._since is None:
+            return False
+        waited = (self._clock() - self._since).total_seconds()
+        return waited >= self._flush_s or self._waiting >= _MOST_WAITING
+
+    def flush(self) -> int:
+        """Bring what waits into the event table; how many events it was.
+
+        Raises:
+            OperationError: as a store raises; what waits goes on waiting.
+        """
+        parts = self._shop._parts
+        before = parts.warehouse.version()
+        flushed = self._shop.flush()
+        if self._keys is not None:
+            self._keys.flushed(before, parts.warehouse.version())
+        self._waiting, self._since = 0, None
+        return flushed
+
+    def _steps(self) -> LiveStep:
+        if self._step is None:
+            from shoal.features.pace import Pace
+            from shoal.workflows.live_keys import KnownKeys
+            from shoal.workflows.live_rows import FrontDoor
+            from shoal.workflows.live_step import LiveStep
+
+            shop, parts = self._shop, self._shop._parts
+            pace, settings = shop.config.noise, parts.store.get_settings()
+            if self._keys is None:
+                self._keys = KnownKeys(parts.warehouse, parts.store.live)
+            fold = parts.fold_of(settings.get("value_event", ""), settings.get("currency", ""))
+            self._step = LiveStep(
+                parts.warehouse, parts.store, parts.registry, fold, shop.zone,
+                parts.admission, Pace(pace.rate_events, pace.run_events, pace.think_seconds),
+                FrontDoor(shop.collecting, shop.zone, shop.config.shop.buckets, shop.row_noise,
+                          parts.privacy, shop.directory / bootstrap.WORK_DIR),
+                self._keys, self._seen,
+            )  # fmt: skip
+        return self._step
+
+    def _seen(self, known: Known) -> None:
+        seen: Callable[[Known], None] | None = self._shop._seen
+        if seen is not None:
+            seen(known)

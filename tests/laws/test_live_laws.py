@@ -1,0 +1,290 @@
+"""A stream's steps make of events what the event table makes of them, whatever came when."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import shoal
+from shoal.adapters.memory_inbox import MemoryInbox
+from shoal.config import Config, NoiseConfig, SegmentConfig, ShopConfig
+from shoal.domain.time import to_us
+from shoal.events.collected import judge
+from shoal.ports import Arrived
+from shoal.shop import Shop
+from shoal.shop.streaming import Stream
+from shoal.workflows import live_flush, live_moves
+
+START = datetime(2024, 3, 1, tzinfo=UTC)
+NOW = START + timedelta(days=40)
+
+
+def told(number: int, moment: datetime, what: str = "view", **ids: str) -> dict[str, Any]:
+    """A call of a tracking client."""
+    base = {"messageId": f"m{number}", "timestamp": moment.isoformat(), **ids}
+    item = {"product_id": f"i{number % 7}", "category": f"c{number % 3}", "currency": "EUR"}
+    match what:
+        case "identify" | "alias":
+            return {**base, "type": what}
+        case "buy":
+            products = [{**item, "price": 5 + number % 11, "quantity": 1 + number % 2}]
+            return {**base, "type": "track", "event": "Order Completed",
+                    "properties": {"order_id": f"o{number}", "currency": "EUR",
+                                   "products": products}}  # fmt: skip
+        case "poison":
+            return {"messageId": f"m{number}", "type": "track", "timestamp": "yesterday"}
+    return {**base, "type": "track", "event": "Product Viewed",
+            "properties": {**item, "price": 5 + number % 11}}  # fmt: skip
+
+
+def history(seed: int, calls: int) -> list[dict[str, Any]]:
+    """Calls of customers and devices: sign-ins, a device that changes hands, aliases, late ones, a
+    visitor too fast to be a person, and some that can be no event."""
+    drawn = random.Random(seed)
+    found: list[dict[str, Any]] = []
+    for number in range(calls):
+        moment = START + timedelta(minutes=30 * number, seconds=drawn.randrange(60))
+        if drawn.random() < 0.1:
+            moment -= timedelta(days=drawn.randrange(1, 9))
+        person = drawn.randrange(12)
+        ids = {"userId": f"u{person}"} if drawn.random() < 0.6 else {"anonymousId": f"d{person}"}
+        what = drawn.choice(("view", "view", "view", "buy"))
+        luck = drawn.random()
+        if luck < 0.08:
+            what, ids = "identify", {"userId": f"u{person}", "anonymousId": f"d{person}"}
+        elif luck < 0.1:
+            what, ids = "identify", {"userId": "u3", "anonymousId": "d4"}
+        elif luck < 0.12:
+            what, ids = "alias", {"userId": f"u{person}", "previousId": f"u{person + 20}"}
+        elif luck < 0.14:
+            what = "poison"
+        elif luck < 0.3:
+            ids = {"userId": f"u{person}", "anonymousId": f"d{person}"}
+        found.append(told(number, moment, what, **ids))
+    burst = START + timedelta(days=9)
+    found[calls // 2 : calls // 2] = [
+        told(10_000 + n, burst + timedelta(milliseconds=700 * n), userId="u1") for n in range(70)
+    ]
+    return found
+
+
+def arrived(calls: Sequence[dict[str, Any]], source: str = "web") -> list[Arrived]:
+    found = []
+    for call in calls:
+        one = judge(call, None, NOW)
+        fault = None if one.fault is None else ": ".join(one.fault)
+        found.append(Arrived(source, one.message_id, to_us(NOW), one.line, fault))
+    return found
+
+
+def beginning() -> list[dict[str, Any]]:
+    """What both shops know before."""
+    return [
+        told(n, START - timedelta(days=n % 50), ("view", "buy")[n % 2], userId=f"u{n % 9}")
+        for n in range(20_000, 20_120)
+    ]
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[Shop, Shop]]:
+    """Two shops that know the same, with segments."""
+    config = Config(
+        shop=ShopConfig(buckets=4, currency="EUR", value_event="purchase"),
+        segment=SegmentConfig(switch_margin=0.0),
+        noise=NoiseConfig(run_events=60),
+    )
+    with ExitStack() as stack:
+        shops = []
+        for name in ("stream", "table"):
+            shop = stack.enter_context(shoal.init(tmp_path / name, config))
+            first = MemoryInbox()
+            first.append(arrived(beginning()))
+            while shop.drain(first).calls:
+                pass
+            shop.segment(method="rfm")
+            stack.enter_context(shop.lease())
+            shops.append(shop)
+        yield shops[0], shops[1]
+
+
+def parts_of(calls: Sequence[Arrived], seed: int) -> Iterator[Sequence[Arrived]]:
+    drawn, start = random.Random(seed), 0
+    while start < len(calls):
+        stop = start + drawn.choice((1, 2, 9, 40))
+        yield calls[start:stop]
+        start = stop
+
+
+def streamed(stream: Stream, shop: Shop, inbox: MemoryInbox, now: datetime) -> bool:
+    """Whether what waits moved in a step of the stream; else it went through the table."""
+    if stream.step(now) is not None:
+        return True
+    shop.drain(inbox)
+    shop.refresh(as_of=now, arrived=True)
+    return False
+
+
+def kept(shop: Shop) -> dict[str, Any]:
+    store = shop._parts.store
+    states = pa.concat_tables(list(store.iter_states()))
+    people = store.people.links()
+    return {
+        "states": {row["customer_id"]: row["body"] for row in states.to_pylist()},
+        "links": people.sort_by([(name, "ascending") for name in people.column_names]).to_pylist(),
+        "flags": store.flags.flags().to_pylist(),
+    }
+
+
+def memberships(shop: Shop) -> dict[tuple[str, str], tuple[str, float]]:
+    """Where everybody is, in each segmentation, and with what weight."""
+    store = shop._parts.store
+    names = [store.get_pointer("segmentation.main"), store.get_pointer("segmentation.rules")]
+    rows = store.get_memberships([name for name in names if name]).to_pylist()
+    return {
+        (row["customer_id"], row["segmentation_id"]): (row["segment_id"], round(row["weight"], 9))
+        for row in rows
+    }
+
+
+def events(shop: Shop) -> list[str]:
+    query = "SELECT event_id, count(*) AS n FROM events GROUP BY ALL ORDER BY ALL"
+    found = shop._parts.engine.run(query, {"events": shop._parts.warehouse.events()})
+    return [f"{row['event_id']}x{row['n']}" for row in found.to_pylist()]
+
+
+@pytest.mark.parametrize("seed", [1])
+def test_states_links_flags_and_memberships_are_those_of_the_table(
+    pair: tuple[Shop, Shop], seed: int
+) -> None:
+    shop, other = pair
+    inbox, beside = MemoryInbox(), MemoryInbox()
+    stream = shop.streaming(inbox, flush_s=3600)
+    drawn = random.Random(seed)
+    steps, moment = 0, NOW
+    for part in parts_of(arrived(history(seed, 110)), seed):
+        moment += timedelta(minutes=1)
+        inbox.append(part)
+        beside.append(part)
+        steps += streamed(stream, shop, inbox, moment)
+        if drawn.random() < 0.25:
+            other.drain(beside)
+            assert kept(shop) == kept(other)
+            assert events(shop) == events(other)
+        if drawn.random() < 0.2:
+            stream.flush()
+    assert steps > 10
+    other.drain(beside)
+    stream.flush()
+    assert shop._parts.store.live.numbers() == []
+    assert kept(shop) == kept(other)
+    assert events(shop) == events(other)
+    assert shop.quarantine().as_document()["rows"] == other.quarantine().as_document()["rows"] > 0
+    for one in (shop, other):
+        one.refresh(as_of=moment)
+    assert memberships(shop) == memberships(other)
+
+
+class KilledError(Exception):
+    """A process that ends at this point."""
+
+
+def kill(*_: object, **__: object) -> None:
+    raise KilledError
+
+
+@pytest.mark.parametrize(
+    ("where", "what"),
+    [
+        (live_flush.units, "put"),
+        (live_flush._Flush, "_commit"),
+        (live_flush._Flush, "_finish"),
+        (live_flush, "follow_flush"),
+    ],
+    ids=["staged", "before the commit", "after the commit", "in the last transaction"],
+)
+def test_a_flush_that_is_killed_is_done_once(
+    pair: tuple[Shop, Shop], monkeypatch: pytest.MonkeyPatch, where: Any, what: str
+) -> None:
+    shop = pair[0]
+    inbox = MemoryInbox()
+    stream = shop.streaming(inbox, flush_s=0)
+    inbox.append(arrived([told(n, NOW, userId=f"u{n % 4}") for n in range(9)]))
+    inbox.append(arrived([told(n, NOW, "poison") for n in range(20, 22)]))
+    assert stream.step(NOW) is not None
+    assert stream.flush_due()
+    before = kept(shop)
+    assert len(events(shop)) == 120 + 9
+    with monkeypatch.context() as patched:
+        patched.setattr(where, what, kill)
+        with pytest.raises(KilledError):
+            stream.flush()
+    assert len(events(shop)) == 120 + 9
+    assert all(one.endswith("x1") for one in events(shop))
+    # somebody else finds what was left: a verb of another process that writes
+    shop.catch_up()
+    shop.flush()
+    assert shop._parts.store.live.numbers() == []
+    table = shop._parts.warehouse.table
+    found = shop._parts.engine.run("SELECT count(*) AS n FROM events", {"events": table.events()})
+    assert found["n"].to_pylist() == [129]
+    assert kept(shop) == before
+    assert shop.quarantine().as_document()["rows"] == 2
+    assert shop._parts.store.applied_version() == table.version()
+
+
+def test_a_step_that_fails_leaves_nothing(
+    pair: tuple[Shop, Shop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = pair[0]
+    inbox = MemoryInbox()
+    stream = shop.streaming(inbox, flush_s=3600)
+    inbox.append(arrived([told(n, NOW, userId="u1", anonymousId=f"d{n}") for n in range(5)]))
+    before = kept(shop)
+    with monkeypatch.context() as patched:
+        patched.setattr(live_moves, "record", kill)
+        with pytest.raises(KilledError):
+            stream.step(NOW)
+    assert kept(shop) == before
+    assert (len(events(shop)), inbox.waiting()) == (120, 5)
+    found = stream.step(NOW)
+    assert found is not None and found.rows.stored == 5
+    assert (len(events(shop)), inbox.waiting()) == (125, 0)
+    # the position is kept with the states: calls that are still in the inbox are not taken twice
+    assert shop._parts.store.live.position() == stream.position == 5
+
+
+def test_calls_that_the_stream_cannot_take_say_why(pair: tuple[Shop, Shop]) -> None:
+    shop = pair[0]
+    inbox = MemoryInbox()
+    stream = shop.streaming(inbox, flush_s=3600)
+    dollars = told(1, NOW, userId="u1")
+    dollars["properties"]["currency"] = "USD"
+    for call, why in (
+        (told(20_000, START, userId="u1"), "some events are in the log already"),
+        (dollars, "amounts are in other currencies than the shop's"),
+    ):
+        inbox.append(arrived([call]))
+        assert stream.step(NOW) is None
+        assert stream.detour == why
+        shop.drain(inbox)
+        assert stream.step(NOW) is not None  # nothing waits
+
+
+def test_a_shop_is_whole_while_events_wait(pair: tuple[Shop, Shop]) -> None:
+    shop = pair[0]
+    inbox = MemoryInbox()
+    stream = shop.streaming(inbox, flush_s=3600)
+    inbox.append(arrived([told(n, NOW, userId=f"u{n % 4}", anonymousId="d7") for n in range(9)]))
+    assert stream.step(NOW) is not None
+    assert shoal.verify(shop.directory, deep=True)["ok"]
+    parts = shop._parts
+    with parts.store.transaction():
+        parts.store.live.drop("web", 99)
+    assert not shoal.verify(shop.directory, deep=True)["ok"]
