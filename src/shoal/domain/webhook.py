@@ -115,6 +115,12 @@ class Progress:
             "succeeded": None if self.succeeded is None else iso(self.succeeded),
         }  # fmt: skip
 
+    def waited_s(self, now: datetime) -> float:
+        """Seconds since the message under way was made up; 0: none is."""
+        if self.until is None or self.formed is None:
+            return 0.0
+        return max((now - self.formed).total_seconds(), 0.0)
+
 
 @dataclass(frozen=True)
 class DeadLetter:

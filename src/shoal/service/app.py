@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -14,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shoal.config import CollectionConfig
+from shoal.domain.errors import ShoalError
 from shoal.domain.limits import ServiceLimits
 from shoal.domain.version import __version__
 from shoal.service.access import Keyring
@@ -46,6 +48,7 @@ def application(
     bounds: CollectionConfig | None = None,
     following: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
     counters: Counters | None = None,
+    webhooks: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
 ) -> Starlette:
     """Everything that the service answers.
 
@@ -57,6 +60,7 @@ def application(
         bounds: of what comes in at once, and of a bulk import.
         following: how files stand that are followed.
         counters: count what is answered.
+        webhooks: how receivers stand; it may take a moment.
     """
 
     async def live(request: Request) -> Response:
@@ -67,8 +71,10 @@ def application(
         told = driver.told()
         failed = told["failure"]
         if failed is None:
+            receivers = await _standing(webhooks)
             files = [{name: one[name] for name in ("source", "state")} for one in following()]
-            more = {"following": files, "recovered": told.get("recovered")}
+            more = {"following": files, "recovered": told.get("recovered"),
+                    "webhooks": receivers}  # fmt: skip
             return answer({"status": "ready", **{name: one for name, one in more.items() if one}})
         return failure(503, failed["code"], failed["message"], {"retry-after": "30"})
 
@@ -100,6 +106,17 @@ def application(
     )
     app.router = ByBeginning(routes)
     return app
+
+
+async def _standing(
+    webhooks: Callable[[], Sequence[Mapping[str, Any]]],
+) -> list[Mapping[str, Any]]:
+    """How receivers stand. That one is gone, or that nobody can say, keeps no event from being
+    stored and no customer from being moved: the service is ready all the same."""
+    try:
+        return list(await anyio.to_thread.run_sync(webhooks))
+    except ShoalError as error:
+        return [{"state": "unknown", "failure": error.code}]
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -113,6 +113,7 @@ def serve(
                 collector, keyring, driver,
                 endpoints_of(shop, log, feed, served), limits=shop.config.service,
                 trail=Trail(auditor), bounds=bounds, following=following.told, counters=counters,
+                webhooks=shop.webhooks_standing,
             )  # fmt: skip
             server = Server(
                 uvicorn.Config(

@@ -52,6 +52,14 @@ class WebhookVerbs(DeliveryVerbs):
         """Every webhook, how far it is told, and what was given up, `shoal.webhooks/1`."""
         return self._asked(lambda known: known.listed())
 
+    def webhooks_standing(self) -> list[dict[str, Any]]:
+        """How each receiver stands, without addresses; see `shoal.workflows.webhooks`.
+
+        Raises:
+            OperationError: the store of webhooks cannot be read.
+        """
+        return self._asked(lambda known: known.standing())
+
     def webhook(self, webhook_id: str) -> dict[str, Any]:
         """One webhook with its dead letters.
 

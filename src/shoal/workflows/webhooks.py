@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -86,6 +87,31 @@ class Webhooks:
                 for one in self.store.all()
             ],
         }  # fmt: skip
+
+    def standing(self) -> list[dict[str, Any]]:
+        """How each receiver stands, for whoever watches: `ok`, `failing` (the message under way was
+        tried in vain) or `disabled`; rows of the log that it is not told of, for how long the
+        message under way was tried, what was given up, and why the last try failed. Addresses and
+        whom it is about are left out."""
+        last, now = self.state.last_membership(), self.clock()
+        dead = Counter(one.webhook_id for one in self.store.letters())
+        told = []
+        for one in self.store.all():
+            progress = self.store.progress(one.webhook_id)
+            if progress is None:  # removed just now
+                continue
+            failing = "failing" if progress.tries else "ok"
+            told.append(
+                {
+                    "webhook_id": one.webhook_id,
+                    "state": failing if one.disabled is None else "disabled",
+                    "pending": max(0, last - progress.position),
+                    "undelivered_s": progress.waited_s(now),
+                    "dead_letters": dead[one.webhook_id],
+                    "failure": progress.failure if progress.tries else one.reason,
+                }
+            )
+        return told
 
     def one(self, webhook_id: str) -> dict[str, Any]:
         """One webhook with its dead letters.

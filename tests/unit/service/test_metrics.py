@@ -14,6 +14,7 @@ from tests.unit.service.served import Shelf, served
 import shoal
 from shoal.adapters.memory_audit import MemoryAudit
 from shoal.adapters.memory_inbox import MemoryInbox
+from shoal.domain.errors import OperationError
 from shoal.service.access import Keyring
 from shoal.service.api import Served
 from shoal.service.api.metrics import BUCKETS, Counters, Metrics
@@ -136,3 +137,46 @@ def test_without_a_key_it_is_for_this_machine_while_nobody_has_one(
 def test_operations_of_one_application_share_their_threads() -> None:
     found = Operations(lambda: 5)
     assert found._quick.total_tokens + found._slow.total_tokens < 15  # connections of the store
+
+
+STANDING = {
+    "webhook_id": "wh-0001", "state": "failing", "pending": 12, "undelivered_s": 90.5,
+    "dead_letters": 2, "failure": "answered 503",
+}  # fmt: skip
+
+
+def test_how_receivers_of_webhooks_stand_is_told() -> None:
+    fine = {**STANDING, "webhook_id": "wh-0002", "state": "ok", "undelivered_s": 0.0}
+    found = series(metrics(Counters(), webhooks=lambda: [STANDING, fine]))
+    assert [found[f'shoal_webhook_up{{webhook="wh-000{n}"}}'] for n in (1, 2)] == [0, 1]
+    assert found['shoal_webhook_pending{webhook="wh-0001"}'] == 12
+    assert found['shoal_webhook_undelivered_seconds{webhook="wh-0001"}'] == 90.5
+    assert found['shoal_webhook_dead_letters{webhook="wh-0001"}'] == 2
+
+    def broken() -> list[Any]:
+        raise OperationError("shop_locked", "somebody has it")
+
+    assert not any("webhook" in name for name in series(metrics(Counters(), webhooks=broken)))
+
+
+def test_a_receiver_that_is_down_shows_and_the_service_is_ready_all_the_same(
+    shelf: Shelf,
+) -> None:
+    def ready(webhooks: Any) -> Any:
+        app = application(
+            shelf.collector, Keyring(shelf.shop.known_keys), shelf.driver, webhooks=webhooks
+        )
+        return call(app, "GET", "/ready")
+
+    told = ready(lambda: [STANDING])
+    assert (told.status, told.document) == (200, {"status": "ready", "webhooks": [STANDING]})
+    assert ready(list).document == {"status": "ready"}
+
+    def broken() -> list[Any]:
+        raise OperationError("shop_locked", "somebody has it")
+
+    told = ready(broken)
+    assert (told.status, told.document["webhooks"]) == (
+        200, [{"state": "unknown", "failure": "shop_locked"}],
+    )  # fmt: skip
+    assert shelf.shop.webhooks_standing() == []

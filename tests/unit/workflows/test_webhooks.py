@@ -576,3 +576,35 @@ def test_an_unknown_webhook_is_told_with_those_there_are(house: House) -> None:
         assert "wh-0001" in caught.value.hint
     house.webhooks.remove("wh-0001")
     assert house.webhooks.listed()["webhooks"] == []
+
+
+# --- How receivers stand --------------------------------------------------------------------------
+
+
+def test_how_receivers_stand_is_told_without_their_addresses(house: House) -> None:
+    house.add()
+    house.add("https://other.example.org/b")
+    assert [one["state"] for one in house.webhooks.standing()] == ["ok", "ok"]
+    house.receivers.answer = lambda url: Reply(503 if url == URL else 200)
+    house.moved(("a", "s1"))
+    house.run()
+    house.clock.forward(minutes=20)
+    house.moved(("b", "s1"))
+    failing, other = house.webhooks.standing()
+    assert failing == {
+        "webhook_id": "wh-0001", "state": "failing", "pending": 2, "undelivered_s": 1200.0,
+        "dead_letters": 0, "failure": house.progress().failure,
+    }  # fmt: skip
+    assert failing["failure"]
+    assert (other["state"], other["undelivered_s"], other["failure"]) == ("ok", 0.0, "")
+    assert "example" not in json.dumps([failing, other])
+    house.store.disable("wh-0002", house.clock(), "answered 410")
+    assert house.webhooks.standing()[1]["state"] == "disabled"
+    assert house.webhooks.standing()[1]["failure"] == "answered 410"
+    house.receivers.answer = lambda url: Reply(200)
+    house.clock.forward(hours=1)
+    house.run()
+    assert house.webhooks.standing()[0] == {
+        "webhook_id": "wh-0001", "state": "ok", "pending": 0, "undelivered_s": 0.0,
+        "dead_letters": 0, "failure": "",
+    }  # fmt: skip

@@ -83,7 +83,7 @@ def api_endpoints(shop: Shop, served: Served) -> list[Endpoint]:
         ShopState(shop, asking, served.told, served.counts),
         Metrics(
             served.counters, served.told, served.counts, served.refused, served.waiting_since,
-            served.nobody,
+            served.nobody, shop.webhooks_standing,
         ),
     )  # fmt: skip
     found = [one for group in groups for one in group.endpoints(operations)]

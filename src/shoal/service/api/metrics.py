@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shoal.domain.access import DATA_READ, VIEWER, Key
+from shoal.domain.errors import ShoalError
 from shoal.domain.time import EARLIEST, Clock, parse_moment, system_clock
 from shoal.service.answers import HEADERS
 from shoal.service.api.asked import Asked
@@ -35,6 +36,17 @@ _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 
 #: Who asks where nobody has a key.
 _NOBODY: Final = Key("none", VIEWER, "this machine", "", "", EARLIEST)
+
+#: Of each receiver: name, words, and the value by how it stands.
+_OF_WEBHOOK: Final[Sequence[tuple[str, str, Callable[[Mapping[str, Any]], float]]]] = (
+    ("shoal_webhook_up", "0: the message under way fails, or it is disabled; else 1.", lambda one: int(one["state"] == "ok")),
+    ("shoal_webhook_pending", "Rows of the membership log that it is not told of.",
+     lambda one: one["pending"]),
+    ("shoal_webhook_undelivered_seconds", "Age of the message that it does not take; 0: none.",
+     lambda one: one["undelivered_s"]),
+    ("shoal_webhook_dead_letters", "Messages that were given up.",
+     lambda one: one["dead_letters"]),
+)  # fmt: skip
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -116,6 +128,7 @@ class Metrics:
         refused: calls that could be no event, by reason.
         waiting_since: when the oldest call came that is not in the log; None: none waits.
         nobody: whether nobody has a key.
+        webhooks: how receivers stand.
     """
 
     def __init__(
@@ -126,11 +139,12 @@ class Metrics:
         refused: Callable[[], Mapping[str, int]],
         waiting_since: Callable[[], datetime | None],
         nobody: Callable[[], bool],
+        webhooks: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
         clock: Clock = system_clock,
     ) -> None:
         self._counters, self._told, self._counts = counters, told, counts
         self._refused, self._waiting_since, self._clock = refused, waiting_since, clock
-        self._nobody = nobody
+        self._nobody, self._webhooks = nobody, webhooks
 
     def endpoints(self, operations: Operations) -> list[Endpoint]:
         """The one route; without a key where nobody has one, for this machine alone."""
@@ -181,6 +195,17 @@ class Metrics:
         yield from _series(
             "shoal_driver_failing", "gauge", "1 by the code of what the driver fails at now.", rows
         )
+        yield from self._of_webhooks()
+
+    def _of_webhooks(self) -> Iterable[str]:
+        """How receivers stand; nothing where that cannot be read now."""
+        try:
+            found = self._webhooks()
+        except ShoalError:
+            return
+        for name, words, value in _OF_WEBHOOK:
+            rows = [((("webhook", one["webhook_id"]),), value(one)) for one in found]
+            yield from _series(name, "gauge", words, rows)
 
 
 @dataclass(frozen=True)
