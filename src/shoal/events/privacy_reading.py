@@ -52,7 +52,10 @@ class Reading:
                 raise wrong_key()
             self._pseudonyms = Pseudonyms(key)
         text = id_text(raw_id)
-        return self._pseudonyms.of(text) if text else raw_id
+        try:
+            return self._pseudonyms.of(text) if text else raw_id
+        except UnicodeEncodeError:  # no text, so nobody's id
+            return raw_id
 
     def value(self, value: Any, name: str, *, may: bool = True) -> Any:
         """A value as it is told.

@@ -27,7 +27,8 @@ HEADERS: Final = {
 _STATUS: Final = {
     "unknown_customer": 404, "unknown_segment": 404, "unknown_segmentation": 404,
     "unknown_model": 404, "unknown_item": 404, "unknown_export": 404, "unknown_key": 404,
-    "unknown_webhook": 404, "no_secret": 409,
+    "unknown_webhook": 404, "no_secret": 409, "bad_secret": 409, "wrong_secret": 409,
+    "privacy_changed": 409,
     "last_admin_key": 409, "audit_broken": 409, "unknown_action": 404, "unknown_covariate": 404,
     "bad_rule": 422, "bad_holdout": 422, "no_sql_form": 422, "unknown_channel": 422,
 }  # fmt: skip

@@ -138,6 +138,7 @@ def test_an_id_that_is_asked_for_becomes_the_pseudonym_of_the_key_that_the_shop_
     name = Pseudonyms(ROOT).of("ann-17850")
     assert reading(told=key("p")).named(" ann-17850 ") == name
     assert reading(told=key("p")).named(name) == name
+    assert reading(told=key("p")).named("\udcff") == "\udcff"
     assert reading().named(name) == name  # no key is needed for what is no secret
     for told, code in ((None, "no_secret"), ("short", "bad_secret"), (key("q"), "wrong_secret")):
         with pytest.raises(UsageError) as error:
