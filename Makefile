@@ -8,8 +8,8 @@ DAYS ?= 200
 SEED ?= 7
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo demo-live test clients check lint types layers docs bench-speed bench-track bench-segments \
-  bench-calibration bench-users bench-model lock clean
+.PHONY: demo demo-live test clients test-postgres check lint types layers docs bench-speed bench-track \
+  bench-segments bench-calibration bench-users bench-model lock clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m shoal.cli.demo --out "$(DEMO_OUT)" --customers $(CUSTOMERS) --days $(DAYS) --seed $(SEED) \
@@ -51,6 +51,11 @@ clients: $(VENV)/.test .clients/.made
 	@if command -v npm >/dev/null; then npm install --prefix .clients --no-audit --no-fund; \
 	  else echo "npm is not installed: clients for node are skipped"; fi
 	@touch $@
+
+# Every store, and a shop, on a PostgreSQL server that lives as long as the tests.
+test-postgres: $(VENV)/.test
+	$(BIN)/python -m tests.postgres_cluster $(BIN)/python -m pytest -q -p no:xdist \
+	  tests/contracts tests/journeys/test_postgres.py -k postgres $(ARGS)
 
 bench-speed: $(VENV)/.bench
 	$(BIN)/python -m bench.speed $(ARGS)

@@ -17,6 +17,8 @@ from shoal.adapters.postgres import Namespace
 
 #: The address of a database that may be written to and emptied; `make test-postgres` sets it.
 VARIABLE: Final = "SHOAL_TEST_POSTGRES"
+#: Where the files of that database lie, if they can be looked into.
+DATA_VARIABLE: Final = "SHOAL_TEST_POSTGRES_DATA"
 _NUMBERS: Final = count(1)
 
 

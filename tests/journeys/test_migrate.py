@@ -19,6 +19,7 @@ import shoal as face
 from shoal.adapters.deltalake import DeltaWarehouse
 from shoal.adapters.duckdb import DuckEngine
 from shoal.adapters.sql import SqlStateStore
+from shoal.adapters.sql_schema import STORE_VERSION
 from shoal.domain.errors import OperationError, UsageError
 from shoal.events.identity import bucket_of
 
@@ -89,7 +90,7 @@ def test_a_migrated_shop_is_as_if_made_today(old: Path, today: Path, shoal: Shoa
     assert document == {
         "schema": "shoal.migrate/1",
         "shop": str(old),
-        "state_store": {"from": 1, "to": 5},
+        "state_store": {"from": 1, "to": STORE_VERSION},
         "event_table": {"from": 1, "to": 2},
         "events": EVENTS,
         "moved": 16,
@@ -108,7 +109,8 @@ def test_a_migrated_shop_is_as_if_made_today(old: Path, today: Path, shoal: Shoa
 
 def test_migrated_again_nothing_is_done(old: Path, shoal: Shoal) -> None:
     said = shoal("migrate", old).out
-    assert "event table 1 -> 2, state store 1 -> 5; 79 events of 5 customers" in said
+    stores = f"event table 1 -> 2, state store 1 -> {STORE_VERSION}"
+    assert f"{stores}; 79 events of 5 customers" in said
     assert "16 events of anonymous visitors" in said
     version = shoal("status", old, "--json").document["table_version"]
     again = shoal("migrate", old)
@@ -116,7 +118,7 @@ def test_migrated_again_nothing_is_done(old: Path, shoal: Shoal) -> None:
     assert shoal("status", old, "--json").document["table_version"] == version
     other = face.migrate(old)
     assert other["event_table"] == {"from": 2, "to": 2}
-    assert other["state_store"] == {"from": 5, "to": 5}
+    assert other["state_store"] == {"from": STORE_VERSION, "to": STORE_VERSION}
 
 
 def test_a_migrated_shop_goes_on(old: Path, tmp_path: Path, shoal: Shoal) -> None:
@@ -202,6 +204,17 @@ def test_a_process_at_work_is_respected(old: Path, shoal: Shoal) -> None:
         answer = shoal("migrate", old, "--json")
     engine.dispose()
     assert (answer.code, answer.error["code"]) == (1, "shop_locked")
+
+
+def test_a_shop_goes_back_for_an_older_program_and_forth_again(old: Path, shoal: Shoal) -> None:
+    shoal("migrate", old)
+    followed = states_of(old)
+    answer = shoal("migrate", old, "--to", 4, "--json")
+    assert answer.document["state_store"] == {"from": STORE_VERSION, "to": 4}
+    assert shoal("status", old, "--json").error["code"] == "shop_older"
+    assert shoal("migrate", old, "--to", 99, "--json").error["code"] == "usage"
+    assert shoal("migrate", old, "--json").document["state_store"]["from"] == 4
+    assert states_of(old) == followed
 
 
 def test_what_is_no_shop_is_told(tmp_path: Path) -> None:

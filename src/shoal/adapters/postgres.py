@@ -188,6 +188,31 @@ def claim(namespace: Namespace) -> None:
         engine.dispose()
 
 
+#: Columns that name persons or tell of them, in whatever table.
+_PERSONAL: Final = (
+    "body", "customer_id", "document", "events", "id", "line", "message_id", "quarantined",
+    "visitor_id",
+)  # fmt: skip
+
+
+def sample_no_persons(connection: sa.Connection) -> None:
+    """Let the planner's statistics of the schema hold no value that names a person.
+
+    They keep the most frequent values of a column, in a table that an erasure cannot clean.
+    """
+    found = connection.exec_driver_sql(
+        "SELECT c.relname, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid "
+        "WHERE c.relnamespace = CAST(current_schema() AS text)::regnamespace "
+        "AND c.relkind = 'r' AND a.attname = ANY(%s) AND coalesce(a.attstattarget, -1) <> 0 "
+        "AND a.atttypid IN ('text'::regtype, 'bytea'::regtype)",
+        (list(_PERSONAL),),
+    )
+    for table, column in found.all():
+        connection.exec_driver_sql(
+            f'ALTER TABLE "{table}" ALTER COLUMN "{column}" SET STATISTICS 0'
+        )
+
+
 def give_up(namespace: Namespace) -> None:
     """Empty a schema that was claimed; it can then be claimed again."""
     from shoal.adapters.sql_schema import begin

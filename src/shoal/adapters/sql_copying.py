@@ -18,7 +18,7 @@ from shoal.adapters import sql_inbox, sql_memberships
 from shoal.adapters.bucket_files import sync
 from shoal.adapters.failures import translated
 from shoal.adapters.high_water import mark_of
-from shoal.adapters.postgres import Namespace
+from shoal.adapters.postgres import Namespace, sample_no_persons
 from shoal.adapters.postgres_audit import AUDIT_META, AUDIT_TABLES
 from shoal.adapters.sql_audit import AUDIT_SCHEMA, AUDIT_VERSION
 from shoal.adapters.sql_inbox import INBOX, INBOX_TABLES, INBOX_VERSION
@@ -100,6 +100,8 @@ def _make(target: sa.Engine, part: str) -> None:
             set_version(connection, part, version)
         if part == "audit":
             connection.execute(sa.delete(AUDIT_META))  # it gets the secret of the copied log
+        if target.dialect.name == "postgresql":
+            sample_no_persons(connection)
 
 
 def _carry(source: sa.Engine, target: sa.Engine, part: str) -> None:

@@ -240,6 +240,8 @@ def check_schema(engine: sa.Engine) -> None:
 def create_tables(connection: sa.Connection) -> None:
     """Create the tables that are not there yet."""
     _METADATA.create_all(connection)
+    if connection.dialect.name == "postgresql":
+        postgres.sample_no_persons(connection)
 
 
 def store_version(engine: sa.Engine) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from shoal.adapters.postgres import sample_no_persons
 from shoal.adapters.sql_schema import begin, place
 from shoal.domain.errors import OperationError
 
@@ -15,7 +16,7 @@ from shoal.domain.errors import OperationError
 def prepare(
     engine: sa.Engine, part: str, tables: sa.MetaData, version: int, *, what: str = ""
 ) -> None:
-    """Make the tables of a store that has none.
+    """Make the tables of a store that has none, or bring those of an older one to a version.
 
     Args:
         part: the store's name.
@@ -39,8 +40,15 @@ def prepare(
                 place(engine),
                 "Use the newer version of Shoal that wrote it.",
             )
-        tables.create_all(connection)
-        set_version(connection, part, version)
+        if found:
+            from shoal.adapters.sql_revisions import move  # what most starts do without
+
+            move(connection, part, version)
+        else:
+            tables.create_all(connection)
+            set_version(connection, part, version)
+            if connection.dialect.name == "postgresql":
+                sample_no_persons(connection)
 
 
 def version_of(connection: sa.Connection, part: str) -> int:

@@ -58,7 +58,7 @@ def init(
         buckets=buckets,
     )
     state = stored(store, namespace) or base.store
-    shops.init(shop, replace(base, shop=settled, store=state))
+    shops.init(shop, replace(base, shop=settled, store=state)).close()
     console.document({"schema": "shoal.init/1", "shop": str(shop), "time_zone": time_zone})
     console.say(f"Shop made in {shop}. Next: shoal ingest {shop} FILE... --preset NAME")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from shoal.cli.console import Console
@@ -13,13 +15,31 @@ def register(app: typer.Typer) -> None:
     app.command("migrate")(migrate)
 
 
-def migrate(shop: ShopDir, json: Json = False, debug: Debug = False) -> None:
+def migrate(
+    shop: ShopDir,
+    to: Annotated[
+        int | None,
+        typer.Option(
+            "--to",
+            metavar="N",
+            min=1,
+            help="Go back: let the state store have an older schema version, and lose what that "
+            "has no place for.",
+        ),
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
     """Bring a shop that an older Shoal made to the form this one needs (copy it before)."""
     from shoal import shop as shops
 
     console = Console(json)
-    document = shops.migrate(shop, progress=console.progress())
+    document = shops.migrate(shop, to=to, progress=console.progress())
     console.document(document)
+    if to is not None:
+        before = document["state_store"]["from"]
+        console.say(f"The state store of {shop} has schema version {to} now; it had {before}.")
+        return
     steps = [
         f"{name} {step['from']} -> {step['to']}"
         for name, step in (

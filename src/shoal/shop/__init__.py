@@ -53,11 +53,17 @@ def open(directory: str | Path) -> Shop:
     return Shop(bootstrap.attach(Path(directory)))
 
 
-def migrate(directory: str | Path, *, progress: Progress | None = None) -> dict[str, Any]:
+def migrate(
+    directory: str | Path, *, to: int | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
     """Bring a shop that an older Shoal made to the form that this one needs, where it is.
 
     Makes a copy of nothing: copy the directory before. Nothing happens to a shop that has the form
     already. Killed at any moment and run again, it finishes.
+
+    Args:
+        to: a schema version of the state store, older than this program's: for going back to an
+            older Shoal, and nothing else is done. What that version has no place for is lost.
 
     Returns:
         The JSON document `shoal.migrate/1`: versions of state store and event table before and
@@ -67,6 +73,9 @@ def migrate(directory: str | Path, *, progress: Progress | None = None) -> dict[
         UsageError: `not_a_shop`.
         OperationError: `shop_newer`, `shop_locked`, `shop_damaged`, `disk_full`, `no_permission`.
     """
+    if to is not None:
+        back = bootstrap.go_back(Path(directory), to)
+        return {"schema": "shoal.migrate/1", "shop": str(directory), **back}
     found = bootstrap.migrate(Path(directory))
     with open(directory) as shop:
         shop.catch_up(progress)
