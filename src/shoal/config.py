@@ -703,6 +703,8 @@ collect_per_second = {service.collect_per_second}
 collect_burst = {service.collect_burst}
 # Bytes of a request to the API.
 body_bytes = {service.body_bytes}
+# Days for which entries of the audit log are kept; 0: for ever.
+audit_days = {service.audit_days}
 
 [collection]
 # MiB of bodies in flight, all together; of one bulk import once it is expanded; KiB of one line.

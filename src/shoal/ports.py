@@ -630,7 +630,7 @@ class Inbox(Protocol):
 
 
 class AuditLog(Protocol):
-    """The audit log: entries count from 1, and none is ever changed or taken away.
+    """The audit log: entries count from 1; none is ever changed, and only old ones leave.
 
     Beside the entries stands the number and digest of the last one (the mark), so that a log whose
     end is gone is noticed.
@@ -646,6 +646,14 @@ class AuditLog(Protocol):
         Raises:
             OperationError: `audit_broken`, as `hold`; `disk_full`, `no_permission`, `shop_damaged`:
                 nothing was written.
+        """
+
+    def cut(self, act: Act, upto: int) -> int:
+        """Write an entry that tells of it, and take out all up to a number, in one transaction; the
+        entry's number. The last entry that was there before stays.
+
+        Raises:
+            OperationError: as `append`.
         """
 
     def hold(self) -> None:

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,11 @@ from shoal.adapters.memory_audit import MemoryAudit
 from shoal.adapters.postgres_audit import PostgresAudit
 from shoal.adapters.sql_audit import SqlAudit
 from shoal.domain.audit import NOTHING, Act, Who, chained, entry_digest
-from shoal.domain.errors import OperationError
+from shoal.domain.errors import OperationError, UsageError
 from shoal.ports import AuditLog
-from shoal.workflows.audit import Wanted, expected_of, listed, verify
+from shoal.workflows import audit_retention
+from shoal.workflows.audit import CUT, Wanted, expected_of, listed, verify
+from shoal.workflows.audit_retention import cut
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -81,6 +83,78 @@ def test_entries_are_found_by_what_is_asked(log: AuditLog) -> None:
     assert numbers(Wanted(about="ab")) == [1]
 
 
+# --- Old entries leave ----------------------------------------------------------------------------
+
+ANN = Who("local", owner="ann")
+
+
+def aged(log: AuditLog, days: int = 10) -> list[str]:
+    """An entry a day, the last one of today; their digests."""
+    for day in range(days):
+        log.append([Act(NOW - timedelta(days=days - 1 - day), ANN, f"A{day + 1}", "done")])
+    return [one.digest for one in log.after(0, 100)]
+
+
+def test_old_entries_leave_and_what_stays_is_verified_behind_them(log: AuditLog) -> None:
+    digests = aged(log)
+    assert cut(log, ANN, NOW, 30) == {
+        "schema": "shoal.audit_cut/1", "days": 30, "before": "2026-04-01T00:00:00Z", "removed": 0,
+        "upto": None,
+    }  # fmt: skip
+    done = cut(log, ANN, NOW, 3)
+    assert (done["removed"], done["upto"]) == (6, 6)
+    told = [json.loads(one.text) for one in log.after(0, 100)]
+    assert [one["number"] for one in told] == [7, 8, 9, 10, 11]
+    assert (told[-1]["action"], told[-1]["who"]["owner"]) == (CUT, "ann")
+    assert told[-1]["facts"] == {
+        "entries": 6, "upto": 6, "digest": digests[5], "from": "2026-04-22T00:00:00Z",
+        "to": "2026-04-27T00:00:00Z",
+    }  # fmt: skip
+    found = verify(log)
+    assert (found["entries"], found["head"]["number"]) == (5, 11)
+    assert found["removed"] == {"upto": 6, "digest": digests[5], "at": "2026-05-01T00:00:00Z"}
+    # The log goes on, numbers are not given again, and pages begin at what is left.
+    assert log.append([act("later")]) == [12]
+    assert [one["number"] for one in listed(log, Wanted(newest=2))["entries"]] == [11, 12]
+    assert listed(log, Wanted())["entries"][0]["number"] == 7
+    # Again, behind what left before.
+    assert cut(log, ANN, NOW + timedelta(days=2), 3)["removed"] == 2
+    found = verify(log)
+    assert (found["removed"]["upto"], found["entries"]) == (8, 5)
+
+
+def test_heads_that_were_written_down_are_held_to_what_can_be_told_of_them(log: AuditLog) -> None:
+    digests = aged(log)
+    cut(log, ANN, NOW, 3)
+    for number in (6, 7, 10):
+        assert verify(log, (number, digests[number - 1]))["verified"]
+        with pytest.raises(OperationError, match="another one than was written down"):
+            verify(log, (number, "0" * 64))
+    with pytest.raises(UsageError, match="entry 5 was taken out"):
+        verify(log, (5, digests[4]))
+
+
+def test_the_last_entry_stays_however_old_it_is(log: AuditLog) -> None:
+    aged(log, 3)
+    later = NOW + timedelta(days=1000)
+    assert cut(log, ANN, later, 1)["removed"] == 2
+    assert [one.number for one in log.after(0, 100)] == [3, 4]
+    assert verify(log)["entries"] == 2
+    assert cut(log, ANN, later, 1)["removed"] == 1  # what was the last is not any more
+    assert verify(log)["removed"]["upto"] == 3
+
+
+def test_many_leave_some_at_a_time(log: AuditLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_retention, "AT_ONCE", 2)
+    monkeypatch.setattr(audit_retention, "_PAGE", 3)
+    digests = aged(log)
+    assert cut(log, ANN, NOW, 3)["removed"] == 6
+    found = verify(log)
+    assert found["removed"]["upto"] == 6
+    for number in (2, 4, 6):  # the last of each part
+        assert verify(log, (number, digests[number - 1]))["verified"]
+
+
 # --- On disk --------------------------------------------------------------------------------------
 
 
@@ -92,7 +166,9 @@ def filled(path: Path, entries: int = 6) -> None:
 
 def tampered(path: Path, *statements: str) -> None:
     with sqlite3.connect(path) as connection:
-        connection.executescript("DROP TRIGGER audit_no_update; DROP TRIGGER audit_no_delete")
+        connection.executescript(
+            "DROP TRIGGER IF EXISTS audit_no_update; DROP TRIGGER IF EXISTS audit_no_delete"
+        )
         for statement in statements:
             connection.execute(statement)
 
@@ -249,3 +325,90 @@ def test_a_file_that_is_no_log_is_told(tmp_path: Path) -> None:
         SqlAudit(path)
     assert (told.value.code, told.value.where) == ("shop_damaged", str(path))
     assert "from a backup" in told.value.hint
+
+
+def shortened(path: Path) -> None:
+    """Ten entries of which six left."""
+    log = SqlAudit(path)
+    aged(log)
+    cut(log, ANN, NOW, 3)
+    log.close()
+
+
+@pytest.mark.parametrize(
+    ("statements", "first"),
+    [
+        (("UPDATE audit SET entry = replace(entry, 'A8', 'B8') WHERE number = 8",), "entry 8"),
+        (("DELETE FROM audit WHERE number <= 7",), "entry 7: .*those up to 7"),
+        (("DELETE FROM audit WHERE number = 8",), "entry 8: .*it is not there"),
+        (("UPDATE audit SET entry = replace(entry, '\"upto\":6', '\"upto\":7') WHERE number = 11",
+          "DELETE FROM audit WHERE number <= 7"), "entry 11: .*its text was changed"),
+        (("DELETE FROM audit WHERE number = 11",), "entry 1: .*neither are those up to 6"),
+        (("UPDATE audit SET entry = replace(entry, 'before', 'befor') WHERE number = 7",),
+         "entry 7: .*changed"),
+    ],
+    ids=["behind", "one more", "in between", "with its anchor", "the anchor", "the first"],
+)  # fmt: skip
+def test_what_is_left_after_old_entries_left_is_held_as_before(
+    tmp_path: Path, statements: tuple[str, ...], first: str
+) -> None:
+    import re
+
+    path = tmp_path / "audit.sqlite"
+    shortened(path)
+    tampered(path, *statements)
+    assert re.match(first, verified(path))
+
+
+def test_what_was_changed_does_not_leave(tmp_path: Path) -> None:
+    path = tmp_path / "audit.sqlite"
+    log = SqlAudit(path)
+    aged(log)
+    log.close()
+    tampered(path, "UPDATE audit SET entry = replace(entry, 'A4', 'B4') WHERE number = 4")
+    log = SqlAudit(path)
+    with pytest.raises(OperationError, match="entry 4 on: its text was changed"):
+        cut(log, ANN, NOW, 3)
+    assert len(log.after(0, 100)) == 10
+    log.close()
+    # Nor does what follows entries that somebody took out.
+    tampered(path, "DELETE FROM audit WHERE number <= 4")
+    log = SqlAudit(path)
+    with pytest.raises(OperationError, match="no entry says that it was taken out"):
+        cut(log, ANN, NOW, 3)
+    log.close()
+
+
+def test_entries_can_be_taken_out_in_no_other_way(tmp_path: Path) -> None:
+    path = tmp_path / "audit.sqlite"
+    shortened(path)
+    with sqlite3.connect(path) as connection, pytest.raises(sqlite3.Error, match="append-only"):
+        connection.execute("DELETE FROM audit WHERE number = 7")
+
+
+class KilledError(BaseException):
+    """The process is gone."""
+
+
+def test_killed_while_old_entries_leave_the_log_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "audit.sqlite"
+    log = SqlAudit(path)
+    aged(log)
+
+    def killed(*_: object) -> None:
+        raise KilledError
+
+    for where, left in ((("_cut",), 10), (("_mark", "write"), 5)):
+        target = log
+        for name in where[:-1]:
+            target = getattr(target, name)
+        with monkeypatch.context() as patched, pytest.raises(KilledError):
+            patched.setattr(target, where[-1], killed)
+            cut(log, ANN, NOW, 3)
+        assert len(log.after(0, 100)) == left
+        assert verify(log)["entries"] == left
+    assert log.append([act("later")]) == [12]
+    assert verify(log)["removed"]["upto"] == 6
+    log.close()

@@ -18,11 +18,16 @@ class MemoryAudit:
         self.entries += new
         return [one.number for one in new]
 
+    def cut(self, act: Act, upto: int) -> int:
+        [number] = self.append([act])
+        self.entries = [one for one in self.entries if one.number > upto]
+        return number
+
     def hold(self) -> None:
         """Nothing can be gone."""
 
     def after(self, number: int, limit: int) -> list[Recorded]:
-        return self.entries[number : number + limit]
+        return [one for one in self.entries if one.number > number][:limit]
 
     def last(self) -> Recorded | None:
         return self.entries[-1] if self.entries else None

@@ -71,6 +71,13 @@ class PostgresAudit:
     def append(self, acts: Sequence[Act], *, synced: bool = True) -> list[int]:
         if not acts:
             return []
+        return self._write(acts, synced)
+
+    def cut(self, act: Act, upto: int) -> int:
+        return self._write([act], True, upto)[-1]
+
+    def _write(self, acts: Sequence[Act], synced: bool, cut: int = 0) -> list[int]:
+        """Add entries, and take out those up to a number."""
         with self._told(), translated(self._mark.path):
             with begin(self._engine, write=True) as connection:
                 if not synced:
@@ -82,6 +89,12 @@ class PostgresAudit:
                     for one in entries
                 ]
                 connection.execute(sa.insert(AUDIT), rows)
+                if cut:
+                    # The trigger comes back in the transaction in which it goes.
+                    connection.exec_driver_sql("DROP TRIGGER IF EXISTS audit_only_grows ON audit")
+                    connection.execute(sa.delete(AUDIT).where(AUDIT.c.number <= cut))
+                    for statement in ONLY_GROWS:
+                        connection.exec_driver_sql(statement)
             self._mark.write(entries[-1], synced)
         return [one.number for one in entries[-len(acts) :]]
 

@@ -28,14 +28,15 @@ AUDIT_VERSION: Final = 1
 _WAIT_S: Final = 10.0
 _COLUMNS: Final = "number INTEGER PRIMARY KEY, entry TEXT NOT NULL, digest TEXT NOT NULL"
 #: The triggers are against mistakes alone: whoever means it drops them, and the chain tells.
+_GROWS: Final = tuple(
+    f"CREATE TRIGGER IF NOT EXISTS audit_no_{what.lower()} BEFORE {what} ON audit "
+    "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
+    for what in ("UPDATE", "DELETE")
+)
 AUDIT_SCHEMA: Final = (
     f"CREATE TABLE IF NOT EXISTS audit ({_COLUMNS})",
     "CREATE TABLE IF NOT EXISTS audit_meta (key TEXT PRIMARY KEY, value BLOB NOT NULL)",
-    *(
-        f"CREATE TRIGGER IF NOT EXISTS audit_no_{what.lower()} BEFORE {what} ON audit "
-        "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
-        for what in ("UPDATE", "DELETE")
-    ),
+    *_GROWS,
     f"PRAGMA user_version = {AUDIT_VERSION}",
 )
 _NEW_SECRET: Final = "INSERT OR IGNORE INTO audit_meta (key, value) VALUES ('secret', ?)"
@@ -43,6 +44,7 @@ _SECRET: Final = "SELECT value FROM audit_meta WHERE key = 'secret'"
 _APPEND: Final = "INSERT INTO audit (number, entry, digest) VALUES (?, ?, ?)"
 _LAST: Final = "SELECT number, entry, digest FROM audit ORDER BY number DESC LIMIT 1"
 _AFTER: Final = "SELECT number, entry, digest FROM audit WHERE number > ? ORDER BY number LIMIT ?"
+_CUT: Final = "DELETE FROM audit WHERE number <= ?"
 _DIGEST: Final = "SELECT digest FROM audit WHERE number = ?"
 
 
@@ -72,6 +74,13 @@ class SqlAudit:
     def append(self, acts: Sequence[Act], *, synced: bool = True) -> list[int]:
         if not acts:
             return []
+        return self._write(acts, synced)
+
+    def cut(self, act: Act, upto: int) -> int:
+        return self._write([act], True, upto)[-1]
+
+    def _write(self, acts: Sequence[Act], synced: bool, cut: int = 0) -> list[int]:
+        """Add entries, and take out those up to a number."""
         with self._writing, self._told(), translated(self._path):
             if synced != self._synced:
                 self._writer.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
@@ -82,6 +91,8 @@ class SqlAudit:
                 entries = chained(given, _last(self._writer))
                 rows = [(one.number, one.text, one.digest) for one in entries]
                 self._writer.executemany(_APPEND, rows)
+                if cut:
+                    self._cut(cut)
             self._mark.write(entries[-1], synced)
         return [one.number for one in entries[-len(acts) :]]
 
@@ -111,6 +122,13 @@ class SqlAudit:
         """Give back the connections; SQLite then folds its write-ahead log into the file."""
         self._reader.close()
         self._writer.close()
+
+    def _cut(self, upto: int) -> None:
+        """The trigger comes back in the transaction in which it goes."""
+        self._writer.execute("DROP TRIGGER IF EXISTS audit_no_delete")
+        self._writer.execute(_CUT, (upto,))
+        for statement in _GROWS:
+            self._writer.execute(statement)
 
     # -- what must hold ----------------------------------------------------------------------------
 

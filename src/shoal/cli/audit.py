@@ -37,6 +37,13 @@ def audit(
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", min=0, help="The newest N; 0: all.")
     ] = 100,
+    cut: Annotated[
+        bool,
+        typer.Option("--cut", help="Take out what is older than [service] audit_days."),
+    ] = False,
+    days: Annotated[
+        int | None, typer.Option("--days", metavar="N", help="Of --cut: another age.")
+    ] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -45,10 +52,17 @@ def audit(
 
     if expect and not verify:
         raise UsageError("usage", "--expect is of --verify", hint="Add --verify.")
+    if days is not None and not cut:
+        raise UsageError("usage", "--days is of --cut", hint="Add --cut.")
+    if cut and verify:
+        raise UsageError("usage", "--cut and --verify are two things", hint="Give one of them.")
     console = Console(json)
     with shops.open(shop) as opened:
         if verify:
             _verified(console, opened.verify_audit(expect))
+            return
+        if cut:
+            _removed(console, opened.cut_audit(days))
             return
         document = opened.audit(since=since, key_id=key, customer=customer, newest=limit)
     console.document(document)
@@ -59,9 +73,20 @@ def audit(
 def _verified(console: Console, found: dict[str, Any]) -> None:
     console.document(found)
     console.say(f"All {found['entries']:,} entries are as they were written.")
+    if "removed" in found:
+        gone = found["removed"]
+        console.say(f"Those up to {gone['upto']:,} were taken out for their age on {gone['at']}.")
     if found["head"] is not None:
         head = f"{found['head']['number']}:{found['head']['digest']}"
         console.say(f"Head, to be written down elsewhere: {head}")
+
+
+def _removed(console: Console, found: dict[str, Any]) -> None:
+    console.document(found)
+    if found["removed"]:
+        console.say(f"{found['removed']:,} entries before {found['before']} were taken out.")
+    else:
+        console.say("No entry was old enough to be taken out.")
 
 
 def _show(console: Console, document: dict[str, Any]) -> None:

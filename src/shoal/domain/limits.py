@@ -15,6 +15,8 @@ class ServiceLimits:
         key_per_second, key_burst: requests of one key to the API, and how many may come at once.
         refused_per_second, refused_burst: requests without a valid key, of one client address.
         collect_per_second, collect_burst: requests of one source to collection.
+        audit_days: entries of the audit log are kept so long; 0: for ever. A yearly review sees the
+            whole year, and what names who worked here does not stay without end.
         body_bytes: of a request to the API; collection has a limit of its own.
     """
 
@@ -25,6 +27,7 @@ class ServiceLimits:
     collect_per_second: float = 0.0
     collect_burst: int = 1000
     body_bytes: int = 1 << 20
+    audit_days: int = 400
 
 
 #: Of each limit: its least and its greatest value, and what is allowed, in words.
@@ -36,6 +39,7 @@ ALLOWED_LIMITS: Final = MappingProxyType(
         "refused_burst": (1, 1_000_000, "1 to 1,000,000 requests"),
         "collect_per_second": (0.0, 1e6, "0 (no limit) to 1,000,000"),
         "collect_burst": (1, 1_000_000, "1 to 1,000,000 requests"),
+        "audit_days": (0, 36_500, "0 (for ever) to 36,500 days"),
         "body_bytes": (1024, 1 << 30, "1024 to 1073741824 bytes"),
     }
 )

@@ -61,6 +61,7 @@ def serve(
     from shoal.service.api import Served
     from shoal.service.api.metrics import Counters
     from shoal.service.app import application
+    from shoal.service.audit_retention import AuditRetention
     from shoal.service.changes import ChangeFeed
     from shoal.service.driver import Driver
     from shoal.service.endpoints import endpoints_of
@@ -92,6 +93,7 @@ def serve(
         keyring = Keyring(shop.known_keys)
         feed = ChangeFeed(shop.membership_log, keyring.still_valid)
         webhooks = WebhooksDriver(sending)
+        retention = AuditRetention(shop)
         collector = Collector(inbox, private=private)
         bounds = shop.config.collection
         following = Following(
@@ -126,6 +128,7 @@ def serve(
             driver.start()
             following.start()
             webhooks.start()
+            retention.start()
             if told is not None:
                 told(_address(listener))
             with _told_to_stop(), short_turns():
@@ -135,6 +138,7 @@ def serve(
             collector.close()
             driver.stop()
             webhooks.stop()
+            retention.stop()
             auditor.close()
             done = {**driver.told(), **dict(collector.counts)}
             inbox.close()

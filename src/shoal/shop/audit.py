@@ -5,7 +5,9 @@ from __future__ import annotations
 from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from shoal.shop.audited import audited
+from shoal.domain.errors import UsageError
+from shoal.domain.time import system_clock
+from shoal.shop.audited import audited, user
 from shoal.shop.base import moment_of
 from shoal.shop.data import DataVerbs
 
@@ -63,6 +65,31 @@ class AuditVerbs(DataVerbs):
         head = expected_of(expect) if expect else None
         with closing(self.audit_log()) as log:
             return verify(log, head)
+
+    def cut_audit(self, days: int | None = None) -> dict[str, Any]:
+        """Take entries out of the audit log that are older than some days; `shoal.audit_cut/1`.
+
+        The chain stays verifiable: an entry says what left. What leaves is walked first.
+
+        Args:
+            days: None: those of the shop's `[service] audit_days`; 0: none leaves.
+
+        Raises:
+            UsageError: `usage`, that is no number of days.
+            OperationError: `audit_broken`, what would leave is not as it was written.
+        """
+        from shoal.domain.audit import Who
+        from shoal.domain.limits import ALLOWED_LIMITS
+        from shoal.workflows.audit_retention import SCHEMA, cut
+
+        kept = self.config.service.audit_days if days is None else days
+        _, most, allowed = ALLOWED_LIMITS["audit_days"]
+        if not 0 <= kept <= most:
+            raise UsageError("usage", f"entries cannot be kept for {kept} days", hint=allowed)
+        if kept == 0 or not self._written_down():
+            return {"schema": SCHEMA, "days": kept, "before": None, "removed": 0, "upto": None}
+        with closing(self.audit_log()) as log:
+            return cut(log, Who("local", owner=user()), system_clock(), kept)
 
     def audit_log(self) -> AuditLog:
         """The shop's audit log; whoever opens it closes it.

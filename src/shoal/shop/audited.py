@@ -42,7 +42,7 @@ def audited(shop: Path, action: str, **facts: Any) -> Iterator[dict[str, Any]]:
         OperationError: `audit_broken`, `disk_full`, `no_permission`: nothing was begun.
     """
     with closing(audit_log(shop)) as log:
-        act = Act(system_clock(), Who("local", owner=_user()), action, BEGUN, facts=facts)
+        act = Act(system_clock(), Who("local", owner=user()), action, BEGUN, facts=facts)
         [number] = log.append([act])
         found: dict[str, Any] = {**facts, "began": number}
         outcome, status = FAILED, EXIT_FAILED
@@ -64,11 +64,11 @@ def note(shop: Path, action: str, **facts: Any) -> None:
         OperationError: `audit_broken`, `disk_full`, `no_permission`.
     """
     with closing(audit_log(shop)) as log:
-        who = Who("local", owner=_user())
+        who = Who("local", owner=user())
         log.append([Act(system_clock(), who, action, DONE, status=EXIT_DONE, facts=facts)])
 
 
-def _user() -> str:
+def user() -> str:
     """The user of the operating system, whatever the environment says."""
     try:
         import pwd

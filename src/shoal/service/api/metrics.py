@@ -39,7 +39,8 @@ _NOBODY: Final = Key("none", VIEWER, "this machine", "", "", EARLIEST)
 
 #: Of each receiver: name, words, and the value by how it stands.
 _OF_WEBHOOK: Final[Sequence[tuple[str, str, Callable[[Mapping[str, Any]], float]]]] = (
-    ("shoal_webhook_up", "0: the message under way fails, or it is disabled; else 1.", lambda one: int(one["state"] == "ok")),
+    ("shoal_webhook_up", "0: the message under way fails, or it is disabled; else 1.",
+     lambda one: int(one["state"] == "ok")),
     ("shoal_webhook_pending", "Rows of the membership log that it is not told of.",
      lambda one: one["pending"]),
     ("shoal_webhook_undelivered_seconds", "Age of the message that it does not take; 0: none.",
