@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -156,8 +157,11 @@ class Privacy:
             return told
         own = [list(zip(plain[n].to_pylist(), names[n].to_pylist(), strict=True)) for n in _PLACES]
         rows = told.to_pylist()
+        worth = pc.match_substring_regex(told, self._worth, ignore_case=True).to_pylist()
         for row, (text, kind) in enumerate(zip(rows, events["kind"].to_pylist(), strict=True)):
             if text is None or text == EMAIL_ALIAS or kind == kinds.ITEM:
+                continue
+            if not (worth[row] or any(one[row][0] and one[row][0] in text for one in own)):
                 continue
             repeated = [(one, hidden) for one, hidden in (own[0][row], own[1][row])
                         if one is not None and one != hidden]  # fmt: skip
@@ -168,6 +172,16 @@ class Privacy:
                 hidden = {TOO_DEEP: self.seals.seal(text, TOO_DEEP, whose[row] or "")}
             rows[row] = json.dumps(hidden, ensure_ascii=False, separators=(",", ":"))
         return pa.array(rows, pa.string())
+
+    @cached_property
+    def _worth(self) -> str:
+        """A pattern of texts in which a name may stand that matters: by the first word of each.
+
+        A text with escaped letters may hold any.
+        """
+        names = self.personal.traits | self.personal.properties | self.ids
+        words = sorted({re.escape(name.partition("_")[0]) for name in names})
+        return "|".join([*words, "\\\\u"])
 
     def walk(self, whose: str, repeated: Repeated, *, trait: bool, texts: bool = False) -> Walk:
         """Seals what is personal and names what is an id.

@@ -65,7 +65,7 @@ class Pseudonyms:
     def column(self, ids: pa.Array) -> pa.Array:
         """The pseudonyms of a column of ids; null stays null."""
         coded = ids.dictionary_encode()
-        names = pa.array([self._of(name) for name in coded.dictionary.to_pylist()], pa.string())
+        names = pa.array([self.of(name) for name in coded.dictionary.to_pylist()], pa.string())
         return names.take(coded.indices)
 
     def _of(self, raw_id: str) -> str:

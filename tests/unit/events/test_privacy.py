@@ -292,3 +292,23 @@ def test_properties_that_repeat_the_rows_id_hold_its_pseudonym() -> None:
 def test_facts_of_items_are_nobodys() -> None:
     kept = stored(privacy(), kind="item", item_id="i1", properties='{"email": "x@shop.example"}')
     assert kept["properties"] == '{"email":"x@shop.example"}'
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"firstName": "secret"}, {"FIRST_NAME": "secret"}, {"first.name": "secret"},
+        {"address": {"city": "secret", "lines": ["secret", {"x": "secret"}]}},
+        {"address_city": "secret", "note": "x"},
+        {"group": '{"first_name": "secret"}'}, {"address": '{"city": "secret"}'},
+        {"addresses": "open", "Address": ["secret"]},
+        {"group": '{"\\u0066irst_name": "secret"}'},
+    ],
+    ids=lambda one: "-".join(one),
+)  # fmt: skip
+def test_a_personal_value_is_found_however_its_name_is_written(properties: dict[str, Any]) -> None:
+    kept = stored(privacy(), properties=json.dumps(properties))["properties"]
+    assert "secret" not in kept
+    told = reading().members(json.loads(kept))
+    assert json.dumps(told).count("secret") == json.dumps(properties).count("secret")
+    assert "open" in kept or "addresses" not in properties
