@@ -260,6 +260,28 @@ def test_a_step_that_fails_leaves_nothing(
     assert shop._parts.store.live.position() == stream.position == 5
 
 
+def test_an_inbox_that_was_restored_goes_on_from_where_it_is(pair: tuple[Shop, Shop]) -> None:
+    shop = pair[0]
+    inbox = MemoryInbox()
+    stream = shop.streaming(inbox, flush_s=3600)
+    inbox.append(arrived([told(n, NOW, userId="u1") for n in range(5)]))
+    assert stream.step(NOW) is not None
+    # from before: two calls wait in it that the shop has, and one comes that it has not
+    older = MemoryInbox()
+    older.append(arrived([told(n, NOW, userId="u1") for n in range(2)]))
+    stream = shop.streaming(older, flush_s=3600)
+    assert stream.step(NOW) is not None
+    assert (older.waiting(), shop._parts.store.live.position()) == (0, 2)
+    older.append(arrived([told(7, NOW, userId="u1")]))
+    found = stream.step(NOW)
+    assert found is not None and found.rows.stored == 1
+    # and one again that the shop took in between
+    older.append(arrived([told(4, NOW, userId="u1")]))
+    assert not streamed(stream, shop, older, NOW + timedelta(minutes=1))
+    assert len(events(shop)) == 126
+    assert all(one.endswith("x1") for one in events(shop))
+
+
 def test_calls_that_the_stream_cannot_take_say_why(pair: tuple[Shop, Shop]) -> None:
     shop = pair[0]
     inbox = MemoryInbox()

@@ -37,6 +37,16 @@ def serve(
             help="How long events may wait for others to come with them.",
         ),
     ] = 1.0,
+    flush_every: Annotated[
+        float,
+        typer.Option(
+            "--flush-every",
+            metavar="SECONDS",
+            min=0.0,
+            max=86_400.0,
+            help="How long events of customers who have moved may wait to be in the event table.",
+        ),
+    ] = 60.0,
     adjust: Annotated[
         bool,
         typer.Option(
@@ -92,7 +102,7 @@ def serve(
 
     with shops.open(shop) as opened:
         done = run(
-            opened, host=host, port=port, every_s=every, follow=files,
+            opened, host=host, port=port, every_s=every, flush_s=flush_every, follow=files,
             adjust_every_s=ask_every if adjust else None, event_time=event_time, told=told,
         )  # fmt: skip
     console.say(

@@ -200,8 +200,7 @@ class Driver:
             arrived: only those of whom events came in; everybody else waits for the sweep.
         """
         now = self._clock()
-        if not arrived:
-            self._swept = self._reached if self._event_time else now
+        swept = self._reached if self._event_time else now
         try:
             try:
                 as_of = None if self._event_time else now
@@ -214,10 +213,12 @@ class Driver:
         except ShoalError as error:
             if error.code not in _NOBODY:
                 raise
+            self._swept = self._swept if arrived else swept
             return
         self._told["moved"] += moved.changed
         self._reached = moved.as_of
         if not arrived:
+            self._swept = swept
             self._told["swept_at"] = iso(now)
 
     def _failed(self, code: str, message: str) -> None:

@@ -33,6 +33,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8080,
     every_s: float = 1.0,
+    flush_s: float = 60.0,
     follow: Sequence[tuple[str, Path]] = (),
     adjust_every_s: float | None = None,
     event_time: bool = False,
@@ -43,6 +44,7 @@ def serve(
     Args:
         host, port: where it listens; port 0 takes a free one.
         every_s: how long events may wait for others to come with them.
+        flush_s: how long events of customers who have moved may wait to be in the event table.
         follow: sources, each with a file or a directory whose lines are its calls.
         adjust_every_s: how often it is asked whether the segments are to be looked at; None: they
             stay as they are.
@@ -106,7 +108,10 @@ def serve(
             adjusting = Adjusting(
                 command, lambda: driver.aside(holding.aside), every_s=adjust_every_s
             )
-        driver = Driver(shop, inbox, every_s=every_s, adjusting=adjusting, event_time=event_time)
+        driver = Driver(
+            shop, inbox, every_s=every_s, flush_s=flush_s, adjusting=adjusting,
+            event_time=event_time,
+        )  # fmt: skip
         driver.recovered = recovered
         counters = Counters()
         served = Served.of(collector, driver, keyring, counters)

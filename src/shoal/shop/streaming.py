@@ -37,6 +37,7 @@ class Stream:
         self._flush_s, self._clock = flush_s, clock
         self._step: LiveStep | None = None
         self._keys: KnownKeys | None = None
+        self._agreed = False
         self._waiting = 0
         self._since: datetime | None = None
         #: Why calls went through the event table last; None: none did.
@@ -68,11 +69,10 @@ class Stream:
         from shoal.domain.account import RowAccount
         from shoal.workflows.live_step import Stepped, TableNeededError
 
-        live, inbox = self._shop._parts.store.live, self._inbox
-        drained, position = inbox.drained(), live.position()
-        if position > drained:  # killed between the two
-            inbox.drain(position)
-            drained = position
+        inbox = self._inbox
+        if not self._agreed:
+            self._agree()
+        drained = inbox.drained()
         if inbox.planned() > drained and inbox.after(drained, 1):
             self.detour = "they were on their way there"
             return None
@@ -89,6 +89,20 @@ class Stream:
         if self._since is None:
             self._since = self._clock()
         return found
+
+    def _agree(self) -> None:
+        """Let the inbox and the state store be at the same position.
+
+        A kill leaves calls in the inbox that states hold. An inbox that was restored from a backup
+        gives positions anew that the state store has passed: its next calls are new all the same.
+        """
+        live, inbox = self._shop._parts.store.live, self._inbox
+        position, last = live.position(), inbox.last()
+        if position > inbox.drained():
+            inbox.drain(min(position, last))
+        if position > last:
+            live.set_position(last)
+        self._agreed = True
 
     def flush_due(self) -> bool:
         """Whether what waits should go into the event table now."""
