@@ -19,9 +19,10 @@ from typing import Any
 from shoal.adapters.delta_unit import DeltaUnit
 from shoal.adapters.sql import SqlStateStore
 from shoal.adapters.sql_inbox import SqlInbox
+from shoal.adapters.sql_live import SqlLive
 from shoal.cli.main import run
 from shoal.domain import time as shop_time
-from shoal.workflows import refresh
+from shoal.workflows import live_moves
 from shoal.workflows.quarantine_file import QuarantineFile
 
 #: Point -> whose method it is, its name, whether the process dies after it has done its work.
@@ -33,13 +34,18 @@ POINTS: dict[str, tuple[object, str, bool]] = {
     "quarantine published": (QuarantineFile, "publish", True),
     "before the log's commit": (DeltaUnit, "commit", False),
     "after the log's commit": (DeltaUnit, "commit", True),
+    "after the log's commit, batches still there": (SqlLive, "drop", False),
+    "states of the new version, not committed": (SqlStateStore, "set_applied_version", True),
+    "batch kept, nothing else": (SqlLive, "add", True),
     "before the states": (SqlStateStore, "put_states", False),
-    "states and version written, not committed": (SqlStateStore, "set_applied_version", True),
+    "before memberships": (live_moves, "record", False),
+    "memberships recorded": (live_moves, "record", True),
+    "position written, not committed": (SqlLive, "set_position", True),
     "calls in the log, still in the inbox": (SqlInbox, "drain", False),
     "inbox emptied": (SqlInbox, "drain", True),
-    "before memberships": (refresh, "record", False),
-    "memberships recorded": (refresh, "record", True),
 }
+#: Flushes are points too: they come more often than in a shop.
+_FLUSH_S = "2"
 
 
 def die_at(point: str, nth: int) -> None:
@@ -87,7 +93,10 @@ def main() -> int:
         die_at(options.point, options.nth)
     if options.clock:
         set_clock(options.clock)
-    return run(["serve", options.shop, "--port", options.port, "--every", options.every, "--json"])
+    return run([
+        "serve", options.shop, "--port", options.port, "--every", options.every,
+        "--flush-every", _FLUSH_S, "--json",
+    ])  # fmt: skip
 
 
 if __name__ == "__main__":
