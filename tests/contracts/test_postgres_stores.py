@@ -70,6 +70,30 @@ def test_rows_are_ordered_by_code_points(namespace: Namespace) -> None:
     store.close()
 
 
+def test_a_commit_is_on_disk_whatever_the_server_says(namespace: Namespace) -> None:
+    mark = "&" if "?" in namespace.url else "?"
+    off = Namespace(
+        f"{namespace.url}{mark}options=-csynchronous_commit%3Doff", namespace.name, Path()
+    )
+    assert run(off, "SHOW synchronous_commit") == [("on",)]
+    assert run(off, "SELECT current_schema()") == [(namespace.name,)]
+
+
+def test_no_sample_is_kept_of_who_is_a_customer(namespace: Namespace) -> None:
+    store = SqlStateStore(namespace)
+    store.put_states(states(**{f"customer-{n}": b"x" for n in range(50)}))
+    store.put_memberships(memberships([(f"customer-{n}", "k", "s1", 0.5) for n in range(50)]))
+    store.close()
+    SqlInbox(namespace).close()
+    samples = run(
+        namespace,
+        "ANALYZE",
+        "SELECT tablename, attname FROM pg_stats WHERE schemaname = current_schema() "
+        "AND concat(histogram_bounds, most_common_vals) LIKE '%%customer-%%'",
+    )
+    assert samples == []
+
+
 def test_connections_that_ended_are_made_anew(namespace: Namespace) -> None:
     store, inbox = SqlStateStore(namespace), SqlInbox(namespace)
     store.put_setting("a", "1")

@@ -28,7 +28,7 @@ def shop(tmp_path: Path, shoal: Shoal, monkeypatch: pytest.MonkeyPatch) -> Itera
     namespace = Namespace(address, NAME, directory)
     try:
         assert shoal("init", directory, "--namespace", NAME, "--buckets", 2).code == 0
-        shoal("simulate", "--out", simulated, "--customers", 120, "--days", 90, "--seed", 3)
+        shoal("simulate", "--out", simulated, "--customers", 100, "--days", 60, "--seed", 3)
         told = shoal("ingest", directory, simulated / "events.parquet", "--preset", "shoal")
         assert told.code == 0, told.err
         told = shoal("segment", directory, "--method", "kmeans", "--k", 3)
