@@ -516,8 +516,13 @@ class StateStore(Protocol):
         customers: str | Sequence[str] | None = None,
         *,
         segmentations: Sequence[str] | None = None,
+        upto: int | None = None,
     ) -> pa.Table:
-        """Every membership of some customers (None: all), in some segmentations, as written."""
+        """Every membership of some customers (None: all), in some segmentations, as written.
+
+        Args:
+            upto: as the log stood at this position; None: now.
+        """
 
     def last_membership(self) -> int:
         """The highest position that a row of the membership log was ever given; 0: none was.

@@ -193,9 +193,13 @@ class MemoryStateStore:
         customers: str | Sequence[str] | None = None,
         *,
         segmentations: Sequence[str] | None = None,
+        upto: int | None = None,
     ) -> pa.Table:
         """Every membership of some customers, in some segmentations, as written."""
-        rows = self._log().select(MEMBERSHIPS_SCHEMA.names)
+        rows = self._log()
+        if upto is not None:
+            rows = rows.filter(pc.less_equal(rows["position"], upto))
+        rows = rows.select(MEMBERSHIPS_SCHEMA.names)
         names = [customers] if isinstance(customers, str) else customers
         for column, wanted in (("customer_id", names), ("segmentation_id", segmentations)):
             if wanted is not None:

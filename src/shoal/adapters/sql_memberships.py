@@ -59,10 +59,11 @@ class SqlMemberships:
         customers: str | Sequence[str] | None = None,
         *,
         segmentations: Sequence[str] | None = None,
+        upto: int | None = None,
     ) -> pa.Table:
         """Every membership of some customers, in some segmentations, as written."""
         names = [customers] if isinstance(customers, str) else customers
-        rows = self._rows(_written(segmentations, part) for part in _asked(names))
+        rows = self._rows(_written(segmentations, part, upto) for part in _asked(names))
         return rows.sort_by("position").drop_columns("position")
 
     def last_membership(self) -> int:
@@ -181,8 +182,12 @@ def _before(places: Sequence[int], line: Sequence[str]) -> Any:
     )
 
 
-def _written(segmentations: Sequence[str] | None, customers: Sequence[str] | None) -> Any:
+def _written(
+    segmentations: Sequence[str] | None, customers: Sequence[str] | None, upto: int | None
+) -> Any:
     query = sa.select(MEMBERSHIPS)
+    if upto is not None:
+        query = query.where(MEMBERSHIPS.c.position <= upto)
     if segmentations is not None:
         query = query.where(MEMBERSHIPS.c.segmentation_id.in_(list(segmentations)))
     if customers is not None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from shoal.workflows.members import Place
     from shoal.workflows.profile import Profiles
     from shoal.workflows.quarantine_pages import Behind
+    from shoal.workflows.segment_counts import SegmentCounts
     from shoal.workflows.timeline import Before
 
 _PRESET: Final = "segment-spec"
@@ -330,9 +331,13 @@ class ShopAsking:
         """
         from shoal.workflows.members import trend
 
+        found = self.in_force(segment_id, segmentation)
+        current = self.profiles.current()
+        erasures = (current.cleanings, current.hidden)
+        counts = self._counts.of(found.segmentation_id, erasures)
         return trend(
-            self._parts.store, self._parts.registry, self.in_force(segment_id, segmentation),
-            segment_id, since=since, until=until, every_days=every_days,
+            self._parts.store, counts, found, segment_id, since=since, until=until,
+            every_days=every_days,
         )  # fmt: skip
 
     def explained(self, segment_id: str, found: SegmentationArtefact) -> dict[str, Any]:
@@ -398,6 +403,12 @@ class ShopAsking:
 
         parts = self._parts
         return Profiles(parts.store, parts.registry, parts.admission, self._finished)
+
+    @cached_property
+    def _counts(self) -> SegmentCounts:
+        from shoal.workflows.segment_counts import SegmentCounts
+
+        return SegmentCounts(self._parts.store)
 
     @cached_property
     def _finished(self) -> Finished:

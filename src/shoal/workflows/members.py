@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from shoal.domain.errors import UsageError
-from shoal.domain.time import iso, to_us
-from shoal.ports import Registry, StateStore
+from shoal.domain.time import iso
+from shoal.ports import StateStore
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.workflows.advance import recorded_until
-from shoal.workflows.history import history
+from shoal.workflows.segment_counts import Counts
 
 PAGE: Final = "shoal.members/1"
 TREND: Final = "shoal.trend/1"
@@ -68,7 +64,7 @@ def sizes(store: StateStore, segmentation_id: str, upto: int) -> Mapping[str, in
 
 def trend(
     store: StateStore,
-    registry: Registry,
+    counts: Counts,
     found: SegmentationArtefact,
     segment_id: str,
     *,
@@ -81,15 +77,15 @@ def trend(
     By the membership log of the whole line of the segmentation, whose ids are permanent.
 
     Args:
+        counts: of that line.
         since: None: 90 steps before `until`, not before the first membership.
         until: None: up to when the log is written.
 
     Raises:
         UsageError: `bad_period`: reversed, or of more than `MOST_MOMENTS` moments.
     """
-    spells = history(store, found.segmentation_id)
     last = until or recorded_until(store, found).until
-    first = since or _begin(spells, last, every_days)
+    first = since or _begin(counts, last, every_days)
     if first > last:
         raise UsageError(
             "bad_period", f"{iso(first)} is later than {iso(last)}",
@@ -104,7 +100,6 @@ def trend(
             hint=f"At most {MOST_MOMENTS}: give a shorter period or more days between.",
         )
     moments = [last - step * place for place in range(count)][::-1]
-    own = spells.filter(pc.equal(spells["segment_id"], segment_id))
     return {
         "schema": TREND,
         "segmentation_id": found.segmentation_id,
@@ -112,22 +107,12 @@ def trend(
         "every_days": every_days,
         "points": [
             {"moment": iso(moment), "customers": customers}
-            for moment, customers in zip(moments, _counts(own, moments), strict=True)
+            for moment, customers in zip(moments, counts.at(segment_id, moments), strict=True)
         ],
     }
 
 
-def _begin(spells: pa.Table, last: datetime, every_days: int) -> datetime:
-    earliest = pc.min(spells["since"]).as_py() if spells.num_rows else None
+def _begin(counts: Counts, last: datetime, every_days: int) -> datetime:
+    earliest = counts.earliest()
     wanted = last - timedelta(days=90 * every_days)
     return wanted if earliest is None or earliest > last else max(wanted, earliest)
-
-
-def _counts(spells: pa.Table, moments: Sequence[datetime]) -> list[int]:
-    """Spells that are under way at each moment: those that began less those that ended."""
-    at = np.array([to_us(one) for one in moments], np.int64)
-    began = np.sort(spells["since"].cast(pa.int64()).to_numpy())
-    ended = np.sort(spells["until"].cast(pa.int64()).drop_null().to_numpy())
-    there = np.searchsorted(began, at, side="right") - np.searchsorted(ended, at, side="right")
-    found: list[int] = there.tolist()
-    return found
