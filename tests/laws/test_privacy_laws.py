@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shoal.domain.event import NO_IDS
 from shoal.domain.time import Zone
 from shoal.events.clean import clean
 from shoal.events.collected import judge
@@ -171,3 +172,42 @@ def _personal(found: Any) -> dict[str, str]:
         for name, value in (found or {}).items()
         if isinstance(value, str) and name in ("email", "phone", "first_name", "last_name")
     }
+
+
+# --- Any body -------------------------------------------------------------------------------------
+
+odd = st.recursive(
+    plain | st.floats() | st.sampled_from(["ann-17850", "\ud800", "x\0y", "null", "a" * 600]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            names | st.sampled_from(["products", "group", "traits"]), inner, max_size=3
+        )
+    ),
+    max_leaves=8,
+)
+parts = st.sampled_from(
+    ["userId", "anonymousId", "previousId", "messageId", "type", "traits", "properties", "context",
+     "event", "integrations", "timestamp", "$email_id", "name"]
+)  # fmt: skip
+
+
+@settings(max_examples=200)
+@given(st.dictionaries(parts, odd, max_size=6) | odd)
+def test_whatever_a_client_sends_is_judged_as_without_hiding_or_refused(call: Any) -> None:
+    found = PrivateCalls(PRIVACY).judge(call, None, NOW)
+    if isinstance(call, dict):  # what the shop itself writes there is taken from nobody
+        call = {name: value for name, value in call.items() if name != "$email_id"}
+    without = judge(call, None, NOW)
+    if without.fault is not None:
+        assert found.fault is not None
+    if found.fault is None:
+        kept = json.loads(found.line)
+        told = call.get("userId")
+        if isinstance(told, str) and len(told) > 4:
+            assert told not in json.dumps(kept, ensure_ascii=False) or told.lower() in NO_IDS
+    else:
+        assert found.line.startswith(b"~r1:")
+        # An id that no event may have is refused at once, and not when it comes into the log.
+        if without.fault is None:
+            assert found.fault[0] in ("nul_byte", "text_too_long")

@@ -25,7 +25,7 @@ from shoal.events.texts import id_text
 
 _IDS: Final = ("userId", "anonymousId", "previousId")
 #: Calls whose properties are traits of a customer.
-_OF_TRAITS: Final = frozenset({"identify", "group"})
+_OF_TRAITS: Final = ("identify", "group")
 #: Members that are not gone through with the others.
 _APART: Final = frozenset({*_IDS, "messageId", EMAIL_ID, "type"})
 

@@ -60,7 +60,7 @@ class PrivacyVerbs(LiveVerbs):
         """
         with self._noted("forget.lift", True, asked=len(set(ids))) as facts:
             self._finish_erasures()  # one that is under way needs its tombstones
-            facts["lifted"] = self._forgetting.lift(list(self._known_as(ids)))
+            facts["lifted"] = self._forgetting.lift([self._named(name) for name in ids])
             return int(facts["lifted"])
 
     def receipts(self) -> list[dict[str, Any]]:
