@@ -12,7 +12,7 @@ import hmac
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final, TypeAlias
 
@@ -55,7 +55,7 @@ class Privacy:
     hides: str
     ids: frozenset[str]
     personal: Personal
-    root: bytes
+    root: bytes = field(repr=False)
     pseudonyms: Pseudonyms
     seals: Seals
 
