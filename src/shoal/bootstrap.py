@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from shoal.events.privacy_reading import Reading
     from shoal.features.covariates import Covariates
     from shoal.features.fold import Fold
-    from shoal.ports import AuditLog, Inbox, Registry, StateStore, WebhookStore
+    from shoal.ports import AuditLog, Inbox, Registry, StateStore, Warehouse, WebhookStore
     from shoal.workflows.admission import Admission
 
 STORE_FILE: Final = "shop.sqlite"
@@ -124,16 +124,21 @@ class Parts:
         return DuckEngine()
 
     @cached_property
+    def table(self) -> Warehouse:
+        """The event table alone; the state store is not opened for it."""
+        from shoal.adapters.deltalake import DeltaWarehouse
+
+        return DeltaWarehouse(
+            self.directory / EVENTS_DIR, buckets=self.config.shop.buckets, engine=self.engine
+        )
+
+    @cached_property
     def warehouse(self) -> LiveTable:
         """The event table, with what states hold of it already."""
-        from shoal.adapters.deltalake import DeltaWarehouse
         from shoal.adapters.live_table import LiveTable
         from shoal.workflows.live_flush import begun
 
-        table = DeltaWarehouse(
-            self.directory / EVENTS_DIR, buckets=self.config.shop.buckets, engine=self.engine
-        )
-        return LiveTable(table, self.store.live, lambda: begun(self.store), self._work_dir)
+        return LiveTable(self.table, self.store.live, lambda: begun(self.store), self._work_dir)
 
     @cached_property
     def registry(self) -> Registry:

@@ -17,7 +17,7 @@ from shoal.shop.audited import audited
 from shoal.shop.privacy import PrivacyVerbs
 
 if TYPE_CHECKING:
-    from shoal.ports import StateStore
+    from shoal.ports import StateStore, Warehouse
     from shoal.workflows.progress import Progress
     from shoal.workflows.verify import Subject
     from shoal.workflows.verify_states import Replayed
@@ -79,8 +79,8 @@ class KeepingVerbs(PrivacyVerbs):
         killed = self._parts.killed
         with self.lease(), closing(self.inbox()) as inbox:
             found = recover(
-                subject_of(self._parts), self._parts.store, inbox, self._finish_erasures,
-                killed=killed,
+                subject_of(self._parts, self._parts.warehouse), self._parts.store, inbox,
+                self._finish_erasures, killed=killed,
             )  # fmt: skip
         undone = [name for name, value in found.items() if value and name in _UNDONE]
         level = logging.WARNING if undone else logging.INFO
@@ -156,20 +156,27 @@ def verify(
             return Replayed(copy.warehouse, store, copy.fold, copy.admission)
 
         return look(
-            subject_of(parts, replayed, told), scratch, deep=deep, customers=customers,
+            subject_of(parts, parts.table, replayed, told), scratch, deep=deep, customers=customers,
             progress=progress,
         )  # fmt: skip
 
 
 def subject_of(
-    parts: bootstrap.Parts, replayed: Any = None, manifest: dict[str, Any] | None = None
+    parts: bootstrap.Parts,
+    table: Warehouse,
+    replayed: Any = None,
+    manifest: dict[str, Any] | None = None,
 ) -> Subject:
-    """What there is to look at of a shop or (with its manifest) a backup."""
+    """What there is to look at of a shop or (with its manifest) a backup.
+
+    Args:
+        table: its events. Whoever looks for damage opens no store of what is looked at.
+    """
     from shoal.workflows.verify import Subject
 
     home = parts.directory
     return Subject(
-        parts.files(at_rest=manifest is not None), parts.registry, parts.warehouse,
+        parts.files(at_rest=manifest is not None), parts.registry, table,
         home / bootstrap.ARTEFACTS_DIR, home / bootstrap.QUARANTINE_DIR, replayed,
         bootstrap.audit_file if parts.begun("audit") else None, manifest,
     )  # fmt: skip
