@@ -85,15 +85,22 @@ def privacy_of(
     settings: PrivacyConfig,
     store: StateStore,
     environment: Mapping[str, str],
-    holds_events: Callable[[], bool],
+    stored: Callable[[], bool],
 ) -> Privacy | None:
     """What is hidden of all that comes in; None: nothing. What the shop remembers is brought up.
+
+    Args:
+        stored: whether the event table, or the account of what came in, holds anything.
 
     Raises:
         UsageError: `no_secret`, `bad_secret`; `wrong_secret`, the shop was made with another key;
             `privacy_changed`, it holds events whose ids are hidden otherwise.
     """
     before = kept_of(store)
+
+    def holds_events() -> bool:
+        return stored() or bool(store.live.numbers())  # what a stream took in is stored later
+
     if (settings.hides, settings.ids) != (before.hides, before.ids) and holds_events():
         raise _changed(settings, before)
     if not settings.on:
