@@ -489,6 +489,10 @@ class StateStore(Protocol):
 
     def units(self) -> list[dict[str, Any]]: ...
 
+    def units_after(self, position: int) -> list[tuple[int, dict[str, Any]]]:
+        """Units that came behind a position, oldest first: each with its position, which it keeps
+        however it changes; positions are above 0, and later units have higher ones."""
+
     def put_memberships(self, memberships: pa.Table) -> None:
         """Append memberships; nothing older is touched.
 

@@ -16,6 +16,7 @@ from shoal.adapters.memory_store import MemoryStateStore
 from shoal.adapters.sql import SqlStateStore
 from shoal.domain.errors import OperationError
 from shoal.ports import StateStore
+from shoal.segments.assign import MEMBERSHIPS_SCHEMA
 
 MOMENT = datetime(2024, 3, 1, 12, tzinfo=UTC)
 
@@ -410,3 +411,36 @@ def test_what_the_shop_knew_later_of_erasures_is_taken_over(store: StateStore) -
     assert store.erasures.begin({"own": []}, MOMENT) == 4
     store.erasures.adopt(b"l" * 32, [])
     assert store.erasures.key() == b"l" * 32
+
+
+def test_units_are_read_behind_a_position_and_keep_theirs(store: StateStore) -> None:
+    assert store.units_after(0) == []
+    for name in ("a", "b"):
+        store.put_unit(name, {"status": "staged"})
+    [(first, one), (second, other)] = store.units_after(0)
+    assert 0 < first < second
+    assert (one, other) == (
+        {"status": "staged", "unit": "a"}, {"status": "staged", "unit": "b"},
+    )  # fmt: skip
+    store.put_unit("a", {"status": "committed"})
+    store.put_unit("c", {"status": "staged"})
+    assert store.units_after(0)[0] == (first, {"status": "committed", "unit": "a"})
+    assert [one["unit"] for _, one in store.units_after(second)] == ["c"]
+
+
+def test_a_history_is_told_as_it_stood_at_a_position(store: StateStore) -> None:
+    for segment in ("s1", "s2"):
+        rows = [{"customer_id": "a", "segmentation_id": "k", "segment_id": segment, "weight": 1.0,
+                 "since": datetime(2024, 3, 1, tzinfo=UTC), "cause": "event", "margin": 0.5}]  # fmt: skip
+        store.put_memberships(pa.Table.from_pylist(rows, schema=MEMBERSHIPS_SCHEMA))
+    last = store.last_membership()
+
+    def told(upto: int | None) -> list[str]:
+        return store.membership_history("a", upto=upto)["segment_id"].to_pylist()
+
+    assert (told(last), told(last - 1), told(None), told(0)) == (
+        ["s1", "s2"],
+        ["s1"],
+        ["s1", "s2"],
+        [],
+    )

@@ -165,6 +165,10 @@ class MemoryStateStore:
         units = self._contents.units.items()
         return [{**copy.deepcopy(document), "unit": unit} for unit, document in units]
 
+    def units_after(self, position: int) -> list[tuple[int, dict[str, Any]]]:
+        """Units that came behind a position, each with its own; see the port."""
+        return list(enumerate(self.units(), 1))[position:]
+
     def put_memberships(self, memberships: pa.Table) -> None:
         """Append memberships; nothing older is touched."""
         held, rows = self._contents, as_memberships(memberships)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal import bootstrap
-from shoal.domain.errors import UsageError
+from shoal.domain.errors import OperationError, UsageError
 from shoal.domain.time import iso
 from shoal.shop.base import Verbs
 from shoal.shop.hiding import private_calls
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from shoal.workflows.known import Known
     from shoal.workflows.members import Place
     from shoal.workflows.profile import Profiles
+    from shoal.workflows.quarantine import CodeCounts, Listing
     from shoal.workflows.quarantine_pages import Behind
     from shoal.workflows.segment_counts import SegmentCounts
     from shoal.workflows.timeline import Before
+    from shoal.workflows.units_followed import Summary, UnitsFollowed
 
 _PRESET: Final = "segment-spec"
 #: How artefacts are called.
@@ -332,9 +334,7 @@ class ShopAsking:
         from shoal.workflows.members import trend
 
         found = self.in_force(segment_id, segmentation)
-        current = self.profiles.current()
-        erasures = (current.cleanings, current.hidden)
-        counts = self._counts.of(found.segmentation_id, erasures)
+        counts = self._counts.of(found.segmentation_id, self._erasures())
         return trend(
             self._parts.store, counts, found, segment_id, since=since, until=until,
             every_days=every_days,
@@ -387,8 +387,40 @@ class ShopAsking:
 
         return page(
             self._parts.store, self._shop.directory / bootstrap.QUARANTINE_DIR, code=code,
-            behind=behind, limit=limit,
+            behind=behind, limit=limit, every=self._units().telling,
         )  # fmt: skip
+
+    def quarantine(self, code: str | None = None) -> Listing:
+        """How many rows were not stored, by reason, without samples.
+
+        Raises:
+            UsageError: `usage`, there is no such reason.
+            OperationError: `shop_damaged`, a file is missing.
+        """
+        from shoal.workflows.quarantine import listing
+
+        asked: dict[str, Any] = {
+            "store": self._parts.store, "code": code, "samples": 0,
+            "quarantine_dir": self._shop.directory / bootstrap.QUARANTINE_DIR,
+        }  # fmt: skip
+        try:
+            return listing(**asked, every=self._units().telling, kept=self._codes)
+        except OperationError:  # an erasure that just ended put another file in a file's place
+            return listing(**asked)
+
+    def status(self) -> dict[str, Any]:
+        """The document `shoal.status/1`."""
+        from shoal.workflows.status import status
+
+        return status(store=self._parts.store, known=self._units())
+
+    def _units(self) -> Summary:
+        return self._followed.read(self._erasures())
+
+    def _erasures(self) -> tuple[int, frozenset[str]]:
+        """Changes when an erasure begins and when it ends."""
+        current = self.profiles.current()
+        return current.cleanings, current.hidden
 
     @property
     def exports_dir(self) -> Path:
@@ -403,6 +435,18 @@ class ShopAsking:
 
         parts = self._parts
         return Profiles(parts.store, parts.registry, parts.admission, self._finished)
+
+    @cached_property
+    def _followed(self) -> UnitsFollowed:
+        from shoal.workflows.units_followed import UnitsFollowed
+
+        return UnitsFollowed(self._parts.store)
+
+    @cached_property
+    def _codes(self) -> CodeCounts:
+        from shoal.workflows.quarantine import CodeCounts
+
+        return CodeCounts()
 
     @cached_property
     def _counts(self) -> SegmentCounts:

@@ -7,7 +7,7 @@ that could not be stored then. Those lie in the quarantine still, but do not cou
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +23,10 @@ from shoal.workflows import units
 from shoal.workflows.quarantine_file import read_batches
 from shoal.workflows.statements import Statements
 from shoal.workflows.units import Unit
+from shoal.workflows.units_followed import held as _held
 
+#: Files whose counts are kept.
+_FILES: Final = 100_000
 #: How often a listing is begun anew when another process replays meanwhile.
 _ATTEMPTS: Final = 3
 
@@ -83,9 +86,19 @@ class Listing:
 
 
 def listing(
-    *, store: StateStore, quarantine_dir: Path, code: str | None = None, samples: int = 3
+    *,
+    store: StateStore,
+    quarantine_dir: Path,
+    code: str | None = None,
+    samples: int = 3,
+    every: Sequence[Unit] | None = None,
+    kept: CodeCounts | None = None,
 ) -> Listing:
     """Reasons, counts and samples of all quarantined rows that count, or of one reason.
+
+    Args:
+        every: units by which the quarantine is told; None: all are read.
+        kept: counts of files that were read before; used where no samples are asked for.
 
     Raises:
         UsageError: `usage`, there is no such reason code.
@@ -100,7 +113,8 @@ def listing(
     missing = ""
     for _ in range(_ATTEMPTS):
         try:
-            return _listed(Counted(store, quarantine_dir), code, samples)
+            held = Counted(store, quarantine_dir, every=every)
+            return _listed(held, code, samples, kept if not samples else None)
         except FileNotFoundError as error:  # a replay at work took a file away: look again
             missing = str(error.filename or error)
     raise OperationError(
@@ -111,10 +125,41 @@ def listing(
     )
 
 
-def _listed(held: Counted, code: str | None, samples: int) -> Listing:
+class CodeCounts:
+    """How many rows of each reason a file of the quarantine holds, counted once while it stays."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[tuple[int, int], Counter[str]]] = {}
+
+    def of(self, path: Path) -> Counter[str]:
+        """Rows by reason.
+
+        Raises:
+            FileNotFoundError: it is missing.
+        """
+        told = path.stat()
+        stamp = (told.st_mtime_ns, told.st_size)
+        known = self._kept.get(path.name)
+        if known is None or known[0] != stamp:
+            counts: Counter[str] = Counter()
+            for rows in read_batches(path):
+                counts.update(rows["code"].to_pylist())
+            if len(self._kept) >= _FILES:
+                self._kept.clear()
+            known = self._kept[path.name] = (stamp, counts)
+        return known[1]
+
+
+def _listed(
+    held: Counted, code: str | None, samples: int, kept: CodeCounts | None = None
+) -> Listing:
     counts: Counter[str] = Counter()
     shown: dict[str, list[Sample]] = {}
     for unit in held.units:
+        if kept is not None and held.whole(unit):
+            found = kept.of(held.path(unit))
+            counts.update({name: n for name, n in found.items() if code in (None, name)})
+            continue
         for rows in held.rows(unit):
             for entry in pc.value_counts(rows["code"].combine_chunks()).to_pylist():
                 found = entry["values"]
@@ -123,7 +168,7 @@ def _listed(held: Counted, code: str | None, samples: int) -> Listing:
                     _show(shown.setdefault(found, []), rows, found, samples)
     return Listing(
         tuple(
-            Reason(name, REASONS.get(name, ""), count, tuple(shown[name]))
+            Reason(name, REASONS.get(name, ""), count, tuple(shown.get(name, ())))
             for name, count in sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
         ),
         {
@@ -144,16 +189,12 @@ def _show(shown: list[Sample], rows: pa.Table, code: str, samples: int) -> None:
 
 def with_quarantine(store: StateStore) -> list[Unit]:
     """Committed units of which rows are in quarantine."""
-    return [
-        unit
-        for unit in units.all_units(store)
-        if unit.status == units.COMMITTED and unit.quarantine is not None
-    ]
+    return [unit for unit in units.all_units(store) if _held(unit)]
 
 
-def at_hand(store: StateStore, directory: Path) -> list[Unit]:
+def at_hand(store: StateStore, directory: Path, every: Sequence[Unit] | None = None) -> list[Unit]:
     """`with_quarantine`, without files that an unfinished erasure emptied and removed."""
-    held = with_quarantine(store)
+    held = with_quarantine(store) if every is None else [one for one in every if _held(one)]
     if not store.erasures.pending():
         return held
     return [unit for unit in held if (directory / str(unit.quarantine)).exists()]
@@ -169,17 +210,26 @@ class Counted:
     Args:
         directory: the quarantine's.
         missing_ok: a file that is missing holds no rows.
+        every: units by which the quarantine is told; None: all are read.
 
     Raises:
         FileNotFoundError: a file is missing.
     """
 
-    def __init__(self, store: StateStore, directory: Path, *, missing_ok: bool = False) -> None:
+    def __init__(
+        self,
+        store: StateStore,
+        directory: Path,
+        *,
+        missing_ok: bool = False,
+        every: Sequence[Unit] | None = None,
+    ) -> None:
         self._directory = directory
         self._missing_ok = missing_ok
-        every = units.all_units(store)
+        if every is None:
+            every = units.all_units(store)
         statements = Statements(every)
-        held = at_hand(store, directory)
+        held = at_hand(store, directory, every)
         #: Names of units that do not count.
         self.superseded = frozenset(unit.name for unit in held if statements.superseded(unit))
         self.units = [unit for unit in held if unit.name not in self.superseded]
@@ -198,8 +248,16 @@ class Counted:
         for place, rows in enumerate(self._batches(unit)):
             yield rows if masks is None else rows.filter(pc.invert(masks[place]))
 
+    def whole(self, unit: Unit) -> bool:
+        """Whether every row of a unit's file counts."""
+        return unit.name not in self._again
+
+    def path(self, unit: Unit) -> Path:
+        """A unit's file."""
+        return self._directory / str(unit.quarantine)
+
     def _batches(self, unit: Unit) -> Iterator[pa.Table]:
-        path = self._directory / str(unit.quarantine)
+        path = self.path(unit)
         return iter(()) if self._missing_ok and not path.is_file() else read_batches(path)
 
     def _judge(self, unit: Unit, seen: set[int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +14,7 @@ from shoal.events.reasons import REASONS
 from shoal.events.sealed_form import shown_row
 from shoal.ports import StateStore
 from shoal.workflows.quarantine import Counted
+from shoal.workflows.units import Unit
 
 #: Characters of a raw row that are told.
 _RAW: Final = 4_000
@@ -33,11 +35,13 @@ def page(
     code: str | None = None,
     behind: Behind | None = None,
     limit: int = 100,
+    every: Sequence[Unit] | None = None,
 ) -> tuple[list[dict[str, Any]], Behind | None]:
     """Rows that were not stored and count, oldest first, and where the next page begins.
 
     Args:
         code: of one reason alone.
+        every: units by which the quarantine is told; None: all are read.
 
     Raises:
         UsageError: `usage`, there is no such reason.
@@ -50,7 +54,7 @@ def page(
     begin = behind or Behind(-1, -1)
     told: list[dict[str, Any]] = []
     last = begin
-    held = Counted(store, quarantine_dir, missing_ok=True)
+    held = Counted(store, quarantine_dir, missing_ok=True, every=every)
     for unit in sorted(held.units, key=lambda one: (one.number, one.name)):
         if unit.number < begin.number:
             continue

@@ -65,11 +65,10 @@ class ShopState:
         )]  # fmt: skip
 
     def _status(self, asked: Asked) -> dict[str, Any]:
-        shop = {name: value for name, value in self._shop.status().items() if name != "shop"}
         return {
             "schema": "shoal.service_status/1",
             "version": __version__,
-            "shop": shop,
+            "shop": self._asking.status(),
             "service": dict(self._told()),
             "calls": dict(self._counts()),
         }
@@ -81,7 +80,7 @@ class ShopState:
         told, following = self._asking.quarantined(
             code=code, behind=behind, limit=asked.query["limit"]
         )
-        document = self._shop.quarantine(code=code, samples=0).as_document()
+        document = self._asking.quarantine(code).as_document()
         for one in document["reasons"]:
             one.pop("samples", None)
         return {
