@@ -78,12 +78,17 @@ def stored(store: str | None, namespace: str | None) -> StoreConfig | None:
     """Where the state of a new shop goes; None: nothing was said.
 
     Raises:
-        UsageError: `bad_setting`.
+        UsageError: `bad_setting`, `usage`.
     """
     from shoal.config import StoreConfig
 
     if store is None and namespace is None:
         return None
     if store == "sqlite":
+        if namespace:
+            raise UsageError(
+                "usage", "--store sqlite and --namespace were both given", where="--namespace",
+                hint="A namespace is a schema of a PostgreSQL database: leave one of them out.",
+            )  # fmt: skip
         return StoreConfig()
     return StoreConfig(namespace or "", store or "")

@@ -11,6 +11,7 @@ from shoal.adapters import postgres
 from shoal.adapters.postgres import PASSWORD_VARIABLE, URL_VARIABLE, Namespace, namespace_of
 from shoal.adapters.sql import SqlStateStore
 from shoal.adapters.sql_schema import place
+from shoal.cli.options import stored
 from shoal.config import StoreConfig, parse
 from shoal.domain.errors import OperationError, UsageError
 
@@ -83,6 +84,20 @@ def test_a_bad_setting_is_told(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message) as told:
         parse(f"[store]\n{text}")
     assert "s3cret" not in str(told.value)
+
+
+def test_where_a_new_shop_keeps_its_state_is_told_on_the_command_line() -> None:
+    assert stored(None, None) is None
+    assert stored("sqlite", None) == StoreConfig()
+    assert stored(None, "toys") == StoreConfig("toys")
+    assert stored(URL, "toys") == StoreConfig("toys", URL)
+    with pytest.raises(UsageError, match="both given"):
+        stored("sqlite", "toys")
+    with pytest.raises(UsageError, match="holds a password") as told:
+        stored(SECRET, "toys")
+    assert "s3cret" not in str(told.value)
+    with pytest.raises(UsageError, match=r"store\.namespace"):
+        stored(URL, None)
 
 
 def test_the_password_is_shown_nowhere(tmp_path: Path) -> None:
