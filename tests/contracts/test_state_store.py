@@ -431,7 +431,8 @@ def test_units_are_read_behind_a_position_and_keep_theirs(store: StateStore) -> 
 def test_a_history_is_told_as_it_stood_at_a_position(store: StateStore) -> None:
     for segment in ("s1", "s2"):
         rows = [{"customer_id": "a", "segmentation_id": "k", "segment_id": segment, "weight": 1.0,
-                 "since": datetime(2024, 3, 1, tzinfo=UTC), "cause": "event", "margin": 0.5}]  # fmt: skip
+                 "since": datetime(2024, 3, 1, tzinfo=UTC), "cause": "event",
+                 "margin": 0.5}]  # fmt: skip
         store.put_memberships(pa.Table.from_pylist(rows, schema=MEMBERSHIPS_SCHEMA))
     last = store.last_membership()
 

@@ -254,6 +254,14 @@ class SqlStateStore(SqlMemberships):
             rows = connection.execute(query).all()
         return [{**json.loads(document), "unit": unit} for unit, document in rows]
 
+    def units_after(self, position: int) -> list[tuple[int, dict[str, Any]]]:
+        """Units that came behind a position, each with its own; see the port."""
+        query = sa.select(UNITS.c.position, UNITS.c.unit, UNITS.c.document)
+        query = query.where(UNITS.c.position > position).order_by(UNITS.c.position)
+        with self._reading() as connection:
+            rows = connection.execute(query).all()
+        return [(place, {**json.loads(told), "unit": unit}) for place, unit, told in rows]
+
     def forget(self, ids: Sequence[str]) -> dict[str, int]:
         """Remove states, carries, memberships and flags of some ids; how many rows, by table."""
         gone = {"states": 0, "carries": 0, "memberships": 0, "flags": 0}
