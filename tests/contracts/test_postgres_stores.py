@@ -115,6 +115,9 @@ def test_a_lease_whose_connection_ended_is_taken_over_and_its_holder_kept_out(
         assert told.value.code == "shop_locked"
         first.put_setting("by", "first")
         end_connections(namespace)
+        with pytest.raises(OperationError, match="has been writing to the shop since"):
+            second._lease._acquire()  # who lives on this machine will have its connection again
+        run(namespace, "UPDATE lease SET host = 'elsewhere'")
         with second.lease():
             assert second.taken_over
             with pytest.raises(OperationError, match="another took over") as told:

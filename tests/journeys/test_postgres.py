@@ -38,6 +38,17 @@ def shop(tmp_path: Path, shoal: Shoal, monkeypatch: pytest.MonkeyPatch) -> Itera
         postgres.drop(namespace)
 
 
+def end_connections() -> None:
+    """What a restart of the database does to whoever is connected."""
+    engine = connect(Namespace(os.environ[URL_VARIABLE], NAME, Path()))
+    with closing(engine.connect()) as connection:
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'shoal' AND pid <> pg_backend_pid()"
+        )
+    engine.dispose()
+
+
 def names(namespace: Namespace, text: str) -> list[str]:
     """The tables of a schema in which a text stands."""
     engine = connect(namespace)
@@ -64,6 +75,8 @@ def test_a_shop_in_postgres_loses_nothing_and_doubles_nothing(
     key = shoal("keys", shop, "--make", "web", "--json").document["key"]
     with serving(shop, key) as service:
         assert service.send(views(0, 40))[1]["accepted"] == 40
+        end_connections()
+        assert service.send(views(0, 40))[1]["duplicates"] == 40
         busy = shoal("ingest", shop, tmp_path / "simulated" / "events.parquet", "--json")
         assert (busy.code, busy.error["code"]) == (1, "shop_locked")
         service.stop(signal.SIGKILL)

@@ -250,6 +250,8 @@ _FAILURES: Final = {
     "58": ("shop_damaged", "Look at the disk's health and free space where the database lies."),
     "XX": ("shop_damaged", "Look at the database's own log; restore it from a backup."),
 }
+#: Of these, what the driver says names hosts, sockets and users.
+_CONNECTING: Final = ("08", "28", "3D", "53", "57")
 
 
 def failure(cause: Any, where: str) -> OperationError | None:
@@ -265,4 +267,10 @@ def failure(cause: Any, where: str) -> OperationError | None:
             return None
         code, hint = found
     text = " ".join(str(cause).split())
-    return OperationError(code, f"the shop's state store cannot be used: {text}", where, hint)
+    said = f"the shop's state store cannot be used: {text}"
+    if state is None or (state[:2] in _CONNECTING and code != "disk_full"):
+        # Clients of a service read the message: where the database is, is nothing to them.
+        said, where = "the database of the shop's state does not let us in", f"{where}: {text}"
+        if code == "store_unreachable":
+            said = "the database of the shop's state does not answer"
+    return OperationError(code, said, where, hint)

@@ -32,8 +32,9 @@ class Lease:
     start time), so a killed one is taken over at once and a slow one never. Of a holder on another
     machine only its heartbeat is known.
 
-    A PostgreSQL database is asked instead whether the holder's connection lives, wherever it is.
-    The row then only says who it was, and keeps out a holder whose connection was lost meanwhile.
+    A PostgreSQL database is asked whether the holder's connection lives, wherever it is; one on
+    this machine that lives and lost its connection has time to get it again. The row then says who
+    it was, and keeps out a holder that was taken over.
 
     Args:
         lock: the number of the advisory lock that a holder's connection has in PostgreSQL.
@@ -125,7 +126,9 @@ class Lease:
         row = connection.execute(sa.select(LEASE).where(LEASE.c.id == _ROW)).mappings().first()
         if self._session is not None:
             if self._session.take():
-                return row is not None
+                if row is None or row["token"] == self._token or not self._lives_here(row):
+                    return row is not None
+                self._session.let_go()  # the database was restarted, and the holder lives
         elif row is None or not self._alive(row):
             return row is not None
         who, since = "another process", ""
@@ -139,9 +142,14 @@ class Lease:
             "Wait until it has finished, or end it; a process that died is taken over by itself.",
         )
 
+    @staticmethod
+    def _lives_here(row: Any) -> bool:
+        here = row["host"] == socket.gethostname()
+        return here and bool(process.started(row["pid"]) == row["process_started"])
+
     def _alive(self, row: Any) -> bool:
         if row["host"] == socket.gethostname():
-            return bool(process.started(row["pid"]) == row["process_started"])
+            return self._lives_here(row)
         return bool(row["expires_us"] > to_us(self._clock()))
 
     def _release(self) -> None:

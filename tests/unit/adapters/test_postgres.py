@@ -135,7 +135,9 @@ def test_what_the_database_says_has_a_code(state: str, code: str | None) -> None
 
     told = postgres.failure(SaidError("what it said"), "db")
     assert (told.code if told is not None else None) == code
-    assert told is None or "what it said" in told.message
+    assert told is None or "what it said" in str(told)
+    hidden = told is not None and state[:2] in ("28", "53", "57") and state != "53100"
+    assert told is None or hidden == ("what it said" not in told.message)
 
 
 def test_locks_of_two_shops_differ(tmp_path: Path) -> None:
