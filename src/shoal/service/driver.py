@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shoal.domain.errors import ShoalError, UsageError
 from shoal.domain.time import Clock, iso, system_clock
+from shoal.shop.streaming import AT_ONCE
 
 if TYPE_CHECKING:
     from shoal.ports import Inbox
@@ -116,18 +117,18 @@ class Driver:
         wait = self._every_s
         while not self._stopped.wait(wait):
             wait = self._every_s
-            while not self._stopped.is_set() and self._step():
+            while not self._stopped.is_set() and self._step() >= AT_ONCE:
                 self._adjust()
             self._adjust()
             if self._told["failure"] is not None:
                 wait = min(2 * max(wait, self._every_s), _LONGEST_WAIT_S)
 
-    def _step(self) -> bool:
-        """One batch; whether there may be another one at once."""
+    def _step(self) -> int:
+        """One batch; how many calls it was: of fewer than fit, nobody waits for the next."""
         with self.turn:
             return self._batch()
 
-    def _batch(self) -> bool:
+    def _batch(self) -> int:
         try:
             calls = self._take()
             if self._sweep_due():
@@ -139,12 +140,12 @@ class Driver:
                 self._stream.flush()
         except ShoalError as error:
             self._failed(error.code, error.message)
-            return False
+            return 0
         except Exception as error:  # the service goes on collecting whatever happens here
             self._failed("internal", f"{type(error).__name__}: {error}")
-            return False
+            return 0
         self._told["failure"] = None
-        return calls > 0
+        return calls
 
     def _take(self) -> int:
         """Take in what waits, and move its customers or owe it to them; how many calls it was."""
