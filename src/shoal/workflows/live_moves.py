@@ -90,7 +90,7 @@ class Moves:
         partials: Mapping[str, pa.Table],
         touched: pa.Array,
         moment: datetime,
-        seen: Callable[[Known], None] | None,
+        seen: Callable[[Known], None],
     ) -> int | None:
         """Place the customers of whom there is news, and record who is elsewhere.
 
@@ -119,7 +119,7 @@ class Moves:
             if going.carries is not None:
                 own = replace(own, embeddings=going.carries.embeddings(names, moment))
             going.step(own)
-            if seen is not None and going is goings[0]:
+            if going is goings[0]:
                 seen(own)
             name = going.found.segmentation_id
             record(self.store, name, going.whole_change, moment, version)

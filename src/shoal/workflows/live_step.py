@@ -139,15 +139,18 @@ class LiveStep:
         self._check_events(events)
         moment = self._moment(events, now)
         before = max((number for number, _ in self.store.live.numbers()), default=0)
+        known: list[Known] = []
         try:
             with self.store.transaction():
-                changed = self._written(batches, events, moment)
+                changed = self._written(batches, events, moment, known.append)
                 self.store.live.set_position(calls[-1][0])
         except BaseException:
             self.warehouse.forget_after(before)
             self.reset()
             raise
         self.keys.add(events[EVENT_KEY].to_numpy())
+        if self.seen is not None and known:
+            self.seen(known[0])  # nobody is told before it is so
         rows = sum((account_of(one) for one in batches), RowAccount())
         return Stepped(
             len(calls), calls[-1][0], rows, changed or 0, None if changed is None else moment
@@ -197,7 +200,11 @@ class LiveStep:
     # -- what is written ---------------------------------------------------------------------------
 
     def _written(
-        self, batches: Sequence[LiveBatch], events: pa.Table, moment: datetime
+        self,
+        batches: Sequence[LiveBatch],
+        events: pa.Table,
+        moment: datetime,
+        seen: Callable[[Known], None],
     ) -> int | None:
         """Everything but the position; memberships recorded, None where there are no segments."""
         numbers = [self.store.live.add(one) for one in batches]
@@ -209,7 +216,7 @@ class LiveStep:
         rows = self.admission.admitted_rows(events, decisions)
         known, touched = self._states(rows, moved, moment)
         self._moves.carries(rows, touched, moved, moment)
-        return self._moves.record(known, touched, moment, self.seen)
+        return self._moves.record(known, touched, moment, seen)
 
     def _people(self, events: pa.Table, numbers: Sequence[int]) -> pa.Array:
         """Let links and flags follow; customers whose states cannot be had by merging."""
