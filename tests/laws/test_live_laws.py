@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -92,26 +93,42 @@ def beginning() -> list[dict[str, Any]]:
     ]
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[tuple[Shop, Shop]]:
-    """Two shops that know the same, with segments."""
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shop with segments."""
+    home = tmp_path_factory.mktemp("live") / "shop"
     config = Config(
         shop=ShopConfig(buckets=4, currency="EUR", value_event="purchase"),
         segment=SegmentConfig(switch_margin=0.0),
         noise=NoiseConfig(run_events=60),
     )
-    with ExitStack() as stack:
-        shops = []
-        for name in ("stream", "table"):
-            shop = stack.enter_context(shoal.init(tmp_path / name, config))
-            first = MemoryInbox()
-            first.append(arrived(beginning()))
-            while shop.drain(first).calls:
-                pass
-            shop.segment(method="rfm")
-            stack.enter_context(shop.lease())
-            shops.append(shop)
-        yield shops[0], shops[1]
+    with shoal.init(home, config) as shop:
+        first = MemoryInbox()
+        first.append(arrived(beginning()))
+        while shop.drain(first).calls:
+            pass
+        shop.segment(method="rfm")
+    return home
+
+
+@contextmanager
+def held(made: Path, home: Path) -> Iterator[Shop]:
+    """A copy of it that this process writes to."""
+    shutil.copytree(made, home)
+    with shoal.open(home) as shop, shop.lease():
+        yield shop
+
+
+@pytest.fixture
+def shop(made: Path, tmp_path: Path) -> Iterator[Shop]:
+    with held(made, tmp_path / "stream") as found:
+        yield found
+
+
+@pytest.fixture
+def other(made: Path, tmp_path: Path) -> Iterator[Shop]:
+    with held(made, tmp_path / "table") as found:
+        yield found
 
 
 def parts_of(calls: Sequence[Arrived], seed: int) -> Iterator[Sequence[Arrived]]:
@@ -161,9 +178,8 @@ def events(shop: Shop) -> list[str]:
 
 @pytest.mark.parametrize("seed", [1])
 def test_states_links_flags_and_memberships_are_those_of_the_table(
-    pair: tuple[Shop, Shop], seed: int
+    shop: Shop, other: Shop, seed: int
 ) -> None:
-    shop, other = pair
     inbox, beside = MemoryInbox(), MemoryInbox()
     stream = shop.streaming(inbox, flush_s=3600)
     drawn = random.Random(seed)
@@ -210,9 +226,8 @@ def kill(*_: object, **__: object) -> None:
     ids=["staged", "before the commit", "after the commit", "in the last transaction"],
 )
 def test_a_flush_that_is_killed_is_done_once(
-    pair: tuple[Shop, Shop], monkeypatch: pytest.MonkeyPatch, where: Any, what: str
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, where: Any, what: str
 ) -> None:
-    shop = pair[0]
     inbox = MemoryInbox()
     stream = shop.streaming(inbox, flush_s=0)
     inbox.append(arrived([told(n, NOW, userId=f"u{n % 4}") for n in range(9)]))
@@ -239,10 +254,7 @@ def test_a_flush_that_is_killed_is_done_once(
     assert shop._parts.store.applied_version() == table.version()
 
 
-def test_a_step_that_fails_leaves_nothing(
-    pair: tuple[Shop, Shop], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shop = pair[0]
+def test_a_step_that_fails_leaves_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     inbox = MemoryInbox()
     stream = shop.streaming(inbox, flush_s=3600)
     inbox.append(arrived([told(n, NOW, userId="u1", anonymousId=f"d{n}") for n in range(5)]))
@@ -260,8 +272,7 @@ def test_a_step_that_fails_leaves_nothing(
     assert shop._parts.store.live.position() == stream.position == 5
 
 
-def test_an_inbox_that_was_restored_goes_on_from_where_it_is(pair: tuple[Shop, Shop]) -> None:
-    shop = pair[0]
+def test_an_inbox_that_was_restored_goes_on_from_where_it_is(shop: Shop) -> None:
     inbox = MemoryInbox()
     stream = shop.streaming(inbox, flush_s=3600)
     inbox.append(arrived([told(n, NOW, userId="u1") for n in range(5)]))
@@ -282,8 +293,7 @@ def test_an_inbox_that_was_restored_goes_on_from_where_it_is(pair: tuple[Shop, S
     assert all(one.endswith("x1") for one in events(shop))
 
 
-def test_calls_that_the_stream_cannot_take_say_why(pair: tuple[Shop, Shop]) -> None:
-    shop = pair[0]
+def test_calls_that_the_stream_cannot_take_say_why(shop: Shop) -> None:
     inbox = MemoryInbox()
     stream = shop.streaming(inbox, flush_s=3600)
     dollars = told(1, NOW, userId="u1")
@@ -299,8 +309,7 @@ def test_calls_that_the_stream_cannot_take_say_why(pair: tuple[Shop, Shop]) -> N
         assert stream.step(NOW) is not None  # nothing waits
 
 
-def test_a_shop_is_whole_while_events_wait(pair: tuple[Shop, Shop]) -> None:
-    shop = pair[0]
+def test_a_shop_is_whole_while_events_wait(shop: Shop) -> None:
     inbox = MemoryInbox()
     stream = shop.streaming(inbox, flush_s=3600)
     inbox.append(arrived([told(n, NOW, userId=f"u{n % 4}", anonymousId="d7") for n in range(9)]))
