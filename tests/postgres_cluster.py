@@ -12,6 +12,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -143,6 +144,8 @@ def _run(owner: pwd.struct_passwd | None, *command: str | Path) -> None:
 
 def main(command: Sequence[str]) -> int:
     """Run a command beside a server; its exit code."""
+    for one in (signal.SIGTERM, signal.SIGHUP):  # the server must not outlive who is told to end
+        signal.signal(one, lambda number, _: sys.exit(128 + number))
     try:
         with cluster() as environment:
             told = {**os.environ, **environment}
