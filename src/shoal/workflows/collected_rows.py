@@ -10,13 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from shoal.events.chunks import RawChunk
 from shoal.events.clean import Cleaned
 
 #: Beginning of what stands where rows of files have the file's name.
 INBOX: Final = "inbox:"
+#: Places in its source that a call takes; one that makes more events shares them with the next.
+ROWS_A_CALL: Final = 1 << 16
+
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -36,23 +42,34 @@ class Collected:
         """Where they came from, for people."""
         return f"{INBOX}{self.source}"
 
-    def named(self, cleaned: Cleaned) -> Cleaned:
-        """Rows by position instead of line number, quarantined ones by their source.
+    def named(self, cleaned: Cleaned, chunk: RawChunk) -> Cleaned:
+        """Rows by their call's position instead of their place in the file, quarantined ones by
+        their source.
 
-        The position is an event's place in its source too, so that it does not depend on how calls
-        were cut into batches.
+        So an event's place in its source does not depend on how calls were cut into batches.
+
+        Args:
+            chunk: of which the rows were cleaned; its `sequence` numbers the rows of the file.
         """
-        events, found = self._placed(cleaned.events, "sequence", 0), cleaned.quarantined
+        events, found = cleaned.events, cleaned.quarantined
+        if events.num_rows:
+            sequence = self._sequences(events["sequence"].to_numpy(), chunk)
+            place = events.column_names.index("sequence")
+            events = events.set_column(place, "sequence", pa.array(sequence))
         if found.num_rows:
-            names = pa.array([self.name] * found.num_rows, pa.string())
-            found = self._placed(found, "row", 1)
+            rows = [self.positions[row - 1] for row in found["row"].to_pylist()]
+            names = pa.array([self.name] * len(rows), pa.string())
+            place = found.column_names.index("row")
+            found = found.set_column(place, "row", pa.array(rows, pa.int64()))
             found = found.set_column(found.column_names.index("file"), "file", names)
         return replace(cleaned, events=events, quarantined=found)
 
-    def _placed(self, rows: pa.Table, name: str, first: int) -> pa.Table:
-        """Rows with a position where a column counts the lines of the file from `first`."""
-        if not rows.num_rows:
-            return rows
-        positions = pa.array(self.positions, pa.int64())
-        found = positions.take(pc.subtract(rows[name], first))
-        return rows.set_column(rows.column_names.index(name), rows.schema.field(name), found)
+    def _sequences(self, numbers: Ints, chunk: RawChunk) -> Ints:
+        """Of rows by their numbers in the file: position of the call, then number in the call."""
+        lines = chunk.row_places()
+        of_rows = chunk.table["sequence"].cast(pa.int64()).to_numpy()
+        begins = np.flatnonzero(np.diff(lines, prepend=-1))
+        within = np.arange(len(lines)) - np.repeat(begins, np.diff(begins, append=len(lines)))
+        whole = np.asarray(self.positions, np.int64)[lines] * ROWS_A_CALL + within
+        found: Ints = whole[np.searchsorted(of_rows, numbers)]
+        return found

@@ -257,7 +257,7 @@ class _Ingest:
         found = self.forgotten.left_out(found, id_columns(mapping))
         if self.privacy is not None:
             found = self.privacy.sealed(found)
-        return found if self.collected is None else self.collected.named(found)
+        return found if self.collected is None else self.collected.named(found, chunk)
 
 
 def _currencies(events: pa.Table) -> Counter[str]:

@@ -87,7 +87,7 @@ class FrontDoor:
                     found = forgotten.left_out(found, id_columns(mapping))
                     if self.privacy is not None:
                         found = self.privacy.sealed(found)
-                    found = named.named(found)
+                    found = named.named(found, chunk)
                     events.append(found.events.select(CLEANED_SCHEMA.names))
                     quarantined.append(found.quarantined)
                     read, skipped = read + found.read, skipped + found.skipped
