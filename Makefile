@@ -19,7 +19,8 @@ demo: $(VENV)/.demo
 demo-live: $(VENV)/.demo .clients/.python
 	@$(BIN)/python -m shoal.cli.demo_live --client .clients/python/bin/python $(ARGS)
 
-test: $(VENV)/.test
+# With a tracking client in an environment of its own, for the live demo in small.
+test: $(VENV)/.test .clients/.python
 	$(BIN)/python -m pytest -n auto --dist worksteal -q
 
 check: $(VENV)/.check lint types layers docs test
