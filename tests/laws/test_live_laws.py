@@ -311,6 +311,28 @@ def test_calls_that_the_stream_cannot_take_say_why(shop: Shop) -> None:
         assert stream.step(NOW) is not None  # nothing waits
 
 
+def test_a_shop_without_prices_is_streamed_from_its_second_batch_on(tmp_path: Path) -> None:
+    plain = [told(n, NOW, userId=f"u{n % 3}") for n in range(6)]
+    for call in plain:
+        del call["properties"]["currency"], call["properties"]["price"]
+    inbox = MemoryInbox()
+    with shoal.init(tmp_path / "shop") as shop, shop.lease():
+        stream = shop.streaming(inbox, flush_s=3600)
+        inbox.append(arrived(plain[:3]))
+        assert stream.step(NOW) is None
+        shop.drain(inbox)
+        inbox.append(arrived(plain[3:]))
+        found = stream.step(NOW)
+        assert found is not None and (found.rows.stored, found.as_of) == (3, None), stream.detour
+        # the first amount says what the shop's currency is
+        inbox.append(arrived([told(7, NOW, userId="u1")]))
+        assert stream.step(NOW) is None
+        shop.drain(inbox)
+        inbox.append(arrived([told(8, NOW, userId="u1")]))
+        assert stream.step(NOW) is not None, stream.detour
+        assert len(events(shop)) == 8
+
+
 def test_a_shop_is_whole_while_events_wait(shop: Shop) -> None:
     inbox = MemoryInbox()
     stream = shop.streaming(inbox, flush_s=3600)

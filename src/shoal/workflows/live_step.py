@@ -35,7 +35,6 @@ from shoal.segments.base import CUSTOMER
 from shoal.workflows import item_facts
 from shoal.workflows.admission import Admission
 from shoal.workflows.catch_up import (
-    CURRENCY,
     VALUE_EVENT,
     behind,
     by_customers,
@@ -165,11 +164,8 @@ class LiveStep:
             raise TableNeededError("the shop has no events yet")
         if unfinished(self.store):
             raise TableNeededError("an erasure is under way")
-        settings = self.store.get_settings()
-        if VALUE_EVENT not in settings:
+        if VALUE_EVENT not in self.store.get_settings():
             raise TableNeededError("no source has said what counts as buying")
-        if CURRENCY not in settings and not self.admission.currency:
-            raise TableNeededError("the shop has no currency yet")
         why = self._moves.why_not()
         if why is not None:
             raise TableNeededError(why)
