@@ -16,6 +16,7 @@ import pytest
 import shoal
 from shoal.adapters.memory_inbox import MemoryInbox
 from shoal.config import Config, NoiseConfig, SegmentConfig, ShopConfig
+from shoal.domain.errors import OperationError
 from shoal.domain.time import to_us
 from shoal.events.collected import judge
 from shoal.ports import Arrived
@@ -331,6 +332,22 @@ def test_a_shop_without_prices_is_streamed_from_its_second_batch_on(tmp_path: Pa
         inbox.append(arrived([told(8, NOW, userId="u1")]))
         assert stream.step(NOW) is not None, stream.detour
         assert len(events(shop)) == 8
+
+
+def test_others_read_beside_a_stream_and_see_what_waits(shop: Shop) -> None:
+    inbox = MemoryInbox()
+    stream = shop.streaming(inbox, flush_s=3600)
+    inbox.append(arrived([told(n, NOW, userId=f"u{n % 4}") for n in range(9)]))
+    assert stream.step(NOW) is not None
+    with shoal.open(shop.directory) as another:
+        another.catch_up()
+        another.catch_up(reading=True)
+        assert events(another) == events(shop)
+        assert another.customer("u1")["customer_id"] == "u1"
+        with pytest.raises(OperationError) as caught:
+            another.compact()
+        assert caught.value.code == "shop_locked"
+    assert len(shop._parts.store.live.numbers()) == 1
 
 
 def test_a_shop_is_whole_while_events_wait(shop: Shop) -> None:

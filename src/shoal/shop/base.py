@@ -66,7 +66,7 @@ class Verbs:
         """
         from shoal.workflows.catch_up import behind, catch_up
 
-        if not self._finish_erasures(reading=reading):
+        if not self._finish_erasures(reading=reading, beside=True):
             return
         parts = self._parts
         if behind(parts.warehouse, parts.store, parts.admission, parts.fold):
@@ -104,11 +104,15 @@ class Verbs:
         reading = self._parts.reading
         return raw_id if reading is None else reading.named(raw_id)
 
-    def _finish_erasures(self, *, reading: bool = False) -> bool:
+    def _finish_erasures(self, *, reading: bool = False, beside: bool = False) -> bool:
         """Finish an erasure that a kill left under way, before anything else is written.
 
         Whoever writes calls this first. What was finished is logged, because whoever asked for it
         was never told. What a stream brought in goes into the event table before.
+
+        Args:
+            reading: nothing will be written.
+            beside: no events will be: another process may go on streaming them.
 
         Returns:
             False where the caller only reads and another process is at work on it.
@@ -123,7 +127,7 @@ class Verbs:
         try:
             self.flush()
         except OperationError as error:
-            if not reading or error.code != "shop_locked":
+            if not (reading or beside) or error.code != "shop_locked":
                 raise
         if not unfinished(self._parts.store):
             return True
