@@ -31,7 +31,7 @@ def dying(module: Any, name: str) -> None:
 
 #: Point -> what makes the process die there.
 POINTS: dict[str, Callable[[], None]] = {
-    "store half migrated": lambda: dying(sql_migration, "create_tables"),
+    "store half migrated": lambda: dying(sql_migration, "move"),
     "store migrated": lambda: dying(sql_migration, "migrate_store"),
     "columns added": lambda: after(DeltaLog, "add_columns"),
     "files begun": lambda: after(BucketFiles, "append"),

@@ -83,6 +83,7 @@ class Server:
         """As a machine that fails does."""
         self.process.kill()
         self.process.wait()
+        self._let_go()
 
     def again(self) -> None:
         """Start it once more."""
@@ -91,6 +92,11 @@ class Server:
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(_PATIENCE_S)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
     def _start(self) -> subprocess.Popen[str]:
         with self._log.open("a", encoding="utf-8") as log:
@@ -195,7 +201,8 @@ class Demo:
                 self._killed(server, listener)
             time.sleep(max(0.0, began + number * pause - time.monotonic()))
         client.stdin.close()
-        found = json.loads(client.stdout.readline())
+        with client.stdout as answer:
+            found = json.loads(answer.readline())
         client.wait()
         console.say(f"   {found['sent']:,} calls sent, {len(found['lost'])} given up by the client")
         return list(found["lost"])
