@@ -136,19 +136,19 @@ class Admission:
         flagged = self._store.flags.flags(visitors)["visitor_id"].unique().to_pylist()
         if not flagged:
             return pa.array([], pa.string())
-        nothing = ParquetFiles((), TABLE_SCHEMA)
-        return noise.update_flags(
-            self._warehouse, self._store, nothing, version, self._pace, rewritten=flagged
-        )
+        return self.judge_some(flagged, version)
 
-    def judge_some(self, visitors: Sequence[str]) -> pa.Array:
+    def judge_some(self, visitors: Sequence[str], version: int | None = None) -> pa.Array:
         """Judge the pace of visitors by all their events; those whose flags are others than before.
 
         Inside the caller's transaction.
+
+        Args:
+            version: of the event table; None: all events there are.
         """
         nothing = ParquetFiles((), TABLE_SCHEMA)
         return noise.update_flags(
-            self._warehouse, self._store, nothing, None, self._pace, rewritten=visitors
+            self._warehouse, self._store, nothing, version, self._pace, rewritten=visitors
         )
 
     def flag(self, files: ParquetFiles) -> pa.Array:

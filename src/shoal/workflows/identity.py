@@ -92,7 +92,7 @@ def people_about(store: StateStore, raw_id: str, before_us: int, shared_by: int)
 
     Only what leads to or from the id is read, so it takes no longer in a shop of many.
     """
-    return _about(store, [raw_id], before_us, shared_by)
+    return people_around(store, [raw_id], before_us, shared_by)
 
 
 def people_among(
@@ -112,10 +112,6 @@ def people_around(
     store: StateStore, raw_ids: Sequence[str], before_us: int, shared_by: int
 ) -> pa.Table:
     """The rows of `people_at` that say who some ids are and what else is theirs, and a few more."""
-    return _about(store, raw_ids, before_us, shared_by)
-
-
-def _about(store: StateStore, raw_ids: Sequence[str], before_us: int, shared_by: int) -> pa.Table:
     from shoal.features import people
 
     ahead = followed(store, raw_ids)
