@@ -400,6 +400,9 @@ class LiveStore(Protocol):
     def numbers(self) -> list[tuple[int, str]]:
         """(number, source) of every batch, oldest first."""
 
+    def accounts(self) -> list[tuple[int, str, Mapping[str, Any]]]:
+        """(number, source, account) of every batch, oldest first, without its events."""
+
     def read(self, numbers: Sequence[int]) -> list[LiveBatch]:
         """Some batches, in the order asked for.
 

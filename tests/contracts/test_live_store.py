@@ -36,6 +36,8 @@ def test_batches_come_back_as_they_were(store: StateStore) -> None:
     assert second > first
     assert live.numbers() == [(first, "web"), (second, "app")]
     assert live.position() == 7
+    told = {"rows": {"read": 2}, "reasons": {}}, {"rows": {"read": 1}, "reasons": {}}
+    assert live.accounts() == [(first, "web", told[0]), (second, "app", told[1])]
     app, web = live.read([second, first])
     assert (app.source, web.source) == ("app", "web")
     assert web.events.equals(batch("web", "a", "b").events)

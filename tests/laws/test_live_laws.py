@@ -17,7 +17,7 @@ import shoal
 from shoal.adapters.memory_inbox import MemoryInbox
 from shoal.config import Config, NoiseConfig, SegmentConfig, ShopConfig
 from shoal.domain.errors import OperationError
-from shoal.domain.time import to_us
+from shoal.domain.time import iso, to_us
 from shoal.events.collected import judge
 from shoal.ports import Arrived
 from shoal.shop import Shop
@@ -348,6 +348,37 @@ def test_others_read_beside_a_stream_and_see_what_waits(shop: Shop) -> None:
             another.compact()
         assert caught.value.code == "shop_locked"
     assert len(shop._parts.store.live.numbers()) == 1
+
+
+def test_what_waits_is_counted_and_listed_as_when_it_is_flushed(shop: Shop) -> None:
+    inbox = MemoryInbox()
+    stream = shop.streaming(inbox, flush_s=3600)
+    moment = NOW + timedelta(days=1, microseconds=5)
+    for source in ("app", "web"):
+        calls = [told(n, moment, userId=f"u{n % 4}") for n in range(3)]
+        calls += [told(n, moment, "poison") for n in range(3, 7)]
+        inbox.append(arrived(calls, source))
+        assert stream.step(NOW) is not None
+    before = shop.status()
+    assert before["to"] == iso(moment)
+    asking, rows = shop.asking(), sum(shop._parts.warehouse.bucket_counts().values())
+    listed, page = (
+        shop.quarantine().as_document(),
+        asking.quarantined(code=None, behind=None, limit=6),
+    )
+    assert asking.status()["events"] == before["events"] == rows
+    assert asking.quarantine().as_document()["rows"] == listed["rows"] == 8
+    rest = asking.quarantined(code=None, behind=page[1], limit=6)
+    assert len(page[0]) == 6 and rest[1] is None
+    stream.flush()
+    after = shop.status()
+    changed = {"table_version", "units", "units_with_quarantine"}
+    assert {n: v for n, v in after.items() if n not in changed} == {
+        n: v for n, v in before.items() if n not in changed
+    }
+    assert shop.quarantine().as_document() == listed
+    assert asking.quarantined(code=None, behind=None, limit=6) == page
+    assert asking.quarantined(code=None, behind=page[1], limit=6) == rest
 
 
 def test_a_shop_is_whole_while_events_wait(shop: Shop) -> None:

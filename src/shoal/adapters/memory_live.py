@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from shoal.ports import LiveBatch
 
@@ -37,6 +38,11 @@ class MemoryLive:
     def numbers(self) -> list[tuple[int, str]]:
         """(number, source) of every batch, oldest first."""
         return [(number, one.source) for number, one in sorted(self._rows().batches.items())]
+
+    def accounts(self) -> list[tuple[int, str, Mapping[str, Any]]]:
+        """(number, source, account) of every batch, oldest first."""
+        kept = sorted(self._rows().batches.items())
+        return [(number, one.source, one.account) for number, one in kept]
 
     def read(self, numbers: Sequence[int]) -> list[LiveBatch]:
         """Some batches, in the order asked for; `KeyError` where one is not there any more."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
@@ -45,6 +45,13 @@ class SqlLive:
         query = sa.select(LIVE.c.number, LIVE.c.source).order_by(LIVE.c.number)
         with self._reading() as connection:
             return [(row.number, row.source) for row in connection.execute(query)]
+
+    def accounts(self) -> list[tuple[int, str, Mapping[str, Any]]]:
+        """(number, source, account) of every batch, oldest first."""
+        query = sa.select(LIVE.c.number, LIVE.c.source, LIVE.c.account).order_by(LIVE.c.number)
+        with self._reading() as connection:
+            rows = connection.execute(query).all()
+        return [(row.number, row.source, json.loads(row.account)) for row in rows]
 
     def read(self, numbers: Sequence[int]) -> list[LiveBatch]:
         """Some batches, in the order asked for; `KeyError` where one is not there any more."""

@@ -387,7 +387,7 @@ class ShopAsking:
 
         return page(
             self._parts.store, self._shop.directory / bootstrap.QUARANTINE_DIR, code=code,
-            behind=behind, limit=limit, every=self._units().telling,
+            behind=behind, limit=limit, every=self._units,
         )  # fmt: skip
 
     def quarantine(self, code: str | None = None) -> Listing:
@@ -404,7 +404,7 @@ class ShopAsking:
             "quarantine_dir": self._shop.directory / bootstrap.QUARANTINE_DIR,
         }  # fmt: skip
         try:
-            return listing(**asked, every=self._units().telling, kept=self._codes)
+            return listing(**asked, every=self._units, kept=self._codes)
         except OperationError:  # an erasure that just ended put another file in a file's place
             return listing(**asked)
 
@@ -412,7 +412,7 @@ class ShopAsking:
         """The document `shoal.status/1`."""
         from shoal.workflows.status import status
 
-        return status(store=self._parts.store, known=self._units())
+        return status(store=self._parts.store, known=self._units)
 
     def _units(self) -> Summary:
         return self._followed.read(self._erasures())

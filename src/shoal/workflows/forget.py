@@ -39,6 +39,7 @@ from shoal.workflows.forget_people import Belongings, belongings, check_id
 from shoal.workflows.forget_quarantine import in_quarantine, out_of_quarantine
 from shoal.workflows.forget_receipt import receipt_of, unknown_among
 from shoal.workflows.forgotten import DUE, SCRUB, fingerprints_by_person, to_lift
+from shoal.workflows.ingest_result import PERIOD
 from shoal.workflows.progress import NoProgress, Progress
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ class Forgetting:
 
     def _stones(self, goods: Belongings, key: bytes) -> list[tuple[str, int, int]]:
         """Tombstones; of a shared device, what happens from now on is the others' again."""
-        last = self.store.get_settings().get("last")
+        last = self.store.get_settings().get(PERIOD[1])
         now_us = max(to_us(self.clock()), 0 if last is None else to_us(parse_moment(last)) + 1)
         own = set(goods.own)
         return [

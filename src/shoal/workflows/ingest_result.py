@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from shoal.domain.account import RowAccount
 from shoal.domain.time import iso
 from shoal.events.noise import DELIVERY
 from shoal.ports import RESTATED, StateStore, Warehouse
+
+#: Settings with the moments of the shop's first and last event.
+PERIOD: Final[tuple[str, str]] = ("first", "last")
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ def summarise(
 def remembered(result: IngestResult, store: StateStore) -> IngestResult:
     """The result, its first and last moment kept as settings for those who ask without a table."""
     known = store.get_settings()
-    for key, moment in (("first", result.first), ("last", result.last)):
+    for key, moment in zip(PERIOD, (result.first, result.last), strict=True):
         if moment is not None and known.get(key) != iso(moment):
             store.put_setting(key, iso(moment))
     return result

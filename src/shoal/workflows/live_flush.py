@@ -22,7 +22,8 @@ from shoal.workflows.advance import follow_flush
 from shoal.workflows.carries_noted import follow_erasure
 from shoal.workflows.collected_rows import INBOX
 from shoal.workflows.forgotten import id_columns
-from shoal.workflows.live_rows import account_of, columns_of
+from shoal.workflows.live_rows import columns_of
+from shoal.workflows.live_waiting import as_account
 from shoal.workflows.quarantine_file import QuarantineFile
 from shoal.workflows.units import Unit
 
@@ -108,7 +109,7 @@ class _Flush:
         try:
             account = RowAccount()
             for batch in batches:
-                account += account_of(batch)
+                account += as_account(batch.account)
                 quarantined.append(batch.quarantined)
                 if batch.events.num_rows:
                     writer.append(batch.events)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,6 +24,7 @@ from shoal.workflows.collected_rows import Collected
 from shoal.workflows.draining import written
 from shoal.workflows.forgotten import id_columns
 from shoal.workflows.ingest_errors import told
+from shoal.workflows.live_waiting import as_told
 
 if TYPE_CHECKING:
     from shoal.events.privacy import Privacy
@@ -101,16 +102,6 @@ class FrontDoor:
         )  # fmt: skip
         refused = refused.replace_schema_metadata({COLUMNS: "\x1f".join(columns)})
         return LiveBatch(source, rows, refused, as_told(account))
-
-
-def as_told(account: RowAccount) -> dict[str, Any]:
-    """An account as a batch keeps it."""
-    return {"rows": account.as_document(), "reasons": dict(account.quarantine)}
-
-
-def account_of(batch: LiveBatch) -> RowAccount:
-    """The account of a batch."""
-    return RowAccount(**batch.account["rows"], quarantine=dict(batch.account["reasons"]))
 
 
 def columns_of(batches: Sequence[LiveBatch]) -> tuple[str, ...]:

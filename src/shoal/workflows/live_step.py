@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from shoal.domain.account import RowAccount
 from shoal.domain.kinds import ITEM
-from shoal.domain.time import Zone, from_us
+from shoal.domain.time import Zone, from_us, iso
 from shoal.events.identity import bucket_of
 from shoal.events.noise import DELIVERY
 from shoal.events.schema import EVENT_KEY, SCOPE_KEY, TABLE_SCHEMA
@@ -43,11 +43,13 @@ from shoal.workflows.catch_up import (
 )
 from shoal.workflows.forgotten import tombstones_of, unfinished
 from shoal.workflows.identity import update_links
+from shoal.workflows.ingest_result import PERIOD
 from shoal.workflows.known import Known
 from shoal.workflows.live_keys import KnownKeys
 from shoal.workflows.live_moves import Moves
 from shoal.workflows.live_people import Crowds, Links, latest_us, visitors_of
-from shoal.workflows.live_rows import FrontDoor, account_of
+from shoal.workflows.live_rows import FrontDoor
+from shoal.workflows.live_waiting import as_account
 
 if TYPE_CHECKING:
     from shoal.features.pace import Pace
@@ -142,6 +144,7 @@ class LiveStep:
         try:
             with self.store.transaction():
                 changed = self._written(batches, events, moment, known.append)
+                self._period(events)
                 self.store.live.set_position(calls[-1][0])
         except BaseException:
             self.warehouse.forget_after(before)
@@ -150,7 +153,7 @@ class LiveStep:
         self.keys.add(events[EVENT_KEY].to_numpy())
         if self.seen is not None and known:
             self.seen(known[0])  # nobody is told before it is so
-        rows = sum((account_of(one) for one in batches), RowAccount())
+        rows = sum((as_account(one.account) for one in batches), RowAccount())
         return Stepped(
             len(calls), calls[-1][0], rows, changed or 0, None if changed is None else moment
         )
@@ -213,6 +216,21 @@ class LiveStep:
         known, touched = self._states(rows, moved, moment)
         self._moves.carries(rows, touched, moved, moment)
         return self._moves.record(known, touched, moment, seen)
+
+    def _period(self, events: pa.Table) -> None:
+        """Let the shop's first and last moment follow."""
+        if not events.num_rows:
+            return
+        kept, found = self.store.get_settings(), pc.min_max(events["event_time"]).as_py()
+        known = {key: datetime.fromisoformat(kept[key]) for key in PERIOD if key in kept}
+        first, last = PERIOD
+        period = {
+            first: min(found["min"], known.get(first, found["min"])),
+            last: max(found["max"], known.get(last, found["max"])),
+        }
+        for key, moment in period.items():
+            if moment != known.get(key):
+                self.store.put_setting(key, iso(moment))
 
     def _people(self, events: pa.Table, numbers: Sequence[int]) -> pa.Array:
         """Let links and flags follow; customers whose states cannot be had by merging."""

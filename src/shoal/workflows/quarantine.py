@@ -7,7 +7,7 @@ that could not be stored then. Those lie in the quarantine still, but do not cou
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,9 +20,11 @@ from shoal.events.reasons import REASONS
 from shoal.events.sealed_form import shown_row
 from shoal.ports import StateStore
 from shoal.workflows import units
+from shoal.workflows.live_waiting import Waiting, beside
 from shoal.workflows.quarantine_file import read_batches
 from shoal.workflows.statements import Statements
 from shoal.workflows.units import Unit
+from shoal.workflows.units_followed import Summary, summary
 from shoal.workflows.units_followed import held as _held
 
 #: Files whose counts are kept.
@@ -91,13 +93,13 @@ def listing(
     quarantine_dir: Path,
     code: str | None = None,
     samples: int = 3,
-    every: Sequence[Unit] | None = None,
+    every: Callable[[], Summary] | None = None,
     kept: CodeCounts | None = None,
 ) -> Listing:
     """Reasons, counts and samples of all quarantined rows that count, or of one reason.
 
     Args:
-        every: units by which the quarantine is told; None: all are read.
+        every: reads the units by which the quarantine is told; None: all are read.
         kept: counts of files that were read before; used where no samples are asked for.
 
     Raises:
@@ -113,8 +115,8 @@ def listing(
     missing = ""
     for _ in range(_ATTEMPTS):
         try:
-            held = Counted(store, quarantine_dir, every=every)
-            return _listed(held, code, samples, kept if not samples else None)
+            held, waiting, _ = counted(store, quarantine_dir, every)
+            return _listed(held, waiting, code, samples, kept if not samples else None)
         except FileNotFoundError as error:  # a replay at work took a file away: look again
             missing = str(error.filename or error)
     raise OperationError(
@@ -150,22 +152,57 @@ class CodeCounts:
         return known[1]
 
 
+def counted(
+    store: StateStore,
+    quarantine_dir: Path,
+    every: Callable[[], Summary] | None = None,
+    *,
+    missing_ok: bool = False,
+) -> tuple[Counted, Waiting, int]:
+    """The quarantined rows that count of a moment: those in files, and those that wait.
+
+    Args:
+        every: reads the units by which the quarantine is told; None: all are read.
+
+    Returns:
+        Both, and the number of the last unit.
+    """
+
+    def files() -> tuple[Counted, int]:
+        told = summary(units.all_units(store)) if every is None else every()
+        held = Counted(store, quarantine_dir, missing_ok=missing_ok, every=told.telling)
+        return held, told.last
+
+    (held, last), waiting = beside(store, files, refused=True)
+    return held, waiting, last
+
+
 def _listed(
-    held: Counted, code: str | None, samples: int, kept: CodeCounts | None = None
+    held: Counted,
+    waiting: Waiting,
+    code: str | None,
+    samples: int,
+    kept: CodeCounts | None = None,
 ) -> Listing:
     counts: Counter[str] = Counter()
     shown: dict[str, list[Sample]] = {}
+
+    def add(rows: pa.Table) -> None:
+        for entry in pc.value_counts(rows["code"].combine_chunks()).to_pylist():
+            found = entry["values"]
+            if code in (None, found):
+                counts[found] += entry["counts"]
+                _show(shown.setdefault(found, []), rows, found, samples)
+
     for unit in held.units:
         if kept is not None and held.whole(unit):
-            found = kept.of(held.path(unit))
-            counts.update({name: n for name, n in found.items() if code in (None, name)})
+            known = kept.of(held.path(unit))
+            counts.update({name: n for name, n in known.items() if code in (None, name)})
             continue
         for rows in held.rows(unit):
-            for entry in pc.value_counts(rows["code"].combine_chunks()).to_pylist():
-                found = entry["values"]
-                if code in (None, found):
-                    counts[found] += entry["counts"]
-                    _show(shown.setdefault(found, []), rows, found, samples)
+            add(rows)
+    for rows in waiting.refused.values():
+        add(rows)
     return Listing(
         tuple(
             Reason(name, REASONS.get(name, ""), count, tuple(shown.get(name, ())))

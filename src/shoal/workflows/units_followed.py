@@ -21,12 +21,14 @@ class Summary:
 
     Args:
         units, events: committed ones, and by how many events these let the table grow.
+        last: number of the latest.
         telling: those that the quarantine is told by: of which rows lie there, or that state scopes
             anew; oldest first.
     """
 
     units: int
     events: int
+    last: int
     telling: Sequence[Unit]
 
     @property
@@ -43,9 +45,9 @@ def held(unit: Unit) -> bool:
 def summary(every: Sequence[Unit]) -> Summary:
     """Of all units there are."""
     known = [one for one in every if one.status == units.COMMITTED]
-    return Summary(
-        len(known), sum(one.events for one in known), [one for one in every if _tells(one)]
-    )
+    last = max((one.number for one in every), default=0)
+    telling = [one for one in every if _tells(one)]
+    return Summary(len(known), sum(one.events for one in known), last, telling)
 
 
 class UnitsFollowed:
@@ -70,10 +72,10 @@ class UnitsFollowed:
                 self._follow(anew=True)
                 self._erasures = erasures
             telling = sorted(self._telling.items())
-            return Summary(self._units, self._events, [one for _, one in telling])
+            return Summary(self._units, self._events, self._last, [one for _, one in telling])
 
     def _forget(self) -> None:
-        self._position = self._units = self._events = 0
+        self._position = self._units = self._events = self._last = 0
         #: By position: those that the quarantine is told by, and those that may become others yet.
         self._telling: dict[int, Unit] = {}
         self._open: dict[int, str] = {}
@@ -99,6 +101,7 @@ class UnitsFollowed:
                 if unit.replaces and not anew:
                     return False
             self._position = max(self._position, position)
+            self._last = max(self._last, unit.number)
         return True
 
 
