@@ -7,14 +7,20 @@ A write-ahead log that was damaged can open without a complaint and lack its las
 the highest position is also kept beside the database, in a file that is synced after each commit:
 an inbox that knows less than that file refuses to open. So does one in a PostgreSQL database that
 was put back, or lost what a standby never got; its writers wait for one another too.
+
+Several processes may write to one inbox. They take turns by a lock on the mark's file, which the
+system gives back when a process ends: waiting for SQLite's own lock is trying again and again, and
+whoever comes just then goes first.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -94,7 +100,7 @@ _BOOKMARK: Final = (
 
 
 class SqlInbox:
-    """`Inbox` in a SQL database; every method is safe to call from several threads.
+    """`Inbox` in a SQL database; every method is safe to call from several threads and processes.
 
     Args:
         where: the SQLite file, which is made if there is none, and the mark stands beside it; or
@@ -108,6 +114,8 @@ class SqlInbox:
     def __init__(self, where: Path | Namespace) -> None:
         self._writing = threading.Lock()
         self._mark = -1
+        #: What the mark is known to hold at least.
+        self._marked = 0
         if isinstance(where, Namespace):
             self._engine = connect(where, "inbox")
             self._mark_path = where.mark("inbox")
@@ -126,14 +134,15 @@ class SqlInbox:
     def append(self, arrived: Sequence[Arrived]) -> list[bool]:
         if not arrived:
             return []
-        with self._writing:
+        with self._turn():
             with begin(self._engine, write=True) as connection:
                 new = _which_are_new(connection, arrived)
                 rows = [one for one, fresh in zip(arrived, new, strict=True) if fresh]
-                last = _append(connection, rows) if rows else 0
-            if rows:
+                # Calls that are not new were taken by now, maybe by another process.
+                last = _append(connection, rows) if rows else _last(connection)
+            if last > self._marked:
                 self._write_mark(last)
-                self.written = last
+            self.written = last
         return new
 
     def after(self, position: int, limit: int) -> list[tuple[int, Arrived]]:
@@ -158,11 +167,11 @@ class SqlInbox:
         return self._known(_PLANNED)
 
     def plan(self, position: int) -> None:
-        with self._writing, begin(self._engine, write=True) as connection:
+        with self._turn(), begin(self._engine, write=True) as connection:
             _keep_highest(connection, _PLANNED, position)
 
     def drain(self, position: int) -> None:
-        with self._writing, begin(self._engine, write=True) as connection:
+        with self._turn(), begin(self._engine, write=True) as connection:
             connection.execute(sa.delete(INBOX).where(INBOX.c.position <= position))
             _keep_highest(connection, _DRAINED, position)
 
@@ -172,7 +181,7 @@ class SqlInbox:
 
     def forget_ids(self, before_us: int) -> int:
         old = sa.delete(SEEN).where(SEEN.c.received_us < before_us)
-        with self._writing, begin(self._engine, write=True) as connection:
+        with self._turn(), begin(self._engine, write=True) as connection:
             return int(connection.execute(old).rowcount)
 
     def bookmarks(self, beginning: str) -> dict[str, str]:
@@ -181,7 +190,7 @@ class SqlInbox:
             return {row.name: row.text for row in connection.execute(wanted)}
 
     def keep_bookmark(self, name: str, text: str) -> None:
-        with self._writing, begin(self._engine, write=True) as connection:
+        with self._turn(), begin(self._engine, write=True) as connection:
             connection.exec_driver_sql(_in_style(connection, _BOOKMARK), (name, text))
 
     def close(self) -> None:
@@ -203,8 +212,7 @@ class SqlInbox:
         Raises:
             OperationError: `shop_damaged`.
         """
-        told = os.pread(self._mark, _DIGITS, 0)
-        marked = int(told) if told.strip().isdigit() else 0
+        marked = self._marked = self._read_mark()  # first: others write it after what it stands for
         last = self.last()
         if last < marked:
             raise OperationError(
@@ -217,10 +225,29 @@ class SqlInbox:
                 f"{self._mark_path}",
             )
 
+    def _read_mark(self) -> int:
+        told = os.pread(self._mark, _DIGITS, 0)
+        return int(told) if told.strip().isdigit() else 0
+
     def _write_mark(self, position: int) -> None:
+        """Have the mark on disk stand at a position or behind it; in one's turn."""
         with translated(self._mark_path, damaged="the inbox's mark"):
-            os.pwrite(self._mark, b"%020d" % position, 0)
-            os.fdatasync(self._mark)
+            self._marked = self._read_mark()
+            if self._marked < position:
+                os.pwrite(self._mark, b"%0*d" % (_DIGITS, position), 0)
+                os.fdatasync(self._mark)
+                self._marked = position
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """A block in which no other thread or process writes to the inbox."""
+        with self._writing:
+            with translated(self._mark_path, damaged="the inbox's mark"):
+                fcntl.flock(self._mark, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._mark, fcntl.LOCK_UN)
 
 
 def _which_are_new(connection: sa.Connection, arrived: Sequence[Arrived]) -> list[bool]:
