@@ -100,7 +100,7 @@ def _round(app: Any, key: str, who: list[str], reads: int, readers: int) -> dict
 
 
 def _counters() -> Any:
-    from shoal.service.api.metrics import Counters
+    from shoal.service.counters import Counters
 
     return Counters()
 

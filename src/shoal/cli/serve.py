@@ -78,6 +78,16 @@ def serve(
             "them; NAME is their source. May be given several times.",
         ),
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            min=0,
+            max=64,
+            help="Processes that take connections on the one port; below 2 one does everything.",
+        ),
+    ] = 1,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -103,7 +113,8 @@ def serve(
     with shops.open(shop) as opened:
         done = run(
             opened, host=host, port=port, every_s=every, flush_s=flush_every, follow=files,
-            adjust_every_s=ask_every if adjust else None, event_time=event_time, told=told,
+            adjust_every_s=ask_every if adjust else None, event_time=event_time,
+            workers=workers, told=told,
         )  # fmt: skip
     console.say(
         f"{done.get('received', 0):,} calls received, {done['events']:,} events stored, "

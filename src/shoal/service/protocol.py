@@ -20,6 +20,8 @@ MOST_HEADERS: Final = 100
 class BoundedHeads(HttpToolsProtocol):
     """Refuses heads that do not end, and tells what it refuses in the form of every other error."""
 
+    most_head, most_headers = MOST_HEAD, MOST_HEADERS
+
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
         self._in_head, self._came = True, 0
@@ -31,13 +33,13 @@ class BoundedHeads(HttpToolsProtocol):
             return
         self._came += len(data)
         super().data_received(data)
-        if self._in_head and self._came > MOST_HEAD and not self.transport.is_closing():
+        if self._in_head and self._came > self.most_head and not self.transport.is_closing():
             self._too_much = True
             self.send_400_response("")
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        if len(self.headers) > MOST_HEADERS:
+        if len(self.headers) > self.most_headers:
             self._too_much = True
             raise ValueError("too many headers")  # the parser stops, and the client is told
         super().on_headers_complete()

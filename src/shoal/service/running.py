@@ -1,9 +1,12 @@
-"""The server that answers, which says so when it begins to stop."""
+"""The server that answers, which says so when it begins, and when it begins to stop."""
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -20,16 +23,53 @@ class Server(uvicorn.Server):
     """Ends streams when it is told to stop: they have no end of their own to wait for.
 
     Args:
-        stopping: called once, in the loop that serves, before requests under way are waited for.
+        begun: called once, in the loop that serves, when connections are taken.
+        stopping: called once, in that loop, before requests under way are waited for.
+        before: called once, in a thread, while requests are answered still: whoever has them
+            answered here comes to an end first.
     """
 
-    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        stopping: Callable[[], None] | None = None,
+        *,
+        begun: Callable[[], None] | None = None,
+        before: Callable[[], None] | None = None,
+    ) -> None:
         super().__init__(config)
-        self._stopping = stopping
+        self._stopping, self._begun, self._before = stopping, begun, before
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._begun is not None:
+            self._begun()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._stopping()
+        if self._stopping is not None:
+            self._stopping()
+        if self._before is not None:
+            await asyncio.to_thread(self._before)
         await super().shutdown(sockets)
+
+
+@contextmanager
+def told_to_stop() -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the server alone.
+
+    Uvicorn stops at them, and then raises them once more for whoever was there before: that would
+    end the process before what waits is written.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {one: signal.signal(one, lambda *_: None) for one in signals}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 @contextmanager

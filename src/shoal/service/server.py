@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import ipaddress
-import signal
-import socket
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from shoal.domain.errors import OperationError, UsageError
+from shoal.domain.errors import UsageError
 from shoal.domain.time import system_clock
+from shoal.service.listening import BACKLOG, address_of, is_loopback, listening
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from shoal.shop import Shop
 
-#: Connections that wait to be taken.
-_BACKLOG: Final = 2048
 #: What the first batch needs, loaded before anybody is answered: loading takes seconds in which no
 #: other thread gets on.
 _LOADED: Final = ("shoal.workflows.ingest", "shoal.workflows.refresh")
-#: Seconds in which requests under way may end once the service is told to stop.
-_DRAIN_S: Final = 20
 
 
 def serve(
@@ -37,6 +33,7 @@ def serve(
     follow: Sequence[tuple[str, Path]] = (),
     adjust_every_s: float | None = None,
     event_time: bool = False,
+    workers: int = 1,
     told: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Collect events and move customers until SIGINT or SIGTERM; what was done.
@@ -49,37 +46,41 @@ def serve(
         adjust_every_s: how often it is asked whether the segments are to be looked at; None: they
             stay as they are.
         event_time: see `Driver`.
+        workers: processes that take connections; with less than two this one does.
         told: is given the address once requests are answered.
 
     Raises:
         UsageError: `usage`, it would listen beyond this machine and nobody has a key, or two things
             are followed as one source.
-        OperationError: `port_taken`, `shop_locked`, `shop_damaged`, `audit_broken`, ...
+        OperationError: `port_taken`, `not_served`, `shop_locked`, `shop_damaged`,
+            `audit_broken`, ...
     """
     import uvicorn
 
     from shoal.service.access import Keyring
     from shoal.service.adjusting import Adjusting, look_command
     from shoal.service.api import Served
-    from shoal.service.api.metrics import Counters
     from shoal.service.app import application
     from shoal.service.audit_retention import AuditRetention
     from shoal.service.changes import ChangeFeed
+    from shoal.service.counters import Counters
     from shoal.service.driver import Driver
     from shoal.service.endpoints import endpoints_of
     from shoal.service.following import Following, feeds_of, told_apart
+    from shoal.service.forwarding import Believed, OnSocket
     from shoal.service.holding import Holding
     from shoal.service.protocol import BoundedHeads
-    from shoal.service.running import Server, short_turns
+    from shoal.service.running import Server, short_turns, told_to_stop
     from shoal.service.trail import Trail
     from shoal.service.webhooks_driver import WebhooksDriver
+    from shoal.service.workers import DRAIN_S, AllCounters, Workers
     from shoal.workflows.auditing import Auditor
     from shoal.workflows.collecting import Collector
 
     _hold_private(shop, host)
     private = shop.private_calls()
     told_apart(follow)
-    listener = _listening(host, port)
+    listener = listening(host, port)
     for module in _LOADED:
         import_module(module)
     with (
@@ -87,6 +88,7 @@ def serve(
         Holding(shop.lease) as holding,
         closing(shop.audit_log()) as log,
         shop.sending() as sending,
+        ExitStack() as stack,
     ):
         log.hold()
         recovered = shop.recover()
@@ -115,58 +117,56 @@ def serve(
         driver.recovered = recovered
         counters = Counters()
         served = Served.of(collector, driver, keyring, counters)
+        crew = None
+        if workers > 1:
+            crew = stack.enter_context(Workers(shop.directory, listener, workers))
+            served = replace(
+                served, counters=AllCounters(counters, crew), workers=crew.told,
+                counts=lambda: crew.with_own("calls", collector.counts),
+                refused=lambda: crew.with_own("refused", collector.refused),
+            )  # fmt: skip
         try:
-            app = application(
+            app: ASGIApp = application(
                 collector, keyring, driver,
                 endpoints_of(shop, log, feed, served), limits=shop.config.service,
                 trail=Trail(auditor), bounds=bounds, following=following.told, counters=counters,
-                webhooks=shop.webhooks_standing,
+                webhooks=shop.webhooks_standing, workers=served.workers,
             )  # fmt: skip
-            server = Server(
-                uvicorn.Config(
-                    app, log_config=None, access_log=False, server_header=False, lifespan="off",
-                    http=BoundedHeads, ws="none", backlog=_BACKLOG,
-                    timeout_graceful_shutdown=_DRAIN_S,
-                ),
-                feed.stop,
-            )  # fmt: skip
+            named: dict[str, Any] = {
+                "log_config": None, "access_log": False, "server_header": False, "ws": "none",
+                "lifespan": "off", "backlog": BACKLOG, "timeout_graceful_shutdown": DRAIN_S,
+            }  # fmt: skip
+            if crew is None:
+                answers, config = listener, uvicorn.Config(app, http=BoundedHeads, **named)
+            else:
+                answers, config = crew.socket, uvicorn.Config(
+                    Believed(app), http=OnSocket, proxy_headers=False, timeout_keep_alive=3600,
+                    **named,
+                )  # fmt: skip
+            server = Server(config, feed.stop, before=None if crew is None else crew.stop)
             driver.start()
             following.start()
             webhooks.start()
             retention.start()
+            address = address_of(listener)
+            if crew is not None:
+                crew.start()
             if told is not None:
-                told(_address(listener))
-            with _told_to_stop(), short_turns():
-                server.run(sockets=[listener])
+                told(address)
+            with told_to_stop(), short_turns():
+                server.run(sockets=[answers])
         finally:
+            if crew is not None:
+                crew.stop()
             following.stop()
             collector.close()
             driver.stop()
             webhooks.stop()
             retention.stop()
             auditor.close()
-            done = {**driver.told(), **dict(collector.counts)}
+            done = {**driver.told(), **dict(served.counts())}
             inbox.close()
     return done
-
-
-@contextmanager
-def _told_to_stop() -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the server alone.
-
-    Uvicorn stops at them, and then raises them once more for whoever was there before: that would
-    end the process before what waits is written.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {one: signal.signal(one, lambda *_: None) for one in signals}
-    try:
-        yield
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
 
 
 def _hold_private(shop: Shop, host: str) -> None:
@@ -176,7 +176,7 @@ def _hold_private(shop: Shop, host: str) -> None:
         UsageError: `usage`.
     """
     now = system_clock()
-    if _is_loopback(host) or any(key.valid(now) for key in shop.known_keys()):
+    if is_loopback(host) or any(key.valid(now) for key in shop.known_keys()):
         return
     raise UsageError(
         "usage",
@@ -185,49 +185,3 @@ def _hold_private(shop: Shop, host: str) -> None:
         where=host,
         hint="Make one first: shoal keys SHOP --make web; or leave out --host.",
     )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """A socket that nobody else has.
-
-    Raises:
-        OperationError: `port_taken`.
-        UsageError: `usage`, there is no such address on this machine.
-    """
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (socket.gaierror, UnicodeError, OverflowError) as error:
-        raise UsageError(
-            "usage", f"{host}:{port} is no address: {error}", where=host,
-            hint="Give an address of this machine, such as 127.0.0.1 or 0.0.0.0.",
-        ) from error  # fmt: skip
-    # Of a socket whose protocol is not named, asyncio lets small pieces wait for each other: an
-    # answer on a connection that is used again took 40 ms more.
-    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        found.bind(address)
-        found.listen(_BACKLOG)  # who connects from now on is answered as soon as the service is up
-    except OSError as error:
-        found.close()
-        raise OperationError(
-            "port_taken",
-            f"the service cannot listen on {host}:{port}: {error.strerror}",
-            where=f"{host}:{port}",
-            hint="Give another --port (0 takes a free one), or end what listens there.",
-        ) from error
-    return found
-
-
-def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

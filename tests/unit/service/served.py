@@ -25,8 +25,8 @@ from shoal.events.collected import judge
 from shoal.ports import Arrived
 from shoal.service.access import Keyring
 from shoal.service.api import Served
-from shoal.service.api.metrics import Counters
 from shoal.service.app import application
+from shoal.service.counters import Counters
 from shoal.service.driver import Driver
 from shoal.service.endpoint import Endpoint
 from shoal.service.endpoints import endpoints_of

@@ -17,9 +17,10 @@ from shoal.adapters.memory_inbox import MemoryInbox
 from shoal.domain.errors import OperationError
 from shoal.service.access import Keyring
 from shoal.service.api import Served
-from shoal.service.api.metrics import BUCKETS, Counters, Metrics
+from shoal.service.api.metrics import Metrics
 from shoal.service.api.operation import Operations
 from shoal.service.app import application
+from shoal.service.counters import BUCKETS, Counters
 from shoal.service.driver import Driver
 from shoal.service.endpoints import endpoints_of
 from shoal.workflows.collecting import Collector

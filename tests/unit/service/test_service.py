@@ -23,7 +23,7 @@ from shoal.ports import Arrived
 from shoal.service.access import Keyring, shown_keys
 from shoal.service.app import application
 from shoal.service.driver import Driver
-from shoal.service.server import _is_loopback, _listening
+from shoal.service.listening import is_loopback, listening
 from shoal.workflows import collecting
 from shoal.workflows.collecting import BusyError, Collector
 from shoal.workflows.draining import Drained
@@ -254,11 +254,11 @@ def test_names_that_no_source_can_have_are_refused(source: str) -> None:
     [("127.0.0.1", True), ("localhost", True), ("::1", True), ("0.0.0.0", False), ("shop", False)],
 )
 def test_addresses_of_this_machine_alone(host: str, own: bool) -> None:
-    assert _is_loopback(host) == own
+    assert is_loopback(host) == own
 
 
 def test_answers_do_not_wait_for_each_other_on_a_connection_that_is_used_again() -> None:
-    with _listening("127.0.0.1", 0) as found:
+    with listening("127.0.0.1", 0) as found:
         assert found.proto == socket.IPPROTO_TCP  # asyncio then sets TCP_NODELAY
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,13 @@ from shoal.service.api.adjustments import Adjustments
 from shoal.service.api.assign import Assign
 from shoal.service.api.customers import Customers
 from shoal.service.api.exports import Exports
-from shoal.service.api.metrics import Counters, Metrics
+from shoal.service.api.metrics import Metrics
 from shoal.service.api.operation import Operations
 from shoal.service.api.rules import Rules
 from shoal.service.api.segments import Segments
 from shoal.service.api.shop_state import ShopState
 from shoal.service.api.writing import Lock, Writing
+from shoal.service.counters import Counters
 
 if TYPE_CHECKING:
     from shoal.service.access import Keyring
@@ -40,6 +41,7 @@ class Served:
         waiting_since: when the oldest call came that is not in the log; None: none waits.
         nobody: whether nobody has a key.
         counters: of requests.
+        workers: how processes stand that take requests, where there are several.
     """
 
     past: Callable[[], int] = int
@@ -50,6 +52,7 @@ class Served:
     waiting_since: Callable[[], datetime | None] = lambda: None
     nobody: Callable[[], bool] = bool
     counters: Counters = field(default_factory=Counters)
+    workers: Callable[[], Sequence[Mapping[str, Any]]] = tuple
 
     @classmethod
     def of(
@@ -83,7 +86,7 @@ def api_endpoints(shop: Shop, served: Served) -> list[Endpoint]:
         ShopState(shop, asking, served.told, served.counts),
         Metrics(
             served.counters, served.told, served.counts, served.refused, served.waiting_since,
-            served.nobody, shop.webhooks_standing,
+            served.nobody, shop.webhooks_standing, served.workers,
         ),
     )  # fmt: skip
     found = [one for group in groups for one in group.endpoints(operations)]
