@@ -47,7 +47,10 @@ clients: $(VENV)/.test .clients/.made
 	.clients/python/bin/python -m pip --disable-pip-version-check install --quiet -r tests/clients/requirements.txt
 	@touch $@
 
-.clients/.made: .clients/.python tests/clients/package.json
+.clients/.made: .clients/.python tests/clients/package.json tests/clients/requirements-older.txt
+	$(PYTHON) -m venv .clients/python-older
+	.clients/python-older/bin/python -m pip --disable-pip-version-check install --quiet \
+	  -r tests/clients/requirements-older.txt
 	@cp tests/clients/package.json .clients/
 	@if command -v npm >/dev/null; then npm install --prefix .clients --no-audit --no-fund; \
 	  else echo "npm is not installed: clients for node are skipped"; fi

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -73,6 +74,8 @@ class Proxy:
                 self._answer(*found)
 
             def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+                if status == HTTPStatus.NO_CONTENT:
+                    body = b""
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)

@@ -1,7 +1,8 @@
 // Sends calls with @rudderstack/rudder-sdk-node; the job is JSON on stdin.
-const Analytics = require(process.env.NODE_PATH + '/@rudderstack/rudder-sdk-node')
-
 const job = JSON.parse(require('fs').readFileSync(0, 'utf8'))
+require('./skewed').skew(job.skew)
+const Analytics = require(process.env.CLIENT_PACKAGE)
+
 const errors = []
 const client = new Analytics(job.key, {
   dataPlaneUrl: job.host, gzip: job.gzip, flushInterval: 100, retryCount: job.retries, logLevel: 'silly',

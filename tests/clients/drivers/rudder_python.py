@@ -4,11 +4,14 @@ import json
 import sys
 
 from rudderstack.analytics.client import Client
+from skewed import skew
 
 job = json.load(sys.stdin)
+if job["skew"]:
+    skew(job["skew"], "rudderstack.analytics")
 errors = []
 client = Client(
-    job["key"], host=job["host"], gzip=job["gzip"], max_retries=10, upload_interval=0.1,
+    job["key"], host=job["host"], gzip=job["gzip"], max_retries=job["retries"], upload_interval=0.1,
     on_error=lambda error, items: errors.append(str(error)),
 )  # fmt: skip
 names = {"userId": "user_id", "anonymousId": "anonymous_id", "messageId": "message_id",
