@@ -3,6 +3,7 @@
     python -m bench.load                     some seconds a phase, four minutes in all
     python -m bench.load --minutes 10        what is published, about 40 minutes
     python -m bench.load --only paced visible --rate 500
+    python -m bench.load --workers 2         connections are taken by two processes
     python -m bench.load --page              only the page, from the figures in load.json
 
 Beside Shoal runs a bare server that only syncs. Finished phases are kept in --cache and taken from
@@ -54,7 +55,8 @@ def _bench(options: argparse.Namespace) -> dict[str, Any]:
     document = results.header(
         "bench.load/1", "bench.load", [1],
         settings={"customers": options.customers, "days": options.days, "rate": options.rate,
-                  "minutes": options.minutes, "every_s": options.every},
+                  "minutes": options.minutes, "every_s": options.every,
+                  "workers": options.workers},
     )  # fmt: skip
     units = list(_units(options, shop))
     longest = max(unit.arguments["seconds"] for unit in units)
@@ -95,7 +97,7 @@ def _units(options: argparse.Namespace, shop: Path) -> Iterator[Unit]:
                 continue
             arguments = {"server": server, "phase": phase, "shop": str(shop), **more}
             if server == SHOAL:
-                arguments["every_s"] = options.every
+                arguments |= {"every_s": options.every, "workers": options.workers}
             yield Unit(server, label, place, arguments, {"code": code})
 
 
@@ -109,6 +111,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--reads", type=float, default=500.0, help="profile reads a second")
     parser.add_argument("--batches", type=int, nargs="+", default=[50, 100])
     parser.add_argument("--every", type=float, default=1.0, help="shoal serve --every")
+    parser.add_argument("--workers", type=int, default=1, help="shoal serve --workers")
     parser.add_argument("--only", nargs="+", choices=PHASES, default=list(PHASES))
     parser.add_argument("--again", action="store_true", help="nothing is taken from the cache")
     parser.add_argument("--page", action="store_true", help="only the page")

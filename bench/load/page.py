@@ -30,7 +30,8 @@ def markdown(document: Mapping[str, Any]) -> str:
             f"A shop of {settings['customers']:,} simulated customers over {settings['days']} days "
             "with eight k-means segments. Requests hold views, cart additions and orders of these "
             "customers and show a write key by HTTP Basic; the service deduplicates them and moves "
-            "customers meanwhile. The generator (a process of its own, raw connections that stay "
+            f"customers meanwhile. {_workers(settings)}"
+            "The generator (a process of its own, raw connections that stay "
             "open) shares the cores with the server. *Bare*: the same ASGI server and HTTP parser, "
             "which appends each body to a file, syncs it together with those that came meanwhile "
             "and answers: no key, no JSON, no deduplication, no events. *Load* is the mean number "
@@ -48,6 +49,17 @@ def markdown(document: Mapping[str, Any]) -> str:
     if NOTES.exists():
         blocks.append(NOTES.read_text(encoding="utf-8").strip())
     return "\n\n".join(blocks) + "\n"
+
+
+def _workers(settings: Mapping[str, Any]) -> str:
+    """How many processes take connections, where it is not the one that does everything."""
+    count = settings.get("workers", 1)
+    if count < 2:
+        return ""
+    return (
+        f"`--workers {count}`: so many of its processes take connections beside the one that moves "
+        "customers; core time and memory are of all of them. "
+    )
 
 
 def _asked(rows: Sequence[Row]) -> list[str]:

@@ -87,7 +87,8 @@ def key_of(shop: Path, source: str, role: str) -> str:
 
 
 class Server:
-    """A server as a process; its memory and its time on the cores are looked at every second.
+    """A server as a process; its memory and its time on the cores are looked at every second, and
+    those of its workers with them.
 
     Args:
         command: prints a line of JSON with its `address` once it answers.
@@ -117,13 +118,27 @@ class Server:
     def _watch(self) -> None:
         while not self._watched.wait(1.0):
             with contextlib.suppress(OSError, IndexError):
-                pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
-                self.rss_mib.append(int(pages) * _PAGE_KIB / 1024)
+                pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+                         for pid in self._processes()]  # fmt: skip
+                self.rss_mib.append(sum(pages) * _PAGE_KIB / 1024)
 
     def cpu_s(self) -> float:
         """Seconds on the cores so far."""
-        told = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(told[11]) + int(told[12])) / _TICKS
+        return sum(self.cpu_by_process().values())
+
+    def cpu_by_process(self) -> dict[int, float]:
+        """The same of the process that was started, first, and of each worker."""
+        found = {}
+        for pid in self._processes():
+            told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            found[pid] = (int(told[11]) + int(told[12])) / _TICKS
+        return found
+
+    def _processes(self) -> list[int]:
+        """Its process and those that it started."""
+        own = self.process.pid
+        told = [one.read_text() for one in Path(f"/proc/{own}/task").glob("*/children")]
+        return [own, *sorted(int(pid) for text in told for pid in text.split())]
 
     def stop(self, how: signal.Signals = signal.SIGTERM, timeout_s: float = 300.0) -> int:
         """End it; its exit code."""
@@ -160,14 +175,17 @@ def running(command: list[str], **named: Any) -> Iterator[Server]:
 
 def generated(server: Server, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Run the generator against a server; what it told, and what the server used meanwhile."""
-    before = server.cpu_s()
+    before = server.cpu_by_process()
     told = json.dumps({"host": server.host, "port": server.port, **settings})
     done = subprocess.run(
         [sys.executable, "-m", "bench.load.generator", told],
         cwd=ROOT, check=True, stdout=subprocess.PIPE,
     )  # fmt: skip
     found: dict[str, Any] = json.loads(done.stdout)
-    found["server_cpu_s"] = server.cpu_s() - before
+    used = [now - before.get(pid, 0.0) for pid, now in server.cpu_by_process().items()]
+    found["server_cpu_s"] = sum(used)
+    if used[1:]:
+        found["writer_cpu_s"], found["workers_cpu_s"] = used[0], used[1:]
     return found
 
 

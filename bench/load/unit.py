@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ def run(
     rate: float | None = None,
     batch: int = 1,
     every_s: float = 1.0,
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Run a phase.
 
@@ -42,6 +44,7 @@ def run(
         shop: folder of the prepared shop.
         rate: requests a second; None: as many as are answered.
         every_s: how long events of Shoal's service wait for others.
+        workers: processes of Shoal's service that take connections.
     """
     settings = {
         "customers": str(Path(shop) / "customers.txt"), "batch": batch, "prefix": phase,
@@ -53,7 +56,8 @@ def run(
         if server == BARE:
             found = _bare(work, settings)
         else:
-            found = _shoal(phase, Path(shop), work, settings, every_s)
+            more = ("--every", str(every_s), "--workers", str(workers))
+            found = _shoal(phase, Path(shop), work, settings, more)
     return {**found, "load": load.mean()}
 
 
@@ -65,7 +69,7 @@ def _bare(work: Path, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shoal(
-    phase: str, folder: Path, work: Path, settings: dict[str, Any], every_s: float
+    phase: str, folder: Path, work: Path, settings: dict[str, Any], more: Sequence[str]
 ) -> dict[str, Any]:
     shop, settings["key"] = fresh(folder, work)
     errors = work / "errors"
@@ -74,7 +78,7 @@ def _shoal(
     reader = key_of(shop, "reads", "marketer") if reads else ""
     if reads:
         _unlimited(shop)
-    with running(shoal_command(shop, 0, "--every", str(every_s)), log=errors) as server:
+    with running(shoal_command(shop, 0, *more), log=errors) as server:
         with closing(Probe(server, shop, settings["key"], who[-1:])) as first:
             if first.once() is None:  # every start begins with a sweep over all customers
                 raise RuntimeError(f"nobody was moved: {_last(errors)}")
