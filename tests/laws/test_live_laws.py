@@ -20,7 +20,7 @@ from shoal.domain.errors import OperationError
 from shoal.domain.time import iso, to_us
 from shoal.events.collected import judge
 from shoal.ports import Arrived
-from shoal.shop import Shop
+from shoal.shop import Shop, streaming
 from shoal.shop.streaming import Stream
 from shoal.workflows import live_flush, live_moves
 
@@ -310,6 +310,21 @@ def test_calls_that_the_stream_cannot_take_say_why(shop: Shop) -> None:
         assert stream.detour == why
         shop.drain(inbox)
         assert stream.step(NOW) is not None  # nothing waits
+
+
+def test_a_backlog_goes_through_the_table(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "BACKLOG", 5)
+    inbox = MemoryInbox()
+    stream = shop.streaming(inbox, flush_s=3600)
+    inbox.append(arrived([told(n, NOW, userId="u1") for n in range(5)]))
+    assert stream.step(NOW) is not None
+    inbox.append(arrived([told(n, NOW, userId="u1") for n in range(5, 11)]))
+    assert stream.step(NOW) is None and stream.detour is not None and "many" in stream.detour
+    assert shop.drain(inbox).rows.stored == 6
+    inbox.append(arrived([told(n, NOW, userId="u1") for n in range(8, 13)]))
+    assert streamed(stream, shop, inbox, NOW)
+    assert all(one.endswith("x1") for one in events(shop))
+    assert {f"m{n}x1" for n in range(13)} <= set(events(shop))
 
 
 def test_a_shop_without_prices_is_streamed_from_its_second_batch_on(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from shoal.workflows.ingest_errors import told
 from shoal.workflows.ingest_result import IngestResult
 
 #: Calls that are ingested at once.
-AT_ONCE: Final = 50_000
+AT_ONCE: Final = 100_000
 _STEM: Final = "inbox"
 
 #: Ingests a file of calls with a mapping.
