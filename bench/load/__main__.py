@@ -27,9 +27,9 @@ from bench.load import page
 from bench.load.site import prepared
 from bench.load.unit import BARE, SHOAL
 
-PHASES = ("single", "batch", "paced", "visible", "reads")
+PHASES = ("single", "batch", "paced", "visible", "reads", "replay")
 _SHORT_S = 15.0
-_SLACK_S = 900.0
+_SLACK_S = 2_400.0
 
 
 def main() -> int:
@@ -87,13 +87,14 @@ def _units(options: argparse.Namespace, shop: Path) -> Iterator[Unit]:
         ("visible", "visible-20", {"seconds": part, "rate": 20.0}),
         ("visible", f"visible-{options.rate / 2:g}", {"seconds": part, "rate": options.rate / 2}),
         ("reads", f"reads-{options.reads:g}", {"seconds": part, "rate": options.reads}),
+        ("replay", f"replay-{options.calls}", {"seconds": part, "calls": options.calls}),
     ]
     code = code_hash("bench/load", "src/shoal/service", "src/shoal/adapters", "src/shoal/workflows")
     for place, (phase, label, more) in enumerate(phases):
         if phase not in options.only:
             continue
         for server in (SHOAL, BARE):
-            if server == BARE and phase in ("visible", "reads"):
+            if server == BARE and phase in ("visible", "reads", "replay"):
                 continue
             arguments = {"server": server, "phase": phase, "shop": str(shop), **more}
             if server == SHOAL:
@@ -109,6 +110,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--days", type=int, default=90, help="of the shop's history")
     parser.add_argument("--rate", type=float, default=1_000.0, help="single requests a second")
     parser.add_argument("--reads", type=float, default=500.0, help="profile reads a second")
+    parser.add_argument("--calls", type=int, default=1_000_000, help="of the log that is replayed")
     parser.add_argument("--batches", type=int, nargs="+", default=[50, 100])
     parser.add_argument("--every", type=float, default=1.0, help="shoal serve --every")
     parser.add_argument("--workers", type=int, default=1, help="shoal serve --workers")

@@ -16,6 +16,7 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
+from bench.load import replay
 from bench.load.site import Server, fresh, generated, key_of, running, shoal_command, until
 from bench.load.visible import Probe
 
@@ -35,21 +36,23 @@ def run(
     batch: int = 1,
     every_s: float = 1.0,
     workers: int = 1,
+    calls: int = 0,
 ) -> dict[str, Any]:
     """Run a phase.
 
     Args:
         phase: `single` and `batch`: as fast as answers come; `paced`: at a rate; `visible`: probes
-            beside a rate; `reads`: profiles at a rate.
+            beside a rate; `reads`: profiles at a rate; `replay`: a log in one import.
         shop: folder of the prepared shop.
         rate: requests a second; None: as many as are answered.
         every_s: how long events of Shoal's service wait for others.
         workers: processes of Shoal's service that take connections.
+        calls: of `replay`.
     """
     settings = {
         "customers": str(Path(shop) / "customers.txt"), "batch": batch, "prefix": phase,
         "connections": CONNECTIONS if batch == 1 else _BATCH_CONNECTIONS, "seconds": seconds,
-        "rate": rate, "key": "none",
+        "rate": rate, "key": "none", "calls": calls,
     }  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="shoal-load-") as name, _Load() as load:
         work = Path(name)
@@ -87,6 +90,8 @@ def _shoal(
             status = _status(server, PROFILE.format(who[0]), reader)
             if status != 200:
                 return {"not_there": f"GET {PROFILE} answers {status}"}
+        if phase == "replay":
+            return {**replay.imported(server, shop, settings, who[:-1]), "rss_mib": memory(server)}
         probe = Probe(server, shop, settings["key"], who[:-1]) if phase == "visible" else None
         with probe or nullcontext():
             found = generated(server, settings)

@@ -21,8 +21,6 @@ from bench.load.generator import quantiles_ms
 from bench.load.site import Server
 
 _LOOK_S = 0.02
-#: A customer who is not moved by then counts as lost.
-_LOST_S = 120.0
 
 
 class Probe:
@@ -31,12 +29,20 @@ class Probe:
     Args:
         customers: each is used once.
         every_s: between two of them.
+        lost_s: a customer who is not moved by then counts as lost.
     """
 
     def __init__(
-        self, server: Server, shop: Path, key: str, customers: Sequence[str], every_s: float = 0.5
+        self,
+        server: Server,
+        shop: Path,
+        key: str,
+        customers: Sequence[str],
+        every_s: float = 0.5,
+        lost_s: float = 120.0,
     ) -> None:
-        self._server, self._key, self._every_s = server, key, every_s
+        self._server, self._key = server, key
+        self._every_s, self._lost_s = every_s, lost_s
         self._customers = list(customers)
         self._store = sqlite3.connect(
             f"file:{shop / 'shop.sqlite'}?mode=ro", uri=True, check_same_thread=False
@@ -110,7 +116,7 @@ class Probe:
             if position > before:
                 self._took.append(now - sent)
                 del self._sent[who]
-        return not self._sent or now - min(sent for sent, _ in self._sent.values()) < _LOST_S
+        return not self._sent or now - min(sent for sent, _ in self._sent.values()) < self._lost_s
 
     def _latest(self, customers: list[str]) -> dict[str, int]:
         marks = ",".join("?" * len(customers))

@@ -87,6 +87,16 @@ def test_quantiles_are_in_milliseconds() -> None:
     assert quantiles_ms([]) == {}
 
 
+def test_a_million_calls_are_held_to_what_is_asked() -> None:
+    row = {"peer": "shoal", "label": "replay-1000000", "calls": 1_000_000, "taken_s": 31.0,
+           "replayed_s": 119.0, "server_cpu_s": 150.0, "rss_mib": {"most": 1500.0},
+           "load": 1.0}  # fmt: skip
+    told = "\n".join(load_page._replay([row]))
+    assert "| 1,000,000 | 31 | 119 | 150 | 1,500 | 1.0 |" in told
+    assert "| 119 | 120 | 30 | must met |" in load_page._asked([row])[0]
+    assert "| 119 |" not in load_page._asked([{**row, "calls": 100_000}])[0]
+
+
 def test_pages_can_be_made_of_what_is_published() -> None:
     results = Path(__file__).parents[3] / "docs" / "results"
     for name, page in (("load", load_page), ("faults", faults_page)):
