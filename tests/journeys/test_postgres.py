@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 from tests import postgres
 from tests.journeys.conftest import Shoal
-from tests.journeys.test_serve import serving, stored, views
+from tests.journeys.test_serve import Service, serving, stored, views
+from tests.journeys.test_serve_workers import ends, until
 
 from shoal.adapters.postgres import URL_VARIABLE, Namespace, connect
 
@@ -98,6 +100,35 @@ def test_a_shop_in_postgres_loses_nothing_and_doubles_nothing(
     for file in [*shop.glob("*"), *Path(backup).glob("*"), *again.glob("*")]:
         if file.is_file() and len(password) > 8:
             assert password.encode() not in file.read_bytes(), file
+
+
+def test_several_processes_serve_a_shop_in_postgres(shop: Path, shoal: Shoal) -> None:
+    before = stored(shop)
+    key = shoal("keys", shop, "--make", "web", "--json").document["key"]
+    accepted: list[int] = []
+
+    def send(service: Service, number: int) -> None:
+        for start in range(20 * number, 20 * number + 40, 5):
+            told = service.send(views(start, 5))[1]
+            accepted.append(told["accepted"])
+
+    with serving(shop, key, "--workers", "2") as service:
+        first = [one["pid"] for one in service.get("/ready")["workers"]]
+        senders = [threading.Thread(target=send, args=(service, number)) for number in range(3)]
+        for one in senders:
+            one.start()
+        for one in senders:
+            one.join()
+        assert sum(accepted) == 80
+        service.process.kill()
+        service.process.communicate(timeout=60)
+        until(lambda: all(ends(pid) for pid in first))
+    with serving(shop, key, "--workers", "2") as service:
+        assert service.send(views(70, 20))[1] == {
+            "success": True, "received": 20, "accepted": 10, "duplicates": 10, "rejected": [],
+        }  # fmt: skip
+        assert service.stop() == 0
+    assert stored(shop) == before + 90
 
 
 def test_who_is_forgotten_stands_in_no_table_and_no_file_of_one(shop: Path, shoal: Shoal) -> None:

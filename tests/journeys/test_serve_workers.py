@@ -10,7 +10,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,21 @@ def ask(service: Service, path: str, token: str, method: str = "GET") -> tuple[i
         return error.code, json.loads(error.read())
 
 
+@contextmanager
+def changes(service: Service, token: str) -> Iterator[http.client.HTTPResponse]:
+    """The stream of changes, by one of the workers."""
+    told = {"authorization": f"Bearer {token}", "accept": "text/event-stream"}
+    host = service.address.removeprefix("http://")
+    connection = http.client.HTTPConnection(host, timeout=30)
+    connection.request("GET", "/v1/changes", headers=told)
+    found = connection.getresponse()
+    assert (found.status, found.headers["content-type"][:17]) == (200, "text/event-stream")
+    try:
+        yield found
+    finally:
+        connection.close()
+
+
 def test_calls_that_come_together_are_stored_once_and_a_killed_worker_comes_back(
     shop: Path, key: str, shoal: Shoal
 ) -> None:
@@ -103,7 +119,9 @@ def test_calls_that_come_together_are_stored_once_and_a_killed_worker_comes_back
                 if name.startswith("shoal_calls_total")}  # fmt: skip
         # What the killed one counted last is not known, and nothing else is lacking.
         assert 200 < counted['shoal_calls_total{outcome="received"}'] <= 40 * SENDERS * 10
-        assert service.stop() == 0
+        with changes(service, token) as stream:
+            assert service.stop() == 0
+            assert b'"code":"stopping"' in stream.read()
         assert all(ends(one["pid"]) for one in first)
     # Only an answer that the kill swallowed may have taken calls that no sender was told of.
     assert 500 - 10 * SENDERS <= sum(accepted) <= 500

@@ -54,17 +54,21 @@ class Server(uvicorn.Server):
 
 
 @contextmanager
-def told_to_stop() -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the server alone.
+def told_to_stop(server: uvicorn.Server) -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the server alone, also before it runs.
 
     Uvicorn stops at them, and then raises them once more for whoever was there before: that would
     end the process before what waits is written.
     """
+
+    def end(*_: object) -> None:
+        server.should_exit = True
+
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     signals = (signal.SIGINT, signal.SIGTERM)
-    before = {one: signal.signal(one, lambda *_: None) for one in signals}
+    before = {one: signal.signal(one, end) for one in signals}
     try:
         yield
     finally:

@@ -148,12 +148,11 @@ def serve(
             following.start()
             webhooks.start()
             retention.start()
-            address = address_of(listener)
-            if crew is not None:
-                crew.start()
-            if told is not None:
-                told(address)
-            with told_to_stop(), short_turns():
+            with told_to_stop(server), short_turns():
+                if crew is not None:
+                    crew.start()
+                if told is not None:
+                    told(address_of(listener))
                 server.run(sockets=[answers])
         finally:
             if crew is not None:

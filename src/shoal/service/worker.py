@@ -82,8 +82,9 @@ def _serve(told: Mapping[str, Any], control: socket.socket) -> None:
             http=BoundedHeads, ws="none", backlog=1, timeout_graceful_shutdown=DRAIN_S,
         )  # fmt: skip
         try:
-            with told_to_stop(), short_turns():
-                Server(config, begun=begun).run(sockets=[listener])
+            server = Server(config, begun=begun)
+            with told_to_stop(server), short_turns():
+                server.run(sockets=[listener])
         finally:
             collector.close()
             telling.now()

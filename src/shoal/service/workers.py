@@ -76,11 +76,9 @@ class Workers:
 
     def __init__(self, shop_dir: Path, listener: socket.socket, count: int) -> None:
         self._listener = listener
-        self._home = tempfile.mkdtemp(prefix="shoal-")  # this user's alone
-        path = Path(self._home, "writer")
         #: Where this process answers what workers do not.
-        self.socket = _listening(path)
-        command = worker_command(shop_dir, str(path), count)
+        self._home, self.socket = _apart()
+        command = worker_command(shop_dir, str(self._home / "writer"), count)
         self._all = [_Worker(number, command, listener) for number in range(1, count + 1)]
 
     def __enter__(self) -> Workers:
@@ -276,21 +274,25 @@ class _Worker:
             self._guard.notify_all()
 
 
-def _listening(path: Path) -> socket.socket:
-    """A Unix socket.
+def _apart() -> tuple[Path, socket.socket]:
+    """A folder that is this user's alone, and a Unix socket `writer` in it that listens.
 
     Raises:
         OperationError: `not_served`.
     """
     found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    home = Path()
     try:
-        found.bind(str(path))
+        home = Path(tempfile.mkdtemp(prefix="shoal-"))
+        found.bind(str(home / "writer"))
         found.listen(BACKLOG)
     except OSError as error:
         found.close()
-        shutil.rmtree(path.parent, ignore_errors=True)
+        if home.name:
+            shutil.rmtree(home, ignore_errors=True)
         raise OperationError(
-            "not_served", f"there can be no socket at {path}: {error}", where=str(path),
-            hint="Let TMPDIR name a folder with a short path.",
+            "not_served", f"there can be no socket for the workers: {error}",
+            where=str(home / "writer"),
+            hint="Let TMPDIR name a folder that can be written to and has a short path.",
         ) from error  # fmt: skip
-    return found
+    return home, found

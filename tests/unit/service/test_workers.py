@@ -161,6 +161,10 @@ def test_a_socket_where_there_can_be_none_is_told(
         Workers(tmp_path, listener, 2)
     assert told.value.code == "not_served"
     assert list(deep.iterdir()) == []
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    with socket.socket() as listener, pytest.raises(OperationError, match="no socket") as told:
+        Workers(tmp_path, listener, 2)
+    assert told.value.code == "not_served"
 
 
 # --- What one may take ----------------------------------------------------------------------------
