@@ -25,7 +25,7 @@ from bench.harness.data import CACHE
 from bench.harness.run import Unit, code_hash, run, say
 from bench.load.site import prepared
 
-FAULTS = ("kills", "full", "lying", "disordered", "jumping", "overloaded")
+FAULTS = ("kills", "full", "lying", "disordered", "jumping", "overloaded", "away")
 _KILLS = 10
 _TIMEOUT_S = 1_800.0
 
@@ -68,6 +68,7 @@ def _units(options: argparse.Namespace, shop: Path) -> Iterator[Unit]:
         "full": {}, "lying": {"positions": options.positions},
         "disordered": {"events": options.events, "seed": options.seed},
         "jumping": {"seconds": 16.0}, "overloaded": {"seconds": 10.0},
+        "away": {"seconds": 36.0},
     }  # fmt: skip
     for fault in options.only:
         runs = (

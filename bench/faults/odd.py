@@ -90,7 +90,7 @@ def jumping(shop: str, seconds: float) -> dict[str, Any]:
         with running(command, log=work / "errors") as server:
             with loaded(work, Path(shop), key, port, settings) as load:
                 for off in (0, 7_200, -7_200, 0):
-                    _set(clock, off)
+                    set_clock(clock, off)
                     time.sleep(seconds / 4)
                 load.send_signal(signal.SIGTERM)
                 tally = json.loads(load.communicate(timeout=120)[0])
@@ -104,7 +104,8 @@ def jumping(shop: str, seconds: float) -> dict[str, Any]:
         }  # fmt: skip
 
 
-def _set(clock: Path, off: int) -> None:
+def set_clock(clock: Path, off: int) -> None:
+    """Let the clock that a service reads be off by so many seconds."""
     part = clock.with_suffix(".part")
     part.write_text(str(off))
     part.replace(clock)

@@ -16,6 +16,7 @@ _ABOUT = {
     "lying": "the sync that comes 1, 2, ... from now fails, then all do for a while",
     "disordered": "30 % duplicates, shuffled, a tenth after all others, in batches of 50",
     "jumping": "the server's clock: two hours ahead, two hours back, right again",
+    "away": "the receiver of a webhook is away for an hour of the service's clock, under load",
     "overloaded": "three times what it answers at most, 512 connections",
 }
 
@@ -138,8 +139,18 @@ def _overloaded(row: Row) -> str:
     )
 
 
-_SEEN = {"full": _full, "lying": _lying, "disordered": _disordered, "jumping": _jumping,
-         "overloaded": _overloaded}  # fmt: skip
+def _away(row: Row) -> str:
+    order = "in order" if row["in_order"] else "**out of order**"
+    return (
+        f"told of {row['told']:,} of {row['changes']:,} changes {order}, of "
+        f"{row['told_before']:,} before it went; {row['tries_answered_503']} tries answered 503, "
+        f"{row['given_up']} messages given up, {row['messages_again']} sent again; all told "
+        f"{row['clock_s_until_told'] // 60:.0f} minutes after it was back"
+    )
+
+
+_SEEN = {"away": _away, "full": _full, "lying": _lying, "disordered": _disordered,
+         "jumping": _jumping, "overloaded": _overloaded}  # fmt: skip
 
 
 def _failed(rows: Sequence[Row]) -> list[str]:
