@@ -496,6 +496,9 @@ class StateStore(Protocol):
         """Units that came behind a position, oldest first: each with its position, which it keeps
         however it changes; positions are above 0, and later units have higher ones."""
 
+    def last_unit_number(self) -> int:
+        """The highest `number` of a unit; 0 where there is none."""
+
     def put_memberships(self, memberships: pa.Table) -> None:
         """Append memberships; nothing older is touched.
 

@@ -415,6 +415,7 @@ def test_what_the_shop_knew_later_of_erasures_is_taken_over(store: StateStore) -
 
 def test_units_are_read_behind_a_position_and_keep_theirs(store: StateStore) -> None:
     assert store.units_after(0) == []
+    assert store.last_unit_number() == 0
     for name in ("a", "b"):
         store.put_unit(name, {"status": "staged"})
     [(first, one), (second, other)] = store.units_after(0)
@@ -424,6 +425,10 @@ def test_units_are_read_behind_a_position_and_keep_theirs(store: StateStore) -> 
     )  # fmt: skip
     store.put_unit("a", {"status": "committed"})
     store.put_unit("c", {"status": "staged"})
+    assert store.last_unit_number() == 0
+    for name, number in (("b", 12), ("c", 9)):
+        store.put_unit(name, {"status": "staged", "number": number})
+    assert store.last_unit_number() == 12
     assert store.units_after(0)[0] == (first, {"status": "committed", "unit": "a"})
     assert [one["unit"] for _, one in store.units_after(second)] == ["c"]
 

@@ -169,6 +169,10 @@ class MemoryStateStore:
         """Units that came behind a position, each with its own; see the port."""
         return list(enumerate(self.units(), 1))[position:]
 
+    def last_unit_number(self) -> int:
+        """The highest `number` of a unit; 0 where there is none."""
+        return max((one.get("number", 0) for one in self._contents.units.values()), default=0)
+
     def put_memberships(self, memberships: pa.Table) -> None:
         """Append memberships; nothing older is touched."""
         held, rows = self._contents, as_memberships(memberships)

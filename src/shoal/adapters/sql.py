@@ -262,6 +262,16 @@ class SqlStateStore(SqlMemberships):
             rows = connection.execute(query).all()
         return [(place, {**json.loads(told), "unit": unit}) for place, unit, told in rows]
 
+    def last_unit_number(self) -> int:
+        """The highest `number` of a unit; 0 where there is none."""
+        told = {
+            "sqlite": "document ->> 'number'",
+            "postgresql": "CAST(document AS json) ->> 'number'",
+        }
+        query = f"SELECT max(CAST({told[self._engine.dialect.name]} AS INTEGER)) FROM units"
+        with self._reading() as connection:
+            return int(connection.scalar(sa.text(query)) or 0)
+
     def forget(self, ids: Sequence[str]) -> dict[str, int]:
         """Remove states, carries, memberships and flags of some ids; how many rows, by table."""
         gone = {"states": 0, "carries": 0, "memberships": 0, "flags": 0}

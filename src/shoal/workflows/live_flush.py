@@ -126,10 +126,9 @@ class _Flush:
         return account.stored
 
     def _unit(self, account: RowAccount, quarantine: str | None) -> Unit:
-        numbers = (one.number for one in units.all_units(self.store))
         return Unit(
             self.name, units.STAGED, f"{INBOX}{self.source}", self.source, account, quarantine,
-            number=max(numbers, default=0) + 1,
+            number=self.store.last_unit_number() + 1,
         )  # fmt: skip
 
     def _commit(self, writer: UnitWriter, unit: Unit) -> None:
