@@ -63,6 +63,7 @@ class Parts:
         self.config = config
         self._store = store
         self._work_dir = work_dir or directory / WORK_DIR
+        self._fold: tuple[tuple[str, str], Fold] | None = None
 
     @cached_property
     def store(self) -> StateStore:
@@ -146,11 +147,19 @@ class Parts:
 
         return FileRegistry(self.directory / ARTEFACTS_DIR)
 
-    @cached_property
+    @property
     def fold(self) -> Fold:
-        """The fold of the shop's value event, currency, traits and tail."""
+        """The fold of the shop's value event, currency, traits and tail.
+
+        The first source that says what counts as buying, and the first amount, settle it for all:
+        a process that is there before them must not go on with what it knew.
+        """
         settings = self.store.get_settings()
-        return self.fold_of(settings.get("value_event", ""), settings.get("currency", ""))
+        told = settings.get("value_event", ""), settings.get("currency", "")
+        kept = self._fold
+        if kept is None or kept[0] != told:
+            kept = self._fold = told, self.fold_of(*told)
+        return kept[1]
 
     @cached_property
     def admission(self) -> Admission:

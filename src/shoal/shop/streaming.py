@@ -131,17 +131,17 @@ class Stream:
         return flushed
 
     def _steps(self) -> LiveStep:
-        if self._step is None:
+        fold = self._shop._parts.fold
+        if self._step is None or self._step.fold is not fold:
             from shoal.features.pace import Pace
             from shoal.workflows.live_keys import KnownKeys
             from shoal.workflows.live_rows import FrontDoor
             from shoal.workflows.live_step import LiveStep
 
             shop, parts = self._shop, self._shop._parts
-            pace, settings = shop.config.noise, parts.store.get_settings()
+            pace = shop.config.noise
             if self._keys is None:
                 self._keys = KnownKeys(parts.warehouse, parts.store.live)
-            fold = parts.fold_of(settings.get("value_event", ""), settings.get("currency", ""))
             self._step = LiveStep(
                 parts.warehouse, parts.store, parts.registry, fold, shop.zone,
                 parts.admission, Pace(pace.rate_events, pace.run_events, pace.think_seconds),
