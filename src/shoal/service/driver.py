@@ -57,9 +57,8 @@ class Driver:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="driver", daemon=True)
         self._told: dict[str, Any] = {
-            "calls": 0, "detours": 0, "events": 0, "moved": 0, "drained_at": None,
-            "swept_at": None,
-            "failure": None,
+            "calls": 0, "detours": 0, "detour": None, "events": 0, "moved": 0, "drained_at": None,
+            "swept_at": None, "failure": None,
         }  # fmt: skip
         self._swept: datetime | None = None
         #: What a service found and finished when it started (`Shop.recover`).
@@ -158,6 +157,8 @@ class Driver:
             drained = self._shop.drain(self._inbox)
             calls, rows = drained.calls, drained.rows
             self._told["detours"] += calls
+            if calls:
+                self._told["detour"] = self._stream.detour
             if rows.stored and self._owed is None:
                 self._owed = self._clock()
         if calls:
