@@ -268,6 +268,8 @@ def test_answers_do_not_wait_for_each_other_on_a_connection_that_is_used_again()
 class Around:
     """A stream whose calls all go through the event table."""
 
+    detour = "a test says so"
+
     def __init__(self, inbox: MemoryInbox) -> None:
         self._inbox = inbox
 
@@ -317,6 +319,7 @@ def test_a_driver_that_fails_says_so_and_goes_on() -> None:
     assert driver._step()
     told = driver.told()
     assert (told["failure"], told["calls"], told["events"], shop.refreshed) == (None, 2, 2, 1)
+    assert (told["detours"], told["detour"]) == (2, "a test says so")
 
 
 def test_customers_are_moved_on_though_nothing_comes() -> None:
