@@ -162,7 +162,11 @@ class Collection:
             )  # fmt: skip
         if len(shown) > 1:
             return failure(401, "bad_key", "Two different write keys were sent.", CORS)
-        source = self.keyring.source_of(shown.pop())
+        try:
+            source = self.keyring.source_of(shown.pop())
+        except OperationError as error:
+            _LOG.error("keys cannot be read: %s", error.message)
+            return _passing(503, error.code, error.message, _FULL_S)
         if source is None:
             return failure(401, "bad_key", "The write key is not known, expired or revoked.", CORS)
         if seconds := self._of_source.wait(source):

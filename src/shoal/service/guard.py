@@ -54,7 +54,10 @@ class Guard:
         Raises:
             HTTPException: 413.
         """
-        key = self._key_of(request)
+        try:
+            key = self._key_of(request)
+        except ShoalError as error:  # the store that holds them does not answer
+            return failure_of(error)
         refusal = self._refusal(request, key, permission)
         if key is None or refusal is not None:
             assert refusal is not None

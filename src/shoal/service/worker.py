@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal.domain.errors import ShoalError
-from shoal.service.listening import BACKLOG
 from shoal.service.running import Server, short_turns, told_to_stop
 from shoal.service.workers import DRAIN_S
 
@@ -64,30 +63,33 @@ def _serve(told: Mapping[str, Any], control: socket.socket) -> None:
         collector = Collector(inbox, private=shop.private_calls())
         counters = Counters()
         telling = Telling(control, told["upstream"], lambda: _counted(collector, counters))
-        listener = socket.socket(fileno=told["listener"])
+        listener = _Shared(fileno=told["listener"])
         app = front(
             collector, Keyring(shop.known_keys), Forwarding(told["upstream"]),
             share=told["workers"], limits=shop.config.service, bounds=shop.config.collection,
             counters=counters,
         )  # fmt: skip
 
-        def begun() -> None:
-            listener.listen(BACKLOG)
-            telling.start()
-
         # One connection at a time, so that those that come together do not all go to whoever is
-        # first; how many may wait is said again once it listens.
+        # first.
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, lifespan="off",
             http=BoundedHeads, ws="none", backlog=1, timeout_graceful_shutdown=DRAIN_S,
         )  # fmt: skip
         try:
-            server = Server(config, begun=begun)
+            server = Server(config, begun=telling.start)
             with told_to_stop(server), short_turns():
                 server.run(sockets=[listener])
         finally:
             collector.close()
             telling.now()
+
+
+class _Shared(socket.socket):
+    """A socket that listens already; how many may wait there is not for one worker to say."""
+
+    def listen(self, backlog: int = 0, /) -> None:
+        """It does."""
 
 
 def _counted(collector: Collector, counters: Counters) -> dict[str, Any]:

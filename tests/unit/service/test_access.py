@@ -207,6 +207,22 @@ def test_a_key_that_reads_sends_no_events(collector: Collector) -> None:
     assert call(app, "POST", "/v1/track", key=secret(WRITE), body=event).status == 200
 
 
+def test_keys_that_cannot_be_read_are_a_failure_that_passes(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone() -> Any:
+        raise OperationError("store_unreachable", "the database does not answer")
+
+    monkeypatch.setattr(RING, "_fresh", gone)
+    app = app_of(collector, [Endpoint("GET", "/v1/x", SEGMENTS_READ, stub, "")])
+    event = b'{"type":"track","event":"x"}'
+    told = [call(app, "GET", "/v1/x", key=secret(VIEWER)),
+            call(app, "POST", "/v1/t", key=secret(WRITE), body=event)]  # fmt: skip
+    for one in told:
+        assert (one.status, one.document["code"]) == (503, "store_unreachable")
+        assert int(one.headers["retry-after"]) > 0
+
+
 # --- Headers --------------------------------------------------------------------------------------
 
 
