@@ -292,6 +292,8 @@ _ADJUST: Final = MappingProxyType(
         "psi": (0.0, 1e6, "0 or more"),
         "moved": (0.0, 1.0, "a share from 0 to 1"),
         "assigned": (0.0, 1.0, "a share from 0 to 1"),
+        "canary_share": (0.0, 0.5, "a share from 0 to 0.5"),
+        "canary_days": (1.0, 366.0, "1 to 366 days"),
     }
 )
 
@@ -690,6 +692,10 @@ assigned = {adjust.assigned}
 # A person approves beyond this population stability index of sizes, and this share moved.
 psi = {adjust.psi}
 moved = {adjust.moved}
+# Share of customers for whom segments made anew are in force first, and for how many days; then
+# they are judged on these customers, and are in force for all or for nobody. 0: for all at once.
+canary_share = {adjust.canary_share}
+canary_days = {adjust.canary_days}
 
 [service]
 # Requests of one key to the API in a second, and how many may come at once; 0 a second: no limit.

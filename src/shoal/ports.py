@@ -355,17 +355,24 @@ class StandingStore(Protocol):
         """Where a customer is in some segmentations; what has no membership is not there."""
 
     def members(
-        self, segmentation_id: str, segment_id: str, *, upto: int, after: str, limit: int
+        self,
+        segmentation_id: str | Sequence[str],
+        segment_id: str,
+        *,
+        upto: int,
+        after: str,
+        limit: int,
     ) -> pa.Table:
         """Memberships in a segment as the log stood at a position, by customer.
 
         Args:
+            segmentation_id: of several each customer's row that was written last counts.
             upto: the position.
             after: only customers whose id comes later; empty: all.
             limit: so many at most.
         """
 
-    def sizes(self, segmentation_id: str, upto: int) -> Mapping[str, int]:
+    def sizes(self, segmentation_id: str | Sequence[str], upto: int) -> Mapping[str, int]:
         """How many customers each segment that has any had as the log stood at a position."""
 
 

@@ -128,6 +128,33 @@ def test_a_model_goes_live_together_with_its_segments(shop: Path, preferred: Non
         assert opened.memberships(as_of=NOW).num_rows == 80, "the old model is still there"
 
 
+def test_a_model_is_tried_on_a_share_of_customers_first(shop: Path, preferred: None) -> None:
+    """Both models place customers meanwhile; the new one goes live with its segments."""
+    path = shop / "shop.toml"
+    path.write_text(path.read_text().replace("canary_share = 0.0", "canary_share = 0.5"))
+    with package.open(shop) as opened:
+        made = opened.adjust(as_of=NOW)
+        tried = made.document["canary"]
+        assert (tried["outcome"], tried["segmentation_id"]) == ("begun", "kmeans-0002")
+        assert opened.current() == "kmeans-0001"
+        assert _models(shop) == (["behaviour-0001", "behaviour-0002"], "behaviour-0001")
+        told = opened.refresh(as_of="2024-05-02")
+        moved = {one["segmentation_id"]: one for one in told.segmentations}
+        assert moved["kmeans-0001"]["customers"] == 80
+        assert moved["kmeans-0002"]["customers"] == tried["customers"] < 80
+        assert {one["read"] for one in told.segmentations} == {"states"}
+        whole = opened.memberships(recorded=True)["segmentation_id"].to_pylist()
+        assert whole.count("kmeans-0002") == tried["customers"]
+        look = opened.adjust(as_of="2024-05-03").document
+        assert look["retrained"] is None, "what is tried is judged first"
+        assert look["canary"]["outcome"] == "goes_on"
+        assert opened.adjust(approve="look-0001").published == "kmeans-0002"
+        assert _models(shop)[1] == "behaviour-0002"
+        assert opened.memberships(recorded=True).num_rows == 80
+        opened.rollback("kmeans-0001")
+        assert opened.memberships(recorded=True).num_rows == 80
+
+
 def test_no_retraining_where_nobody_wants_it_or_nothing_is_due(shop: Path) -> None:
     with package.open(shop) as opened:
         made = opened.adjust(as_of=NOW, retrain=False)

@@ -35,7 +35,13 @@ class MemoryStandings:
         return Standing(customer_id in self._states(), found)
 
     def members(
-        self, segmentation_id: str, segment_id: str, *, upto: int, after: str, limit: int
+        self,
+        segmentation_id: str | Sequence[str],
+        segment_id: str,
+        *,
+        upto: int,
+        after: str,
+        limit: int,
     ) -> pa.Table:
         """Some members of a segment, by customer; see the port."""
         latest = self._latest(segmentation_id, upto)
@@ -46,18 +52,19 @@ class MemoryStandings:
         ][:limit]
         return pa.Table.from_pylist(rows, schema=MEMBERSHIPS_SCHEMA)
 
-    def sizes(self, segmentation_id: str, upto: int) -> Mapping[str, int]:
+    def sizes(self, segmentation_id: str | Sequence[str], upto: int) -> Mapping[str, int]:
         """Customers of each segment; see the port."""
         counted: dict[str, int] = {}
         for row in self._latest(segmentation_id, upto).values():
             counted[row["segment_id"]] = counted.get(row["segment_id"], 0) + 1
         return counted
 
-    def _latest(self, segmentation_id: str, upto: int) -> dict[str, dict[str, Any]]:
+    def _latest(self, segmentation_id: str | Sequence[str], upto: int) -> dict[str, dict[str, Any]]:
+        named = {segmentation_id} if isinstance(segmentation_id, str) else set(segmentation_id)
         return {
             row["customer_id"]: row
             for row in self._rows()
-            if row["segmentation_id"] == segmentation_id and row["position"] <= upto
+            if row["segmentation_id"] in named and row["position"] <= upto
         }
 
     def _rows(self) -> list[dict[str, Any]]:

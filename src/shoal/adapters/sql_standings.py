@@ -72,30 +72,34 @@ class SqlStandings:
             return connection.exec_driver_sql(text, given if places is None else by_place).all()
 
     def members(
-        self, segmentation_id: str, segment_id: str, *, upto: int, after: str, limit: int
+        self,
+        segmentation_id: str | Sequence[str],
+        segment_id: str,
+        *,
+        upto: int,
+        after: str,
+        limit: int,
     ) -> pa.Table:
         """Some members of a segment, by customer; see the port."""
         found: list[Any] = []
         with self._reading() as connection:
             while len(found) < limit:
-                asked = _latest(segmentation_id, upto, after).limit(_CUSTOMERS)
-                block = connection.execute(asked).all()
+                block, last = _block(connection, _named(segmentation_id), upto, after)
                 if not block:
                     break
                 rows = sa.select(MEMBERSHIPS).where(
-                    MEMBERSHIPS.c.position.in_([row.position for row in block]),
-                    MEMBERSHIPS.c.segment_id == segment_id,
+                    MEMBERSHIPS.c.position.in_(block), MEMBERSHIPS.c.segment_id == segment_id
                 )
                 found += connection.execute(rows.order_by(MEMBERSHIPS.c.customer_id)).all()
-                after = block[-1].customer_id
+                after = last
         table = _table(found[:limit]) if found else _ROWS_SCHEMA.empty_table()
         return table.drop_columns("position")
 
-    def sizes(self, segmentation_id: str, upto: int) -> Mapping[str, int]:
+    def sizes(self, segmentation_id: str | Sequence[str], upto: int) -> Mapping[str, int]:
         """Customers of each segment; see the port."""
         latest = (
             sa.select(sa.func.max(MEMBERSHIPS.c.position))
-            .where(MEMBERSHIPS.c.segmentation_id == segmentation_id)
+            .where(MEMBERSHIPS.c.segmentation_id.in_(_named(segmentation_id)))
             .where(MEMBERSHIPS.c.position <= upto)
             .group_by(MEMBERSHIPS.c.customer_id)
         )
@@ -132,6 +136,28 @@ def _own(segmentations: int) -> Any:
         )
         parts.append(sa.select(*columns).where(MEMBERSHIPS.c.position == latest.scalar_subquery()))
     return sa.union_all(*parts)
+
+
+def _named(segmentation_id: str | Sequence[str]) -> list[str]:
+    return [segmentation_id] if isinstance(segmentation_id, str) else list(segmentation_id)
+
+
+def _block(
+    connection: sa.Connection, segmentations: Sequence[str], upto: int, after: str
+) -> tuple[list[int], str]:
+    """Positions of the latest memberships of the next customers, and the last of these; each
+    segmentation is read off the index by itself."""
+    parts = [
+        connection.execute(_latest(one, upto, after).limit(_CUSTOMERS)).all()
+        for one in segmentations
+    ]
+    # Behind the end of a part that goes on the others are not told yet.
+    ends = [part[-1].customer_id for part in parts if len(part) == _CUSTOMERS]
+    last = min(ends) if ends else max((part[-1].customer_id for part in parts if part), default="")
+    found: dict[str, int] = {}
+    for row in (row for part in parts for row in part if row.customer_id <= last):
+        found[row.customer_id] = max(row.position, found.get(row.customer_id, 0))
+    return list(found.values()), last
 
 
 def _latest(segmentation_id: str, upto: int, after: str) -> sa.Select[Any]:

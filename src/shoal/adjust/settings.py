@@ -27,6 +27,9 @@ class AdjustSettings:
         psi: population stability index of segment sizes beyond which a person approves.
         moved: share of customers moved beyond which a person approves.
         assigned: least share of active customers that have a segment.
+        canary_share: share of customers for whom segments made anew are in force first; 0: they are
+            for all at once.
+        canary_days: how long so, in the time of the log; every weekday comes twice in the default.
     """
 
     cadence_days: float = 7.0
@@ -43,3 +46,5 @@ class AdjustSettings:
     psi: float = 0.25
     moved: float = 0.3
     assigned: float = 0.999
+    canary_share: float = 0.0
+    canary_days: float = 14.0

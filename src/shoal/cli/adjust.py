@@ -39,10 +39,15 @@ def adjust(
     ] = False,
     approve: Annotated[
         str | None,
-        typer.Option("--approve", metavar="ID", help="Put in force what waits, e.g. look-0003."),
+        typer.Option(
+            "--approve",
+            metavar="ID",
+            help="Put in force what waits, e.g. look-0003, or for all what is tried on some.",
+        ),
     ] = None,
     decline: Annotated[
-        str | None, typer.Option("--decline", metavar="ID", help="Drop what waits.")
+        str | None,
+        typer.Option("--decline", metavar="ID", help="Drop what waits, or what is tried on some."),
     ] = None,
     if_due: Annotated[
         bool, typer.Option("--if-due", help="Do nothing before the cadence asks for a look.")
@@ -124,6 +129,7 @@ def _counted(number: int, what: str) -> str:
 
 
 def _show_end(console: Console, found: Mapping[str, Any]) -> None:
+    _show_canary(console, found)
     if found["dropped"]:
         console.say("The gates let nothing through; the segments in force stay.")
     if found["published"] is not None:
@@ -148,8 +154,43 @@ def _show_end(console: Console, found: Mapping[str, Any]) -> None:
     console.say(f"Next look: {found['next_look'][:10]}")
 
 
+def _show_canary(console: Console, found: Mapping[str, Any]) -> None:
+    """What is tried on some customers, and what becomes of it."""
+    told = found["canary"]
+    if told is None:
+        return
+    name, outcome = told["segmentation_id"], told["outcome"]
+    if outcome == "begun":
+        console.say(
+            f"{name} is in force for {told['customers']:,} customers ({told['share']:.0%}) until "
+            f"{told['until'][:10]}, {told['moved']:,} of them in another segment for it; for the "
+            f"others {told['base_id']} stays."
+        )
+    elif outcome in ("promoted", "dropped"):
+        end = "is in force for all" if outcome == "promoted" else "is dropped"
+        console.say(f"{name}, tried on {told['share']:.0%}, {end}. {told['words']['en']}")
+    else:
+        console.say(
+            f"{name} is tried on {told['share']:.0%} until {told['until'][:10]}. "
+            f"{told['words']['en']}"
+        )
+    for one in told.get("gates", ()):
+        if not one["passed"]:
+            console.say(f"Gate {one['code']}: {one['en']}")
+    if outcome not in ("promoted", "dropped") and told["adjust_id"]:
+        console.say(
+            f"For all at once: shoal adjust SHOP --approve {told['adjust_id']}   "
+            f"Stop it: shoal adjust SHOP --decline {told['adjust_id']}"
+        )
+
+
 def _show_word(console: Console, found: Mapping[str, Any]) -> None:
     by = found["by"] or "somebody"
+    if found["canary"] is not None and found["published"] is None:
+        word = "approved" if found["kind"] == "approval" else "declined"
+        console.say(f"{found['of']} was {word} by {by}.")
+        _show_canary(console, found)
+        return
     if found["published"] is None:
         console.say(f"{found['of']} was declined by {by}; {found['segmentation_id']} stays.")
         return
@@ -200,6 +241,15 @@ def adjustments(shop: ShopDir, json: Json = False, debug: Debug = False) -> None
     )
 
 
+def _tried(one: Mapping[str, Any]) -> str:
+    """How what was tried on some customers ended."""
+    name, ended = one["segmentation_id"], one["ended"]
+    if ended is None:
+        return f"{name} tried on {one['share']:.0%}"
+    by = f" by {ended['by']}" if ended["by"] else ""
+    return f"{name} {ended['outcome']}{by}"
+
+
 def _look_row(one: Mapping[str, Any]) -> list[str]:
     if not one.get("readable", True):
         return [one["adjust_id"], "", "", "cannot be read", "", "", ""]
@@ -215,6 +265,9 @@ def _look_row(one: Mapping[str, Any]) -> list[str]:
 def _word(one: Mapping[str, Any]) -> str:
     if one["waits"]:
         return "waits"
+    tried = one["canary"] or {}
+    if "ended" in tried and tried["adjust_id"] == one["adjust_id"]:
+        return _tried(tried)
     if one["approved_by"] is not None:
         return f"approved by {one['approved_by']}"
     if one["declined_by"] is not None:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from shoal.adjust.adjustment import BROKEN, KEEP
+from shoal.adjust.canary import DROPPED, PROMOTED
 from shoal.adjust.decide import REASONS
 from shoal.domain.segment import CAUSES
 from shoal.domain.text import Text
@@ -191,11 +192,24 @@ class MovementWords:
                     day, what = self.day(look["moment"]), self.action(one)
                     told = self.texts(f"week.{came}", day=day, what=what, reason=reason)
                     said.append(told.rstrip())
+            said += self._tried(look)
         found = said or ([kept] if kept else [])
         if self.document["waiting"]:
             look = clean(self.document["waiting"], 40)
             found.append(self.texts("week.waiting", look=look))
         return found
+
+    def _tried(self, look: Document) -> list[str]:
+        """What a look, or a person, made of what was tried on some customers."""
+        tried = look.get("canary") or {}
+        ended = tried.get("ended") or {}
+        # What a later look made of it is told there.
+        told_here = ended and ended["reason"] in ("word", "overtaken")
+        outcome = ended["outcome"] if told_here else tried.get("outcome")
+        if outcome not in (PROMOTED, DROPPED):
+            return []
+        version = clean(tried["segmentation_id"], 40)
+        return [self.texts(f"week.canary.{outcome}", version=version)]
 
     def first(self) -> list[str]:
         """Customers to look at first."""
@@ -349,10 +363,15 @@ def _grave(alarm: Document) -> bool:
 
 
 def _came_of(look: Document, adjustment: Document) -> str:
-    """What became of an adjustment: `done`, `asked` for, `declined` or `dropped`; empty: unknown.
+    """What became of an adjustment: `done`, `tried` on some customers, `asked` for, `declined` or
+    `dropped`; empty: unknown.
 
     Of one look a part may be done while the rest waits for a person.
     """
+    tried = look.get("canary") or {}
+    if tried.get("adjust_id") == look["look"] and "ended" in tried:
+        promoted = tried["ended"] is not None and tried["ended"]["outcome"] == PROMOTED
+        return "done" if promoted else "tried"
     if look["approved_by"] or (look["published"] and not adjustment["approval"]):
         return "done"
     if look["declined_by"]:

@@ -152,13 +152,23 @@ class Judge:
             found.append(Score(score, shares, error))
         return found
 
-    def judged(self, labels: npt.NDArray[np.int64]) -> tuple[dict[str, float], dict[str, Matrix]]:
+    def judged(
+        self, labels: npt.NDArray[np.int64], counted: npt.NDArray[np.bool_] | None = None
+    ) -> tuple[dict[str, float], dict[str, Matrix]]:
         """By outcome: the share that a division foretells, and each customer's part in its
-        error."""
+        error.
+
+        Args:
+            counted: (n,) of whom it is asked; the others only tell the means. None: of all.
+        """
         shares, parts = {}, {}
+        told = np.ones(len(labels)) if counted is None else counted.astype(np.float64)
         for name, (values, weight, deviance) in self.outcomes.items():
             forecast, common = self._forecast(values, weight, labels)
-            own, base = weight * deviance(values, forecast), weight * deviance(values, common)
+            own = told * weight * deviance(values, forecast)
+            base = told * weight * deviance(values, common)
+            if not base.any():  # nothing to be foretold of those who count
+                continue
             ratio = own.sum() / base.sum()
             shares[name] = float(1 - ratio)
             parts[name] = -(own - ratio * base) / base.sum()

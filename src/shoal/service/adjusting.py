@@ -122,7 +122,16 @@ def brief(document: dict[str, Any]) -> dict[str, Any]:
         "alarms": len(document["alarms"]), "blocked": document["blocked"],
         "published": document["published"],
         "waiting": (document["waiting"] or {}).get("adjust_id"),
+        "canary": _tried(document.get("canary")),
     }  # fmt: skip
+
+
+def _tried(told: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What is tried on some customers, and what became of it at this look."""
+    if told is None:
+        return None
+    shown = ("segmentation_id", "adjust_id", "share", "since", "until", "outcome")
+    return {name: told[name] for name in shown}
 
 
 class _Run:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Final
 
 from shoal import bootstrap
 from shoal.domain.errors import UsageError
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from shoal.workflows.adjust import Ground
     from shoal.workflows.adjust_result import AdjustResult
     from shoal.workflows.progress import Progress
+
+
+#: What is kept in the audit log of what somebody typed.
+_SHOWN: Final = 40
 
 
 class AdjustVerbs(Verbs):
@@ -30,6 +35,7 @@ class AdjustVerbs(Verbs):
         if_due: bool = False,
         retrain: bool = True,
         granted: Callable[[], None] | None = None,
+        audit: bool = True,
         progress: Progress | None = None,
     ) -> AdjustResult:
         """Look for drift and adjust the main segmentation where that pays and the gates allow it.
@@ -41,13 +47,14 @@ class AdjustVerbs(Verbs):
             as_of: the moment to look at, also after the latest event. None: just after it.
             dry_run: say what would be done; nothing is written.
             approve: the look whose change waits for a person: it is put in force, applied to
-                customers as they are now.
-            decline: the look whose change is dropped.
+                customers as they are now; or is tried on some customers: it is for all then.
+            decline: the look whose change is dropped, or stopped.
             by: who says so, for the record.
             if_due: do nothing before the cadence of `[adjust]` asks for a look.
             retrain: train the behaviour model on where its growth, its age or harmful drift asks.
             granted: called where there is something to look at, before anything is written; returns
                 once the process that holds the shop stands aside.
+            audit: False: the caller has a person's word in the audit log already.
 
         Raises:
             UsageError: `unknown_segmentation`; `bad_period`, a later moment was looked at already;
@@ -72,9 +79,11 @@ class AdjustVerbs(Verbs):
         self._one_currency(moment_of(as_of))
         ground = self._ground(progress, retrain=retrain)
         if approve is not None:
-            return approved(ground, approve, by=by)
+            with self._word("adjust.approve", approve, audit):
+                return approved(ground, approve, by=by)
         if decline is not None:
-            return declined(ground, decline, by=by)
+            with self._word("adjust.decline", decline, audit):
+                return declined(ground, decline, by=by)
 
         def mine() -> None:
             """The shop is ours from here on: what its holder left is brought up to date."""
@@ -86,6 +95,14 @@ class AdjustVerbs(Verbs):
             ground, as_of=moment_of(as_of), dry_run=dry_run, if_due=if_due,
             granted=None if granted is None else mine,
         )  # fmt: skip
+
+    def _word(self, action: str, look: str, audit: bool) -> AbstractContextManager[Any]:
+        """A block in which a person's word is carried out, written down unless it is already."""
+        from shoal.shop.audited import audited
+
+        if not audit:
+            return nullcontext()
+        return audited(self.directory, action, adjust_id=look[:_SHOWN])
 
     def adjustments(self) -> dict[str, Any]:
         """Every look, oldest first: the document `shoal.adjustments/1`."""

@@ -287,6 +287,10 @@ class ShopAsking:
                 raise _no_segment(segment_id, [found])
             return found
         several = [self.segmentation(one) for one in dict.fromkeys(self.lines().values())]
+        trial = self.profiles.current().trial
+        if trial is not None and _has(self.segmentation(trial), segment_id):
+            # a segment that is tried has members of the main one alone who are in the canary
+            several.append(self.segmentation(trial))
         for found in several:
             if _has(found, segment_id):
                 return found
@@ -297,7 +301,10 @@ class ShopAsking:
         return self._parts.store.last_membership()
 
     def sizes(self, segmentation_id: str) -> Mapping[str, int]:
-        """How many customers each segment has now; counted once as long as nobody moves."""
+        """How many customers each segment has now; counted once as long as nobody moves.
+
+        Of the version in force customers of a canary count where they are by the one that is tried.
+        """
         from shoal.workflows.members import sizes
 
         position, cleanings = self.position(), self.profiles.current().cleanings

@@ -28,7 +28,8 @@ from shoal.ports import Registry, StateStore, Warehouse
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.clustered import ClusterSegmenter
 from shoal.segments.inputs import FEATURES
-from shoal.workflows import adjust_state, reference
+from shoal.workflows import adjust_state, canary, reference
+from shoal.workflows.adjust_canary import judged, possible
 from shoal.workflows.adjust_publish import Publishing
 from shoal.workflows.adjust_result import AdjustResult, nothing_new
 from shoal.workflows.adjust_retrain import Trained, due_of, latest_document, trained_on
@@ -36,6 +37,7 @@ from shoal.workflows.adjuster import Adjusted, Adjuster, Live, Retrained
 from shoal.workflows.adjuster_state import AdjusterState
 from shoal.workflows.admission import Admission
 from shoal.workflows.advance import InForce, advance, margin_of, recorded_until
+from shoal.workflows.canary import Canary
 from shoal.workflows.embedded import ModelInUse, of_segmentation
 from shoal.workflows.known import Known, from_events
 from shoal.workflows.memberships import current, fold_warning
@@ -130,6 +132,8 @@ def _trained(
     """The behaviour model trained on, where that is due; without the lease, for it takes long."""
     job = Job(ground)
     moment = job.moment(as_of)
+    if job.trial is not None:
+        return None, ()  # what is tried is judged first
     if job.model is None or not job.asks(moment, if_due=if_due):
         return None, ()
     due = due_of(ground, latest_document(ground), job.model, moment, job.version)
@@ -162,6 +166,7 @@ class Job:
         self.segmenter: ClusterSegmenter = self.found.segmenter
         self.version = ground.warehouse.version()
         self.model = of_segmentation(self.found.document, ground.registry, ground.fold)
+        self.trial: Canary | None = canary.beside(ground.store, self.found.segmentation_id)
         self.state = self._state()
 
     def run(self, as_of: datetime | None, *, if_due: bool) -> AdjustResult:
@@ -172,7 +177,10 @@ class Job:
         warnings = list(fold_warning(self.found.document, self.ground.fold))
         recorded = self.advanced(moment)
         adjusted = self.look(adjuster, moment, recorded)
-        return Publishing(self, adjuster, adjusted, tuple(warnings)).result()
+        told = None
+        if self.trial is not None:
+            told = judged(self, self.trial, moment, blocked=bool(adjusted.blocked))
+        return Publishing(self, adjuster, adjusted, tuple(warnings), told).result()
 
     def asks(self, moment: datetime, *, if_due: bool) -> bool:
         """Whether there is anything to look at: a moment that was not looked at yet, and, if the
@@ -224,9 +232,23 @@ class Job:
         if self.trained is not None and live.model_id == self.trained.was:
             reads = self.learner(self.trained.model)
             retrained = Retrained(reads, self.known_trained, self.trained.evidence)
-        adjuster = Adjuster(live, self.learner(), ground.dials, self.state, retrained=retrained)
+        adjuster = Adjuster(
+            live, self.learner(), ground.dials, self.state, retrained=retrained, tries=self.tries
+        )
+        if self.trial is not None:  # one change is judged at a time
+            adjuster = replace(adjuster, actions=frozenset())
         self.items = self._items(moment, renew=adjuster.challenges(moment))
         return adjuster
+
+    @property
+    def tries(self) -> bool:
+        """Whether segments made anew go to a share of customers first."""
+        return possible(self.ground.dials, self.placed)
+
+    @property
+    def placed(self) -> int:
+        """How many customers the segments in force were made of."""
+        return int(self.found.document["customers"]["placed"])
 
     def learner(self, model: ModelInUse | None = None) -> Learner:
         """One that fits challengers as the live segments were fitted."""
@@ -267,17 +289,18 @@ class Job:
 
     def advanced(self, moment: datetime) -> pa.Table:
         """Memberships moved on to the moment by the segments in force."""
-        ground, name = self.ground, self.found.segmentation_id
+        ground = self.ground
+        ids = canary.kept(ground.store, self.found.segmentation_id)
         until = recorded_until(ground.store, self.found)
         if self.dry_run and moment >= until.until:
-            recorded = ground.store.get_memberships(name)
+            recorded = ground.store.get_memberships(ids)
             step = advance(
                 self.known(moment), InForce.of(self.found), recorded, since=until.known_at
             )
             return step.memberships
         if until.until != moment:
             refresh(**ground.applied(), as_of=moment, progress=ground.progress)
-        return ground.store.get_memberships(name)
+        return ground.store.get_memberships(ids)
 
     def known_trained(self, moment: datetime) -> Known:
         """The same, as the model reads it that was trained on."""
@@ -303,8 +326,12 @@ class Job:
 
     def next_look(self) -> datetime:
         """When the cadence asks for the next look."""
-        last = self.state.looked_at or self.state.fitted_at
-        return last + timedelta(days=self.ground.dials.cadence_days)
+        return self.next_after(self.state.looked_at or self.state.fitted_at, self.trial)
+
+    def next_after(self, last: datetime, trial: Canary | None) -> datetime:
+        """When the cadence asks for a look after one, or a canary's days are over before."""
+        due = last + timedelta(days=self.ground.dials.cadence_days)
+        return due if trial is None or last >= trial.until else min(due, trial.until)
 
 
 def fitted_at_of(found: SegmentationArtefact) -> datetime:

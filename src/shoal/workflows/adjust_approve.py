@@ -4,30 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
 from shoal.adjust.adjustment import REFIT, RETRAIN, Adjustment, Proposal
 from shoal.adjust.align import Alignment, Change
+from shoal.adjust.canary import DROPPED, PROMOTED, REASONS
 from shoal.domain.errors import UsageError
 from shoal.domain.time import iso, parse_moment
 from shoal.segments.artefact import MAIN
-from shoal.workflows import adjust_state, reference
+from shoal.workflows import adjust_state, canary, reference
 from shoal.workflows.adjust import Ground, Job
+from shoal.workflows.adjust_canary import Promotion, anew, beginning
 from shoal.workflows.adjust_publish import Making, publisher_of, told_of, written
 from shoal.workflows.adjust_result import APPROVAL, REFUSAL, AdjustResult
-from shoal.workflows.adjust_retrain import settle
+from shoal.workflows.adjust_retrain import forget, latest_document, settle
 from shoal.workflows.adjust_state import Candidate
 from shoal.workflows.adjuster import Live
 from shoal.workflows.adjuster_changes import rearranged, told_lineage
 from shoal.workflows.adjuster_state import AdjusterState
+from shoal.workflows.advance import recorded_until
+from shoal.workflows.canary import Canary
 from shoal.workflows.embedded import of_segmentation
 from shoal.workflows.known import from_events
+from shoal.workflows.segment_publish import Written
+
+#: Who gave a word without a name.
+SOMEBODY = "somebody"
 
 
 def decline(ground: Ground, look: str, *, by: str) -> AdjustResult:
-    """Let a change that waits be forgotten; who said so is written down.
+    """Let a change that waits be forgotten, or stop one that is tried on some customers: they get
+    back what the live version says of them. Who said so is written down.
 
     Raises:
         UsageError: `usage`, nothing of this look waits.
@@ -35,6 +45,9 @@ def decline(ground: Ground, look: str, *, by: str) -> AdjustResult:
     """
     with ground.store.lease():
         adjust_state.sweep(ground.registry, ground.store)
+        trial = _tried(ground, look)
+        if trial is not None:
+            return _Early(ground, trial, by).stopped()
         told = _waiting(ground, look)
         job = Job(ground)
         document = _said(REFUSAL, told, job.found.segmentation_id, by)
@@ -45,17 +58,28 @@ def decline(ground: Ground, look: str, *, by: str) -> AdjustResult:
 
 
 def approve(ground: Ground, look: str, *, by: str) -> AdjustResult:
-    """Put in force what waits, applied to customers as they are now.
+    """Put in force what waits, applied to customers as they are now; segments made anew for a share
+    of customers first, if so configured. What is tried already is put in force for all.
 
     Raises:
-        UsageError: `usage`, nothing of this look waits, or other segments are in force by now.
+        UsageError: `usage`, nothing of this look waits, or other segments are in force by now; it
+            is tried, and tracking is broken.
         OperationError: `shop_locked`, `artefact_damaged`, `disk_full`: the segmentation in force
             stays, and the change waits on.
     """
     with ground.store.lease():
         adjust_state.sweep(ground.registry, ground.store)
+        trial = _tried(ground, look)
+        if trial is not None:
+            return _Early(ground, trial, by).promoted()
         told = _waiting(ground, look)
         return _Approval(ground, look, told, by).run()
+
+
+def _tried(ground: Ground, look: str) -> Canary | None:
+    """The canary of a look, if it runs."""
+    found = canary.running(ground.store)
+    return found if found is not None and found.adjust_id == look else None
 
 
 def _waiting(ground: Ground, look: str) -> dict[str, Any]:
@@ -114,6 +138,8 @@ class _Approval:
         making, moved = self._making(job, candidate, recorded)
         publisher = publisher_of(ground, making, job.version, now)
         made = written(publisher, making)
+        if job.tries and anew([_adjustment(one) for one in candidate.document["adjustments"]]):
+            return self._begun(job, making, made, recorded, now)
         state = self._state(job, making.live, moved)
         document = _said(APPROVAL, self.told, job.found.segmentation_id, self.by) | {
             "published": made.segmentation_id,
@@ -129,6 +155,27 @@ class _Approval:
             ground.store.set_pointer(reference.POINTER, making.reference_id, now)
             if making.live.model_id != job.found.document.get("model_id"):
                 settle(ground, str(making.live.model_id), now)
+            adjust_state.remember(ground.store, name, now, waiting=False)
+        return AdjustResult({"schema": adjust_state.SCHEMA, "adjust_id": name, **document})
+
+    def _begun(
+        self, job: Job, making: Making, made: Written, recorded: pa.Table, now: datetime
+    ) -> AdjustResult:
+        """Let what was approved be in force for a share of customers first."""
+        ground, base = self.ground, job.found.segmentation_id
+        told = {"adjust_id": self.look, "by": self.by or SOMEBODY}
+        found = beginning(ground.dials, base, made, recorded, **told)
+        moment = job.moment()
+        state = replace(job.state, ledger=job.state.with_moved(moment, found.share))
+        document = _said(APPROVAL, self.told, base, self.by) | {
+            "as_of": iso(moment), "canary": found.as_document(), "spent": state.spent(moment),
+            "next_look": iso(job.next_after(job.state.looked_at or moment, found.trial)),
+        }  # fmt: skip
+        name = adjust_state.write(ground.registry, document, state, base)
+        with ground.store.transaction():
+            found.begin(ground, self.look, now, job.version)
+            if making.live.model_id != job.found.document.get("model_id"):
+                forget(ground)
             adjust_state.remember(ground.store, name, now, waiting=False)
         return AdjustResult({"schema": adjust_state.SCHEMA, "adjust_id": name, **document})
 
@@ -174,6 +221,69 @@ class _Approval:
         )
 
 
+@dataclass
+class _Early:
+    """A person's word about what is tried, before its days are over or where it is asked for."""
+
+    ground: Ground
+    trial: Canary
+    by: str
+
+    def promoted(self) -> AdjustResult:
+        """Put it in force for all."""
+        ground, trial = self.ground, self.trial
+        job = Job(ground)
+        broken = latest_document(ground).get("blocked")
+        if broken:
+            raise UsageError(
+                "usage",
+                f"tracking is broken ({', '.join(broken)}): {trial.segmentation_id} was tried on "
+                "what that says",
+                where=trial.adjust_id,
+                hint="Mend it and look again (shoal adjust SHOP), or stop it: "
+                f"shoal adjust SHOP --decline {trial.adjust_id}",
+            )
+        moment = job.moment()
+        job.advanced(moment)
+        promotion = Promotion.of(job, trial, moment)
+        state = promotion.state(job.state, moment)
+        document = self._document(APPROVAL, job, moment, state) | {
+            "published": trial.segmentation_id, "changed": True, "moved": promotion.moved,
+        }  # fmt: skip
+        name = adjust_state.write(ground.registry, document, state, trial.segmentation_id)
+        now = ground.clock()
+        with ground.store.transaction():
+            promotion.put_in_force(job, trial, "word", moment, now, by=self.by)
+            adjust_state.remember(ground.store, name, now, waiting=False)
+        return AdjustResult({"schema": adjust_state.SCHEMA, "adjust_id": name, **document})
+
+    def stopped(self) -> AdjustResult:
+        """Let it be in force for nobody."""
+        ground, job = self.ground, Job(self.ground)
+        moment = recorded_until(ground.store, job.found).until
+        document = self._document(REFUSAL, job, moment, job.state)
+        name = adjust_state.write(ground.registry, document, job.state, self.trial.base_id)
+        now = ground.clock()
+        with ground.store.transaction():
+            canary.end(ground.store, DROPPED, "word", moment, now, by=self.by)
+            adjust_state.remember(ground.store, name, now, waiting=False, clear=False)
+        return AdjustResult({"schema": adjust_state.SCHEMA, "adjust_id": name, **document})
+
+    def _document(
+        self, kind: str, job: Job, moment: datetime, state: AdjusterState
+    ) -> dict[str, Any]:
+        told = adjust_state.document_at(self.ground.registry, self.trial.adjust_id)
+        outcome = PROMOTED if kind == APPROVAL else DROPPED
+        return _said(kind, told, job.found.segmentation_id, self.by) | {
+            "as_of": iso(moment), "spent": state.spent(moment),
+            "next_look": iso(job.next_after(job.state.looked_at or moment, None)),
+            "canary": {
+                **self.trial.as_document(), "outcome": outcome, "reason": "word",
+                "words": REASONS["word"].as_document(),
+            },
+        }  # fmt: skip
+
+
 def _said(kind: str, told: Mapping[str, Any], in_force: str, by: str) -> dict[str, Any]:
     """What is written down of a person's word."""
     shown = ("as_of", "customers", "adjustments", "gates", "spent", "next_look", "table_version")
@@ -182,7 +292,7 @@ def _said(kind: str, told: Mapping[str, Any], in_force: str, by: str) -> dict[st
         "segmentation_id": in_force, **{name: told[name] for name in shown},
         "alarms": [], "considered": [], "blocked": [], "dropped": [], "retrained": None,
         "changed": False, "moved": 0.0, "changes": [],
-        "notes": [], "published": None, "waiting": None,
+        "notes": [], "published": None, "waiting": None, "canary": None,
     }  # fmt: skip
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from shoal.adjust.adjustment import Adjustment
+from shoal.adjust.canary import ASKS, DROPPED, PROMOTED
 from shoal.domain.text import Text
 from shoal.domain.time import iso
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.choose import Choice
-from shoal.workflows import adjust_state, reference
+from shoal.workflows import adjust_state, canary, reference
+from shoal.workflows.adjust_canary import Judged, Promotion, anew, beginning, too_few
 from shoal.workflows.adjust_result import LOOK, AdjustResult
 from shoal.workflows.adjust_retrain import dropped, forget, settle
 from shoal.workflows.adjust_state import Candidate
@@ -27,6 +29,7 @@ from shoal.workflows.segment_publish import Continued, Publisher, Written
 
 if TYPE_CHECKING:
     from shoal.workflows.adjust import Ground, Job
+    from shoal.workflows.adjuster_change import Change
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ class Publishing:
     adjuster: Adjuster
     adjusted: Adjusted
     warnings: tuple[str, ...] = ()
+    judged: Judged | None = None
 
     def result(self) -> AdjustResult:
         """Write it down and put it in force; on a dry run only say it."""
@@ -113,10 +117,14 @@ class Publishing:
             return AdjustResult({**dry, **document, "waiting": self._asking()}, self.warnings)
         ground = self.job.ground
         now = ground.clock()
+        if self.adjusted.trial is not None:
+            return self._begun(self.adjusted.trial, document, now)
+        if self.judged is not None and self.judged.verdict.outcome in (PROMOTED, DROPPED):
+            return self._ended(self.judged, document, now)
         making, publisher, made = None, None, None
         if self.adjusted.changed:
             ground.progress.start("publishing", None)
-            making = self._making(self._reference())
+            making = self._making(self.adjusted, self._reference())
             publisher = publisher_of(ground, making, self.job.version, now)
             made = written(publisher, making)
             ground.progress.done()
@@ -137,7 +145,60 @@ class Publishing:
                 ground.store, look, now, waiting=candidate is not None,
                 clear=made is not None or candidate is not None,
             )  # fmt: skip
+            if self._asks is not None:
+                adjust_state.ask(ground.store, self._asks.trial.adjust_id)
         document["waiting"] = self._asking(look)
+        return self._told(look, document)
+
+    def _begun(self, change: Change, document: dict[str, Any], now: datetime) -> AdjustResult:
+        """Publish what goes to a share of customers first; the live version stays in force."""
+        job, ground = self.job, self.job.ground
+        ground.progress.start("publishing", None)
+        making = self._making(change, self._reference())
+        made = written(publisher_of(ground, making, job.version, now), making)
+        ground.progress.done()
+        base = job.found.segmentation_id
+        recorded = ground.store.get_memberships(base)
+        found = beginning(ground.dials, base, made, recorded)
+        moment, state = self.adjusted.moment, self.adjusted.state
+        state = replace(state, ledger=job.state.with_moved(moment, found.share))
+        document |= {
+            "canary": adjust_state.plain(found.as_document()), "spent": state.spent(moment),
+            "next_look": iso(job.next_after(moment, found.trial)),
+        }  # fmt: skip
+        look = adjust_state.write(ground.registry, document, state, base)
+        with ground.store.transaction():
+            found.begin(ground, look, now, job.version)
+            if job.on_trained(change.live):
+                forget(ground)
+            adjust_state.remember(ground.store, look, now, waiting=False)
+        document["canary"]["adjust_id"] = look
+        return self._told(look, document)
+
+    def _ended(self, told: Judged, document: dict[str, Any], now: datetime) -> AdjustResult:
+        """Put what was tried in force for all, or for nobody."""
+        job, ground, trial = self.job, self.job.ground, told.trial
+        moment, state, base = self.adjusted.moment, self.adjusted.state, trial.base_id
+        promotion = None
+        if told.verdict.outcome == PROMOTED:
+            promotion = Promotion.of(job, trial, moment)
+            state, base = promotion.state(state, moment), trial.segmentation_id
+            document |= {
+                "published": base, "changed": True, "moved": promotion.moved,
+                "spent": state.spent(moment), "next_look": iso(job.next_after(moment, None)),
+            }  # fmt: skip
+        look = adjust_state.write(ground.registry, document, state, base)
+        with ground.store.transaction():
+            if promotion is not None:
+                promotion.put_in_force(job, trial, told.verdict.reason, moment, now)
+            else:
+                canary.end(ground.store, DROPPED, told.verdict.reason, moment, now)
+            adjust_state.remember(
+                ground.store, look, now, waiting=False, clear=promotion is not None
+            )
+        return self._told(look, document)
+
+    def _told(self, look: str, document: dict[str, Any]) -> AdjustResult:
         self._let_go()
         head = {"schema": adjust_state.SCHEMA, "adjust_id": look}
         return AdjustResult({**head, **document}, self.warnings)
@@ -145,12 +206,18 @@ class Publishing:
     def _let_go(self) -> None:
         """Remove a model that was trained on, is not in force, and does not wait."""
         job, waiting = self.job, self.adjusted.waiting
-        if job.trained is None or job.on_trained(self.adjusted.live):
+        if job.trained is None or job.on_trained(self.adjusted.live) or self._tries_trained:
             return
         if waiting is not None and job.on_trained(waiting.live):
             forget(job.ground)
         else:
             dropped(job.ground, job.trained)
+
+    @property
+    def _tries_trained(self) -> bool:
+        """Whether a model that was trained on goes to a share of customers first."""
+        trial = self.adjusted.trial
+        return trial is not None and self.job.on_trained(trial.live)
 
     def _reference(self) -> str:
         """The facts of items that were read, kept."""
@@ -159,13 +226,12 @@ class Publishing:
             return str(job.found.document["reference_id"])
         return reference.keep(job.ground.registry, job.items, self.adjusted.moment)
 
-    def _making(self, reference_id: str) -> Making:
-        adjusted, job = self.adjusted, self.job
-        assert adjusted.lineage is not None
+    def _making(self, made: Adjusted | Change, reference_id: str) -> Making:
+        job, live, done = self.job, made.live, made.done
+        assert made.lineage is not None
         return Making(
-            job.found, adjusted.live, job.known_by(adjusted.live, adjusted.moment),
-            adjusted.memberships, adjusted.lineage, told_of(adjusted.live, adjusted.done),
-            adjusted.choice, reference_id, job.model_by(adjusted.live),
+            job.found, live, job.known_by(live, self.adjusted.moment), made.memberships,
+            made.lineage, told_of(live, done), made.choice, reference_id, job.model_by(live),
         )  # fmt: skip
 
     def _candidate(self, in_force: str, making: Making | None) -> Candidate | None:
@@ -190,9 +256,17 @@ class Publishing:
             },
         )
 
+    @property
+    def _asks(self) -> Judged | None:
+        """What is tried and needs a person's word."""
+        told = self.judged
+        return told if told is not None and told.verdict.outcome == ASKS else None
+
     def _asking(self, look: str | None = None) -> dict[str, Any] | None:
         """What a person is asked; None: nothing."""
         waiting = self.adjusted.waiting
+        if self._asks is not None:
+            return self._asks.asking(self.job)
         if waiting is None:
             return None
         asked: dict[str, Any] = {
@@ -208,26 +282,30 @@ class Publishing:
 
     def _document(self) -> dict[str, Any]:
         adjusted, job = self.adjusted, self.job
-        cadence = timedelta(days=self.adjuster.settings.cadence_days)
+        notes = [*job.notes, *adjusted.notes, *self._model()]
+        dials = job.ground.dials
+        if dials.canary_share and not job.tries and anew(adjusted.done):
+            notes.append(too_few(dials, job.placed))
         return {
             "kind": LOOK,
             "looked": True,
             "dry_run": job.dry_run,
             "segmentation_id": job.found.segmentation_id,
             **adjusted.as_document(),
-            "notes": [one.as_document() for one in (*job.notes, *adjusted.notes, *self._model())],
+            "notes": [one.as_document() for one in notes],
             "retrained": None if job.trained is None else dict(job.trained.evidence),
             "spent": adjusted.state.spent(adjusted.moment),
-            "next_look": iso(adjusted.moment + cadence),
+            "next_look": iso(job.next_after(adjusted.moment, job.trial)),
             "table_version": job.version,
             "published": None,
             "waiting": None,
+            "canary": None if self.judged is None else self.judged.as_document(),
         }
 
     def _model(self) -> list[Text]:
         """What became of a model that was trained on."""
         job, waiting = self.job, self.adjusted.waiting
-        if job.trained is None or job.on_trained(self.adjusted.live):
+        if job.trained is None or job.on_trained(self.adjusted.live) or self._tries_trained:
             return []
         if waiting is not None and job.on_trained(waiting.live):
             return []

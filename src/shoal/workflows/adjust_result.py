@@ -13,6 +13,7 @@ from shoal.ports import Registry, StateStore
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.workflows import adjust_state
 from shoal.workflows.adjuster_state import AdjusterState
+from shoal.workflows.canary import canaries
 
 LIST_SCHEMA: Final = "shoal.adjustments/1"
 
@@ -92,22 +93,28 @@ def nothing_new(
         "adjustments": [], "considered": [], "gates": [], "dropped": [], "changed": False,
         "moved": 0.0, "changes": [], "published": None, "waiting": None,
         "spent": state.spent(moment), "next_look": iso(next_look), "notes": [note.as_document()],
-        "retrained": None,
+        "retrained": None, "canary": None,
     }  # fmt: skip
     return AdjustResult(document)
 
 
 def adjustments(*, store: StateStore, registry: Registry) -> dict[str, Any]:
     """The JSON document `shoal.adjustments/1`: every look, oldest first, what it found, what was
-    done and who approved it."""
+    done and who approved it; `canary` is what runs now, or None.
+
+    Of the look whose change was tried on some customers `canary` tells also how that ended.
+    """
     looks = adjust_state.looks(registry, store)
     words = {one["of"]: one for one in looks if one.get("kind") in (APPROVAL, REFUSAL)}
     waiting = adjust_state.pending(store)
+    tried = canaries(store.get_settings())
     found = []
     for one in looks:
         if one.get("kind") in (APPROVAL, REFUSAL):
             continue
         word = words.get(one["adjust_id"])
+        own = [each.as_document() for each in tried if each.adjust_id == one["adjust_id"]]
+        begun = (one.get("canary") or (words.get(one["adjust_id"]) or {}).get("canary")) or {}
         found.append(
             {
                 **one,
@@ -115,6 +122,8 @@ def adjustments(*, store: StateStore, registry: Registry) -> dict[str, Any]:
                 "approved_by": word["by"] if word and word["kind"] == APPROVAL else None,
                 "declined_by": word["by"] if word and word["kind"] == REFUSAL else None,
                 "approved_as": word["published"] if word else None,
+                "canary": {**begun, **own[-1]} if own else one.get("canary"),
             }
         )
-    return {"schema": LIST_SCHEMA, "waiting": waiting, "looks": found}
+    runs = tried[-1].as_document() if tried and tried[-1].ended is None else None
+    return {"schema": LIST_SCHEMA, "waiting": waiting, "canary": runs, "looks": found}

@@ -30,7 +30,9 @@ from shoal.ports import Registry, StateStore
 from shoal.segments import artefact
 from shoal.segments.base import Arrays
 from shoal.segments.clustered import ClusterSegmenter
+from shoal.workflows import canary
 from shoal.workflows.adjuster_state import AdjusterState
+from shoal.workflows.canary import PENDING
 from shoal.workflows.segment_identity import document_of
 
 KIND: Final = "adjustments"
@@ -38,8 +40,6 @@ STEM: Final = "look"
 SCHEMA: Final = "shoal.adjust/1"
 #: Pointer to the latest look.
 POINTER: Final = "adjust.state"
-#: Setting that names the look whose change waits for a person; empty: none does.
-PENDING: Final = "adjust.pending"
 
 _DOCUMENT: Final = "adjust.json"
 _STATE: Final = "state"
@@ -78,8 +78,10 @@ def write(
     """
     with registry.create(KIND, STEM) as directory:
         whole = {"schema": SCHEMA, "adjust_id": directory.name, **document}
-        if whole.get("waiting"):
+        if whole.get("waiting") and whole["waiting"].get("adjust_id") is None:
             whole["waiting"] = {**whole["waiting"], "adjust_id": directory.name}
+        if (whole.get("canary") or {}).get("adjust_id") == "":
+            whole["canary"] = {**whole["canary"], "adjust_id": directory.name}
         _write_json(directory / _DOCUMENT, whole)
         told, arrays = state.to_artefact()
         _write(directory, _STATE, {"segmentation_id": segmentation_id, **told}, arrays)
@@ -229,12 +231,21 @@ def sweep(registry: Registry, store: StateStore) -> list[str]:
         if name not in counting:
             registry.remove(KIND, name)
             gone.append(name)
-    named = {target for target, _ in store.pointer_history(artefact.MAIN)}
+    named = {
+        target
+        for pointer in (artefact.MAIN, canary.POINTER)
+        for target, _ in store.pointer_history(pointer)
+    }
     for name in registry.list(artefact.KIND):
         if name not in named and "adjusted" in (document_of(registry, name) or {}):
             registry.remove(artefact.KIND, name)
             gone.append(name)
     return gone
+
+
+def ask(store: StateStore, look: str) -> None:
+    """Let what is tried of a look's change wait for a person; inside a transaction."""
+    store.put_setting(PENDING, f"{look} {store.get_pointer(artefact.MAIN)}")
 
 
 def remember(

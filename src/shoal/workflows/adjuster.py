@@ -49,6 +49,8 @@ class Adjuster:
         actions: those that may be taken; keeping always may.
         watch: whether drift is looked for. Without it nothing is blocked and nothing alarms.
         retrained: a behaviour model that was trained on and is to be judged; None: none is.
+        tries: whether segments made anew go to a share of customers first: what passed is `trial`
+            then, and nothing is done.
     """
 
     live: Live
@@ -60,6 +62,7 @@ class Adjuster:
     actions: frozenset[str] = ACTIONS
     watch: bool = True
     retrained: Retrained | None = None
+    tries: bool = False
 
     def due(self, moment: datetime) -> bool:
         """Whether the cadence asks for a look."""

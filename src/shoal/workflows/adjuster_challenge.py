@@ -291,23 +291,32 @@ def _foretold(
 
 
 def foretelling_gain(
-    period: LastPeriod, before: Places, after: Places, *, seed: int = 0
+    period: LastPeriod,
+    before: Places,
+    after: Places,
+    *,
+    seed: int = 0,
+    counted: npt.NDArray[np.bool_] | None = None,
 ) -> Gain | None:
     """How much better one division of customers foretells what came of them than another, as a
     share of what the other leaves; None where nobody foretells anything.
 
     Args:
         before, after: (n,) places, in the order of the period's customers.
+        counted: (n,) of whom it is asked; the others only tell what segments do. None: of all.
     """
     order = canonical_order(period.future.X)
-    drawn = np.random.default_rng([seed, 8]).permutation(len(order))[:_JUDGED_CUSTOMERS]
-    rows = order[np.sort(drawn)]
+    drawn = np.random.default_rng([seed, 8]).permutation(len(order))
+    if counted is not None:  # they are judged first, and fewer others tell the means
+        drawn = drawn[np.argsort(~counted[order[drawn]], kind="stable")]
+    rows = order[np.sort(drawn[:_JUDGED_CUSTOMERS])]
     if len(rows) < 2 * _FOLDS:
         return None
     judge = Judge(period.future, rows, _FOLDS)
-    told = [judge.judged(one[rows]) for one in (before, after)]
+    asked = None if counted is None else counted[rows]
+    told = [judge.judged(one[rows], asked) for one in (before, after)]
     (was, was_parts), (now, now_parts) = told
-    names = [name for name in judge.outcomes if max(was[name], now[name]) >= LEAST_FORETOLD]
+    names = [name for name in was if max(was[name], now[name]) >= LEAST_FORETOLD]
     if not names:
         return None
     left = {name: max(1 - was[name], 1e-9) for name in names}

@@ -54,6 +54,10 @@ class Change:
     known: Known | None = None
     future: Gain | None = None
 
+    @property
+    def done(self) -> tuple[Adjustment, ...]:
+        return self.adjustments
+
 
 @dataclass(frozen=True)
 class Ground:

@@ -24,6 +24,7 @@ from shoal.workflows.segment_settled import Settled
 
 if TYPE_CHECKING:
     from shoal.adjust.gates import Gate
+    from shoal.workflows.adjuster_change import Change
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ class Adjusted:
         moved: share of them in another segment for what was done.
         blocked: what is broken; nothing was learned.
         waiting: what was decided and waits for a person.
+        trial: segments made anew that passed and go to a share of customers first.
         dropped: codes of the gates for which a change was dropped.
         notes: what a person should know.
     """
@@ -135,6 +137,7 @@ class Adjusted:
     moved: float = 0.0
     blocked: tuple[str, ...] = ()
     waiting: Waiting | None = None
+    trial: Change | None = None
     dropped: tuple[str, ...] = ()
     notes: tuple[Text, ...] = ()
 

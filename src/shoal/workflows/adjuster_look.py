@@ -247,6 +247,9 @@ class Looking:
         waiting = None
         if done is not None and done.reasons and not self.adjuster.approve:
             asked, done = [*done.adjustments, *asked], None
+        trial = None
+        if done is not None and done.known is not None and self.adjuster.tries:
+            trial, done = done, None
         live = self.live if done is None else done.live
         memberships = self.recorded if done is None else done.memberships
         if asked:
@@ -257,7 +260,8 @@ class Looking:
                     wanted.live, tuple(dict.fromkeys(reasons)), tuple(asked), wanted.lineage,
                     wanted.choice, wanted.gates, wanted.moved,
                 )  # fmt: skip
-        return self._told(adjustments, evidence, monitors, nudged, done, waiting, challenged)
+        told = self._told(adjustments, evidence, monitors, nudged, done, waiting, challenged)
+        return replace(told, trial=trial)
 
     def _passed(
         self, doing: Sequence[Adjustment], live: Live, recorded: pa.Table, nudged: Nudged | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from shoal.adjust.drift.look import Look
 from shoal.adjust.drift.windows import wanted
 from shoal.domain.errors import InputError
+from shoal.features.tastes import Vocabulary
 from shoal.heads.next_period import ACTIVE, ORDERS, SPEND
 from shoal.segments.assign import places_of
 from shoal.segments.base import CUSTOMER, column
@@ -32,7 +33,7 @@ Past = Callable[[datetime], Known]
 _RECENT: Final = 4
 _YEAR: Final = timedelta(days=300)
 #: Customers a segment whose last period is asked; of fewer nothing is said.
-_CUSTOMERS_A_SEGMENT: Final = 10
+CUSTOMERS_A_SEGMENT: Final = 10
 
 
 @dataclass(frozen=True)
@@ -116,21 +117,38 @@ def last_period(
         return None
     table = then.table(segmentation.vocabulary)
     enough = segmenter.known(table)
-    if enough.sum() < _CUSTOMERS_A_SEGMENT * len(segmenter.ids):
+    if enough.sum() < CUSTOMERS_A_SEGMENT * len(segmenter.ids):
         return None
     table = table.filter(pa.array(enough))
+    found = came_since(segmenter, segmentation.vocabulary, then, table, known, horizon)
+    outlook = segmenter.outlook
+    if outlook is not None and then.as_of >= fitted_at and outlook.head.horizon_days == horizon:
+        return replace(found, expected=outlook.head.predict(table))
+    return found
+
+
+def came_since(
+    segmenter: ClusterSegmenter,
+    vocabulary: Vocabulary,
+    then: Known,
+    table: pa.Table,
+    known: Known,
+    days: float,
+) -> LastPeriod:
+    """What came of some customers since an earlier moment.
+
+    Args:
+        table: what the segmenter read of them then.
+        known: customers now; all of them are among these.
+        days: how long ago that was.
+    """
     came = came_between(table, known.features)
-    vocabulary = segmentation.vocabulary
     taken = vocabulary.events(table[CUSTOMER], known.counts) - vocabulary.events(
         table[CUSTOMER], then.counts
     )
     categories = [facet == "category" for facet, _ in vocabulary.names]
     future = Future(
-        segmenter.embed(table), horizon, came[ACTIVE], came[ORDERS], came[SPEND],
+        segmenter.embed(table), round(days), came[ACTIVE], came[ORDERS], came[SPEND],
         np.maximum(taken[:, categories], 0),
     )  # fmt: skip
-    expected = None
-    outlook = segmenter.outlook
-    if outlook is not None and then.as_of >= fitted_at and outlook.head.horizon_days == horizon:
-        expected = outlook.head.predict(table)
-    return LastPeriod(then, table, future, expected, came)
+    return LastPeriod(then, table, future, None, came)

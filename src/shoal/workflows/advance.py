@@ -12,7 +12,7 @@ a log is cut into steps of the same moments changes what is said of one.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -193,7 +193,7 @@ def record(
 def record_version(
     store: StateStore,
     segmentation_id: str,
-    previous_id: str | None,
+    previous_id: str | Sequence[str] | None,
     members: pa.Table,
     moment: datetime,
     *,
@@ -206,8 +206,9 @@ def record_version(
     the membership that goes on; a customer in another one is there since now.
 
     Args:
-        previous_id: the segmentation that was in force and has the same permanent ids; None where
-            there was none, or its ids mean something else.
+        previous_id: the segmentation that was in force and has the same permanent ids, or several,
+            of whose rows of a customer the last counts; None where there was none, or its ids mean
+            something else.
         members: `customer_id`, `segment_id`, `weight` and, if told, `margin`.
         moment: as of which the members are placed.
         cause: `version`, or `rollback`.

@@ -35,6 +35,7 @@ from shoal.segments.base import CUSTOMER
 from shoal.workflows import identity, reference
 from shoal.workflows.admission import Admission
 from shoal.workflows.advance import InForce, advance, recorded_until
+from shoal.workflows.canary import kept
 from shoal.workflows.catch_up import events_of
 from shoal.workflows.embedded import of_segmentation
 from shoal.workflows.forgotten import id_columns, tombstones_of
@@ -202,7 +203,8 @@ class Assigning:
         names = known.features[CUSTOMER].to_pylist()
         recorded = MEMBERSHIPS_SCHEMA.empty_table()
         if history:
-            recorded = self.store.get_memberships(found.segmentation_id, customers=names)
+            ids = kept(self.store, found.segmentation_id)
+            recorded = self.store.get_memberships(ids, customers=names)
         step = advance(known, InForce.of(found), recorded)
         titles = {one["segment_id"]: one["name"] for one in found.document["segments"]}
         ids = found.segmenter.segment_ids

@@ -25,6 +25,8 @@ from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.base import CUSTOMER
 from shoal.segments.ruled.segmenter import RuleSegmenter
 from shoal.workflows.admission import Admission
+from shoal.workflows.canary import POINTER as CANARY
+from shoal.workflows.canary import running
 from shoal.workflows.memberships import Memberships, current, memberships
 
 #: Channels whose refusal is one of every message, whatever it comes by.
@@ -136,8 +138,12 @@ def audience_of(
         everybody = memberships(
             **sources.applied(), as_of=as_of, segmentation=found.segmentation_id, soft=overlap
         )
+    members = everybody.table.filter(pc.field("segment_id") == segment_id)
+    trial = running(sources.store)
+    if trial is not None and trial.segmentation_id == found.segmentation_id:
+        members = trial.of(members)  # it is in force for its customers alone
     return Audience(
-        everybody.table.filter(pc.field("segment_id") == segment_id),
+        members,
         found.segmentation_id,
         segment_id,
         _name(found, segment_id),
@@ -166,6 +172,7 @@ def resolve(
     if wanted == [None]:
         pointers = (artefact.MAIN, artefact.RFM, artefact.RULES)
         wanted = [store.get_pointer(one) for one in pointers]
+        wanted += [store.get_pointer(CANARY) or None]
     known: list[str] = []
     for one in dict.fromkeys(wanted):
         if one is None and known:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from shoal.domain.change import Change
 from shoal.ports import StateStore
+from shoal.workflows.canary import is_beside
 from shoal.workflows.membership_log import line_of
 
 SCHEMA: Final = "shoal.changes/1"
@@ -49,7 +50,11 @@ def page_after(store: StateStore, after: int, rows: int = ROWS) -> Page:
 
     last = store.last_membership()
     table = store.membership_log(after, rows, line)
-    told = tuple(_change(row) for row in table.to_pylist() if row["before"] != row["segment_id"])
+    told = tuple(
+        _change(row)
+        for row in table.to_pylist()
+        if row["before"] != row["segment_id"] and not is_beside(row["segmentation_id"])
+    )
     until = int(table["position"][-1].as_py()) if table.num_rows else after
     if table.num_rows == rows:
         return Page(told, until, more=True)

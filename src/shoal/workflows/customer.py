@@ -22,6 +22,7 @@ from shoal.segments.base import column
 from shoal.segments.wording import amount, describe
 from shoal.workflows import reference
 from shoal.workflows.admission import Admission
+from shoal.workflows.canary import placing
 from shoal.workflows.catch_up import states_are_of
 from shoal.workflows.customer_membership import Teller
 from shoal.workflows.embedded import of_segmentation
@@ -54,10 +55,14 @@ def customer(
     Raises:
         UsageError: `unknown_customer`, no event of that customer (before the moment).
     """
-    pointer = store.get_pointer(reference.POINTER)
-    items = None if pointer is None else reference.read(registry, pointer)
     moment = as_of or latest_moment(warehouse)
     asked, customer_id = customer_id, admission.customer_of(customer_id, as_of)
+    tried = placing(store, customer_id, moment)
+    trial = None if tried is None else artefact.read(registry, tried)
+    pointer = store.get_pointer(reference.POINTER)
+    if trial is not None:
+        pointer = str(trial.document["reference_id"])
+    items = None if pointer is None else reference.read(registry, pointer)
     if as_of is None and states_are_of(fold, store):
         known = from_states(store, fold, zone, [customer_id], moment, items)
     else:
@@ -71,11 +76,11 @@ def customer(
             where=asked,
             hint="Ids are case-sensitive texts; shoal memberships lists them all.",
         )
-    found = [
+    main, *rest = map(store.get_pointer, (artefact.MAIN, artefact.RFM, artefact.RULES))
+    found = [] if trial is None else [trial]
+    found += [
         artefact.read(registry, one)
-        for one in dict.fromkeys(
-            map(store.get_pointer, (artefact.MAIN, artefact.RFM, artefact.RULES))
-        )
+        for one in dict.fromkeys((main if trial is None else None, *rest))
         if one is not None
     ]
     tables = []

@@ -18,6 +18,7 @@ from shoal.segments import artefact
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.base import CUSTOMER, Weights
 from shoal.workflows.advance import InForce, placed
+from shoal.workflows.canary import kept
 from shoal.workflows.membership_log import line_of, spells
 
 #: Weights below this share are not told.
@@ -43,7 +44,7 @@ class Teller:
         ids = found.segmenter.segment_ids
         customer = table[CUSTOMER].to_pylist()
         recorded = self.store.get_memberships(
-            found.segmentation_id, customers=customer, as_of=self.moment
+            kept(self.store, found.segmentation_id), customers=customer, as_of=self.moment
         )
         members, moved = placed(table[CUSTOMER], weights, InForce.of(found), recorded, self.moment)
         own = members.to_pylist()[0]

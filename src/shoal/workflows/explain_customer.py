@@ -17,6 +17,7 @@ from shoal.segments.explain.customer import about
 from shoal.segments.explain.move import Asked
 from shoal.workflows import reference
 from shoal.workflows.advance import InForce, margin_of, placed
+from shoal.workflows.canary import kept, placing
 from shoal.workflows.catch_up import states_are_of
 from shoal.workflows.embedded import of_segmentation
 from shoal.workflows.explain import Explaining
@@ -43,8 +44,10 @@ def explain_customer(
     Raises:
         UsageError: `unknown_customer`, `unknown_segmentation`.
     """
-    found = current(explaining.store, explaining.registry, segmentation)
     moment = as_of or latest_moment(explaining.warehouse)
+    asked = explaining.admission.customer_of(customer_id, as_of)
+    version = segmentation or placing(explaining.store, asked, moment)
+    found = current(explaining.store, explaining.registry, version)
     known = _known(explaining, found, customer_id, moment, as_of)
     row = known.table(found.vocabulary)
     told = Asked(
@@ -67,7 +70,9 @@ def _where(
 ) -> str:
     """The segment that a customer is in: the recorded one until the margin is overcome."""
     recorded = explaining.store.get_memberships(
-        found.segmentation_id, customers=row[CUSTOMER].to_pylist(), as_of=moment
+        kept(explaining.store, found.segmentation_id),
+        customers=row[CUSTOMER].to_pylist(),
+        as_of=moment,
     )
     weights = found.segmenter.transform(row)
     members, _ = placed(row[CUSTOMER], weights, InForce.of(found), recorded, moment)

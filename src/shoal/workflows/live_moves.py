@@ -23,9 +23,10 @@ from shoal.ports import Engine, EventTable, Registry, Relation, StateStore, Ware
 from shoal.segments import artefact
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.inputs import BOTH, EMBEDDING, FEATURES
-from shoal.workflows import reference
+from shoal.workflows import canary, reference
 from shoal.workflows.admission import Admission
 from shoal.workflows.advance import record, recorded_until
+from shoal.workflows.canary import Canary
 from shoal.workflows.carries import Carries
 from shoal.workflows.embedded import of_segmentation
 from shoal.workflows.known import Known
@@ -34,6 +35,8 @@ from shoal.workflows.refresh_going import Going
 from shoal.workflows.rule_columns import asks_more
 
 _LINES: Final = (artefact.MAIN, artefact.RFM, artefact.RULES)
+#: Pointers by which it is told that something else is in force.
+_POINTERS: Final = (*_LINES, canary.POINTER)
 _BEGINNING: Final = from_us(0)
 
 
@@ -50,10 +53,11 @@ class Moves:
     _models: dict[str, Carries | None] = field(default_factory=dict)
     _pointers: tuple[str | None, ...] | None = None
     _found: list[SegmentationArtefact] = field(default_factory=list)
+    _trial: Canary | None = None
 
     def why_not(self) -> str | None:
         """Why a step cannot place customers from their states; None: it can."""
-        pointers = tuple(self.store.get_pointer(name) for name in _LINES)
+        pointers = tuple(self.store.get_pointer(name) for name in _POINTERS)
         if pointers != self._pointers:
             self._read_anew()
             self._pointers = pointers
@@ -102,8 +106,8 @@ class Moves:
         goings = [
             Going(
                 one, recorded_until(self.store, one),
-                self.store.get_memberships(one.segmentation_id, customers=names), touched, None,
-                self._carries_of(one),
+                self.store.get_memberships(self._kept(one), customers=names),
+                touched, None, self._carries_of(one), trial=self._trial,
             )
             for one in self._found
         ]  # fmt: skip
@@ -125,10 +129,16 @@ class Moves:
             record(self.store, name, going.whole_change, moment, version)
         return goings[0].whole_change.num_rows
 
+    def _kept(self, found: SegmentationArtefact) -> tuple[str, ...]:
+        """The ids under which memberships in a segmentation are recorded."""
+        if self._trial is None:
+            return (found.segmentation_id,)
+        return canary.kept(self.store, found.segmentation_id)
+
     # -- what is read once -------------------------------------------------------------------------
 
     def _read_anew(self) -> None:
-        self._found, self._models = [], {}
+        self._found, self._models, self._trial = [], {}, None
         self.__dict__.pop("_references", None)
         self.__dict__.pop("_facts", None)
         try:
@@ -137,6 +147,9 @@ class Moves:
             if error.code != "unknown_segmentation":
                 raise
             return
+        self._trial = canary.beside(self.store, self._found[0].segmentation_id)
+        if self._trial is not None:
+            self._found.append(current(self.store, self.registry, self._trial.segmentation_id))
         for name in dict.fromkeys(self.store.get_pointer(one) for one in _LINES[1:]):
             if name not in (None, "", self._found[0].segmentation_id):
                 self._found.append(current(self.store, self.registry, name))

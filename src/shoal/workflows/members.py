@@ -12,6 +12,7 @@ from shoal.domain.time import iso
 from shoal.ports import StateStore
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.workflows.advance import recorded_until
+from shoal.workflows.canary import answering
 from shoal.workflows.segment_counts import Counts
 
 PAGE: Final = "shoal.members/1"
@@ -40,15 +41,18 @@ def page(
 ) -> tuple[list[dict[str, Any]], Place | None]:
     """Members of a segment by customer, `limit` at most, and where the next page begins.
 
+    `segmentation_id` of each says which version placed the customer: of a canary's another one.
     Who was erased meanwhile is in no page any more.
     """
     rows = store.standings.members(
-        place.segmentation_id, segment_id, upto=place.upto, after=place.after, limit=limit + 1
-    ).to_pylist()
+        answering(store, place.segmentation_id, place.upto), segment_id,
+        upto=place.upto, after=place.after, limit=limit + 1,
+    ).to_pylist()  # fmt: skip
     told = [
         {
             "customer_id": row["customer_id"], "weight": row["weight"], "margin": row["margin"],
             "since": iso(row["since"]), "cause": row["cause"],
+            "segmentation_id": row["segmentation_id"],
         }
         for row in rows[:limit]
     ]  # fmt: skip
@@ -59,7 +63,7 @@ def page(
 
 def sizes(store: StateStore, segmentation_id: str, upto: int) -> Mapping[str, int]:
     """Customers of each segment that has any, as the log stood at a position."""
-    return store.standings.sizes(segmentation_id, upto)
+    return store.standings.sizes(answering(store, segmentation_id, upto), upto)
 
 
 def trend(

@@ -14,6 +14,7 @@ import pyarrow as pa
 from shoal.ports import StateStore
 from shoal.segments import artefact
 from shoal.segments.assign import MEMBERSHIPS_SCHEMA
+from shoal.workflows import canary
 
 #: `MEMBERSHIPS_SCHEMA`, and `until` when the spell ended (null: it goes on).
 SPELLS_SCHEMA: Final = MEMBERSHIPS_SCHEMA.append(pa.field("until", pa.timestamp("us", tz="UTC")))
@@ -22,7 +23,9 @@ SPELLS_SCHEMA: Final = MEMBERSHIPS_SCHEMA.append(pa.field("until", pa.timestamp(
 def line(store: StateStore, pointer: str = artefact.MAIN) -> tuple[str, ...]:
     """The segmentations that a pointer has named, oldest first: one line with permanent ids.
 
-    Rules that stood in for a main segmentation before there was one are a line of their own.
+    Rules that stood in for a main segmentation before there was one are a line of their own. What
+    was tried on a share of customers was in force for them: it is of the main line, and comes
+    before those that were in force for all.
     """
     named = dict.fromkeys(target for target, _ in store.pointer_history(pointer))
     if pointer != artefact.MAIN:
@@ -30,7 +33,8 @@ def line(store: StateStore, pointer: str = artefact.MAIN) -> tuple[str, ...]:
     current = store.get_pointer(pointer)
     beside = (artefact.RFM, artefact.RULES)
     rules = {target for pointer in beside for target, _ in store.pointer_history(pointer)}
-    return tuple(one for one in named if one == current or one not in rules)
+    tried = [one for one in canary.tried(store) if one not in named]
+    return (*tried, *(one for one in named if one == current or one not in rules))
 
 
 def line_of(store: StateStore, segmentation_id: str) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from shoal.ports import EventTable, Registry, StateStore, Warehouse
 from shoal.segments import artefact
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.base import CUSTOMER, Weights
-from shoal.workflows import reference
+from shoal.workflows import canary, reference
 from shoal.workflows.admission import Admission
 from shoal.workflows.advance import InForce, placed, recorded_until
 from shoal.workflows.embedded import of_segmentation
@@ -146,21 +146,30 @@ def memberships(
         soft: one row a customer and segment with a weight above 0, instead of the largest only.
         table_version: of the event table; None for the latest.
 
+    Customers of a canary that runs beside it then are told by the version that is tried on them:
+    `segmentation_id` says which one placed a customer.
+
     Raises:
         UsageError: `unknown_segmentation`.
         InputError: `too_little_data`, no customer has an event before the moment.
     """
     found = current(store, registry, segmentation)
     moment = as_of or latest_moment(warehouse, version=table_version)
-    features, weights = applied(
-        found, admission.at(moment, version=table_version), fold, registry, zone, moment,
-        version=table_version, store=store,
-    )  # fmt: skip
-    recorded = store.get_memberships(found.segmentation_id, as_of=moment)
-    members, _ = placed(features[CUSTOMER], weights, InForce.of(found), recorded, moment)
-    table = members.select(SCHEMA.names)
-    if soft:
-        table = _soft(table, weights, found.segmenter.segment_ids, moment)
+
+    def told(one: SegmentationArtefact) -> pa.Table:
+        features, weights = applied(
+            one, admission.at(moment, version=table_version), fold, registry, zone, moment,
+            version=table_version, store=store,
+        )  # fmt: skip
+        recorded = store.get_memberships(canary.kept(store, one.segmentation_id), as_of=moment)
+        members, _ = placed(features[CUSTOMER], weights, InForce.of(one), recorded, moment)
+        table = members.select(SCHEMA.names)
+        return _soft(table, weights, one.segmenter.segment_ids, moment) if soft else table
+
+    table, trial = told(found), canary.beside(store, found.segmentation_id)
+    if trial is not None and moment >= trial.since:
+        tried = trial.of(told(current(store, registry, trial.segmentation_id)))
+        table = canary.overlaid(table, tried)
     warnings = late_warning(found, moment) + fold_warning(found.document, fold)
     return Memberships(table, found.segmentation_id, moment, warnings)
 
@@ -173,6 +182,8 @@ def recorded(
     segmentation: str | None = None,
 ) -> Memberships:
     """What the membership log says: the latest membership of each customer.
+
+    Customers of a canary are told by the version that is tried on them, unless one is named.
 
     Args:
         as_of: T: as it stood then; only what began at or before T. None: now.
@@ -187,7 +198,10 @@ def recorded(
     """
     found = current(store, registry, segmentation)
     alone = segmentation is not None or as_of is None
-    ids = (found.segmentation_id,) if alone else line(store)
+    ids = line(store)
+    if alone:
+        name = found.segmentation_id
+        ids = canary.answering(store, name) if segmentation is None else canary.kept(store, name)
     table = store.get_memberships(ids, as_of=as_of)
     moment = as_of or recorded_until(store, found).until
     return Memberships(table, found.segmentation_id, moment)

@@ -29,7 +29,8 @@ def looks_between(
 
     Each has `look`, `moment`, `alarms` (as `shoal.adjust.adjustment.Alarm` writes them, with
     `words` for what they are told of, null where the name is not of a feature), `adjustments`,
-    `published`, `waits` for a person, `approved_by`, `declined_by`, `dropped` and `notes`.
+    `published`, `waits` for a person, `approved_by`, `declined_by`, `dropped`, `notes` and
+    `canary`: what was tried on some customers, what this look made of it, and how it ended.
     """
     return [
         {
@@ -43,6 +44,7 @@ def looks_between(
             "declined_by": one["declined_by"],
             "dropped": list(one["dropped"]),
             "notes": list(one["notes"]),
+            "canary": one.get("canary"),
         }
         for one in adjustments(store=store, registry=registry)["looks"]
         if "as_of" in one and since < parse_moment(one["as_of"]) <= until

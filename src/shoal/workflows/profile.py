@@ -24,6 +24,7 @@ from shoal.ports import Registry, Standing, StateStore
 from shoal.segments import artefact
 from shoal.workflows.admission import Admission
 from shoal.workflows.advance import recorded_in
+from shoal.workflows.canary import running_in
 from shoal.workflows.finished import Finished, Row
 from shoal.workflows.forget_lists import cleanings
 from shoal.workflows.forgotten import hidden
@@ -57,6 +58,7 @@ class Current:
 
     Args:
         lines: line -> the segmentation in force.
+        trial: what is in force for a share of customers beside the main one; None: nothing is.
         until: up to when memberships of each segmentation are recorded.
         hidden: whose erasure is under way.
         cleanings: how many erasures there were.
@@ -68,6 +70,13 @@ class Current:
     hidden: frozenset[str]
     cleanings: int
     reference: str | None = None
+    trial: str | None = None
+
+    @property
+    def asked(self) -> list[str]:
+        """Segmentations that a customer may be in."""
+        tried = () if self.trial is None else (self.trial,)
+        return [*self.lines.values(), *tried]
 
     @property
     def kept_for(self) -> tuple[int, str | None]:
@@ -140,7 +149,7 @@ class Profiles:
             UsageError: `unknown_customer`.
         """
         current = self.current()
-        lines = list(current.lines.values())
+        lines = current.asked
         name = customer_id
         if not name or name in current.hidden:
             raise unknown(customer_id)
@@ -158,12 +167,12 @@ class Profiles:
         current = self._current_at_hand()
         if current is None or not customer_id or customer_id in current.hidden:
             return None
-        if any(one not in self._names for one in current.lines.values()):
+        if any(one not in self._names for one in current.asked):
             return None
         row = self.finished.kept(customer_id) if features else None
         if features and row is None:
             return None
-        found = self._store.standings.of(customer_id, list(current.lines.values()))
+        found = self._store.standings.of(customer_id, current.asked)
         if not found.known:
             return None
         told = _JSON.encode(self._placed(current, customer_id, found))
@@ -171,9 +180,13 @@ class Profiles:
 
     def _placed(self, current: Current, name: str, found: Standing) -> dict[str, Any]:
         """A profile without features."""
+        lines = dict(current.lines)
+        if current.trial in found.memberships and "main" in lines:
+            assert current.trial is not None
+            lines["main"] = current.trial  # it is tried on this customer
         placed = {
             line: self._membership(current, one, found.memberships[one])
-            for line, one in current.lines.items()
+            for line, one in lines.items()
             if one in found.memberships
         }
         main = placed.get("main")
@@ -196,17 +209,26 @@ class Profiles:
 
     def name(self, segmentation_id: str, segment_id: str) -> Mapping[str, str]:
         """The names of a segment; its id where it has none."""
-        return self.names(segmentation_id).get(segment_id, {"en": segment_id, "zh": segment_id})
+        names, current = self.names(segmentation_id), self._current
+        if segment_id not in names and current is not None and current.trial is not None:
+            live = segmentation_id == current.lines.get("main")
+            names = self.names(current.trial) if live else names  # a segment of what is tried
+        return names.get(segment_id, {"en": segment_id, "zh": segment_id})
 
     def _read(self) -> Current:
         pointers, settings = self._store.pointers(), self._store.get_settings()
         found = {line: pointers.get(pointer) for line, pointer in LINES.items()}
         lines = {line: target for line, target in found.items() if target is not None}
-        recorded = {one: recorded_in(settings, one) for one in lines.values()}
+        tried = running_in(settings)
+        trial = None
+        if tried is not None and tried.base_id == lines.get("main"):
+            trial = tried.segmentation_id
+        asked = [*lines.values(), *(() if trial is None else (trial,))]
+        recorded = {one: recorded_in(settings, one) for one in asked}
         until = {one: told.until for one, told in recorded.items() if told is not None}
         return Current(
             lines, until, frozenset(hidden(self._store)), cleanings(self._store.erasures),
-            pointers.get(REFERENCE),
+            pointers.get(REFERENCE), trial,
         )  # fmt: skip
 
     def _membership(

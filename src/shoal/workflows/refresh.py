@@ -33,9 +33,10 @@ from shoal.ports import Registry, StateStore, Warehouse
 from shoal.segments import artefact
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.base import CUSTOMER
-from shoal.workflows import reference
+from shoal.workflows import canary, reference
 from shoal.workflows.admission import Admission
 from shoal.workflows.advance import Recorded, record, recorded_until
+from shoal.workflows.canary import Canary
 from shoal.workflows.carries import Carries
 from shoal.workflows.carries_noted import drop_others
 from shoal.workflows.embedded import ModelInUse, of_segmentation
@@ -100,6 +101,9 @@ def refresh(
         OperationError: `shop_locked`, `disk_full`, `no_permission`.
     """
     found = [current(store, registry)]
+    trial = canary.beside(store, found[0].segmentation_id)
+    if trial is not None:
+        found.append(current(store, registry, trial.segmentation_id))
     beside = dict.fromkeys(map(store.get_pointer, (artefact.RFM, artefact.RULES)))
     for name in beside:
         if name not in (None, found[0].segmentation_id):
@@ -110,7 +114,9 @@ def refresh(
         moment = as_of or max(latest, *(told.until for told in until.values()))
         for one in found:
             _check_order(one, until[one.segmentation_id].until, moment)
-        job = _Job(warehouse, store, registry, fold, zone, admission, moment, latest, arrived, seen)
+        job = _Job(
+            warehouse, store, registry, fold, zone, admission, moment, latest, arrived, seen, trial
+        )
         goings = [job.begin(one, until[one.segmentation_id]) for one in found]
         job.run(goings, progress or NoProgress())
     warnings = [text for one in found for text in fold_warning(one.document, fold)]
@@ -144,6 +150,7 @@ class _Job:
     latest: datetime
     arrived: bool = False
     seen: Callable[[Known], None] | None = None
+    trial: Canary | None = None
     read: dict[tuple[str, str | None], Known] = field(default_factory=dict)
     kept: dict[str, Carries | None] = field(default_factory=dict)
 
@@ -157,9 +164,10 @@ class _Job:
             because = None if carries else "the behaviour model keeps no state of a customer"
         came = self._arrived(before.table_version)
         only = came.to_pylist() if self.arrived and came is not None and because is None else None
+        ids = canary.kept(self.store, found.segmentation_id)
         return Going(
-            found, before, self.store.get_memberships(found.segmentation_id, customers=only),
-            came, because, carries, only,
+            found, before, self.store.get_memberships(ids, customers=only), came, because, carries,
+            only, self.trial,
         )  # fmt: skip
 
     def _carries(self, model: ModelInUse) -> Carries | None:

@@ -16,6 +16,7 @@ from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.assign import MEMBERSHIPS_SCHEMA
 from shoal.segments.base import CUSTOMER
 from shoal.workflows.advance import InForce, Recorded, advance
+from shoal.workflows.canary import Canary
 from shoal.workflows.carries import Carries
 from shoal.workflows.known import Known
 
@@ -35,6 +36,9 @@ class Going:
         because: why events are read; None: states are.
         carries: of the behaviour model that it was made on; None: on none, or events are read.
         only: customers who are moved on, the others being left for later; None: everybody.
+        trial: the canary that runs beside the main segmentation; None: none does. Of the canary
+            only its own customers are moved on, and what the live version says of them is recorded
+            beside.
         customers, changed: how many were moved on so far, and what of them is to be recorded.
     """
 
@@ -45,6 +49,7 @@ class Going:
     because: str | None
     carries: Carries | None = None
     only: Sequence[str] | None = None
+    trial: Canary | None = None
     customers: int = 0
     changed: list[pa.Table] = field(default_factory=list)
 
@@ -56,6 +61,10 @@ class Going:
         """Move some customers, or all, on to the moment at which they are known."""
         if self.only is not None:
             known = known.of(self.only)
+        if self._tried:
+            assert self.trial is not None
+            names = known.features[CUSTOMER]
+            known = known.of(names.filter(pa.array(self.trial.chosen(names))).to_pylist())
         if not known.features.num_rows:
             return
         step = advance(
@@ -74,7 +83,13 @@ class Going:
     @cached_property
     def whole_change(self) -> pa.Table:
         """All that is to be recorded, when every customer has been moved on."""
-        return pa.concat_tables([MEMBERSHIPS_SCHEMA.empty_table(), *self.changed])
+        whole = pa.concat_tables([MEMBERSHIPS_SCHEMA.empty_table(), *self.changed])
+        live = self.trial is not None and self.found.segmentation_id == self.trial.base_id
+        return self.trial.diverted(whole) if live and self.trial is not None else whole
+
+    @property
+    def _tried(self) -> bool:
+        return self.trial is not None and self.found.segmentation_id == self.trial.segmentation_id
 
     def as_document(self) -> dict[str, Any]:
         """What is told of it."""

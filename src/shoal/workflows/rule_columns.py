@@ -33,6 +33,7 @@ from shoal.segments.ruled import batch, single
 from shoal.segments.ruled.language import MAIN, Rule
 from shoal.segments.ruled.measured import MEMBERS_SCHEMA
 from shoal.segments.ruled.segmenter import PROVIDED, RuleSegmenter
+from shoal.workflows.canary import kept
 from shoal.workflows.known import Known
 
 #: Names of the current segmentations in rules, and their pointers.
@@ -195,7 +196,7 @@ def _log(store: StateStore | None, segmentation_id: str, moment: datetime) -> pa
     """What was recorded of a segmentation at a moment; nothing without a store."""
     if store is None:
         return MEMBERSHIPS_SCHEMA.empty_table()
-    return store.get_memberships(segmentation_id, as_of=moment)
+    return store.get_memberships(kept(store, segmentation_id), as_of=moment)
 
 
 def main_head(store: StateStore | None, registry: Registry) -> tuple[NextPeriod, Vocabulary] | None:

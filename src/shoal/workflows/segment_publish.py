@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from shoal.adjust.canary import DROPPED
 from shoal.config import SegmentConfig
 from shoal.domain.segment import TIER_NEW
 from shoal.domain.text import Text
@@ -31,6 +32,7 @@ from shoal.segments.clustered import ClusterSegmenter
 from shoal.segments.inputs import FEATURES
 from shoal.segments.profile import Placed
 from shoal.segments.ruled.segmenter import RuleSegmenter
+from shoal.workflows import canary
 from shoal.workflows.advance import record_version, with_margins
 from shoal.workflows.embedded import ModelInUse
 from shoal.workflows.explain_publish import explained, explanation_before
@@ -270,13 +272,18 @@ class Publisher:
         return segmenter.to_artefact()[0]
 
     def remember(self, written: Written) -> None:
-        """Put a segmentation in force: memberships and pointers in one transaction."""
+        """Put a segmentation in force: memberships and pointers in one transaction.
+
+        A canary that runs beside the main one that it takes the place of is dropped.
+        """
         name, method = written.segmentation_id, written.method
         pointer = artefact.MAIN if self.becomes_main(method) else artefact.BESIDE[method]
         # ids are permanent on the line of the main segmentations; rules carry the same in all
         permanent = self.line is not None or method in artefact.BESIDE
         previous = self.store.get_pointer(pointer) if permanent else None
         with self.store.transaction():
+            if self.becomes_main(method):
+                canary.end(self.store, DROPPED, "overtaken", written.as_of, self.now)
             record_version(
                 self.store, name, previous, written.members, written.as_of,
                 table_version=self.table_version,

@@ -58,7 +58,7 @@ def test_a_word_is_given_once_by_whom_the_key_names(
 ) -> None:
     told = shelf.ask(f"/v1/adjustments/look-0003/{word}", method="POST")
     assert told.status == 200, told.document
-    assert looked == [{word: "look-0003", "by": "admin"}]
+    assert looked == [{word: "look-0003", "by": "admin", "audit": False}]
     for path, status, code in (
         ("look-0002", 409, "not_waiting"), ("look-0009", 404, "unknown_look"),
     ):  # fmt: skip
@@ -73,3 +73,18 @@ def test_only_who_may_approve_gives_a_word(shelf: Shelf, looked: list[dict[str, 
         refused = shelf.ask("/v1/adjustments/look-0003/approve", role=role, method="POST")
         assert (refused.status, refused.document["code"]) == (403, "forbidden")
     assert not looked
+
+
+@pytest.mark.parametrize("word", ["approve", "decline"])
+def test_what_is_tried_takes_a_word_too(
+    shelf: Shelf, looked: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    state = {
+        "looks": [{"adjust_id": "look-0001", "alarms": []}], "waiting": None,
+        "canary": {"adjust_id": "look-0001", "segmentation_id": "kmeans-0002"},
+    }  # fmt: skip
+    monkeypatch.setattr(shelf.shop, "adjustments", lambda: state)
+    assert shelf.get("/v1/adjustments")["canary"]["segmentation_id"] == "kmeans-0002"
+    told = shelf.ask(f"/v1/adjustments/look-0001/{word}", method="POST")
+    assert told.status == 200, told.document
+    assert looked == [{word: "look-0001", "by": "admin", "audit": False}]

@@ -43,7 +43,7 @@ class Adjustments:
                 "Looks at the segments, newest first, and which one waits for a person",
                 query=(LIMIT, CURSOR), tag=_TAG, slow=True,
                 example={"schema": "shoal.adjustment_page/1", "waiting": "look-0004",
-                         "looks": [_LOOK], "next": None},
+                         "canary": None, "looks": [_LOOK], "next": None},
             ),
             Operation(
                 "GET", one, SEGMENTS_READ, self._one,
@@ -52,12 +52,14 @@ class Adjustments:
             ),
             Operation(
                 "POST", f"{one}/approve", ADJUST_APPROVE, self._approve,
-                "Put in force what waits, applied to customers as they are now",
+                "Put in force what waits, applied to customers as they are now, or for all what is "
+                "tried on some",
                 tag=_TAG, slow=True, example=_WORD,
             ),
             Operation(
                 "POST", f"{one}/decline", ADJUST_APPROVE, self._decline,
-                "Drop what waits", tag=_TAG, slow=True, example={**_WORD, "kind": "refusal"},
+                "Drop what waits, or stop what is tried on some customers",
+                tag=_TAG, slow=True, example={**_WORD, "kind": "refusal"},
             ),
         )]  # fmt: skip
 
@@ -72,7 +74,8 @@ class Adjustments:
         page = looks[begin : begin + asked.query["limit"]]
         more = begin + len(page) < len(looks)
         return {
-            "schema": "shoal.adjustment_page/1", "waiting": found["waiting"], "looks": page,
+            "schema": "shoal.adjustment_page/1", "waiting": found["waiting"],
+            "canary": found.get("canary"), "looks": page,
             "next": cursor_of(_KIND, page[-1]["adjust_id"]) if more else None,
         }  # fmt: skip
 
@@ -82,12 +85,14 @@ class Adjustments:
     def _approve(self, asked: Asked) -> dict[str, Any]:
         with self._writing.held():
             name = self._waiting(asked)
-            return self._shop.adjust(approve=name, by=asked.key.source).as_document()
+            by = asked.key.source  # the request itself is in the audit log
+            return self._shop.adjust(approve=name, by=by, audit=False).as_document()
 
     def _decline(self, asked: Asked) -> dict[str, Any]:
         with self._writing.held():
             name = self._waiting(asked)
-            return self._shop.adjust(decline=name, by=asked.key.source).as_document()
+            by = asked.key.source
+            return self._shop.adjust(decline=name, by=by, audit=False).as_document()
 
     def _look(self, name: str) -> dict[str, Any]:
         for one in self._shop.adjustments()["looks"]:
@@ -99,15 +104,16 @@ class Adjustments:
         )  # fmt: skip
 
     def _waiting(self, asked: Asked) -> str:
-        """The look that is meant, if it waits.
+        """The look that is meant, if it waits or its change is tried on some customers.
 
         Raises:
             Refused: `unknown_look`; `not_waiting`, somebody gave a word already, or nobody is to.
         """
         name = asked.path["adjust_id"]
         self._look(name)
-        waiting = self._shop.adjustments()["waiting"]
-        if waiting != name:
+        found = self._shop.adjustments()
+        waiting = found["waiting"]
+        if name not in (waiting, (found.get("canary") or {}).get("adjust_id")):
             raise Refused(
                 409, "not_waiting", f"{name} does not wait for a person's word.",
                 hint="Nothing waits." if waiting is None else f"{waiting} does.",

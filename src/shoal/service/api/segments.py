@@ -63,7 +63,8 @@ class Segments:
                 example={"schema": "shoal.member_page/1", "segmentation_id": "kmeans-0001",
                          "segment_id": "s03", "members": [
                              {"customer_id": "17850", "weight": 0.71, "margin": 0.42,
-                              "since": "2026-04-02T10:00:00Z", "cause": "event"}], "next": None},
+                              "since": "2026-04-02T10:00:00Z", "cause": "event",
+                              "segmentation_id": "kmeans-0001"}], "next": None},
             ),
             Operation(
                 "GET", f"{one}/rules", SEGMENTS_READ, self._rules,
