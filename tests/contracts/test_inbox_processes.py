@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ import pytest
 from tests import postgres
 from tests.contracts import appending
 
+from shoal.adapters import sql_inbox
 from shoal.adapters.high_water import told as marked
 from shoal.adapters.postgres import Namespace
 from shoal.adapters.sql_inbox import SqlInbox
+from shoal.domain.errors import OperationError
 from shoal.ports import Arrived
 
 
@@ -139,3 +141,26 @@ def test_a_mark_is_never_written_back(site: Site) -> None:
     assert first.written == 3
     first.close()
     second.close()
+
+
+def test_a_mark_that_could_not_be_synced_is_synced_before_the_next_answer(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = [Arrived("web", "a", 1, b"{}", None)]
+    synced: list[int] = []
+
+    def failing(file: int) -> None:
+        synced.append(file)
+        if len(synced) == 1:
+            raise OSError(5, "a disk that fails once")
+
+    with closing(site.open()) as inbox:
+        monkeypatch.setattr(sql_inbox.os, "fdatasync", failing)
+        with pytest.raises(OperationError):
+            inbox.append(calls)
+        # Sent again they are none, and are acknowledged for what is on disk.
+        assert inbox.append(calls) == [False]
+        assert len(synced) == 2
+        assert inbox.append(calls) == [False]
+        assert len(synced) == 2
+    assert site.mark == 1

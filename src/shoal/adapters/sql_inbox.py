@@ -114,7 +114,7 @@ class SqlInbox:
     def __init__(self, where: Path | Namespace) -> None:
         self._writing = threading.Lock()
         self._mark = -1
-        #: What the mark is known to hold at least.
+        #: Where the mark is known to stand on disk, at least.
         self._marked = 0
         if isinstance(where, Namespace):
             self._engine = connect(where, "inbox")
@@ -230,13 +230,15 @@ class SqlInbox:
         return int(told) if told.strip().isdigit() else 0
 
     def _write_mark(self, position: int) -> None:
-        """Have the mark on disk stand at a position or behind it; in one's turn."""
+        """Have the mark on disk stand at a position or behind it; in one's turn.
+
+        Written also where another process wrote it: whether that one could sync it is not known.
+        """
         with translated(self._mark_path, damaged="the inbox's mark"):
-            self._marked = self._read_mark()
-            if self._marked < position:
-                os.pwrite(self._mark, b"%0*d" % (_DIGITS, position), 0)
-                os.fdatasync(self._mark)
-                self._marked = position
+            reached = max(position, self._read_mark())
+            os.pwrite(self._mark, b"%0*d" % (_DIGITS, reached), 0)
+            os.fdatasync(self._mark)
+            self._marked = reached
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
