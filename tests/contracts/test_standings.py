@@ -117,3 +117,28 @@ def test_a_rare_segment_is_found_behind_many_customers(
     assert members(store, "s2", upto, limit=2) == "0417"
     assert members(store, "s2", upto, after="04", limit=1) == "17"
     assert len(members(store, "s1", upto, limit=50)) == 2 * 17
+
+
+def test_of_several_segmentations_the_row_that_was_written_last_counts(
+    store: StateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks of each end at other customers, and every customer is told once all the same."""
+    monkeypatch.setattr(sql_standings, "_CUSTOMERS", 2)
+    names = "abcdefghij"
+    place(store, *((name, "k", "s1", 1) for name in names))
+    place(store, *((name, "t", "s2", 2) for name in "bfgi"), ("k", "t", "s1", 2))
+    place(store, ("f", "k", "s1", 3))
+    last = store.last_membership()
+
+    def told(segment: str, after: str = "", limit: int = 99, upto: int = last) -> str:
+        table = store.standings.members(
+            ("k", "t"), segment, upto=upto, after=after, limit=limit
+        )  # fmt: skip
+        return "".join(table["customer_id"].to_pylist())
+
+    assert told("s1") == "acdefhjk"
+    assert told("s2") == "bgi"
+    assert told("s1", after="d", limit=3) == "efh"
+    assert told("s1", upto=len(names)) == names
+    assert store.standings.sizes(("k", "t"), last) == {"s1": 8, "s2": 3}
+    assert store.standings.sizes(["k"], last) == {"s1": 10}
