@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -73,9 +74,12 @@ def test_one_that_is_not_due_never_asks_for_the_shop():
     assert (one.told()["looks"], one.told()["last"], shop.aside_times) == (0, None, 0)
 
 
-def test_one_that_fails_is_told_of_and_made_again():
+def test_one_that_fails_is_told_of_and_made_again(tmp_path: Path):
     shop = Shop()
-    one = adjusting(FAILS, shop, every_s=0.0)
+    # The one that is made again is still there when it is asked after.
+    again = f"from pathlib import Path; import time; was = Path({str(tmp_path / 'was')!r})\n"
+    again += "if was.exists(): time.sleep(600)\nwas.touch()\n"
+    one = adjusting(again + FAILS, shop, every_s=0.0)
     stepped(one, lambda: one.told()["failure"] is not None)
     assert one.told()["failure"] == {"exit": 4, "message": "the shop is damaged"}
     one.step(threading.Event())
