@@ -371,9 +371,9 @@ def test_what_waits_is_counted_and_listed_as_when_it_is_flushed(shop: Shop) -> N
     inbox = MemoryInbox()
     stream = shop.streaming(inbox, flush_s=3600)
     moment = NOW + timedelta(days=1, microseconds=5)
-    for source in ("app", "web"):
+    for source, poison in (("kiosk", 0), ("app", 4), ("web", 4)):
         calls = [told(n, moment, userId=f"u{n % 4}") for n in range(3)]
-        calls += [told(n, moment, "poison") for n in range(3, 7)]
+        calls += [told(n, moment, "poison") for n in range(3, 3 + poison)]
         inbox.append(arrived(calls, source))
         assert stream.step(NOW) is not None
     before = shop.status()

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from shoal.domain.account import RowAccount
+from shoal.events.schema import QUARANTINE_SCHEMA
 from shoal.ports import StateStore
 
 T = TypeVar("T")
@@ -20,8 +21,8 @@ class Waiting:
 
     Args:
         accounts: of every batch, oldest first.
-        refused: by source, in the order in which sources will be flushed: the rows that could not
-            be events, `QUARANTINE_SCHEMA`.
+        refused: by source, of all that wait, in the order in which they will be flushed: the rows
+            that could not be events, `QUARANTINE_SCHEMA`; maybe none.
     """
 
     accounts: Sequence[RowAccount]
@@ -67,8 +68,8 @@ def _refused(
 ) -> dict[str, pa.Table]:
     found: dict[str, list[pa.Table]] = {}
     for number, source, account in told:
-        kept = found.setdefault(source, [])
+        kept = found.setdefault(source, [QUARANTINE_SCHEMA.empty_table()])
         if as_account(account).quarantined:
             batch = store.live.read([number])[0].quarantined
             kept.append(batch.replace_schema_metadata(None))
-    return {source: pa.concat_tables(kept) for source, kept in found.items() if kept}
+    return {source: pa.concat_tables(kept) for source, kept in found.items()}
