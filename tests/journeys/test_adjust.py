@@ -283,7 +283,7 @@ class Killed(BaseException):
     """The process is gone."""
 
 
-def _killed_in(place: object, name: str) -> Callable[[pytest.MonkeyPatch], None]:
+def killed_in(place: object, name: str) -> Callable[[pytest.MonkeyPatch], None]:
     """Let the process die when it is about to call something."""
 
     def patch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,10 +298,10 @@ def _killed_in(place: object, name: str) -> Callable[[pytest.MonkeyPatch], None]
 @pytest.mark.parametrize(
     "killed",
     [
-        _killed_in(Publisher, "write"),
-        _killed_in(adjust_state, "write"),
-        _killed_in(Publisher, "remember"),
-        _killed_in(adjust_state, "remember"),
+        killed_in(Publisher, "write"),
+        killed_in(adjust_state, "write"),
+        killed_in(Publisher, "remember"),
+        killed_in(adjust_state, "remember"),
     ],
     ids=["before the segmentation", "before the look", "before the pointers", "in the transaction"],
 )

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from tests.journeys.conftest import Shoal
-from tests.journeys.test_adjust import drifting_events
+from tests.journeys.test_adjust import Killed, drifting_events, killed_in
 from tests.journeys.test_serve import serving
 from tests.laws.test_live_laws import arrived
 
@@ -297,24 +297,10 @@ def test_on_broken_data_it_is_neither_promoted_nor_dropped(
     assert shoal("adjust", shop, "--decline", "look-0001").code == 0
 
 
-class Killed(BaseException):
-    """The process is gone."""
-
-
-def _dies(place: object, name: str) -> Callable[[pytest.MonkeyPatch], None]:
-    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
-        def die(*_: object, **__: object) -> None:
-            raise Killed
-
-        monkeypatch.setattr(place, name, die)
-
-    return patch
-
-
 @pytest.mark.parametrize(
     "killed",
-    [_dies(Publisher, "write"), _dies(adjust_state, "write"), _dies(canary, "begin"),
-     _dies(adjust_state, "remember")],
+    [killed_in(Publisher, "write"), killed_in(adjust_state, "write"), killed_in(canary, "begin"),
+     killed_in(adjust_state, "remember")],
     ids=["before the version", "before the look", "before the memberships", "in the transaction"],
 )  # fmt: skip
 def test_killed_while_it_begins_none_runs_and_the_next_look_begins_it(
@@ -356,7 +342,11 @@ def said(opened: Shop, word: str) -> None:
 @pytest.mark.parametrize("word", ["approve", "decline"])
 @pytest.mark.parametrize(
     "killed",
-    [_dies(adjust_state, "write"), _dies(canary, "end"), _dies(adjust_state, "remember")],
+    [
+        killed_in(adjust_state, "write"),
+        killed_in(canary, "end"),
+        killed_in(adjust_state, "remember"),
+    ],
     ids=["before the word", "before the memberships", "in the transaction"],
 )
 def test_killed_while_it_ends_it_runs_on(
