@@ -146,15 +146,14 @@ class SqlInbox:
         return new
 
     def after(self, position: int, limit: int) -> list[tuple[int, Arrived]]:
+        told = INBOX.c
         wanted = (
-            sa.select(INBOX).where(INBOX.c.position > position).order_by(INBOX.c.position)
-        ).limit(limit)
+            sa.select(told.position, told.source, told.message_id, told.received_us, told.line,
+                      told.fault)
+            .where(told.position > position).order_by(told.position).limit(limit)
+        )  # fmt: skip
         with begin(self._engine, write=False) as connection:
-            return [
-                (row.position, Arrived(row.source, row.message_id, row.received_us, row.line,
-                                       row.fault))
-                for row in connection.execute(wanted)
-            ]  # fmt: skip
+            return [(place, Arrived(*call)) for place, *call in connection.execute(wanted)]
 
     def last(self) -> int:
         with begin(self._engine, write=False) as connection:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger("shoal.service")
 #: After a failure the next attempt waits, twice as long each time up to this.
 _LONGEST_WAIT_S: Final = 60.0
+#: While a backlog comes in customers follow so often: moving them costs what it costs, however
+#: much came of each.
+_FOLLOW_S: Final = 60.0
 _DAY_S: Final = 86_400.0
 #: There are no segments yet, or nobody who could be in one: nobody is moved, and that is all.
 _NOBODY: Final = ("unknown_segmentation", "too_little_data")
@@ -132,9 +135,12 @@ class Driver:
             calls = self._take()
             if self._sweep_due():
                 self._move(arrived=False)
-            elif self._owed is not None:
+                self._owed = None
+            elif self._owed is not None and not self._may_wait(self._owed):
                 self._move(arrived=True)
-            self._owed, self.past = None, self._stream.position
+                self._owed = None
+            if self._owed is None:
+                self.past = self._stream.position
             if self._stream.flush_due():
                 self._stream.flush()
         except ShoalError as error:
@@ -145,6 +151,15 @@ class Driver:
             return 0
         self._told["failure"] = None
         return calls
+
+    def _may_wait(self, since: datetime) -> bool:
+        """Whether customers who are owed a move since a moment follow with those of the next batch.
+
+        That next batch goes through the event table too: it is no step that moves its own.
+        """
+        if self._stopped.is_set() or not self._stream.behind:
+            return False
+        return (self._clock() - since).total_seconds() < _FOLLOW_S
 
     def _take(self) -> int:
         """Take in what waits, and move its customers or owe it to them; how many calls it was."""

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 #: Calls of one step: what one step costs besides is shared by them, and the first waits for the
 #: last.
 AT_ONCE: Final = 5_000
-#: Beyond so many calls that wait the event table takes them at a quarter of what steps cost.
-BACKLOG: Final = 30_000
+#: Beyond so many calls that wait the event table takes them at less than what steps cost.
+BACKLOG: Final = 20_000
 #: Events that wait to be flushed are read by whoever reads the log; more than so many do not wait.
 _MOST_WAITING: Final = 100_000
 
@@ -50,6 +50,11 @@ class Stream:
         """Up to where the inbox is in the log."""
         return max(self._shop._parts.store.live.position(), self._inbox.drained())
 
+    @property
+    def behind(self) -> bool:
+        """Whether so many calls wait that the event table takes them sooner."""
+        return self._inbox.last() - self._inbox.drained() > BACKLOG
+
     def reset(self) -> None:
         """Somebody else of this process writes to the shop: know nothing of it any more."""
         self._step = None
@@ -78,7 +83,7 @@ class Stream:
         if inbox.planned() > drained and inbox.after(drained, 1):
             self.detour = "they were on their way there"
             return None
-        if inbox.last() - drained > BACKLOG:
+        if self.behind:
             self.detour = "so many wait that the event table takes them sooner"
             return None
         calls = inbox.after(drained, AT_ONCE)

@@ -23,8 +23,12 @@ from shoal.workflows.collecting import GIVEN
 from shoal.workflows.ingest_errors import told
 from shoal.workflows.ingest_result import IngestResult
 
-#: Calls that are ingested at once.
-AT_ONCE: Final = 100_000
+#: Calls that are ingested at once: what states cost is for each customer, however many calls are
+#: of one.
+AT_ONCE: Final = 250_000
+#: Calls that are read from the inbox at once, and bytes of calls after which no more are read.
+_READ: Final = 20_000
+_MOST_BYTES: Final = 192 << 20
 _STEM: Final = "inbox"
 
 #: Ingests a file of calls with a mapping.
@@ -85,7 +89,14 @@ def _next(inbox: Inbox, most: int) -> list[tuple[int, Arrived]]:
         waiting = inbox.after(drained, planned - drained)
         if waiting := [one for one in waiting if one[0] <= planned]:
             return waiting
-    waiting = inbox.after(drained, most)
+    waiting, size = list[tuple[int, Arrived]](), 0
+    while len(waiting) < most and size < _MOST_BYTES:
+        last = waiting[-1][0] if waiting else drained
+        part = inbox.after(last, min(_READ, most - len(waiting)))
+        if not part:
+            break
+        waiting += part
+        size += sum(len(call.line) for _, call in part)
     if waiting:
         inbox.plan(waiting[-1][0])
     return waiting

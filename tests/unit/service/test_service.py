@@ -269,6 +269,7 @@ class Around:
     """A stream whose calls all go through the event table."""
 
     detour = "a test says so"
+    behind = False
 
     def __init__(self, inbox: MemoryInbox) -> None:
         self._inbox = inbox
@@ -291,7 +292,8 @@ class Brought:
     """A shop that takes what is drained, or fails."""
 
     def streaming(self, inbox: MemoryInbox, **how: object) -> Around:
-        return Around(inbox)
+        self.around = Around(inbox)
+        return self.around
 
     def __init__(self, *outcomes: Drained | Exception) -> None:
         self.outcomes, self.refreshed, self.arrived = list(outcomes), 0, list[bool]()
@@ -334,6 +336,27 @@ def test_customers_are_moved_on_though_nothing_comes() -> None:
     shop.outcomes.append(Drained(1, RowAccount(read=1, stored=1)))
     assert driver._step()
     assert shop.arrived == [False, False, True]
+
+
+def test_while_a_backlog_comes_in_customers_follow_once_a_minute() -> None:
+    now = [NOW]
+    inbox = MemoryInbox()
+    inbox.append([Arrived("web", f"m{n}", 1, CALL) for n in range(5)])
+    shop = Brought(*(Drained(1, RowAccount(read=1, stored=1)) for _ in range(5)))
+    driver = Driver(cast(Any, shop), inbox, clock=lambda: now[0])
+    driver._swept = NOW + timedelta(hours=1)  # no sweep is due
+    shop.around.behind = True
+    steps = ((0, [], 0), (30, [], 0), (61, [True], 3), (62, [True], 3))
+    for place, (seconds, moved, past) in enumerate(steps):
+        now[0] = NOW + timedelta(seconds=seconds)
+        inbox.drain(place + 1)
+        assert driver._step() == 1
+        assert (shop.arrived, driver.past) == (moved, past)
+    assert driver.told()["behind_since"] == "2026-05-01T00:01:02Z"
+    shop.around.behind = False
+    inbox.drain(5)
+    assert driver._step() == 1
+    assert (shop.arrived, driver.past, driver.told()["behind_since"]) == ([True, True], 5, None)
 
 
 def test_what_is_drained_and_not_moved_is_owed_and_not_past() -> None:

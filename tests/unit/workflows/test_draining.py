@@ -14,6 +14,7 @@ from shoal.domain.errors import OperationError
 from shoal.events.mapping import SourceMapping
 from shoal.events.presets import load
 from shoal.ports import Arrived
+from shoal.workflows import draining
 from shoal.workflows.collected_rows import Collected
 from shoal.workflows.draining import drain
 from shoal.workflows.ingest_result import IngestResult
@@ -73,3 +74,19 @@ def test_what_was_cut_off_goes_again_as_it_was(tmp_path: Path) -> None:
     assert [(source, places) for source, _, places in door.given] == [
         ("web", [1]), ("web", [1]), ("app", [2]), ("web", [3]), ("app", [4]),
     ]  # fmt: skip
+
+
+def test_calls_are_read_in_parts_up_to_a_number_and_a_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draining, "_READ", 2)
+    inbox, door = MemoryInbox(), FrontDoor()
+    inbox.append([arrived("web", f"m{n}", b'{"n":%d}' % n) for n in range(12)])
+    assert drain(inbox, door, load("segment-spec"), tmp_path, most=5).calls == 5
+    monkeypatch.setattr(draining, "_MOST_BYTES", 3 * len(b'{"n":0}'))
+    assert drain(inbox, door, load("segment-spec"), tmp_path, most=5).calls == 4
+    assert drain(inbox, door, load("segment-spec"), tmp_path, most=5).calls == 3
+    assert [places for _, _, places in door.given] == [
+        [1, 2, 3, 4, 5], [6, 7, 8, 9], [10, 11, 12],
+    ]  # fmt: skip
+    assert (inbox.drained(), inbox.planned()) == (12, 12)
