@@ -43,8 +43,17 @@ def versions(shop: ShopDir, json: Json = False, debug: Debug = False) -> None:
     )
 
 
+def _tried(canary: Mapping[str, Any] | None) -> list[str]:
+    """What is said of a version that runs as a canary, or was dropped as one."""
+    if canary is None:
+        return []
+    if canary["ended"] is None:
+        return [f"tried on {canary['share']:.0%}"]
+    return ["dropped"] if canary["ended"]["outcome"] == "dropped" else []
+
+
 def _version_row(one: Mapping[str, Any]) -> list[str]:
-    current = ", ".join(one["current"])
+    current = ", ".join([*one["current"], *_tried(one["canary"])])
     if not one["readable"]:
         return [one["segmentation_id"], current, "", "", "", "", "cannot be read"]
     changes = ", ".join(f"{count} {what}" for what, count in one["changes"].items())
@@ -201,6 +210,8 @@ def rollback(
         f"of {found['customers']:,} customers, {found['moved']:,} of them in another segment than "
         "before."
     )
+    if found["canary"] is not None:
+        console.say(f"{found['canary']['segmentation_id']}, tried on some of them, is dropped.")
 
 
 def incumbent(

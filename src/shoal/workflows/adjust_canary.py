@@ -43,6 +43,7 @@ from shoal.workflows.memberships import known_at
 from shoal.workflows.segment_publish import Written
 
 if TYPE_CHECKING:
+    from shoal.ports import StateStore
     from shoal.workflows.adjust import Ground, Job
 
 
@@ -300,7 +301,10 @@ class Promotion:
     def put_in_force(
         self, job: Job, trial: Canary, reason: str, moment: datetime, now: datetime, by: str = ""
     ) -> None:
-        """Move the pointers, and record who is elsewhere for it; in the caller's transaction."""
+        """Move the pointers, and record who is elsewhere for it; in the caller's transaction.
+
+        A behaviour model that a person put in force meanwhile stays; segments read their own.
+        """
         store, name = job.ground.store, trial.segmentation_id
         canary.end(store, PROMOTED, reason, moment, now, by=by)
         record_version(
@@ -310,7 +314,8 @@ class Promotion:
         store.set_pointer(artefact.MAIN, name, now)
         store.set_pointer(reference.POINTER, str(self.found.document["reference_id"]), now)
         model_id = self.found.document.get("model_id")
-        if model_id and model_id != job.found.document.get("model_id"):
+        another = model_id and model_id != job.found.document.get("model_id")
+        if another and not _model_chosen_since(store, trial):
             settle(job.ground, str(model_id), now)
 
     def state(self, state: AdjusterState, moment: datetime) -> AdjusterState:
@@ -322,3 +327,13 @@ class Promotion:
             statistics=None,
             monitors=None,
         )
+
+
+def _model_chosen_since(store: StateStore, trial: Canary) -> bool:
+    """Whether a behaviour model was put in force after a canary began."""
+    from shoal.model.artefact import MAIN
+
+    named = [moment for name, moment in store.pointer_history(canary.POINTER)
+             if name == trial.segmentation_id]  # fmt: skip
+    models = store.pointer_history(MAIN)
+    return bool(named and models) and models[-1][1] > named[-1]

@@ -185,8 +185,9 @@ class Publishing:
             state, base = promotion.state(state, moment), trial.segmentation_id
             document |= {
                 "published": base, "changed": True, "moved": promotion.moved,
-                "spent": state.spent(moment), "next_look": iso(job.next_after(moment, None)),
+                "spent": state.spent(moment),
             }  # fmt: skip
+        document["next_look"] = iso(job.next_after(moment, None))
         look = adjust_state.write(ground.registry, document, state, base)
         with ground.store.transaction():
             if promotion is not None:

@@ -136,9 +136,17 @@ def beside(store: StateStore, segmentation_id: str) -> Canary | None:
 
 
 def kept(store: StateStore, segmentation_id: str) -> tuple[str, ...]:
-    """The ids under which what a version says of all its customers is recorded."""
-    found = beside(store, segmentation_id)
-    return (segmentation_id,) if found is None else (segmentation_id, found.live_log)
+    """The ids of whose rows the last one tells what a version says of each of its customers.
+
+    Also of canaries that were promoted: what it said of their customers last stands beside.
+    """
+    told = canaries(store.get_settings())
+    logs = [
+        one.live_log for one in told
+        if one.base_id == segmentation_id
+        and (one.ended is None or one.ended["outcome"] == PROMOTED)
+    ]  # fmt: skip
+    return (segmentation_id, *logs)
 
 
 def answering(store: StateStore, segmentation_id: str, upto: int | None = None) -> tuple[str, ...]:
@@ -211,12 +219,17 @@ def end(
     a row that tells of it where they change segment, and the one that they would have had.
 
     Args:
-        moment: as of which, in the time of the log.
+        moment: as of which, in the time of the log; where memberships are recorded further, as of
+            then, for a log is not written backward.
     """
+    from shoal.workflows.advance import recorded_of
+
     told = canaries(store.get_settings())
     if not told or told[-1].ended is not None:
         return None
     canary, position = told[-1], store.last_membership()
+    live = recorded_of(store, canary.base_id)
+    moment = max(moment, canary.since, *(() if live is None else (live.until,)))
     if outcome == DROPPED:
         _give_back(store, canary, moment)
     ended = {

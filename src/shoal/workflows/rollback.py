@@ -14,7 +14,7 @@ from shoal.ports import Registry, StateStore, Warehouse
 from shoal.segments import artefact
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.workflows import canary, reference
-from shoal.workflows.advance import record_version
+from shoal.workflows.advance import record_version, recorded_of
 
 SCHEMA: Final = "shoal.rollback/1"
 
@@ -32,7 +32,8 @@ def rollback(
     Its files are verified first, so it says of every customer what it said before, bit by bit.
     Members are those that it last had on record; they are recorded again with the cause `rollback`.
     Nothing is removed: the version that was current can be gone back to in the same way. A canary
-    that runs beside the version that is left is dropped.
+    that runs beside the version that is left is dropped first: its customers get back what that
+    version says of them, so that going forward again finds everybody as if there had been none.
 
     Raises:
         UsageError: `unknown_segmentation`; `usage`, it is the current version already, or was never
@@ -45,27 +46,44 @@ def rollback(
         pointers = _pointers(store, found)
         before = store.get_pointer(pointers[0])
         if before == version:
-            raise UsageError(
-                "usage",
-                f"{version} is the current version already",
-                where=version,
-                hint="shoal versions SHOP lists the others.",
-            )
+            raise _is_current(store, version)
         _check_was_whole(store, version)
-        moment = latest_moment(warehouse)
-        members = store.get_memberships(version)
+        moment = _moment(warehouse, store, before)
+        members = store.get_memberships(canary.kept(store, version))
         if not members.num_rows:
             members = found.members
-        now = clock_now()
+        now, ended = clock_now(), None
         with store.transaction():
             if artefact.MAIN in pointers:
-                canary.end(store, DROPPED, "overtaken", moment, now)
+                ended = canary.end(store, DROPPED, "overtaken", moment, now)
             moved = record_version(store, version, before, members, moment, cause=ROLLBACK)
             for pointer in pointers:
                 store.set_pointer(pointer, version, now)
             if artefact.MAIN in pointers:
                 store.set_pointer(reference.POINTER, found.document["reference_id"], now)
-    return _document(found, before, members.num_rows, moved, moment)
+    told = None if ended is None else ended.as_document()
+    return _document(found, before, members.num_rows, moved, moment) | {"canary": told}
+
+
+def _moment(warehouse: Warehouse, store: StateStore, left: str | None) -> datetime:
+    """As of when: just after the latest event, or where the log of the version that is left is
+    written further, as of then."""
+    noted = None if left is None else recorded_of(store, left)
+    latest = latest_moment(warehouse)
+    return latest if noted is None else max(latest, noted.until)
+
+
+def _is_current(store: StateStore, version: str) -> UsageError:
+    """Of the version in force: also while another is tried on some customers."""
+    trial, hint = canary.beside(store, version), "shoal versions SHOP lists the others."
+    if trial is not None:
+        hint = (
+            f"{trial.segmentation_id} is tried on {trial.share:.0%} of customers beside it; stop "
+            f"that: shoal adjust SHOP --decline {trial.adjust_id}"
+        )
+    return UsageError(
+        "usage", f"{version} is the current version already", where=version, hint=hint
+    )
 
 
 def _check_was_whole(store: StateStore, version: str) -> None:

@@ -18,8 +18,9 @@ from shoal.ports import EventTable, Registry, StateStore, Warehouse
 from shoal.segments import artefact
 from shoal.segments.inputs import FEATURES
 from shoal.segments.methods.registry import Options
-from shoal.workflows import reference
+from shoal.workflows import canary, reference
 from shoal.workflows.admission import Admission
+from shoal.workflows.canary import Canary
 from shoal.workflows.embedded import ModelInUse, in_use
 from shoal.workflows.known import Known
 from shoal.workflows.progress import NoProgress, Progress
@@ -214,7 +215,7 @@ class _Job:
             extra = {**choice.extra, "search": evidence}
             made[0] = made[0][0], replace(choice, reason=why, extra=extra)
         self.progress.start("profiles", len(made))
-        publisher = self._publisher(line)
+        publisher, trial = self._publisher(line), canary.running(self.store)
         documents: dict[int, Mapping[str, Any]] = {}
         # Whoever is published last stays the main one: the first that was asked for.
         for place in sorted(range(len(made)), key=lambda one: (made[one][0].method == "rfm", -one)):
@@ -223,6 +224,8 @@ class _Job:
         self.progress.done()
         self.store.set_pointer(reference.POINTER, reference_id, self.now)
         told = tuple(documents[place] for place in range(len(made)))
+        if trial is not None and canary.running(self.store) is None:
+            self.warnings.append(_overtaken(trial))
         return SegmentResult(as_of, told, tuple(text.en for text in self.warnings))
 
     def _searched(
@@ -285,3 +288,12 @@ class _Job:
             self.model,
             line,
         )
+
+
+def _overtaken(trial: Canary) -> Text:
+    """What is said where segments come into force while others are tried."""
+    name, share = trial.segmentation_id, f"{trial.share:.0%}"
+    return Text(
+        f"{name}, tried on {share} of customers, was dropped: other segments are in force now.",
+        f"{name}（对 {share} 的客户试用）已放弃：现已启用其他分群。",
+    )

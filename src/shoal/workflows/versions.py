@@ -8,8 +8,11 @@ from typing import Any, Final
 
 from shoal.adjust.transitions import CONTINUE
 from shoal.domain.segment import TIER_NEW
+from shoal.domain.time import iso
 from shoal.ports import Registry, StateStore
 from shoal.segments import artefact
+from shoal.workflows import canary
+from shoal.workflows.canary import Canary
 from shoal.workflows.segment_identity import document_of, lineage_of
 
 SCHEMA: Final = "shoal.versions/1"
@@ -22,11 +25,14 @@ def versions(*, store: StateStore, registry: Registry) -> dict[str, Any]:
     """The JSON document `shoal.versions/1`, oldest first.
 
     A version whose documents cannot be read is listed with `readable` false; whether its files are
-    whole is verified when it is used.
+    whole is verified when it is used. `canary` tells how one fared that was tried on a share of
+    customers first; None: it was not.
     """
     current = {name: store.get_pointer(pointer) for name, pointer in POINTERS.items()}
+    tried = {one.segmentation_id: _tried(one) for one in canary.canaries(store.get_settings())}
     found = [
         _row(registry, name, [line for line, target in current.items() if target == name])
+        | {"canary": tried.get(name)}
         for name in registry.list(artefact.KIND)
     ]
     return {
@@ -34,6 +40,13 @@ def versions(*, store: StateStore, registry: Registry) -> dict[str, Any]:
         "current": {name: target for name, target in current.items() if target is not None},
         "versions": found,
     }
+
+
+def _tried(one: Canary) -> dict[str, Any]:
+    return {
+        "adjust_id": one.adjust_id, "share": one.share, "since": iso(one.since),
+        "until": iso(one.until), "ended": None if one.ended is None else dict(one.ended),
+    }  # fmt: skip
 
 
 def _row(registry: Registry, name: str, current: list[str]) -> dict[str, Any]:
