@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
 import tempfile
@@ -29,6 +30,8 @@ _A_DAY: Final = 0.233
 #: A refresh may take so many times as long where the history is ten times as long.
 FLAT: Final = 2.0
 STEPS: Final = ("ingest", "refresh")
+#: Runnable processes, on average, beyond which others are at work too.
+_OTHERS: Final = 2.0
 
 
 def main() -> int:
@@ -60,6 +63,7 @@ def main() -> int:
         "memberships": measure(
             [Task("memberships", "memberships", {"customers": options.members}, options.repeats)]
         )["memberships"],
+        "load": round(os.getloadavg()[1], 1),
     }
     options.out.mkdir(parents=True, exist_ok=True)
     text = markdown(document)
@@ -105,6 +109,11 @@ def markdown(document: Mapping[str, Any]) -> str:
         f"`{document['command']}`, seed {document['seed']}. {host['cores']} cores "
         f"({host['processor']}), {host['memory_gib']} GiB, Python {host['python']}."
     )
+    if document["load"] > _OTHERS:
+        measured += (
+            f" Other work ran beside it (load {document['load']} at the end): seconds are upper "
+            "bounds, read CPU seconds."
+        )
     reading = (
         f"The same {grown['day']:,} events of one more day come into shops of "
         f"{grown['customers']:,} customers whose log of {grown['days']} days was told once or "
