@@ -101,6 +101,24 @@ class ErasedRows:
     cleared: int = 0
 
 
+@dataclass(frozen=True)
+class Trimmed:
+    """What earlier versions left and is gone now.
+
+    Args:
+        oldest: the oldest version that can be asked for; -1: there is no table.
+        versions: how many cannot be any more.
+        files, bytes: of events, that went; in memory a version is a file of no bytes.
+        left: there is more to remove than was asked for at once.
+    """
+
+    oldest: int = -1
+    versions: int = 0
+    files: int = 0
+    bytes: int = 0
+    left: bool = False
+
+
 class UnitWriter(Protocol):
     """Writes one commit unit; nothing is visible before `commit`."""
 
@@ -189,6 +207,17 @@ class Warehouse(EventTable, Protocol):
 
     def purge(self) -> int:
         """Remove all that only earlier versions need, so that nobody reads what was erased."""
+
+    def trim(self, before: datetime, *, needed: int = -1, most: int | None = None) -> Trimmed:
+        """Remove what only versions need that were replaced before a moment.
+
+        Which units were committed stays known. Queries that have read such a version since then
+        fail. Under the shop's lease, without a unit under way.
+
+        Args:
+            needed: this version and what was committed after it stay all the same; -1: none.
+            most: so many versions, or files, at once; None: all.
+        """
 
     def compact(self) -> int:
         """Merge small files, sorted by customer and time; returns the new version."""

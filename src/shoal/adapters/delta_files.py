@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,15 +14,13 @@ from deltalake import DeltaTable
 from shoal.adapters.bucket_files import DataFile, sync
 from shoal.adapters.delta_log import SHOAL, DeltaLog
 from shoal.adapters.failures import translated
+from shoal.adapters.log_files import LOG_DIR, LogFiles, numbered_files, remove_before
 from shoal.domain.errors import OperationError
 from shoal.domain.faults import Fault
 
 #: Whether a state store knows of a commit, by what the commit says of itself.
 Knows = Callable[[dict[str, Any]], bool]
 
-_LOG: Final = "_delta_log"
-_ENTRY: Final = re.compile(r"(\d{20})\.json")
-_CHECKPOINT: Final = re.compile(r"(\d{20})\.checkpoint.*\.parquet")
 _HINT: Final = (
     "Restore the shop from a backup (shoal restore), or make a new shop and ingest the sources "
     "again."
@@ -86,38 +83,27 @@ def copy(log: DeltaLog, target: Path, version: int, first: int, *, link: bool) -
             raise _other_size(log.root / path, size).as_error()
         place(log.root / path, target / path, link=link)
         sync(target / path)
-    (target / _LOG).mkdir(parents=True, exist_ok=True)
-    for number, file in _log_files(log.root):
+    (target / LOG_DIR).mkdir(parents=True, exist_ok=True)
+    for number, file in numbered_files(log.root):
         if number <= version:
-            shutil.copyfile(file, target / _LOG / file.name)
+            shutil.copyfile(file, target / LOG_DIR / file.name)
     _shorten(target, max(first, 0), version)
 
 
 def _shorten(root: Path, first: int, version: int) -> None:
-    """Let a copied log begin with a version."""
-    numbers = [number for number, _ in _log_files(root)]
-    if not numbers:
+    """Let a copied log begin with a version, or with the oldest after it that can be read."""
+    first = max(first, LogFiles.of(root).oldest(version))
+    if first > version:
         raise FileNotFoundError(root)
-    first = max(first, min(numbers))
     with translated(root, damaged="the event table"):
         table = DeltaTable(str(root), version=version)
         if table.version() != version:
             raise FileNotFoundError(root)
         if first > 0:
             DeltaTable(str(root), version=first).create_checkpoint()
-            for number, file in _log_files(root):
-                if number < first:
-                    file.unlink()
-    for file in (root / _LOG).iterdir():
+            remove_before(root, first)
+    for file in (root / LOG_DIR).iterdir():
         sync(file)
-
-
-def _log_files(root: Path) -> Iterator[tuple[int, Path]]:
-    """Entries and checkpoints, each with its version."""
-    for file in sorted((root / _LOG).iterdir()):
-        found = _ENTRY.fullmatch(file.name) or _CHECKPOINT.fullmatch(file.name)
-        if found:
-            yield int(found[1]), file
 
 
 # -- looked at -------------------------------------------------------------------------------------
@@ -149,23 +135,18 @@ def behind(root: Path, applied: int, latest: int) -> Fault:
         "shop_damaged",
         f"the event table ends with version {latest}, and the customers' states hold version "
         f"{applied}: the last {applied - latest} entries of its log are missing",
-        str(root / _LOG),
+        str(root / LOG_DIR),
         _HINT,
     )
 
 
 def _log_faults(root: Path) -> Iterator[Fault]:
-    if not (root / _LOG).is_dir():
+    found = LogFiles.of(root)
+    if not found.entries:
         return  # no table yet, or the log is gone: opening it tells which
-    entries = {int(found[1]) for file in (root / _LOG).iterdir()
-               if (found := _ENTRY.fullmatch(file.name))}  # fmt: skip
-    checkpoints = {int(found[1]) for file in (root / _LOG).iterdir()
-                   if (found := _CHECKPOINT.fullmatch(file.name))}  # fmt: skip
-    if not entries:
-        return
-    first = min(entries)
-    missing = sorted(set(range(first, max(entries))) - entries)
-    if first > 0 and not any(number <= first for number in checkpoints):
+    first, latest = min(found.entries), max(found.entries)
+    missing = sorted(set(range(first, latest)) - found.entries)
+    if first > 0 and not any(first - 1 <= number for number in found.checkpoints):
         missing = [*range(first), *missing]
     for number in missing[:5]:
         yield Fault(
@@ -173,7 +154,7 @@ def _log_faults(root: Path) -> Iterator[Fault]:
             f"entry {number} of the event table's log is missing"
             + (f", and {len(missing) - 5} more" if number == missing[min(4, len(missing) - 1)]
                and len(missing) > 5 else ""),
-            str(root / _LOG / f"{number:020d}.json"),
+            str(root / LOG_DIR / f"{number:020d}.json"),
             _HINT,
         )  # fmt: skip
 

@@ -15,6 +15,7 @@ from deltalake.schema import PrimitiveType
 from shoal.adapters.bucket_files import DataFile, sync
 from shoal.adapters.delta_actions import add_action, data_file, remove_action
 from shoal.adapters.failures import translated
+from shoal.adapters.log_files import LOG_DIR, LogFiles, remove_before
 from shoal.domain.errors import OperationError, UsageError
 from shoal.domain.time import system_clock, to_us
 from shoal.events.schema import BUCKET, SCHEMA_VERSION, TABLE_SCHEMA
@@ -121,16 +122,29 @@ class DeltaLog:
             )
             return self._synchronise(table)
 
+    def paths(self, version: int) -> list[str]:
+        """Paths of the files of a version, of whatever schema it has.
+
+        Raises:
+            OperationError: `shop_damaged`.
+        """
+        with self._told():
+            table = DeltaTable(str(self.root), version=version)
+            found: list[str] = pa.table(table.get_add_actions())["path"].to_pylist()
+        return found
+
+    def oldest(self) -> int:
+        """The oldest version that can be read; -1 when there is no table yet."""
+        latest = self.version()
+        return min(LogFiles.of(self.root).oldest(latest), latest)
+
     def oldest_entry(self) -> int:
         """The first version from which on every commit can be read; 0 unless some were removed.
 
-        An erasure removes entries that a checkpoint has made dispensable: the table stands, what
-        each of those commits did is no longer told.
+        Entries leave that a checkpoint has made dispensable: the table stands, what each of those
+        commits did is no longer told.
         """
-        first = self.version() + 1
-        while first > 0 and self._entry(first - 1).exists():
-            first -= 1
-        return first
+        return LogFiles.of(self.root).first_entry(self.version())
 
     def entries(self, after: int) -> Iterator[tuple[int, list[dict[str, Any]]]]:
         """(version, actions) of every commit after a version, in order.
@@ -153,28 +167,44 @@ class DeltaLog:
                 lines = self._entry(version).read_text(encoding="utf-8").splitlines()
                 yield version, [json.loads(line) for line in lines if line]
 
-    def truncate(self) -> None:
-        """Let the log begin with its latest version: earlier entries and checkpoints are removed.
+    def moment_us(self, version: int) -> int | None:
+        """When a version was committed, by the clock of then; None where its entry does not say.
 
-        Which units were committed is still known; what each commit did is not.
+        Raises:
+            OperationError: `shop_damaged`, the entry is missing or is not JSON.
+        """
+        with self._told():
+            for line in self._entry(version).read_text(encoding="utf-8").splitlines():
+                if line.startswith('{"commitInfo"'):
+                    told = json.loads(line)["commitInfo"].get("timestamp")
+                    return None if told is None else int(told) * 1000
+        return None
+
+    def begin_with(self, version: int) -> int:
+        """Let the log begin with a version: earlier entries and checkpoints are removed.
+
+        Which units were committed is still known; what each of those commits did is not. Safe to
+        repeat after a kill at any point. Returns how many entries went.
 
         Raises:
             OperationError: `disk_full`, `no_permission`, `shop_damaged`.
         """
-        table = self._latest()
-        if table is None:
-            return
         with self._told():
-            table.create_checkpoint()
-            directory = self._entry(0).parent
-            sync(directory)
-            latest = int(table.version())
-            for path in directory.iterdir():
-                number = path.name.partition(".")[0]
-                if number.isdigit() and int(number) < latest:
-                    path.unlink()
-            sync(directory)
+            if version > 0 and version not in LogFiles.of(self.root).checkpoints:
+                DeltaTable(str(self.root), version=version).create_checkpoint()
+            gone = remove_before(self.root, version)
             self._table = None  # what was read of the old entries is not asked again
+            return gone
+
+    def truncate(self) -> None:
+        """Let the log begin with its latest version; see `begin_with`.
+
+        Raises:
+            OperationError: `disk_full`, `no_permission`, `shop_damaged`.
+        """
+        latest = self.version()
+        if latest >= 0:
+            self.begin_with(latest)
 
     def schema_version(self) -> int:
         """The schema that the table was made or migrated with; this program's if there is none."""
@@ -216,12 +246,16 @@ class DeltaLog:
         """See the newest version, its entry safe on disk; returns it."""
         table.update_incremental()
         version = int(table.version())
-        sync(self._entry(version))
-        sync(self._entry(version).parent)
+        entry = self._entry(version)
+        sync(entry)
+        checkpoint = entry.with_suffix(".checkpoint.parquet")
+        if checkpoint.exists():  # the library makes one every hundred commits
+            sync(checkpoint)
+        sync(entry.parent)
         return version
 
     def _entry(self, version: int) -> Path:
-        return self.root / "_delta_log" / f"{version:020d}.json"
+        return self.root / LOG_DIR / f"{version:020d}.json"
 
     def _latest(self) -> DeltaTable | None:
         with self._lock, self._told():
@@ -245,7 +279,7 @@ class DeltaLog:
                 raise OperationError(
                     "shop_damaged",
                     "the event table has files but no log",
-                    where=str(self.root / "_delta_log"),
+                    where=str(self.root / LOG_DIR),
                     hint="Restore the directory from a backup, or make a new shop and ingest the "
                     "sources again.",
                 )
@@ -266,14 +300,16 @@ class DeltaLog:
             with self._told():
                 table = DeltaTable(str(self.root), version=version)
         except OperationError as error:
-            if self._entry(version).exists():
+            oldest = self.oldest()
+            if version >= oldest:
                 raise
             raise UsageError(
                 "bad_setting",
                 f"version {version} of the event table is not kept any more; the oldest that is "
-                f"kept is {self.oldest_entry()}",
+                f"kept is {oldest}",
                 where=str(self.root),
-                hint="An erasure removes the versions before it. Ask for a later one.",
+                hint="Versions are kept for so many days as [table] keep_days says, and none from "
+                "before an erasure. Ask for a later one.",
             ) from error
         written = table.metadata().configuration.get(_SCHEMA_SETTING, "none")
         if written != str(SCHEMA_VERSION):

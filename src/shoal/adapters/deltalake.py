@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,16 @@ from shoal.adapters.delta_log import SHOAL, DeltaLog
 from shoal.adapters.delta_unit import DeltaUnit, remove_orphans
 from shoal.adapters.duckdb import DuckEngine
 from shoal.adapters.erasing import erase, purge, remembers
+from shoal.adapters.trimming import trim
 from shoal.domain.errors import OperationError
 from shoal.events.schema import TABLE_SCHEMA
-from shoal.ports import CommittedUnit, Engine, ErasedRows, ParquetFiles
+from shoal.ports import CommittedUnit, Engine, ErasedRows, ParquetFiles, Trimmed
 
 
 class DeltaWarehouse:
     """The event table, partitioned by customer bucket; one writer, any number of readers.
 
-    Only the holder of the shop's lease may call `unit`, `compact` and `discard_orphans`.
+    Only the holder of the shop's lease may call `unit`, `compact`, `trim` and `discard_orphans`.
 
     Args:
         path: the table's directory; it is made by the first commit.
@@ -84,8 +86,9 @@ class DeltaWarehouse:
         `added` too.
 
         Raises:
-            OperationError: `shop_damaged`, an entry of the log or a file is missing; also where an
-                erasure removed it on purpose. The table as it is has all events nevertheless.
+            OperationError: `shop_damaged`, an entry of the log or a file is missing; also where it
+                was removed on purpose (`purge`, `trim`). The table as it is has all events
+                nevertheless.
         """
         for at, actions in self._log.entries(version):
             infos = [a["commitInfo"] for a in actions if "commitInfo" in a]
@@ -137,6 +140,17 @@ class DeltaWarehouse:
         """
         self.discard_orphans()
         return purge(self._log)
+
+    def trim(self, before: datetime, *, needed: int = -1, most: int | None = None) -> Trimmed:
+        """Remove what only versions need that were replaced before a moment; see `Warehouse.trim`.
+
+        Safe to repeat after a kill at any point.
+
+        Raises:
+            OperationError: `disk_full`, `no_permission`, `shop_damaged`; some may be gone already.
+        """
+        self.discard_orphans()
+        return trim(self._log, before, needed, most)
 
     def discard_orphans(self) -> int:
         """Remove what dead processes staged and never committed; returns the files removed."""

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ from shoal.ports import (
     ErasedRows,
     LiveStore,
     ParquetFiles,
+    Trimmed,
     UnitWriter,
     Warehouse,
 )
@@ -165,6 +167,9 @@ class LiveTable:
 
     def purge(self) -> int:
         return self.table.purge()
+
+    def trim(self, before: datetime, *, needed: int = -1, most: int | None = None) -> Trimmed:
+        return self.table.trim(before, needed=needed, most=most)
 
     def compact(self) -> int:
         return self.table.compact()

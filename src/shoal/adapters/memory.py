@@ -7,6 +7,7 @@ import tempfile
 import weakref
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from shoal.adapters.memory_unit import MemoryUnit, Version
 from shoal.domain.errors import OperationError, UsageError
 from shoal.domain.time import to_us
 from shoal.events.schema import BUCKET, TABLE_SCHEMA
-from shoal.ports import CommittedUnit, Engine, ErasedRows, ParquetFiles
+from shoal.ports import CommittedUnit, Engine, ErasedRows, ParquetFiles, Trimmed
 
 
 class MemoryWarehouse:
@@ -53,9 +54,17 @@ class MemoryWarehouse:
             UsageError: `bad_setting`, the table has no such version.
         """
         at = self.version() if version is None else version
-        if version is not None and not self._oldest <= version <= self.version():
+        if version is not None and 0 <= version < self._oldest:
+            raise UsageError(
+                "bad_setting",
+                f"version {version} of the event table is not kept any more; the oldest that is "
+                f"kept is {self._oldest}",
+                where="memory",
+                hint="Ask for a later one.",
+            )
+        if version is not None and not 0 <= version <= self.version():
             newest = self.version()
-            has = f"versions {self._oldest} to {newest}" if newest >= 0 else "no version yet"
+            has = f"versions 0 to {newest}" if newest >= 0 else "no version yet"
             raise UsageError(
                 "bad_setting",
                 f"the event table has no version {version}; it has {has}",
@@ -85,13 +94,13 @@ class MemoryWarehouse:
         """The units committed after a version, in order.
 
         Raises:
-            OperationError: `shop_damaged`, an erasure removed what was committed then.
+            OperationError: `shop_damaged`, what was committed then was removed (`purge`, `trim`).
         """
         if version + 1 < self._oldest:
             raise OperationError(
                 "shop_damaged",
-                f"what was committed after version {version} was erased; the oldest version is "
-                f"{self._oldest}",
+                f"what was committed after version {version} is no longer told; the oldest version "
+                f"is {self._oldest}",
                 where="memory",
                 hint="Make the customers' states anew from the whole table.",
             )
@@ -148,9 +157,26 @@ class MemoryWarehouse:
         """Forget what earlier versions held; returns how many of them there were."""
         if self.versions and self.versions[-1].rewritten_customers:
             self.versions.append(Version(self.rows()))  # the one that stays names nobody
-        before, self._oldest = self._oldest, max(self.version(), 0)
+        return self._begin_with(max(self.version(), 0))
+
+    def trim(self, before: datetime, *, needed: int = -1, most: int | None = None) -> Trimmed:
+        """Forget versions that were replaced before a moment; see `Warehouse.trim`."""
+        if not self.versions:
+            return Trimmed()
+        young = [at for at, one in enumerate(self.versions) if one.at >= before]
+        wanted = max(min(young, default=len(self.versions)) - 1, self._oldest)
+        if 0 <= needed < wanted:
+            wanted = max(needed, self._oldest)
+        first = wanted if most is None else min(wanted, self._oldest + most)
+        gone = self._begin_with(first)
+        return Trimmed(first, gone, gone, left=first < wanted)
+
+    def _begin_with(self, version: int) -> int:
+        """Let nothing be known of versions before one but units' names; how many there were."""
+        before, self._oldest = self._oldest, version
         for at in range(before, self._oldest):
-            self.versions[at] = Version(TABLE_SCHEMA.empty_table(), self.versions[at].unit)
+            gone = self.versions[at]
+            self.versions[at] = Version(TABLE_SCHEMA.empty_table(), gone.unit, at=gone.at)
             for name in (f"version-{at}", f"added-{at}"):
                 shutil.rmtree(self._directory / name, ignore_errors=True)
         return self._oldest - before

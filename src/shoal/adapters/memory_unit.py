@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 
+from shoal.domain.time import system_clock
 from shoal.events.identity import ids_as_came, renumbered
 from shoal.events.schema import CONTENT_KEY, SCOPE_KEY, SCOPE_VERSION, TABLE_SCHEMA
 from shoal.ports import SCOPES_TOLD, THIN_FROM, THINNED
@@ -37,6 +39,7 @@ class Version:
     added: pa.Table | None = None
     rewritten_customers: tuple[str, ...] = ()
     restating: bool = False
+    at: datetime = field(default_factory=system_clock)
 
 
 class MemoryUnit:
