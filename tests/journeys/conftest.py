@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from shoal.cli.main import run
+
+if TYPE_CHECKING:
+    from shoal.workflows.adjuster import Adjusted
 
 
 @dataclass(frozen=True)
@@ -55,3 +59,23 @@ def shop(tmp_path: Path, shoal: Shoal) -> Path:
     directory = tmp_path / "shop"
     assert shoal("init", directory, "--buckets", 4).code == 0
     return directory
+
+
+@pytest.fixture(scope="session")
+def canary_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shop that tries segments made anew on half of its customers; nobody looked yet."""
+    from tests.journeys.canary_shops import made
+
+    return made(tmp_path_factory.mktemp("canary"))
+
+
+@pytest.fixture(scope="session")
+def canary_look(
+    canary_base: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Adjusted]:
+    """The shop after the look that begins a canary, and what that look found."""
+    from tests.journeys.canary_shops import begun
+
+    shop = tmp_path_factory.mktemp("begun") / "shop"
+    shutil.copytree(canary_base, shop)
+    return shop, begun(shop)

@@ -7,114 +7,40 @@ import shutil
 import signal
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
+from tests.journeys.canary_shops import (  # noqa: F401
+    BEGUN,
+    OVER,
+    WEEK,
+    among,
+    plain_shop,
+    quiet,
+    recorded,
+    trial_of,
+    tried_shop,
+)
 from tests.journeys.conftest import Shoal
-from tests.journeys.test_adjust import Killed, drifting_events, killed_in
+from tests.journeys.test_adjust import Killed, killed_in
 from tests.journeys.test_serve import serving
 from tests.laws.test_live_laws import arrived
 
 import shoal as package
 from shoal.adapters.memory_inbox import MemoryInbox
-from shoal.adjust.adjustment import KEEP, REFIT, Adjustment, Proposal
-from shoal.config import AdjustConfig, Config
+from shoal.config import AdjustConfig
 from shoal.domain.errors import UsageError
 from shoal.shop import Shop
-from shoal.workflows import adjust_canary, adjust_state, adjuster_look, canary
+from shoal.workflows import adjust_canary, adjust_state, canary
 from shoal.workflows.adjust import Job
 from shoal.workflows.adjuster import Adjusted
 from shoal.workflows.canary import Canary
 from shoal.workflows.segment_publish import Publisher
-
-LEARNED, BEGUN, WEEK, OVER = "2024-03-01", "2024-04-01", "2024-04-08", "2024-04-15"
-
-
-def decided(evidence: Any, *_: Any) -> tuple[Adjustment, ...]:
-    """All segments are made anew wherever they can be."""
-    made = [one for one in evidence.proposals if one.action == REFIT]
-    kept = Adjustment(KEEP, Proposal(KEEP), 1.0, "test", "nothing_proposed")
-    return tuple(Adjustment(REFIT, one, 1.0, "test", "due") for one in made[:1]) or (kept,)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A shop of three kinds of customers in two segments, half of whom try what is made anew."""
-    home = tmp_path_factory.mktemp("canary")
-    pq.write_table(drifting_events(), home / "events.parquet")
-    dials = AdjustConfig(
-        relabel_price=0.0, relabel_budget=1.0, challenger_days=14.0, psi=100.0, moved=1.0,
-        canary_share=0.5,
-    )  # fmt: skip
-    with package.init(home / "shop", Config(adjust=dials)) as made:
-        made.ingest([home / "events.parquet"], preset="shoal")
-        made.segment(k=2, until=LEARNED, aim="style")
-    return home / "shop"
-
-
-@pytest.fixture(scope="module")
-def look(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Adjusted]]:
-    """The shop after the look that begins a canary of three segments, and what it found."""
-    shop = tmp_path_factory.mktemp("begun") / "shop"
-    shutil.copytree(base, shop)
-    found: list[Adjusted] = []
-    with pytest.MonkeyPatch.context() as patch, package.open(shop) as opened:
-        usual, learner, adjuster = Job.look, Job.learner, Job.adjuster
-
-        def kept(*given: Any) -> Adjusted:
-            found.append(usual(*given))
-            return found[-1]
-
-        patch.setattr(adjuster_look, "decide", decided)
-        patch.setattr(Job, "look", kept)
-        patch.setattr(Job, "learner", lambda job, model=None: replace(learner(job, model), k=3))
-        patch.setattr(
-            Job, "adjuster",
-            lambda job, moment: replace(adjuster(job, moment), actions=frozenset({REFIT})),
-        )  # fmt: skip
-        made = opened.adjust(as_of=BEGUN)
-    assert made.document["canary"]["outcome"] == "begun"
-    yield shop, found[0]
-
-
-@pytest.fixture
-def shop(look: tuple[Path, Adjusted], tmp_path: Path) -> Path:
-    """A copy of the shop with the canary."""
-    shutil.copytree(look[0], tmp_path / "shop")
-    return tmp_path / "shop"
-
-
-@pytest.fixture
-def plain(base: Path, tmp_path: Path) -> Path:
-    """The same shop at the same moment without one."""
-    shutil.copytree(base, tmp_path / "plain")
-    with package.open(tmp_path / "plain") as opened:
-        opened.refresh(as_of=BEGUN)
-    return tmp_path / "plain"
-
-
-def trial_of(shop: Path) -> Canary:
-    with package.open(shop) as opened:
-        found = canary.running(opened._parts.store)
-    assert found is not None
-    return found
-
-
-def recorded(shop: Path, name: str = "kmeans-0001") -> pa.Table:
-    with package.open(shop) as opened:
-        return opened.memberships(recorded=True, segmentation=name)
-
-
-def among(table: pa.Table, trial: Canary, *, own: bool) -> pa.Table:
-    chosen = pa.array(trial.chosen(table["customer_id"]))
-    return table.filter(chosen if own else pc.invert(chosen))
 
 
 def test_a_canary_is_told_and_read_customer_by_customer(shoal: Shoal, shop: Path) -> None:
@@ -255,20 +181,10 @@ def recorded_customers(opened: Shop, *, trial_id: str) -> int:
     return int(one.chosen(members).sum())
 
 
-def quiet(look: Adjusted, *blocked: str) -> Adjusted:
-    """A look when its days are over that finds nothing else."""
-    kept = Adjustment(KEEP, Proposal(KEEP), 1.0, "test", "blocked" if blocked else "nothing_pays")
-    later = datetime(2024, 4, 15, tzinfo=UTC)
-    return replace(
-        look, trial=None, blocked=blocked, adjustments=(kept,), moment=later,
-        state=replace(look.state, looked_at=later),
-    )  # fmt: skip
-
-
 def test_what_asks_for_a_person_waits_for_one(
-    shoal: Shoal, shop: Path, look: tuple[Path, Adjusted], monkeypatch: pytest.MonkeyPatch
+    shoal: Shoal, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Job, "look", lambda *_: quiet(look[1]))
+    monkeypatch.setattr(Job, "look", quiet())
     path = shop / "shop.toml"
     path.write_text(path.read_text().replace("moved = 1.0", "moved = 0.01"))
     answer = shoal("adjust", shop, "--as-of", OVER)
@@ -285,9 +201,9 @@ def test_what_asks_for_a_person_waits_for_one(
 
 
 def test_on_broken_data_it_is_neither_promoted_nor_dropped(
-    shoal: Shoal, shop: Path, look: tuple[Path, Adjusted], monkeypatch: pytest.MonkeyPatch
+    shoal: Shoal, shop: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Job, "look", lambda *_: quiet(look[1], "orders"))
+    monkeypatch.setattr(Job, "look", quiet("orders"))
     with package.open(shop) as opened:
         told = opened.adjust(as_of=OVER).document
     assert (told["canary"]["outcome"], told["canary"]["reason"]) == ("goes_on", "blocked")
@@ -304,15 +220,15 @@ def test_on_broken_data_it_is_neither_promoted_nor_dropped(
     ids=["before the version", "before the look", "before the memberships", "in the transaction"],
 )  # fmt: skip
 def test_killed_while_it_begins_none_runs_and_the_next_look_begins_it(
-    base: Path,
+    canary_base: Path,
     tmp_path: Path,
-    look: tuple[Path, Adjusted],
+    canary_look: tuple[Path, Adjusted],
     monkeypatch: pytest.MonkeyPatch,
     killed: Callable[[pytest.MonkeyPatch], None],
 ) -> None:
     shop = tmp_path / "shop"
-    shutil.copytree(base, shop)
-    monkeypatch.setattr(Job, "look", lambda *_: look[1])
+    shutil.copytree(canary_base, shop)
+    monkeypatch.setattr(Job, "look", lambda *_: canary_look[1])
     with pytest.MonkeyPatch.context() as patch, package.open(shop) as opened:
         killed(patch)
         with pytest.raises(Killed):
@@ -327,8 +243,8 @@ def test_killed_while_it_begins_none_runs_and_the_next_look_begins_it(
         assert made.document["adjust_id"] == "look-0001"
         found = canary.running(store)
     assert found is not None
-    assert found == trial_of(look[0])
-    assert recorded(shop, "kmeans-0002").equals(recorded(look[0], "kmeans-0002"))
+    assert found == trial_of(canary_look[0])
+    assert recorded(shop, "kmeans-0002").equals(recorded(canary_look[0], "kmeans-0002"))
 
 
 def said(opened: Shop, word: str) -> None:
@@ -383,15 +299,15 @@ def calls(first: int, moment: datetime) -> list[dict[str, Any]]:
 
 
 def test_it_begins_and_ends_between_two_batches_of_a_stream(
-    base: Path,
+    canary_base: Path,
     tmp_path: Path,
     plain: Path,
-    look: tuple[Path, Adjusted],
+    canary_look: tuple[Path, Adjusted],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shop = tmp_path / "shop"
-    shutil.copytree(base, shop)
-    monkeypatch.setattr(Job, "look", lambda *_: look[1])
+    shutil.copytree(canary_base, shop)
+    monkeypatch.setattr(Job, "look", lambda *_: canary_look[1])
     found: dict[Path, pa.Table] = {}
     trial: Canary | None = None
     for one in (shop, plain):

@@ -48,7 +48,7 @@ def _tried(canary: Mapping[str, Any] | None) -> list[str]:
     if canary is None:
         return []
     if canary["ended"] is None:
-        return [f"tried on {canary['share']:.0%}"]
+        return ["canary"]
     return ["dropped"] if canary["ended"]["outcome"] == "dropped" else []
 
 

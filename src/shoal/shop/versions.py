@@ -73,8 +73,11 @@ class VersionVerbs(Verbs):
     def rollback(self, version: str) -> dict[str, Any]:
         """Make an earlier version the current one again; the document `shoal.rollback/1`.
 
+        A canary that runs is dropped first (`canary` tells which; None: none ran).
+
         Raises:
-            UsageError: `unknown_segmentation`; `usage`, it is the current one.
+            UsageError: `unknown_segmentation`; `usage`, it is the current one, or was never in
+                force but for a share of customers.
             OperationError: `artefact_damaged`, nothing was changed; `shop_locked`.
         """
         from shoal.workflows.rollback import rollback
