@@ -65,6 +65,24 @@ class ShopConfig:
             raise _bad("shop.tail_events", self.tail_events, "a whole number from 1 to 1024")
 
 
+#: Most days for which versions can be said to be kept.
+KEEP_DAYS: Final = 36_500
+
+
+@dataclass(frozen=True)
+class TableConfig:
+    """How long the event table keeps what only earlier versions need.
+
+    A version can be read for `keep_days` days after it was replaced; 0: for ever.
+    """
+
+    keep_days: int = 7
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.keep_days <= KEEP_DAYS:
+            raise _bad("table.keep_days", self.keep_days, f"0 (for ever) to {KEEP_DAYS:,} days")
+
+
 @dataclass(frozen=True)
 class FeatureConfig:
     """Which traits of profile events become features, and which covariates.
@@ -423,6 +441,7 @@ class Config:
     collection: CollectionConfig = field(default_factory=CollectionConfig)
     webhooks: WebhookConfig = field(default_factory=WebhookConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
+    table: TableConfig = field(default_factory=TableConfig)
 
     def __post_init__(self) -> None:
         personal = Personal.of(self.privacy.personal)
@@ -578,6 +597,11 @@ order_sources = [{_listed(shop.order_sources)}]
 buckets = {shop.buckets}
 # How many last events a customer's state keeps whole.
 tail_events = {shop.tail_events}
+
+[table]
+# Days for which a version of the event table can be read after a later one took its place; then
+# what only it needs is removed. 0: for ever.
+keep_days = {config.table.keep_days}
 
 [features]
 # Traits of profile events that become features, for example ["plan", "age"].

@@ -11,6 +11,7 @@ from shoal.config import (
     FeatureConfig,
     SegmentConfig,
     ShopConfig,
+    TableConfig,
     parse,
     read,
     render,
@@ -23,6 +24,7 @@ def test_what_is_rendered_is_read_back() -> None:
         shop=ShopConfig(time_zone="Asia/Shanghai", currency="CNY", value_event="review", buckets=4),
         features=FeatureConfig(traits=("plan", "age"), covariates=("weather.*",)),
         segment=SegmentConfig(k=8, seed=3),
+        table=TableConfig(keep_days=0),
     )
     assert parse(render(config)) == config
 
@@ -48,6 +50,7 @@ def test_what_is_rendered_is_read_back() -> None:
         ),
         ("[segment]\nk_min = 9\nk_max = 4", "9 with k_max 4", "2 <= k_min <= k_max"),
         ("[segment]\nk = 1", "setting segment.k has the value 1", "at least 2"),
+        ("[table]\nkeep_days = -1", "setting table.keep_days has the value -1", "0 (for ever)"),
         ("shop = 3", "setting shop has the value 3", "a table [shop]"),
         ("[shop", "not valid TOML", "Mend the file"),
     ],

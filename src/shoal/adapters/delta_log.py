@@ -33,8 +33,12 @@ _BUCKETS_SETTING: Final = "shoal.buckets"
 _DELTA_TYPES: Final = {"int64": "long", "int32": "integer", "string": "string", "double": "double"}
 
 # Delta drops log entries of its own accord after 30 days; ours tell which files belong to which
-# unit, so they stay until something removes them on purpose.
-_CONFIGURATION: Final = {"delta.enableExpiredLogCleanup": "false"}
+# unit, so they stay until something removes them on purpose. Every checkpoint would name each file
+# that was removed in the last week, a hundred thousand of them in a busy shop; nothing here asks.
+_CONFIGURATION: Final = {
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.deletedFileRetentionDuration": "interval 1 days",
+}
 
 
 class DeltaLog:

@@ -16,7 +16,7 @@ from shoal.adapters.delta_log import SHOAL, DeltaLog
 from shoal.adapters.delta_unit import DeltaUnit, remove_orphans
 from shoal.adapters.duckdb import DuckEngine
 from shoal.adapters.erasing import erase, purge, remembers
-from shoal.adapters.trimming import trim
+from shoal.adapters.trimming import Trimming
 from shoal.domain.errors import OperationError
 from shoal.events.schema import TABLE_SCHEMA
 from shoal.ports import CommittedUnit, Engine, ErasedRows, ParquetFiles, Trimmed
@@ -39,6 +39,7 @@ class DeltaWarehouse:
         self._root = Path(path).absolute()
         self._log = DeltaLog(self._root, buckets)
         self._buckets = buckets
+        self._trimming = Trimming(self._log)
 
     def version(self) -> int:
         """The table's latest version; -1 before the first commit."""
@@ -150,7 +151,7 @@ class DeltaWarehouse:
             OperationError: `disk_full`, `no_permission`, `shop_damaged`; some may be gone already.
         """
         self.discard_orphans()
-        return trim(self._log, before, needed, most)
+        return self._trimming.trim(before, needed, most)
 
     def discard_orphans(self) -> int:
         """Remove what dead processes staged and never committed; returns the files removed."""

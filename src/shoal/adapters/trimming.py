@@ -9,10 +9,9 @@ which looks at the directories and not at what the one before had planned.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 
-from shoal.adapters.bucket_files import sync
 from shoal.adapters.delta_log import STAGING, DeltaLog
 from shoal.adapters.failures import translated
 from shoal.adapters.log_files import LogFiles
@@ -21,22 +20,51 @@ from shoal.events.schema import BUCKET
 from shoal.ports import Trimmed
 
 
-def trim(log: DeltaLog, before: datetime, needed: int, most: int | None) -> Trimmed:
-    """Remove what only versions replaced before a moment need; see `Warehouse.trim`."""
-    latest = log.version()
-    if latest < 0:
-        return Trimmed()
-    with translated(log.root):
-        oldest = log.oldest()
-        wanted = max(oldest, _first_kept(log, latest, to_us(before)))
-        if 0 <= needed < wanted:
-            wanted = max(oldest, needed)
-        first = wanted if most is None else min(wanted, oldest + most)
-        log.begin_with(first)
-        if first < wanted:  # files are looked through once, when the log is as it should be
-            return Trimmed(first, first - oldest, left=True)
-        files, freed, left = _remove_unnamed(log, first, latest, most)
-    return Trimmed(first, first - oldest, files, freed, left)
+class Trimming:
+    """Trims one table, some at a time; one thread at a time, under the shop's lease.
+
+    What was found to be needed by no version stays so, whatever is committed meanwhile: names of
+    files are never used again. So directories are looked through once, and not at every call.
+    """
+
+    def __init__(self, log: DeltaLog) -> None:
+        self._log = log
+        self._going: list[str] = []
+
+    def trim(self, before: datetime, needed: int, most: int | None) -> Trimmed:
+        """Remove what only versions replaced before a moment need; see `Warehouse.trim`."""
+        log = self._log
+        latest = log.version()
+        if latest < 0:
+            return Trimmed()
+        with translated(log.root):
+            oldest = log.oldest()
+            first = oldest
+            if most is None or not self._going:
+                wanted = max(oldest, _first_kept(log, latest, to_us(before)))
+                if 0 <= needed < wanted:
+                    wanted = max(oldest, needed)
+                first = wanted if most is None else min(wanted, oldest + most)
+                log.begin_with(first)
+                if first < wanted:  # files are looked for once the log is as it should be
+                    return Trimmed(first, first - oldest, left=True)
+                self._going = _unnamed(log, first)
+            files, freed = self._remove(most)
+        return Trimmed(first, first - oldest, files, freed, bool(self._going))
+
+    def _remove(self, most: int | None) -> tuple[int, int]:
+        """Remove files that are to go; how many, and of how many bytes.
+
+        Directories are not synchronised: a file that a power cut brings back goes the next time.
+        """
+        gone = freed = 0
+        while self._going and gone != most:
+            path = self._log.root / self._going.pop()
+            with suppress(FileNotFoundError):  # an erasure came first
+                freed += path.stat().st_size
+                path.unlink()
+            gone += 1
+        return gone, freed
 
 
 def _first_kept(log: DeltaLog, latest: int, before_us: int) -> int:
@@ -56,35 +84,18 @@ def _first_kept(log: DeltaLog, latest: int, before_us: int) -> int:
     return found
 
 
-def _remove_unnamed(
-    log: DeltaLog, first: int, latest: int, most: int | None
-) -> tuple[int, int, bool]:
-    """Remove data files that no version from `first` on names: files, bytes, whether some are left.
-
-    What is staged is left alone.
-    """
+def _unnamed(log: DeltaLog, first: int) -> list[str]:
+    """Data files that no version from `first` on names. What is staged is left alone."""
     named = set(log.paths(first))
     for _, actions in log.entries(first):
         named |= {action["add"]["path"] for action in actions if "add" in action}
     staging = log.root / STAGING
     stems = tuple(f"{one.name}-" for one in staging.iterdir()) if staging.is_dir() else ()
-    gone = freed = 0
-    for bucket in sorted(log.root.glob(f"{BUCKET}=*")):
-        with os.scandir(bucket) as listed:
-            found = [
-                one
-                for one in listed
-                if one.name.endswith(".parquet")
-                and f"{bucket.name}/{one.name}" not in named
-                and not (stems and one.name.startswith(stems))
-            ]
-        going = found if most is None else found[: most - gone]
-        for one in going:
-            freed += one.stat().st_size
-            Path(one).unlink()
-        gone += len(going)
-        if going:
-            sync(bucket)
-        if len(going) < len(found):
-            return gone, freed, True
-    return gone, freed, False
+    found = []
+    for bucket in log.root.glob(f"{BUCKET}=*"):
+        for name in os.listdir(bucket):  # noqa: PTH208  # a hundred thousand: names do
+            path = f"{bucket.name}/{name}"
+            staged = bool(stems) and name.startswith(stems)
+            if name.endswith(".parquet") and path not in named and not staged:
+                found.append(path)
+    return sorted(found, reverse=True)

@@ -348,12 +348,29 @@ def _shorten(raw: str, limit: int = 160) -> str:
     return raw if len(raw) <= limit else raw[: limit - 1] + "…"
 
 
-def compact(shop: ShopDir, json: Json = False, debug: Debug = False) -> None:
-    """Merge the event table's small files, sorted by customer and time."""
+def compact(
+    shop: ShopDir,
+    keep_days: Annotated[
+        int | None,
+        typer.Option(
+            "--keep-days",
+            metavar="N",
+            help="Days for which earlier versions can be read (default: [table] keep_days); 0: "
+            "for ever.",
+        ),
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Merge the event table's small files, and let go of what only old versions of it need."""
     from shoal import shop as shops
+    from shoal.workflows.table_retention import words
 
     console = Console(json)
     with shops.open(shop) as opened:
         version = opened.compact()
-    console.document({"schema": "shoal.compact/1", "table_version": version})
+        trimmed = opened.trim(keep_days)
+    console.document({"schema": "shoal.compact/1", "table_version": version, "trimmed": trimmed})
     console.say(f"Compacted: table version {version}.")
+    if told := words(trimmed):
+        console.say(f"{told}.")

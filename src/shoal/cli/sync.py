@@ -100,6 +100,8 @@ def sync(
 
 
 def _show(console: Console, found: Synced, lang: str) -> None:
+    from shoal.workflows.table_retention import words
+
     document = found.as_document()
     console.heading(f"{document['run'] or 'sync'}: {document['headline']}")
     for one in document["steps"].get("lists", {}).get("lists") or ():
@@ -109,6 +111,8 @@ def _show(console: Console, found: Synced, lang: str) -> None:
         )
     if found.movement is not None:
         console.say(found.movement.text(lang))
+    if found.trimmed is not None and (told := words(found.trimmed)):
+        console.say(f"{told}.")
     if found.waiting:
         console.say("A change of the segments waits for your word: shoal adjustments SHOP")
 

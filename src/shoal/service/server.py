@@ -71,6 +71,7 @@ def serve(
     from shoal.service.holding import Holding
     from shoal.service.protocol import BoundedHeads
     from shoal.service.running import Server, short_turns, told_to_stop
+    from shoal.service.table_retention import TableRetention
     from shoal.service.trail import Trail
     from shoal.service.webhooks_driver import WebhooksDriver
     from shoal.service.workers import DRAIN_S, AllCounters, Workers
@@ -92,6 +93,7 @@ def serve(
     ):
         log.hold()
         recovered = shop.recover()
+        shop.load_methods()
         auditor = Auditor(log)
         inbox = shop.inbox()
         keyring = Keyring(shop.known_keys)
@@ -115,6 +117,7 @@ def serve(
             event_time=event_time,
         )  # fmt: skip
         driver.recovered = recovered
+        table_retention = TableRetention(shop, driver.turn)
         counters = Counters()
         served = Served.of(collector, driver, keyring, counters)
         crew = None
@@ -148,6 +151,7 @@ def serve(
             following.start()
             webhooks.start()
             retention.start()
+            table_retention.start()
             with told_to_stop(server), short_turns():
                 if crew is not None:
                     crew.start()
@@ -160,6 +164,7 @@ def serve(
             following.stop()
             collector.close()
             driver.stop()
+            table_retention.stop()
             webhooks.stop()
             retention.stop()
             auditor.close()

@@ -1,4 +1,4 @@
-"""Verbs that bring data in and read it out: ingest, quarantine, compact, features."""
+"""Verbs that bring data in and read it out: ingest, quarantine, compact, trim, features."""
 
 from __future__ import annotations
 
@@ -122,6 +122,36 @@ class DataVerbs(Verbs):
         self._finish_erasures()
         with self._parts.store.lease():
             return self._parts.warehouse.compact()
+
+    def trim(self, days: int | None = None, *, most: int | None = None) -> dict[str, Any]:
+        """Let go of what only old versions of the event table need: files that were replaced, and
+        entries of its log; the document `shoal.trim/1`.
+
+        Versions that were the latest within so many days stay, and so does what customers' states
+        have yet to follow.
+
+        Args:
+            days: None: those of `[table] keep_days`; 0: every version is kept.
+            most: so many versions, or files, at once (`left`: there are more); None: all.
+
+        Raises:
+            UsageError: `usage`, that is no number of days.
+            OperationError: `shop_locked`, `disk_full`, `no_permission`, `shop_damaged`; some may be
+                gone already, and the next call goes on.
+        """
+        from shoal.config import KEEP_DAYS
+        from shoal.domain.time import system_clock
+        from shoal.workflows.forgotten import unfinished
+        from shoal.workflows.table_retention import trim
+
+        kept = self.config.table.keep_days if days is None else days
+        if not 0 <= kept <= KEEP_DAYS:
+            allowed = f"0 (for ever) to {KEEP_DAYS:,} days"
+            raise UsageError("usage", f"versions cannot be kept for {kept} days", hint=allowed)
+        warehouse, store = self._parts.warehouse, self._parts.store
+        if unfinished(store) or store.applied_version() != warehouse.version():
+            self._finish_erasures()  # else nothing is written that a stream would have to know of
+        return trim(warehouse, store, system_clock(), kept, most)
 
     def features(
         self, *, as_of: Moment | None = None, table_version: int | None = None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from shoal.domain.errors import OperationError
 from shoal.shop.base import Verbs, moment_of
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class SyncVerbs(Verbs):
     ) -> Synced:
         """Ingest what is new, move customers on, adjust within gates, write lists and a report.
 
+        At the end old versions of the event table leave, as by `trim`.
+
         Safe to run twice, and to kill: a run goes on where it was. One at a time.
 
         Args:
@@ -78,9 +81,14 @@ class SyncVerbs(Verbs):
         )
         doors = _Doors(shop, read, order, asked_by, progress)
         parts = self._parts
-        return sync(
+        found = sync(
             doors, order, warehouse=parts.warehouse, store=parts.store, registry=parts.registry
         )
+        try:
+            return replace(found, trimmed=shop.trim())
+        except OperationError as error:  # the night is done; the next one goes on with it
+            warning = f"old versions of the event table stay: {error.message}"
+            return replace(found, warnings=(*found.warnings, warning))
 
     def syncs(self) -> dict[str, Any]:
         """The runs so far, oldest first, and the one under way: the document `shoal.syncs/1`."""

@@ -21,7 +21,7 @@ from shoal.domain.time import Clock, iso, system_clock
 from shoal.domain.version import __version__
 from shoal.ports import StateStore
 from shoal.workflows import backup_manifest, units
-from shoal.workflows.carries_noted import PREFIX
+from shoal.workflows.carries_noted import versions
 from shoal.workflows.pointers import lost
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.shop_files import ShopFiles
@@ -138,7 +138,7 @@ def _copied(source: Source, aside: Path) -> dict[str, Any]:
     try:
         applied = store.applied_version()
         version, rows = files.copy_table(
-            aside, applied, min([applied, *_carried(store)]), _knows(store),
+            aside, applied, min([applied, *versions(store)]), _knows(store),
             link=source.link,
         )  # fmt: skip
         _copy_rest(source, aside)
@@ -147,13 +147,6 @@ def _copied(source: Source, aside: Path) -> dict[str, Any]:
     finally:
         store.close()
     return {**marks, **files.numbers(aside)}
-
-
-def _carried(store: StateStore) -> list[int]:
-    """Versions of the event table that states of behaviour models have yet to follow."""
-    notes = [told for key, told in store.get_settings().items() if key.startswith(PREFIX) and told]
-    versions = [int(json.loads(told)["version"]) for told in notes]
-    return [version for version in versions if version >= 0]
 
 
 def _knows(store: StateStore) -> Callable[[Mapping[str, Any]], bool]:

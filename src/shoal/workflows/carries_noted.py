@@ -42,6 +42,14 @@ def note(store: StateStore, model_id: str, told: Noted) -> None:
     store.put_setting(PREFIX + model_id, json.dumps(asdict(told)))
 
 
+def versions(store: StateStore) -> list[int]:
+    """Versions of the event table that carries have yet to follow."""
+    told = [told for key, told in store.get_settings().items() if key.startswith(PREFIX) and told]
+    found = [json.loads(one) for one in told]
+    named = [version for one in found for version in (one["version"], *one["unfinished"])]
+    return [version for version in named if version >= 0]
+
+
 def drop_others(store: StateStore, in_use: Iterable[str]) -> None:
     """Remove what is kept for models that nothing uses any more."""
     wanted = {PREFIX + model_id for model_id in in_use}

@@ -35,11 +35,13 @@ class Synced:
     Args:
         document: `shoal.sync/1`, without warnings.
         movement: None where nothing was new, or there are no segments.
+        trimmed: `shoal.trim/1`, of what went with old versions of the event table.
     """
 
     document: Mapping[str, Any]
     movement: MovementReport | None = None
     warnings: tuple[str, ...] = ()
+    trimmed: Mapping[str, Any] | None = None
 
     @property
     def quiet(self) -> bool:
@@ -54,7 +56,8 @@ class Synced:
     def as_document(self) -> dict[str, Any]:
         """The JSON document `shoal.sync/1`."""
         told = {name: value for name, value in self.document.items() if name != "mark"}
-        return {**told, "warnings": list(self.warnings)}
+        trimmed = None if self.trimmed is None else dict(self.trimmed)
+        return {**told, "trimmed": trimmed, "warnings": list(self.warnings)}
 
 
 def sync(

@@ -136,6 +136,7 @@ class _Job:
             found = train_site.matching(self.work_dir, asked)
             version = found.settings[VERSION]
             train_site.refuse_changed(found, self._settings(found.call, version))
+            train_site.refuse_gone(found, version, self.warehouse)
             self._say_what_came(version)
             with train_site.gone_on_with(found) as site:
                 yield site

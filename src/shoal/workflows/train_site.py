@@ -29,6 +29,7 @@ from typing import Any, Final
 
 from shoal.domain.errors import OperationError, UsageError
 from shoal.domain.time import iso
+from shoal.ports import EventTable
 
 SCHEMA: Final = "shoal.training/1"
 _PREFIX: Final = "train-"
@@ -221,6 +222,23 @@ def refuse_changed(site: Site, settings: Mapping[str, Any]) -> None:
         where=str(site.directory),
         hint="Start it anew without --resume, or undo the change.",
     )
+
+
+def refuse_gone(site: Site, version: int, table: EventTable) -> None:
+    """Refuse to go on with a training whose version of the event table is not kept any more.
+
+    Raises:
+        UsageError: `nothing_to_resume`.
+    """
+    try:
+        table.events(version=version)
+    except UsageError as error:
+        raise UsageError(
+            "nothing_to_resume",
+            f"the unfinished training cannot go on: {error.message}",
+            where=str(site.directory),
+            hint="Start it anew without --resume.",
+        ) from error
 
 
 def remove_all(work_dir: Path) -> int:

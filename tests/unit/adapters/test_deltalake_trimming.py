@@ -17,7 +17,7 @@ from shoal.adapters import delta_files
 from shoal.adapters.delta_log import DeltaLog
 from shoal.adapters.deltalake import DeltaWarehouse
 from shoal.adapters.duckdb import DuckEngine
-from shoal.adapters.trimming import trim
+from shoal.adapters.trimming import Trimming
 from shoal.domain.errors import UsageError
 from shoal.domain.time import system_clock, to_us
 
@@ -124,7 +124,7 @@ def test_what_is_staged_stays(home: Path) -> None:
     writer = warehouse.unit("under way")
     writer.append(events(rows(range(200, 210))))
     writer.resolve()
-    trim(DeltaLog(home / "events", BUCKETS), days_ago(-1), -1, None)
+    Trimming(DeltaLog(home / "events", BUCKETS)).trim(days_ago(-1), -1, None)
     writer.commit({})
     assert len(stored(warehouse)) == 40
 

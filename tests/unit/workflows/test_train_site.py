@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.contracts.event_rows import events, ingest, rows
 
+from shoal.adapters.memory import MemoryWarehouse
 from shoal.domain.errors import OperationError, UsageError
+from shoal.domain.time import system_clock
 from shoal.workflows import train_site
 from shoal.workflows.train_site import begun, gone_on_with, matching, remove_all, unfinished
 
@@ -74,6 +77,18 @@ def test_what_has_changed_is_named(tmp_path: Path) -> None:
     train_site.refuse_changed(site, {"training": {}})
     with pytest.raises(UsageError, match="has changed since: training, rules of the shop"):
         train_site.refuse_changed(site, {"training": {"steps": 3}, "rules of the shop": {}})
+
+
+def test_whose_version_of_the_table_is_not_kept_cannot_be_gone_on_with(tmp_path: Path) -> None:
+    site, table = left(tmp_path), MemoryWarehouse()
+    for unit in ("first", "second"):
+        ingest(table, unit, events(rows(range(3))))
+    train_site.refuse_gone(site, 1, table)
+    table.trim(system_clock() + timedelta(days=1))
+    train_site.refuse_gone(site, table.version(), table)
+    with pytest.raises(UsageError, match="version 1 of the event table is not kept") as told:
+        train_site.refuse_gone(site, 1, table)
+    assert told.value.code == "nothing_to_resume"
 
 
 def test_an_erasure_stops_who_is_at_it(tmp_path: Path) -> None:

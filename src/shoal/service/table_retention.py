@@ -1,0 +1,81 @@
+"""Old versions of the event table of a shop that is served leave once a day, some at a time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Final
+
+from shoal.domain.errors import ShoalError
+
+if TYPE_CHECKING:
+    from shoal.shop import Shop
+
+_LOG: Final = logging.getLogger("shoal.service")
+#: The first time is soon after the start: a service that is started every night has no whole day.
+_FIRST_S: Final = 60.0
+_DAY_S: Final = 86_400.0
+#: After a failure it is tried again.
+_RETRY_S: Final = 3_600.0
+#: Versions, or files, that go in one turn (0.1 to 2 ms each), and the pause for others before the
+#: next.
+_AT_ONCE: Final = 500
+_PAUSE_S: Final = 0.2
+
+
+class TableRetention:
+    """Lets go of what is older than `[table] keep_days`, in a thread of its own.
+
+    Args:
+        turn: held by whoever of this process writes to the shop; customers do not move meanwhile.
+        first_s, every_s: seconds before the first time, and between two.
+        at_once: see `Shop.trim`.
+    """
+
+    def __init__(
+        self, shop: Shop, turn: AbstractContextManager[object], *, first_s: float = _FIRST_S,
+        every_s: float = _DAY_S, at_once: int = _AT_ONCE,
+    ) -> None:  # fmt: skip
+        self._shop, self._turn, self._at_once = shop, turn, at_once
+        self._first_s, self._every_s = first_s, every_s
+        self._gone: dict[str, int] = {}
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="table-retention", daemon=True)
+
+    def start(self) -> None:
+        if self._shop.config.table.keep_days:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Begin no other turn; one under way ends."""
+        self._stopped.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        wait = self._first_s
+        while not self._stopped.wait(wait):
+            wait = _RETRY_S
+            try:
+                wait = _PAUSE_S if self._some() else self._every_s
+            except ShoalError as error:
+                _LOG.error("old versions of the event table stay: %s", error.message)
+            except Exception:  # the service goes on, whatever happens here
+                _LOG.exception("old versions of the event table stay")
+
+    def _some(self) -> bool:
+        """One turn; whether there is more to do."""
+        from shoal.workflows.table_retention import words
+
+        with self._turn:
+            if self._stopped.is_set():
+                return False
+            found = self._shop.trim(most=self._at_once)
+        for name in ("versions", "files", "bytes"):
+            self._gone[name] = self._gone.get(name, 0) + found[name]
+        if not found["left"]:
+            if told := words({**found, **self._gone}):
+                _LOG.info("event table: %s", told)
+            self._gone = {}
+        return bool(found["left"])
