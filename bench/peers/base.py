@@ -65,8 +65,7 @@ def inputs_of(
 ) -> Inputs:
     """What a peer of that kind is given of a table of `Source.features`."""
     from shoal.features.catalog import CATALOG
-    from shoal.features.matrix import matrix, numeric_columns
-    from shoal.features.prepare import MEDIAN
+    from shoal.features.matrix import MEDIAN, matrix, numeric_columns
 
     policy = {one.name: one.missing for one in numeric_columns(features, CATALOG)}
     policy |= {name: MEDIAN for name in features.column_names if name.startswith(TASTE)}

@@ -32,6 +32,17 @@ def test_help_imports_no_engine() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_serving_a_shop_of_rules_loads_nothing_that_clusters() -> None:
+    code = (
+        "import sys; import shoal.service.api, shoal.workflows.ingest, shoal.workflows.refresh;"
+        "from shoal.segments.artefact import class_of;"
+        "print(class_of('rfm').__name__, class_of('rules').__name__, 'sklearn' in sys.modules);"
+        "print(class_of('kmeans').__name__, 'sklearn' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["Rfm RuleSegmenter False", "ClusterSegmenter True"]
+
+
 def test_version(shoal: Shoal) -> None:
     answer = shoal("--version")
     assert answer.code == 0

@@ -23,7 +23,7 @@ from shoal.adjust.modes import Windows, halves, together
 from shoal.adjust.propose import NEWS_P, SPLIT_P, foretold
 from shoal.adjust.reshape import BEARS, can
 from shoal.adjust.settings import AdjustSettings
-from shoal.features.prepare import sample_rows
+from shoal.features.row_order import sample_rows
 from shoal.segments.clustered import ClusterSegmenter
 from shoal.segments.judge import Future
 from shoal.segments.kmeans import nearest, squared_distances

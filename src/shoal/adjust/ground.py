@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shoal.adjust.settings import AdjustSettings
-from shoal.features.prepare import canonical_order, sample_rows
+from shoal.features.row_order import canonical_order, sample_rows
 from shoal.segments.clustered import ClusterSegmenter
 from shoal.segments.judge import Future, Judge
 from shoal.segments.kmeans import squared_distances

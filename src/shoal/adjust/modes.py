@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtr, expit, ndtr, ndtri
 
-from shoal.features.prepare import canonical_order
+from shoal.features.row_order import canonical_order
 from shoal.segments.kmeans import lloyd, nearest
 
 Floats = npt.NDArray[np.float64]

@@ -29,7 +29,7 @@ from shoal.adjust.adjustment import NUDGE, Proposal
 from shoal.adjust.online import Statistics
 from shoal.adjust.settings import AdjustSettings
 from shoal.adjust.steps import gain, stepped
-from shoal.features.prepare import canonical_order
+from shoal.features.row_order import canonical_order
 from shoal.segments.assign import NOWHERE, assign
 from shoal.segments.clustered import ClusterSegmenter
 from shoal.segments.methods.mixture import Mixture

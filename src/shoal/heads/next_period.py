@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shoal.features.matrix import matrix
-from shoal.features.prepare import canonical_order
+from shoal.features.row_order import canonical_order
 
 Matrix = npt.NDArray[np.float64]
 

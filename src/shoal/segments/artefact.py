@@ -29,8 +29,6 @@ from shoal.domain.time import parse_moment
 from shoal.features.tastes import Vocabulary
 from shoal.ports import Registry
 from shoal.segments.base import CUSTOMER, Segmenter
-from shoal.segments.clustered import ClusterSegmenter
-from shoal.segments.methods.registry import CLUSTERERS
 from shoal.segments.ruled.segmenter import RuleSegmenter
 from shoal.segments.rules import Rfm
 
@@ -58,13 +56,6 @@ MEMBERS_SCHEMA: Final = pa.schema(
         pa.field("weight", pa.float64()),
     ]
 )
-
-#: Every method by name: the class whose `from_artefact` reads it.
-METHODS: Final[Mapping[str, type[Segmenter]]] = {
-    **dict.fromkeys(CLUSTERERS, ClusterSegmenter),
-    Rfm.method: Rfm,
-    RuleSegmenter.method: RuleSegmenter,
-}
 
 
 @dataclass(frozen=True)
@@ -185,7 +176,7 @@ def read(registry: Registry, segmentation_id: str) -> SegmentationArtefact:
         document,
         _read_json(directory / "profiles.json", PROFILES_SCHEMA),
         pq.read_table(directory / "members.parquet"),
-        METHODS[document["method"]].from_artefact(document["learned"], arrays),
+        class_of(document["method"]).from_artefact(document["learned"], arrays),
         Vocabulary.from_document(document["vocabulary"]),
         {
             name: _read_json(directory / f"{name}.json", schema)
@@ -193,6 +184,44 @@ def read(registry: Registry, segmentation_id: str) -> SegmentationArtefact:
             if (directory / f"{name}.json").exists()
         },
     )
+
+
+def document_of(registry: Registry, segmentation_id: str) -> dict[str, Any] | None:
+    """`segmentation.json` as it lies there, its checksum not verified; None if unreadable."""
+    path = registry.directory(KIND, segmentation_id) / "segmentation.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and "method" in found else None
+
+
+def lineage_of(registry: Registry, segmentation_id: str) -> dict[str, Any] | None:
+    """`lineage.json` as it lies there; None where there is none that can be read."""
+    path = registry.directory(KIND, segmentation_id) / "lineage.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and "changes" in found else None
+
+
+def class_of(method: str) -> type[Segmenter]:
+    """The class whose `from_artefact` reads a method's artefacts.
+
+    What clusters is loaded when it is asked for: scikit-learn takes longer to load than all else
+    that a shop of rules needs.
+
+    Raises:
+        KeyError: no such method.
+    """
+    for ruled in (Rfm, RuleSegmenter):
+        if method == ruled.method:
+            return ruled
+    from shoal.segments.clustered import ClusterSegmenter
+    from shoal.segments.methods.registry import CLUSTERERS
+
+    return dict.fromkeys(CLUSTERERS, ClusterSegmenter)[method]
 
 
 def _write_json(path: Path, document: Mapping[str, Any]) -> None:

@@ -28,7 +28,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from shoal.domain.text import Text
-from shoal.features.prepare import sample_rows
+from shoal.features.row_order import sample_rows
 from shoal.segments.choose_words import foretold, untrusted
 from shoal.segments.evidence import Candidate, gathered, prediction_strength
 from shoal.segments.judge import Future, Judge, Limits, Score

@@ -16,8 +16,7 @@ import pyarrow.compute as pc
 
 from shoal.domain.traits import PROTECTED
 from shoal.features.algebra import Feature
-from shoal.features.matrix import Column, numeric_columns
-from shoal.features.prepare import MEDIAN
+from shoal.features.matrix import MEDIAN, Column, numeric_columns
 from shoal.features.tastes import Vocabulary
 from shoal.segments.base import CUSTOMER
 from shoal.segments.protected import left_out

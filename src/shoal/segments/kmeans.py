@@ -29,7 +29,7 @@ from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 from threadpoolctl import threadpool_limits
 
-from shoal.features.prepare import canonical_order
+from shoal.features.row_order import canonical_order
 
 Matrix = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]

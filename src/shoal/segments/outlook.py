@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from shoal.features.prepare import canonical_order
+from shoal.features.row_order import canonical_order
 from shoal.heads.next_period import ACTIVE, ORDERED, ORDERS, SPEND, NextPeriod
 
 Matrix = npt.NDArray[np.float64]

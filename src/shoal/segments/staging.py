@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shoal.features.prepare import canonical_order
+from shoal.features.row_order import canonical_order
 from shoal.segments.kmeans import KMeans, halved, lloyd, nearest
 
 Matrix = npt.NDArray[np.float64]

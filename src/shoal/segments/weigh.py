@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from shoal.features.prepare import sample_rows
+from shoal.features.row_order import sample_rows
 from shoal.segments.judge import Future, Judge, Limits, Score
 from shoal.segments.staging import Space, divisions
 

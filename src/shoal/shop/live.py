@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -58,6 +58,17 @@ class LiveVerbs(AuditVerbs):
             secret, key = make(self._parts.store, now, role=role, source=source, days=days)
             facts["key_id"] = key.key_id
             return {"schema": "shoal.key/1", "key": secret, **key.as_document(now)}
+
+    def load_methods(self) -> None:
+        """Load what reads the segmentations in force: that of clusters takes seconds to load."""
+        from shoal.segments.artefact import BESIDE, MAIN, class_of, document_of
+
+        for pointer in (MAIN, *BESIDE.values()):
+            current = self._parts.store.get_pointer(pointer)
+            document = current and document_of(self._parts.registry, current)
+            with suppress(KeyError):  # whoever asks for it is told
+                if document:
+                    class_of(document["method"])
 
     def revoke_key(
         self, key_id: str, *, keep_admin: bool = False, audit: bool = True

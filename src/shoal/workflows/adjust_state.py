@@ -28,12 +28,12 @@ from shoal.domain.errors import OperationError, UsageError
 from shoal.features.tastes import Vocabulary
 from shoal.ports import Registry, StateStore
 from shoal.segments import artefact
+from shoal.segments.artefact import document_of
 from shoal.segments.base import Arrays
 from shoal.segments.clustered import ClusterSegmenter
 from shoal.workflows import canary
 from shoal.workflows.adjuster_state import AdjusterState
 from shoal.workflows.canary import PENDING
-from shoal.workflows.segment_identity import document_of
 
 KIND: Final = "adjustments"
 STEM: Final = "look"

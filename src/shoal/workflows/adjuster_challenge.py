@@ -22,7 +22,7 @@ from shoal.adjust.adjustment import REFIT, Proposal
 from shoal.adjust.align import Alignment, Noise
 from shoal.domain.errors import InputError
 from shoal.domain.text import Text
-from shoal.features.prepare import canonical_order
+from shoal.features.row_order import canonical_order
 from shoal.features.tastes import Vocabulary
 from shoal.segments.base import CUSTOMER
 from shoal.segments.choose import Choice

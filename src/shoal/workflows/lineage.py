@@ -10,7 +10,7 @@ from shoal.domain.errors import OperationError, UsageError
 from shoal.domain.segment import TIER_NEW
 from shoal.ports import Registry, StateStore
 from shoal.segments import artefact
-from shoal.workflows.segment_identity import document_of, lineage_of
+from shoal.segments.artefact import document_of, lineage_of
 
 SCHEMA: Final = "shoal.lineages/1"
 

@@ -16,11 +16,10 @@ from shoal.domain.time import Zone, iso, parse_moment
 from shoal.features.fold import Fold
 from shoal.ports import Registry, StateStore, Warehouse
 from shoal.segments import artefact
-from shoal.segments.artefact import SegmentationArtefact
+from shoal.segments.artefact import SegmentationArtefact, lineage_of
 from shoal.segments.base import CUSTOMER
 from shoal.workflows.admission import Admission
 from shoal.workflows.memberships import applied, current
-from shoal.workflows.segment_identity import lineage_of
 
 SCHEMA: Final = "shoal.movement/1"
 

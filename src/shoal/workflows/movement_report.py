@@ -23,7 +23,7 @@ from shoal.features.fold import Fold
 from shoal.features.snapshot import latest_moment
 from shoal.ports import Registry, StateStore, Warehouse
 from shoal.report import movement_text
-from shoal.segments.artefact import SegmentationArtefact
+from shoal.segments.artefact import SegmentationArtefact, document_of
 from shoal.segments.wording import describe
 from shoal.workflows.adjust_state import pending
 from shoal.workflows.advance import recorded_until
@@ -42,7 +42,6 @@ from shoal.workflows.movement_report_worth import (
     names_of,
     worth_of,
 )
-from shoal.workflows.segment_identity import document_of
 from shoal.workflows.sync_journal import moments
 
 SCHEMA: Final = "shoal.movement_report/1"

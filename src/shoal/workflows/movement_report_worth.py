@@ -24,12 +24,11 @@ from shoal.features.fold import Fold
 from shoal.heads.next_period import ORDERS, SPEND
 from shoal.ports import Registry, StateStore
 from shoal.segments import artefact
-from shoal.segments.artefact import SegmentationArtefact
+from shoal.segments.artefact import SegmentationArtefact, document_of
 from shoal.segments.base import CUSTOMER, NET_REVENUE, column
 from shoal.workflows import reference
 from shoal.workflows.known import from_states
 from shoal.workflows.movement_report_log import OWN
-from shoal.workflows.segment_identity import document_of
 
 #: What a segment's customer is worth: expected spend or orders of the next period, revenue so far.
 EXPECTED_SPEND: Final = "expected_spend"

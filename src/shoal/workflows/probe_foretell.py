@@ -26,9 +26,9 @@ from shoal.evaluation.probing_heads import heads
 from shoal.features.activity import totals
 from shoal.features.algebra import CUSTOMER
 from shoal.features.fold import Fold
-from shoal.features.matrix import matrix, numeric_columns
+from shoal.features.matrix import MEDIAN, matrix, numeric_columns
 from shoal.features.outcomes import categories, outcomes
-from shoal.features.prepare import MEDIAN, MissingFiller, SkewScaler
+from shoal.features.prepare import MissingFiller, SkewScaler
 from shoal.features.snapshot import snapshot_table
 from shoal.features.tastes import Vocabulary, counts_at
 from shoal.ports import EventTable

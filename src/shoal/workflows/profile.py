@@ -22,6 +22,7 @@ from shoal.domain.segment import TIER_NEW
 from shoal.domain.time import DAY_US, iso, to_us
 from shoal.ports import Registry, Standing, StateStore
 from shoal.segments import artefact
+from shoal.segments.artefact import document_of
 from shoal.workflows.admission import Admission
 from shoal.workflows.advance import recorded_in
 from shoal.workflows.canary import running_in
@@ -29,7 +30,6 @@ from shoal.workflows.finished import Finished, Row
 from shoal.workflows.forget_lists import cleanings
 from shoal.workflows.forgotten import hidden
 from shoal.workflows.reference import POINTER as REFERENCE
-from shoal.workflows.segment_identity import document_of
 
 SCHEMA: Final = "shoal.profile/1"
 #: Lines of segmentations and their pointers, the main one first.

@@ -8,7 +8,6 @@ by `shoal.adjust.movement`.
 from __future__ import annotations
 
 import copy
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,7 +27,7 @@ from shoal.features.fold import Fold
 from shoal.features.tastes import Vocabulary
 from shoal.ports import EventTable, Registry
 from shoal.segments import artefact
-from shoal.segments.artefact import SegmentationArtefact
+from shoal.segments.artefact import SegmentationArtefact, document_of, lineage_of
 from shoal.segments.base import CUSTOMER, Segmenter
 from shoal.segments.clustered import ClusterSegmenter
 from shoal.segments.inputs import with_embedding, with_tastes
@@ -261,26 +260,6 @@ def _unreadable(error: ShoalError) -> Text:
 
 
 # --- The line on disk -----------------------------------------------------------------------------
-
-
-def document_of(registry: Registry, segmentation_id: str) -> dict[str, Any] | None:
-    """`segmentation.json` as it lies there, its checksum not verified; None if unreadable."""
-    path = registry.directory(artefact.KIND, segmentation_id) / "segmentation.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) and "method" in found else None
-
-
-def lineage_of(registry: Registry, segmentation_id: str) -> dict[str, Any] | None:
-    """`lineage.json` as it lies there; None where there is none that can be read."""
-    path = registry.directory(artefact.KIND, segmentation_id) / "lineage.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) and "changes" in found else None
 
 
 def highest_number(registry: Registry) -> int:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
-from shoal.features.prepare import sample_rows
+from shoal.features.row_order import sample_rows
 from shoal.features.tastes import Vocabulary
 from shoal.segments.base import CUSTOMER
 from shoal.segments.clustered import ClusterSegmenter

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from shoal.domain.errors import InputError, UsageError
 from shoal.domain.text import Text
-from shoal.features.prepare import sample_rows
+from shoal.features.row_order import sample_rows
 from shoal.features.tastes import Vocabulary
 from shoal.segments.clustered import ClusterSegmenter, Preparation
 from shoal.segments.inputs import BOTH, EMBEDDING, FEATURES, VOLUME, WEIGHTS, inputs

@@ -11,9 +11,9 @@ from shoal.domain.segment import TIER_NEW
 from shoal.domain.time import iso
 from shoal.ports import Registry, StateStore
 from shoal.segments import artefact
+from shoal.segments.artefact import document_of, lineage_of
 from shoal.workflows import canary
 from shoal.workflows.canary import Canary
-from shoal.workflows.segment_identity import document_of, lineage_of
 
 SCHEMA: Final = "shoal.versions/1"
 POINTERS: Final[Mapping[str, str]] = {

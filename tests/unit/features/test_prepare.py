@@ -16,11 +16,10 @@ from shoal.features.prepare import (
     NearDuplicateFilter,
     SkewScaler,
     VariancePCA,
-    canonical_order,
     dump,
     load,
-    sample_rows,
 )
+from shoal.features.row_order import canonical_order, sample_rows
 
 PARTS = [
     MissingFiller(),

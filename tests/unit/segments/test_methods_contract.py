@@ -13,6 +13,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from shoal.domain.errors import InputError
 from shoal.features.matrix import Column
+from shoal.segments.artefact import class_of
 from shoal.segments.clustered import ClusterSegmenter
 from shoal.segments.methods.base import Clusterer
 from shoal.segments.methods.consensus import Consensus
@@ -23,6 +24,8 @@ from shoal.segments.methods.kmeans import KMeansClusterer
 from shoal.segments.methods.mixture import Mixture
 from shoal.segments.methods.registry import CLUSTERERS
 from shoal.segments.methods.seeded import Anchors, Seeded
+from shoal.segments.ruled.segmenter import RuleSegmenter
+from shoal.segments.rules import Rfm
 
 ROWS, K = 360, 4
 
@@ -291,3 +294,10 @@ def test_an_artefact_of_the_first_version_is_still_read():
     assert again.segment_ids == ("s01", "s02", "s03", "new")
     np.testing.assert_array_equal(again.transform(table), one.transform(table))
     np.testing.assert_allclose(again.prior(table).sum(axis=1), 1.0)
+
+
+def test_every_method_is_read_by_its_class_and_no_other_is_known():
+    assert {class_of(name) for name in CLUSTERERS} == {ClusterSegmenter}
+    assert (class_of("rfm"), class_of("rules")) == (Rfm, RuleSegmenter)
+    with pytest.raises(KeyError):
+        class_of("of_nobody")

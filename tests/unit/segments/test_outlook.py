@@ -8,8 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from shoal.features.matrix import Column
-from shoal.features.prepare import MEDIAN
+from shoal.features.matrix import MEDIAN, Column
 from shoal.heads.next_period import COLUMNS, NextPeriod, Period
 from shoal.segments.clustered import ClusterSegmenter
 from shoal.segments.outlook import Outlook

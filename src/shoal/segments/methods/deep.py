@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shoal.domain.text import Text
-from shoal.features.prepare import sample_rows
+from shoal.features.row_order import sample_rows
 from shoal.segments.base import Arrays, Weights
 from shoal.segments.kmeans import KMeans
 from shoal.segments.methods.base import (

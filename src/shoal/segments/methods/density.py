@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shoal.domain.text import Text
-from shoal.features.prepare import VariancePCA, sample_rows
+from shoal.features.prepare import VariancePCA
+from shoal.features.row_order import sample_rows
 from shoal.segments.base import Arrays, Weights
 from shoal.segments.kmeans import nearest, squared_distances
 from shoal.segments.methods.base import (

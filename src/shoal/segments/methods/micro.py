@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from shoal.features.prepare import canonical_order, sample_rows
+from shoal.features.row_order import canonical_order, sample_rows
 from shoal.segments.kmeans import KMeans, nearest
 from shoal.segments.methods.base import Labels, Matrix, means_of
 

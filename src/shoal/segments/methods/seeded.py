@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from shoal.domain.errors import InputError, UsageError
 from shoal.domain.text import Text
-from shoal.features.prepare import canonical_order, sample_rows
+from shoal.features.row_order import canonical_order, sample_rows
 from shoal.segments.base import Arrays, Weights
 from shoal.segments.kmeans import nearest, plus_plus, soft_weights, squared_distances
 from shoal.segments.methods.base import (

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shoal.domain.text import Text
-from shoal.features.prepare import canonical_order
+from shoal.features.row_order import canonical_order
 from shoal.segments.base import Arrays, Weights
 from shoal.segments.methods.base import (
     Clusterer,
