@@ -11,9 +11,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from shoal.features.algebra import Feature
-from shoal.features.prepare import LARGEST, MEDIAN, ZERO
 
 Matrix = npt.NDArray[np.float64]
+
+#: What an undefined value stands for: none of it; never, as far as the farthest known; nothing is
+#: known.
+ZERO: Final = "zero"
+LARGEST: Final = "largest"
+MEDIAN: Final = "median"
 
 #: Features whose null means "never happened": as long ago as the longest known.
 _NEVER: Final = frozenset({"order_recency_days", "sign_up_days"})
