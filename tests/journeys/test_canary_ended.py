@@ -26,6 +26,7 @@ from tests.journeys.canary_shops import (  # noqa: F401
 from tests.journeys.conftest import Shoal
 
 import shoal as package
+from shoal.domain.errors import UsageError
 from shoal.workflows import canary
 from shoal.workflows.adjust import Job
 
@@ -194,3 +195,21 @@ def test_copied_verified_and_forgotten_from_while_it_runs(
             assert pc.sum(tried).as_py() == len(own) - 1
             opened.adjust(decline="look-0001", by="Ada")
             assert opened.memberships(recorded=True).equals(other.memberships(recorded=True))
+
+
+def test_where_what_is_tried_is_lost_a_word_stops_it(shoal: Shoal, shop: Path, plain: Path) -> None:
+    shutil.rmtree(shop / "artefacts" / "segmentation" / TRIED)
+    found = shoal("verify", shop, "--json")
+    assert found.code == 1
+    (finding,) = found.document["findings"]
+    assert (finding["check"], finding["code"]) == ("pointers", "artefact_damaged")
+    assert "--decline look-0001" in finding["hint"]
+    with package.open(shop) as opened, package.open(plain) as other:
+        with pytest.raises(UsageError) as caught:
+            opened.refresh(as_of=WEEK)
+        assert (caught.value.code, caught.value.where) == ("unknown_segmentation", TRIED)
+        opened.adjust(decline="look-0001")
+        opened.refresh(as_of=WEEK)
+        other.refresh(as_of=WEEK)
+        assert opened.memberships(recorded=True).equals(other.memberships(recorded=True))
+    assert package.verify(shop)["ok"]

@@ -16,7 +16,7 @@ from shoal.domain.errors import OperationError, ShoalError
 from shoal.domain.faults import Fault
 from shoal.domain.time import stopwatch
 from shoal.ports import AuditLog, Registry, StateStore, Warehouse
-from shoal.workflows import audit, backup_manifest, pointers, units
+from shoal.workflows import audit, backup_manifest, canary, pointers, units
 from shoal.workflows.progress import NoProgress, Progress
 from shoal.workflows.shop_files import OpenedStore, ShopFiles
 from shoal.workflows.verify_states import Replayed
@@ -260,11 +260,23 @@ def of_pointers(store: StateStore, artefacts: Path) -> Iterator[Fault]:
                 "artefact_damaged",
                 f"the pointer {pointer} names {name}, and there is no such {kind}",
                 str(artefacts / kind / name),
-                "The next command that writes makes it anew."
-                if kind == "items"
-                else "Restore it from a backup, or go back to one that is there: shoal rollback, "
-                "or shoal models --use.",
+                _without(store, pointer, kind),
             )
+
+
+def _without(store: StateStore, pointer: str, kind: str) -> str:
+    """What helps where a pointer names nothing."""
+    if kind == "items":
+        return "The next command that writes makes it anew."
+    trial = canary.running(store)
+    if pointer == canary.POINTER and trial is not None:
+        return (
+            f"Restore it from a backup, or stop it: shoal adjust SHOP --decline {trial.adjust_id}"
+        )
+    return (
+        "Restore it from a backup, or go back to one that is there: shoal rollback, or shoal "
+        "models --use."
+    )
 
 
 def _of_quarantine(store: StateStore, directory: Path) -> Iterator[Fault]:
