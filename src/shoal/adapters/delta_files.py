@@ -141,13 +141,9 @@ def behind(root: Path, applied: int, latest: int) -> Fault:
 
 
 def _log_faults(root: Path) -> Iterator[Fault]:
-    found = LogFiles.of(root)
-    if not found.entries:
-        return  # no table yet, or the log is gone: opening it tells which
-    first, latest = min(found.entries), max(found.entries)
-    missing = sorted(set(range(first, latest)) - found.entries)
-    if first > 0 and not any(first - 1 <= number for number in found.checkpoints):
-        missing = [*range(first), *missing]
+    missing = _missing(root)
+    if missing:  # twice: a directory that changes while it is listed shows what was at no moment
+        missing = sorted(set(missing) & set(_missing(root)))
     for number in missing[:5]:
         yield Fault(
             "shop_damaged",
@@ -157,6 +153,18 @@ def _log_faults(root: Path) -> Iterator[Fault]:
             str(root / LOG_DIR / f"{number:020d}.json"),
             _HINT,
         )  # fmt: skip
+
+
+def _missing(root: Path) -> list[int]:
+    """Versions whose entry should be there, as the log's directory is listed now."""
+    found = LogFiles.of(root)
+    if not found.entries:
+        return []  # no table yet, or the log is gone: opening it tells which
+    first, latest = min(found.entries), max(found.entries)
+    missing = sorted(set(range(first, latest)) - found.entries)
+    if first > 0 and not any(first - 1 <= number for number in found.checkpoints):
+        return [*range(first), *missing]
+    return missing
 
 
 def _file_fault(root: Path, file: DataFile, read: str) -> Fault | None:

@@ -17,6 +17,7 @@ from shoal.adapters import delta_files
 from shoal.adapters.delta_log import DeltaLog
 from shoal.adapters.deltalake import DeltaWarehouse
 from shoal.adapters.duckdb import DuckEngine
+from shoal.adapters.log_files import LogFiles
 from shoal.adapters.trimming import Trimming
 from shoal.domain.errors import UsageError
 from shoal.domain.time import system_clock, to_us
@@ -182,6 +183,26 @@ def test_a_log_that_lost_its_beginning_is_damaged_all_the_same(home: Path) -> No
     (home / "events" / "_delta_log" / f"{0:020d}.json").unlink()
     found = list(delta_files.faults(home / "events", BUCKETS, "sizes"))
     assert [one.message for one in found][:1] == ["entry 0 of the event table's log is missing"]
+
+
+def test_a_log_that_is_looked_at_while_its_old_entries_go_is_sound(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A listing may still show the first entry and not the second, which went after it."""
+    real, listings = LogFiles.of, [{0: True, 1: False, 2: False}]
+
+    def of(root: Path) -> LogFiles:
+        found = real(root)
+        if not listings:
+            return found
+        entries = {one for one in found.entries if listings[0].get(one, True)}
+        listings.clear()
+        table(home).trim(days_ago(-1))
+        return LogFiles(frozenset(entries), found.checkpoints)
+
+    monkeypatch.setattr(LogFiles, "of", of)
+    assert list(delta_files.faults(home / "events", BUCKETS, "sizes")) == []
+    assert not listings
 
 
 def test_many_commits_have_checkpoints(tmp_path: Path) -> None:
