@@ -109,9 +109,10 @@ _OF_PEERS = ("worlds", "newcomers", "lineage")
 
 
 def added(options: argparse.Namespace) -> tuple[str, ...]:
-    """What a run with --merge adds: rows of peers, or whole parts by their names."""
+    """What a run with --merge adds: rows of peers and of logs, or whole parts by their names."""
     rows = options.peers if set(options.parts) & set(_OF_PEERS) else ()
-    return (*rows, *(part for part in options.parts if part not in _OF_PEERS))
+    logs = tuple(options.logs) if "real" in options.parts else ()
+    return (*rows, *logs, *(part for part in options.parts if part not in (*_OF_PEERS, "real")))
 
 
 #: What both runs have to agree about; the worlds' own rows tell what they were made of.
@@ -128,6 +129,8 @@ def merged(old: dict[str, Any], new: dict[str, Any], peers: tuple[str, ...]) -> 
     merging.same(old["settings"], new["settings"], _PROTOCOL)
     found = {**old, merging.ADDED: merging.noted(old, new, peers)}
     found |= {part: new[part] for part in PARTS if part in new and part not in _OF_PEERS}
+    if "real" in new:
+        found["real"] = merging.rows(old.get("real", []), new["real"], "digest")
     for part in _OF_PEERS:
         if part not in new:
             continue

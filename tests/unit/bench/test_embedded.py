@@ -175,6 +175,21 @@ def test_rows_of_a_run_take_their_place_beside_those_of_others() -> None:
     assert [one["peers"] for one in again["added"]] == [["shoal"], ["shoal-both"]]
 
 
+def test_real_logs_and_seeds_that_were_not_run_again_stay() -> None:
+    def real(*labels: str, digest: str = "d", share: float = 0.5) -> dict[str, Any]:
+        rows = [{"peer": label.partition("-")[0], "label": label, "digest": digest, "share": share}
+                for label in labels]  # fmt: skip
+        return {**_document("kmeans"), "real": rows}
+
+    old, new = real("cdnow-1", "beauty-1"), real("cdnow-1", "cdnow-2", share=0.7)
+    found = track.merged(old, new, ("cdnow",))["real"]
+    assert [(row["label"], row["share"]) for row in found] == [
+        ("cdnow-1", 0.7), ("beauty-1", 0.5), ("cdnow-2", 0.7),
+    ]  # fmt: skip
+    with pytest.raises(merging.MergeError, match="cdnow-1 was made of other data"):
+        track.merged(old, real("cdnow-1", digest="e"), ("cdnow",))
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
