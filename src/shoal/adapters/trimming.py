@@ -41,12 +41,13 @@ class Trimming:
             oldest = log.oldest()
             first = oldest
             if most is None or not self._going:
-                wanted = max(oldest, _first_kept(log, latest, to_us(before)))
-                if 0 <= needed < wanted:
-                    wanted = max(oldest, needed)
-                first = wanted if most is None else min(wanted, oldest + most)
+                upto = latest if most is None else min(latest, oldest + most)
+                first = max(oldest, _first_kept(log, upto, to_us(before)))
+                more = first == upto < latest
+                if 0 <= needed <= first:
+                    first, more = max(oldest, needed), False
                 log.begin_with(first)
-                if first < wanted:  # files are looked for once the log is as it should be
+                if more:  # files are looked for once the log is as it should be
                     return Trimmed(first, first - oldest, left=True)
                 self._going = _unnamed(log, first)
             files, freed = self._remove(most)
@@ -67,14 +68,14 @@ class Trimming:
         return gone, freed
 
 
-def _first_kept(log: DeltaLog, latest: int, before_us: int) -> int:
-    """The version that was the latest one at a moment.
+def _first_kept(log: DeltaLog, upto: int, before_us: int) -> int:
+    """Of the versions up to one, that which was the latest at a moment.
 
     A commit is never taken for older than one before it: a clock that was behind for a while lets
     nothing go early. What is dated in the future says nothing; the commits beside it do.
     """
     found, now_us = -1, to_us(system_clock())
-    for version in range(LogFiles.of(log.root).first_entry(latest), latest + 1):
+    for version in range(LogFiles.of(log.root).first_entry(log.version()), upto + 1):
         moment = log.moment_us(version)
         if moment is None or (moment > now_us and moment >= before_us):
             continue

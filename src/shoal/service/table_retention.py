@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Final
 
@@ -18,8 +19,8 @@ _FIRST_S: Final = 60.0
 _DAY_S: Final = 86_400.0
 #: After a failure it is tried again.
 _RETRY_S: Final = 3_600.0
-#: Versions, or files, that go in one turn (0.1 to 2 ms each), and the pause for others before the
-#: next.
+#: Versions, or files, that go in one turn, 0.1 to 4 ms each. Others have as long before the next,
+#: and so long at least.
 _AT_ONCE: Final = 500
 _PAUSE_S: Final = 0.2
 
@@ -58,7 +59,10 @@ class TableRetention:
         while not self._stopped.wait(wait):
             wait = _RETRY_S
             try:
-                wait = _PAUSE_S if self._some() else self._every_s
+                began = time.monotonic()
+                left = self._some()
+                took = time.monotonic() - began
+                wait = max(_PAUSE_S, took) if left else self._every_s
             except ShoalError as error:
                 _LOG.error("old versions of the event table stay: %s", error.message)
             except Exception:  # the service goes on, whatever happens here
