@@ -8,6 +8,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import atexit
+import gc
 import shutil
 import tempfile
 
@@ -25,11 +26,24 @@ from hypothesis import HealthCheck, settings
 
 from shoal.adapters.duckdb import DuckEngine
 
+# Until all tests are found hardly anything becomes garbage, and looking for it takes a third of the
+# time.
+gc.disable()
+
 # Derandomised: the same commit gives the same verdict. No deadline: nothing here is a timed test.
 settings.register_profile(
     "shoal", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("shoal")
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage again, among what tests make: not among modules and tests, which stay."""
+    gc.collect()
+    gc.freeze()
+    atexit.register(gc.unfreeze)  # extension modules complain of what is left at the end
+    gc.set_threshold(10_000, 20, 20)
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
