@@ -66,6 +66,8 @@ class Driver:
         self._swept: datetime | None = None
         #: What a service found and finished when it started (`Shop.recover`).
         self.recovered: dict[str, Any] = {}
+        #: Tells what went with old versions of the event table (`TableRetention.told`).
+        self.trimmed: Callable[[], dict[str, Any]] | None = None
         #: Of what is drained and of which customers are not moved yet: since when.
         self._owed: datetime | None = None
         #: Held by whoever of this process writes to the shop.
@@ -111,6 +113,8 @@ class Driver:
         }  # fmt: skip
         if self.recovered:
             told["recovered"] = self.recovered
+        if self.trimmed is not None:
+            told["trimmed"] = self.trimmed()
         if self._adjusting is not None:
             told["adjusting"] = self._adjusting.told()
         return told

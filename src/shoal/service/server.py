@@ -118,6 +118,7 @@ def serve(
         )  # fmt: skip
         driver.recovered = recovered
         table_retention = TableRetention(shop, driver.turn)
+        driver.trimmed = table_retention.told
         counters = Counters()
         served = Served.of(collector, driver, keyring, counters)
         crew = None

@@ -6,9 +6,10 @@ import logging
 import threading
 import time
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shoal.domain.errors import ShoalError
+from shoal.domain.time import iso, system_clock
 
 if TYPE_CHECKING:
     from shoal.shop import Shop
@@ -23,6 +24,7 @@ _RETRY_S: Final = 3_600.0
 #: and so long at least.
 _AT_ONCE: Final = 500
 _PAUSE_S: Final = 0.2
+_COUNTED: Final = ("versions", "files", "bytes")
 
 
 class TableRetention:
@@ -40,7 +42,7 @@ class TableRetention:
     ) -> None:  # fmt: skip
         self._shop, self._turn, self._at_once = shop, turn, at_once
         self._first_s, self._every_s = first_s, every_s
-        self._gone: dict[str, int] = {}
+        self._told: dict[str, Any] = {"at": None, **dict.fromkeys(_COUNTED, 0), "failure": None}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="table-retention", daemon=True)
 
@@ -54,6 +56,10 @@ class TableRetention:
         if self._thread.ident is not None:
             self._thread.join()
 
+    def told(self) -> dict[str, Any]:
+        """When it was done last, what went since the start, and why it could not be done."""
+        return dict(self._told)
+
     def _run(self) -> None:
         wait = self._first_s
         while not self._stopped.wait(wait):
@@ -64,9 +70,9 @@ class TableRetention:
                 took = time.monotonic() - began
                 wait = max(_PAUSE_S, took) if left else self._every_s
             except ShoalError as error:
-                _LOG.error("old versions of the event table stay: %s", error.message)
-            except Exception:  # the service goes on, whatever happens here
-                _LOG.exception("old versions of the event table stay")
+                self._failed(error.code, error.message)
+            except Exception as error:  # the service goes on, whatever happens here
+                self._failed("internal", f"{type(error).__name__}: {error}")
 
     def _some(self) -> bool:
         """One turn; whether there is more to do."""
@@ -76,10 +82,12 @@ class TableRetention:
             if self._stopped.is_set():
                 return False
             found = self._shop.trim(most=self._at_once)
-        for name in ("versions", "files", "bytes"):
-            self._gone[name] = self._gone.get(name, 0) + found[name]
-        if not found["left"]:
-            if told := words({**found, **self._gone}):
-                _LOG.info("event table: %s", told)
-            self._gone = {}
+        now = {name: self._told[name] + found[name] for name in _COUNTED}
+        self._told = {**now, "at": iso(system_clock()), "failure": None}
+        if told := words(found):
+            _LOG.debug("event table: %s", told)
         return bool(found["left"])
+
+    def _failed(self, code: str, message: str) -> None:
+        self._told["failure"] = {"code": code, "message": message}
+        _LOG.error("old versions of the event table stay: %s", message)

@@ -74,14 +74,15 @@ def run(words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, 
 
 
 def test_old_versions_leave_in_the_background_some_at_a_time(
-    home: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from shoal.service import table_retention
 
     monkeypatch.setattr(table_retention, "_PAUSE_S", 0.0)
     wanted = in_use(home)
     turn = threading.RLock()
-    with shoal.open(home) as shop, caplog.at_level("INFO", "shoal.service"):
+    there = in_versions(home)
+    with shoal.open(home) as shop:
         before = [shop.status()[name] for name in ("events", "customers")]
         retention = TableRetention(shop, turn, first_s=0.0, at_once=4)
         turn.acquire()  # somebody writes
@@ -94,9 +95,31 @@ def test_old_versions_leave_in_the_background_some_at_a_time(
         after = shop.status()
         assert [after[name] for name in ("events", "customers")] == before
         assert shop.trim()["versions"] == 0
-    said = [one.message for one in caplog.records if one.message.startswith("event table: ")]
-    assert len(said) == 1
-    assert said[0].startswith("event table: 6 versions older than 7 days and ")
+    told = retention.told()
+    assert (told["versions"], told["files"], told["failure"]) == (6, there - wanted, None)
+    assert told["at"]
+
+
+def test_what_hinders_it_is_told_and_it_is_tried_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from shoal.service import table_retention
+
+    monkeypatch.setattr(table_retention, "_RETRY_S", 0.0)
+    full = OperationError("disk_full", "no space is left")
+    with shoal.open(home) as shop:
+        done = shop.trim(30)
+        tries = Mock(side_effect=[full, ValueError("odd"), done])
+        monkeypatch.setattr(shop, "trim", tries)
+        failed: list[str] = []
+        retention = TableRetention(shop, threading.RLock(), first_s=0.0)
+        monkeypatch.setattr(retention, "_failed", lambda code, _: failed.append(code))
+        retention.start()
+        until(lambda: retention.told()["at"])
+        retention.stop()
+        assert failed == ["disk_full", "internal"]
+        TableRetention._failed(retention, "disk_full", "no space is left")
+        assert retention.told()["failure"]["code"] == "disk_full"
 
 
 def test_where_every_version_is_kept_none_goes(home: Path) -> None:
