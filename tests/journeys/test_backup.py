@@ -6,13 +6,12 @@ import errno
 import json
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import forked
 from tests.journeys.conftest import Shoal
 from tests.journeys.killed_backup import POINTS
 from tests.kept_shops import call, made, states
@@ -119,10 +118,7 @@ def test_a_killed_backup_leaves_nothing_that_looks_whole(
     shoal: Shoal, kept: Path, tmp_path: Path, point: str
 ) -> None:
     folder = tmp_path / "backups"
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.journeys.killed_backup", str(kept), str(folder), point],
-        check=False, capture_output=True,
-    )  # fmt: skip
+    process = forked.run("tests.journeys.killed_backup", kept, folder, point)
     assert process.returncode == -signal.SIGKILL, process.stderr
     (left,) = folder.iterdir()
     assert left.name.startswith(".")

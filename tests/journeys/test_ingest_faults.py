@@ -5,13 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import forked
 from tests.journeys.killed_ingest import POINTS
 from tests.shops import Shop, purchase, write_csv
 
@@ -23,8 +22,7 @@ from shoal.workflows import ingest as ingest_module
 from shoal.workflows import recovery, units
 from shoal.workflows.quarantine_file import QuarantineFile
 
-ROOT = Path(__file__).parents[2]
-PROGRAM = (sys.executable, "-m", "tests.journeys.killed_ingest")
+PROGRAM = "tests.journeys.killed_ingest"
 EARLIER = [purchase(n, f"c{n % 4}") for n in range(30)]
 #: New events, duplicates, conflicts with what is stored, and rows for the quarantine.
 FILE = [
@@ -62,13 +60,7 @@ def test_killed_at_any_point_and_run_again(
 ) -> None:
     shop = Shop(tmp_path / "shop")
     shop.ingest(files[0])
-    killed = subprocess.run(
-        [*PROGRAM, str(shop.directory), point, str(files[1])],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    killed = forked.run(PROGRAM, shop.directory, point, files[1])
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     result = shop.ingest(files[1])
     assert contents(shop) == undisturbed
@@ -100,10 +92,7 @@ def test_killed_while_a_file_is_stated_again(point: str, tmp_path: Path) -> None
     shop.ingest(whole, mapping=chosen)
     expected = (shop.events().drop_columns(["received_at"]).to_pylist(), shop.states())
     shop.ingest(cut, mapping=chosen)
-    killed = subprocess.run(
-        [*PROGRAM, str(shop.directory), point, str(whole), str(mapping)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    killed = forked.run(PROGRAM, shop.directory, point, whole, mapping)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     shop.ingest(whole, mapping=chosen, again=True)
     assert (shop.events().drop_columns(["received_at"]).to_pylist(), shop.states()) == expected
@@ -146,11 +135,8 @@ def test_killed_before_any_commit_the_shop_shows_nothing_of_the_file(
     shop = Shop(tmp_path / "shop")
     shop.ingest(files[0])
     before = contents(shop)
-    subprocess.run(
-        [*PROGRAM, str(shop.directory), "before the commit", str(files[1])],
-        cwd=ROOT,
-        check=False,
-    )
+    killed = forked.run(PROGRAM, shop.directory, "before the commit", files[1])
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert contents(shop) == before
     shop.close()
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from tests import forked
 from tests.journeys.killed_forgetting import POINTS
 from tests.journeys.test_forgetting import HER, MARKS, places, rows, write
 
@@ -98,8 +97,7 @@ def strays(home: Path) -> Iterator[str]:
 def killed(whole: Path, folder: Path, point: str) -> Path:
     """A copy of the shop in which an erasure was killed at a point."""
     home = Path(shutil.copytree(whole, folder / "shop"))
-    program = [sys.executable, "-m", "tests.journeys.killed_forgetting", str(home), point, HER]
-    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    done = forked.run("tests.journeys.killed_forgetting", home, point, HER)
     assert done.returncode == -9, done.stderr
     return home
 

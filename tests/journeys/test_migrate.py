@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from tests import forked
 from tests.journeys.conftest import Shoal
 from tests.journeys.killed_migration import POINTS
 
@@ -25,7 +24,7 @@ from shoal.events.identity import bucket_of
 
 ROOT = Path(__file__).parents[2]
 FIXTURE = ROOT / "tests" / "fixtures" / "shop-schema-1"
-PROGRAM = (sys.executable, "-m", "tests.journeys.killed_migration")
+PROGRAM = "tests.journeys.killed_migration"
 BUCKETS = 4
 EVENTS = 79
 
@@ -150,9 +149,7 @@ def test_versions_before_the_migration_are_told_apart(old: Path, shoal: Shoal) -
 def test_killed_at_any_point_and_run_again(
     old: Path, today: Path, shoal: Shoal, point: str
 ) -> None:
-    killed = subprocess.run(
-        [*PROGRAM, str(old), point], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    killed = forked.run(PROGRAM, old, point)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     answer = shoal("migrate", old)
     assert answer.code == 0, answer.err

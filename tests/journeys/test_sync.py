@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -17,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests import forked
 from tests.journeys.conftest import Shoal
 
 import shoal as package
@@ -215,10 +214,8 @@ def test_killed_after_any_step_it_ends_as_if_it_had_not_been(
     "point", ["memberships recorded", "a list placed", "a list recorded", "run recorded"]
 )
 def test_killed_within_a_step_it_goes_on(night: Path, point: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.journeys.killed_sync", night, point], check=False
-    )
-    assert done.returncode == -signal.SIGKILL
+    done = forked.run("tests.journeys.killed_sync", night, point)
+    assert done.returncode == -signal.SIGKILL, done.stderr
     again = synced(night)
     assert again.quiet == (point == "run recorded")
     found = held(night)

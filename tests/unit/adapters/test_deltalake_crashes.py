@@ -5,14 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
+from tests import forked
 from tests.contracts.event_rows import BUCKETS, events, ingest, row, rows, stored
 
 from shoal.adapters import bucket_files, delta_log, delta_unit
@@ -21,7 +20,6 @@ from shoal.adapters.duckdb import DuckEngine
 from shoal.domain.errors import OperationError
 
 ENGINE = DuckEngine(threads=1, memory_mib=256)
-REPOSITORY = Path(__file__).parents[3]
 
 # A unit that has something of everything: new rows, duplicates, a conflict, repeated rows, and a
 # scope stated anew: rows withdrawn, changed, and said again under a later version.
@@ -187,39 +185,6 @@ POINTS = [
     ("delta_log", "sync", "before"),
 ]
 
-WRITER = """
-import os, signal, sys
-from pathlib import Path
-import importlib
-import pyarrow.parquet as pq
-from shoal.adapters.deltalake import DeltaWarehouse
-from shoal.adapters.duckdb import DuckEngine
-
-path, buckets, module, name, when = sys.argv[1:]
-warehouse = DeltaWarehouse(Path(path) / "events", int(buckets), DuckEngine(threads=1))
-if module:
-    home = importlib.import_module("shoal.adapters." + module)
-    real = getattr(home, name)
-    def dying(*arguments, **options):
-        if when == "after":
-            real(*arguments, **options)
-        os.kill(os.getpid(), signal.SIGKILL)
-    for other in list(sys.modules.values()):
-        if getattr(other, "__name__", "").startswith("shoal.") and getattr(other, name, 0) is real:
-            setattr(other, name, dying)
-writer = warehouse.unit("second")
-if not warehouse.committed("second"):
-    for chunk in sorted(Path(path).glob("chunk-*.parquet")):
-        writer.append(pq.read_table(chunk))
-    writer.resolve()
-    writer.commit({})
-"""
-
-
-def write_in_process(path: Path, module: str = "", name: str = "", when: str = "") -> int:
-    command = [sys.executable, "-c", WRITER, str(path), str(BUCKETS), module, name, when]
-    return subprocess.run(command, check=False, cwd=REPOSITORY, timeout=60).returncode
-
 
 @pytest.mark.parametrize(("module", "name", "when"), POINTS)
 def test_a_killed_process_can_be_run_again(
@@ -230,7 +195,9 @@ def test_a_killed_process_can_be_run_again(
     before = stored(warehouse)
     for number, chunk in enumerate(SECOND):
         pq.write_table(chunk, tmp_path / f"chunk-{number}.parquet")
-    assert write_in_process(tmp_path, module, name, when) == -signal.SIGKILL
+    program = "tests.unit.adapters.killed_writer"
+    killed = forked.run(program, tmp_path, str(BUCKETS), module, name, when)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     wanted = expected(tmp_path)
     assert stored(warehouse) == (wanted if warehouse.committed("second") else before)
     again = table(tmp_path)
