@@ -48,13 +48,32 @@ def visits() -> list[dict]:
     return rows
 
 
-def grown(root: Path, **settings: float) -> Shop:
-    """A shop segmented at `CUT`, with the events that came after it."""
-    rows = visits()
-    shop = Shop(root, [row for row in rows if row["event_time"] < CUT])
-    shop.segment(settings=SegmentConfig(k=3, **settings), until=CUT)
-    more(shop, [row for row in rows if row["event_time"] >= CUT], "later")
-    return shop
+class Shops:
+    """Shops segmented at `CUT`: one with each settings is made, and each test has a copy."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.made: dict[str, Shop] = {}
+
+    def segmented(self, root: Path, **settings: float) -> Shop:
+        """With no event at `CUT` or later."""
+        name = f"shop {settings}"
+        if name not in self.made:
+            shop = Shop(self.home / name, [row for row in visits() if row["event_time"] < CUT])
+            shop.segment(settings=SegmentConfig(k=3, **settings), until=CUT)
+            self.made[name] = shop
+        return self.made[name].copied(root)
+
+    def grown(self, root: Path, **settings: float) -> Shop:
+        """With the events that came after `CUT`."""
+        shop = self.segmented(root, **settings)
+        more(shop, [row for row in visits() if row["event_time"] >= CUT], "later")
+        return shop
+
+
+@pytest.fixture(scope="module")
+def shops(tmp_path_factory: pytest.TempPathFactory) -> Shops:
+    return Shops(tmp_path_factory.mktemp("shops"))
 
 
 def more(shop: Shop, rows: list[dict], name: str) -> None:
@@ -67,8 +86,8 @@ def more(shop: Shop, rows: list[dict], name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    made = grown(tmp_path_factory.mktemp("refresh"), switch_margin=0.0)
+def shop(shops: Shops, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    made = shops.grown(tmp_path_factory.mktemp("refresh"), switch_margin=0.0)
     made.first = refresh(**made.parts)
     made.later = refresh(**made.parts, as_of=END + timedelta(days=90))
     return made
@@ -79,11 +98,11 @@ def as_dict(table: pa.Table, column: str = "segment_id") -> dict[str, object]:
 
 
 def test_what_is_recorded_is_what_a_batch_says_then(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shops: Shops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # states, some customers at a time; the batch reads all events
     monkeypatch.setattr(known, "CUSTOMERS_AT_ONCE", 40)
-    shop = grown(tmp_path, switch_margin=0.0)
+    shop = shops.grown(tmp_path, switch_margin=0.0)
     # the batch has no record to start from
     name = shop.store.get_pointer("segmentation.main")
     batch = as_dict(memberships(**shop.parts).table)
@@ -105,14 +124,15 @@ def test_what_is_recorded_is_what_a_batch_says_then(
     assert sum(move["customers"] for move in main["moves"]) == main["changed"]
 
 
-def test_only_those_of_whom_events_came_are_moved_on_where_that_is_asked(tmp_path: Path) -> None:
+def test_only_those_of_whom_events_came_are_moved_on_where_that_is_asked(
+    shops: Shops, tmp_path: Path
+) -> None:
     rows = visits()
     late = [row for row in rows if row["event_time"] >= CUT + timedelta(days=20)][:9]
     came = {row["customer_id"] for row in late}
     found = []
     for name, arrived in (("some", True), ("all", False)):
-        shop = Shop(tmp_path / name, [row for row in rows if row["event_time"] < CUT])
-        shop.segment(settings=SegmentConfig(k=3, switch_margin=0.0), until=CUT)
+        shop = shops.segmented(tmp_path / name, switch_margin=0.0)
         more(shop, late, "later")
         moment = END + timedelta(days=30)
         made = refresh(**shop.parts, as_of=moment, arrived=arrived)
@@ -170,8 +190,8 @@ def test_the_log_is_read_as_it_stood(shop: Shop) -> None:
     assert None not in as_dict(now.table, "margin").values()
 
 
-def test_states_that_lag_behind_are_not_used(tmp_path: Path) -> None:
-    shop = grown(tmp_path, switch_margin=0.0)
+def test_states_that_lag_behind_are_not_used(shops: Shops, tmp_path: Path) -> None:
+    shop = shops.grown(tmp_path, switch_margin=0.0)
     batch = as_dict(memberships(**shop.parts).table)
     shop.store.set_applied_version(0)
     made = refresh(**shop.parts)
@@ -182,8 +202,8 @@ def test_states_that_lag_behind_are_not_used(tmp_path: Path) -> None:
     assert as_dict(recorded(store=shop.store, registry=shop.registry).table) == batch
 
 
-def test_a_late_event_moves_by_event_not_by_silence(tmp_path: Path) -> None:
-    shop = grown(tmp_path, switch_margin=0.0)
+def test_a_late_event_moves_by_event_not_by_silence(shops: Shops, tmp_path: Path) -> None:
+    shop = shops.grown(tmp_path, switch_margin=0.0)
     moment = refresh(**shop.parts).as_of
     before = as_dict(recorded(store=shop.store, registry=shop.registry).table)
     new = next(name for name, segment in before.items() if segment == "new")
@@ -199,8 +219,9 @@ def test_a_late_event_moves_by_event_not_by_silence(tmp_path: Path) -> None:
     assert as_dict(recorded(store=shop.store, registry=shop.registry).table)[new] != "new"
 
 
-def test_with_a_margin_memberships_hold_until_it_is_overcome(tmp_path: Path) -> None:
-    easy, held = grown(tmp_path / "a", switch_margin=0.0), grown(tmp_path / "b", switch_margin=0.9)
+def test_with_a_margin_memberships_hold_until_it_is_overcome(shops: Shops, tmp_path: Path) -> None:
+    easy = shops.grown(tmp_path / "a", switch_margin=0.0)
+    held = shops.grown(tmp_path / "b", switch_margin=0.9)
     moved = [refresh(**one.parts).segmentations[0]["changed"] for one in (easy, held)]
     assert moved[1] < moved[0]
     kept = as_dict(recorded(store=held.store, registry=held.registry).table)
@@ -261,8 +282,8 @@ def test_before_anything_is_recorded_no_cause_is_told(shop: Shop) -> None:
     assert (main["since"], main["days"]) == (entry["as_of"], 0)
 
 
-def test_one_too_little_known_is_given_chances(tmp_path: Path) -> None:
-    shop = grown(tmp_path)
+def test_one_too_little_known_is_given_chances(shops: Shops, tmp_path: Path) -> None:
+    shop = shops.grown(tmp_path)
     entry = customer(**shop.parts, customer_id="c0000")["memberships"][0]
     assert entry["segment_id"] == "new"
     assert entry["runner_up"] is None

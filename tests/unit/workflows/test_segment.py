@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -64,6 +65,15 @@ class Shop:
     """A shop in memory with artefacts in a directory."""
 
     def __init__(self, root: Path, rows: list[dict]) -> None:
+        self._wire(root)
+        writer = self.warehouse.unit("test")
+        writer.append(events_of(rows))
+        writer.resolve()
+        writer.commit({})
+        rebuild(warehouse=self.warehouse, store=self.store, fold=self.fold)
+
+    def _wire(self, root: Path) -> None:
+        self.root = root
         self.engine = DuckEngine()
         self.warehouse = MemoryWarehouse(self.engine)
         self.store = MemoryStateStore()
@@ -77,11 +87,15 @@ class Shop:
             "zone": Zone("UTC"),
             "admission": Admission(self.warehouse, self.store, self.registry),
         }
-        writer = self.warehouse.unit("test")
-        writer.append(events_of(rows))
-        writer.resolve()
-        writer.commit({})
-        rebuild(warehouse=self.warehouse, store=self.store, fold=self.fold)
+
+    def copied(self, root: Path) -> Shop:
+        """A shop that is as this one is now; what happens to one does not reach the other."""
+        shop = Shop.__new__(Shop)
+        shop._wire(root)
+        shop.warehouse.versions.extend(self.warehouse.versions)
+        shop.store._contents = self.store._contents.copied()
+        shutil.copytree(self.root / "artefacts", root / "artefacts")
+        return shop
 
     def segment(self, **options):
         return segment(**self.parts, clock_now=lambda: MADE, **options)
