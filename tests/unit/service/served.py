@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -88,17 +93,10 @@ def _text(value: Any) -> str:
 @contextmanager
 def served(home: Path) -> Iterator[Shelf]:
     """A shop of twenty buyers with RFM segments, served."""
-    config = Config()
-    config = replace(config, features=replace(config.features, traits=("plan",)))
-    rows = [purchase(number, f"c{number % 20}") for number in range(60)]
-    inbox = MemoryInbox()
+    whole, drained = _whole()
+    inbox = deepcopy(drained)
     collector = Collector(inbox)
-    with shoal.init(home / "shop", config) as shop:
-        shop.ingest(write_csv(home / "orders.csv", rows), preset="shoal")
-        inbox.append([_arrived(one) for one in CALLS])
-        while shop.drain(inbox).calls:
-            pass
-        shop.segment(method="rfm")
+    with shoal.open(shutil.copytree(whole, home / "shop")) as shop:
         keys = {role: shop.make_key(role, role=role)["key"]
                 for role in ("admin", "viewer", "marketer", "write")}  # fmt: skip
         keyring, counters = Keyring(shop.known_keys), Counters()
@@ -110,6 +108,24 @@ def served(home: Path) -> Iterator[Shelf]:
         with shop.lease():
             yield Shelf(shop, app, endpoints, collector, driver, keys, counters)
     collector.close()
+
+
+@cache
+def _whole() -> tuple[Path, MemoryInbox]:
+    """The shop before it is served, and its inbox; made once for all tests of a process."""
+    home = Path(tempfile.mkdtemp(prefix="shoal-served-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    config = Config()
+    config = replace(config, features=replace(config.features, traits=("plan",)))
+    rows = [purchase(number, f"c{number % 20}") for number in range(60)]
+    inbox = MemoryInbox()
+    inbox.append([_arrived(one) for one in CALLS])
+    with shoal.init(home / "shop", config) as shop:
+        shop.ingest(write_csv(home / "orders.csv", rows), preset="shoal")
+        while shop.drain(inbox).calls:
+            pass
+        shop.segment(method="rfm")
+    return home / "shop", inbox
 
 
 def _arrived(told: dict[str, Any]) -> Arrived:
