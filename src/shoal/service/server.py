@@ -70,7 +70,7 @@ def serve(
     from shoal.service.forwarding import Believed, OnSocket
     from shoal.service.holding import Holding
     from shoal.service.protocol import BoundedHeads
-    from shoal.service.running import Server, short_turns, told_to_stop
+    from shoal.service.running import Server, rare_collections, short_turns, told_to_stop
     from shoal.service.table_retention import TableRetention
     from shoal.service.trail import Trail
     from shoal.service.webhooks_driver import WebhooksDriver
@@ -153,7 +153,7 @@ def serve(
             webhooks.start()
             retention.start()
             table_retention.start()
-            with told_to_stop(server), short_turns():
+            with told_to_stop(server), rare_collections(), short_turns():
                 if crew is not None:
                     crew.start()
                 if told is not None:

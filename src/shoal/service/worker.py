@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from shoal.domain.errors import ShoalError
-from shoal.service.running import Server, short_turns, told_to_stop
+from shoal.service.running import Server, rare_collections, short_turns, told_to_stop
 from shoal.service.workers import DRAIN_S
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _serve(told: Mapping[str, Any], control: socket.socket) -> None:
         )  # fmt: skip
         try:
             server = Server(config, begun=telling.start)
-            with told_to_stop(server), short_turns():
+            with told_to_stop(server), rare_collections(), short_turns():
                 server.run(sockets=[listener])
         finally:
             collector.close()

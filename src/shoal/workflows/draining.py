@@ -67,19 +67,21 @@ def drain(
     by_source: dict[str, list[tuple[int, Arrived]]] = {}
     for place, call in waiting:
         by_source.setdefault(call.source, []).append((place, call))
-    rows = RowAccount()
+    rows, count, last = RowAccount(), len(waiting), waiting[-1][0]
+    waiting.clear()
     for source, calls in by_source.items():
         file = work_dir / f"{_STEM}-{calls[0][0]:012d}-{calls[-1][0]:012d}.jsonl"
         named = Collected(source, [place for place, _ in calls])
         try:
             with told(file):
                 written(file, calls)
+            calls.clear()  # they are in the file: so many objects are much to keep
             found = ingest(file, replace(mapping, name=source, source=source), named)
         finally:
             file.unlink(missing_ok=True)
         rows += found.rows
-    inbox.drain(waiting[-1][0])
-    return Drained(len(waiting), rows)
+    inbox.drain(last)
+    return Drained(count, rows)
 
 
 def _next(inbox: Inbox, most: int) -> list[tuple[int, Arrived]]:

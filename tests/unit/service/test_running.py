@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ from typing import Any
 import uvicorn
 
 from shoal.service.answers import answer
-from shoal.service.running import Server, told_to_stop
+from shoal.service.running import Server, rare_collections, told_to_stop
 
 
 def config() -> uvicorn.Config:
@@ -31,3 +32,20 @@ def test_a_signal_that_comes_before_the_server_runs_ends_it_as_well() -> None:
         server.run(sockets=[listener])
     assert order == ["begun", "stopping", False]
     assert signal.getsignal(signal.SIGTERM) is found
+
+
+def test_garbage_is_looked_for_seldom_in_a_process_of_its_own() -> None:
+    before, seen = gc.get_threshold(), list[tuple[int, int, int]]()
+    with rare_collections():
+        assert gc.get_threshold() == (20_000, 20, 20)
+        assert gc.get_freeze_count() > 0
+    assert gc.get_threshold() == before
+
+    def beside() -> None:
+        with rare_collections():
+            seen.append(gc.get_threshold())
+
+    thread = threading.Thread(target=beside)
+    thread.start()
+    thread.join()
+    assert seen == [before]  # whoever has the process may want it otherwise

@@ -18,6 +18,7 @@ from shoal.events.shapes.flat_table import Rejected
 #: than to parse them: the collector of Python's garbage looks at all of them again and again.
 BLOCK: Final = 1 << 19
 LONGEST_LINE: Final = 64 << 20
+_DECODE: Final = json.JSONDecoder().raw_decode
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,22 @@ def _parsed(data: bytes, place: int, bytes_read: int) -> JsonBlock:
         data = data.removeprefix(b"\xef\xbb\xbf")
     try:
         lines = [line for line in data.decode("utf-8").split("\n") if line and not line.isspace()]
-        objects = list(map(json.loads, lines))
+        objects = list(map(_loads, lines))
         if all(type(found) is dict for found in objects):
             places = list(range(place, place + len(lines)))
             return JsonBlock(objects, lines, places, [], bytes_read)
     except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
         pass
     return _one_by_one(data, place, bytes_read)
+
+
+def _loads(line: str) -> Any:
+    """`json.loads`, without what it does around a value that is all of its text."""
+    try:
+        found, end = _DECODE(line)
+    except ValueError:  # also where it begins with a space
+        return json.loads(line)
+    return found if end == len(line) else json.loads(line)
 
 
 def _one_by_one(data: bytes, place: int, bytes_read: int) -> JsonBlock:
