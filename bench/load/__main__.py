@@ -4,6 +4,8 @@
     python -m bench.load --minutes 10        what is published, about 40 minutes
     python -m bench.load --only paced visible --rate 500
     python -m bench.load --workers 2         connections are taken by two processes
+    python -m bench.load --merge --minutes 10 --only single
+                                             this phase into the figures of a run before
     python -m bench.load --page              only the page, from the figures in load.json
 
 Beside Shoal runs a bare server that only syncs. Finished phases are kept in --cache and taken from
@@ -20,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.harness import results
+from bench.harness import merging, results
 from bench.harness.data import CACHE
 from bench.harness.run import Unit, code_hash, run, say
 from bench.load import page
@@ -40,6 +42,9 @@ def main() -> int:
     else:
         try:
             document = _bench(options)
+        except merging.MergeError as error:
+            say(str(error))
+            return 1
         except KeyboardInterrupt:
             say("interrupted: finished phases are kept, the same command goes on from here")
             return 1
@@ -49,7 +54,26 @@ def main() -> int:
     return 0
 
 
+#: What runs have to agree about whose rows stand beside one another.
+_PROTOCOL = ("customers", "days", "rate", "every_s", "workers")
+
+
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Published figures with the phases of this run in their place.
+
+    Raises:
+        MergeError: the runs differ in the shop or in how it is served.
+    """
+    merging.same(old["settings"], new["settings"], _PROTOCOL)
+    labels = tuple(dict.fromkeys(row["label"] for row in new["rows"]))
+    return {
+        **old, "rows": merging.rows(old["rows"], new["rows"], "digest"),
+        merging.ADDED: merging.noted(old, new, labels),
+    }  # fmt: skip
+
+
 def _bench(options: argparse.Namespace) -> dict[str, Any]:
+    before = merging.published(options.out, "load") if options.merge else None
     say(f"preparing a shop of {options.customers:,} customers in {options.cache}")
     shop = prepared(options.cache, options.customers, options.days)
     document = results.header(
@@ -69,7 +93,7 @@ def _bench(options: argparse.Namespace) -> dict[str, Any]:
         {**{key: told[key] for key in ("rate", "batch", "seconds")}, **_without_kept(row)}
         for told, row in zip(arguments, rows, strict=True)
     ]
-    return document
+    return document if before is None else merged(before, document)
 
 
 def _without_kept(row: dict[str, Any]) -> dict[str, Any]:
@@ -116,6 +140,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=1, help="shoal serve --workers")
     parser.add_argument("--only", nargs="+", choices=PHASES, default=list(PHASES))
     parser.add_argument("--again", action="store_true", help="nothing is taken from the cache")
+    parser.add_argument("--merge", action="store_true", help="into the figures in load.json")
     parser.add_argument("--page", action="store_true", help="only the page")
     parser.add_argument("--cache", type=Path, default=CACHE / "load")
     parser.add_argument("--out", type=Path, default=results.RESULTS)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.harness import merging
 from bench.harness.results import machine_line, table
 
 NOTES = Path(__file__).with_name("notes.md")
@@ -27,6 +28,7 @@ def markdown(document: Mapping[str, Any]) -> str:
     blocks = [
         "# The service under load",
         f"`{document['command']}`. {machine_line(document['machine'])}",
+        *filter(None, [merging.note(document, {})]),
         (
             f"A shop of {settings['customers']:,} simulated customers over {settings['days']} days "
             "with eight k-means segments. Requests hold views, cart additions and orders of these "

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from bench.faults import page as faults_page
+from bench.harness.merging import MergeError
+from bench.load import __main__ as load_bench
 from bench.load import page as load_page
 from bench.load.calls import Calls
 from bench.load.generator import Load, quantiles_ms
@@ -95,6 +97,21 @@ def test_a_million_calls_are_held_to_what_is_asked() -> None:
     assert "| 1,000,000 | 31 | 119 | 150 | 1,500 | 1.0 |" in told
     assert "| 119 | 120 | 30 | must met |" in load_page._asked([row])[0]
     assert "| 119 |" not in load_page._asked([{**row, "calls": 100_000}])[0]
+
+
+def test_phases_of_a_later_run_take_their_place_beside_the_others() -> None:
+    def run(*rows: tuple[str, str, float], workers: int = 2) -> dict[str, Any]:
+        settings = {"customers": 9, "days": 9, "rate": 1.0, "every_s": 1.0, "workers": workers}
+        told = [dict(zip(("peer", "label", "seconds"), row, strict=True)) for row in rows]
+        return {"command": " ".join(row[1] for row in rows), "settings": settings, "rows": told,
+                "machine": {"load": 1.0}}  # fmt: skip
+
+    old = run(("shoal", "single", 60.0), ("bare", "single", 60.0), ("shoal", "reads", 15.0))
+    found = load_bench.merged(old, run(("shoal", "single", 600.0)))
+    assert [row["seconds"] for row in found["rows"]] == [600.0, 60.0, 15.0]
+    assert (found["command"], found["added"][0]["peers"]) == (old["command"], ["single"])
+    with pytest.raises(MergeError, match="workers"):
+        load_bench.merged(old, run(("shoal", "single", 600.0), workers=1))
 
 
 def test_pages_can_be_made_of_what_is_published() -> None:
