@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +22,7 @@ def row(cpu: float) -> dict[str, Any]:
     return {**{name: figure(1.0) for name in names}, "refresh_cpu": figure(cpu)}
 
 
-def document(longer: float, times: int = 10) -> dict[str, Any]:
+def document(longer: float, times: int = 10, load: float = 1.0) -> dict[str, Any]:
     parts = ("record_all", "read", "decide", "record_changes")
     alone = {f"{part}_{what}": figure(2.0) for part in parts for what in ("seconds", "mib")}
     return {
@@ -31,6 +33,7 @@ def document(longer: float, times: int = 10) -> dict[str, Any]:
         "days": {"1 states": row(1.0), "10 states": row(longer), "1 events": row(2.0),
                  "10 events": {"failed": "Trace\nout of memory"}},
         "memberships": {**alone, "customers": figure(1e6), "changed": figure(1e4)},
+        "load": load,
     }  # fmt: skip
 
 
@@ -48,6 +51,17 @@ def test_the_aim_is_said_to_be_reached_only_where_it_is(longer: float, said: str
 
 def test_a_short_history_is_not_judged() -> None:
     assert "aimed at" not in markdown(document(3.0, times=4))
+
+
+def test_other_work_beside_it_is_said() -> None:
+    assert "load 8.2 at the end" in markdown(document(2.0, load=8.2))
+    assert "Other work" not in markdown(document(2.0))
+
+
+def test_the_published_page_is_made_of_what_is_published() -> None:
+    results = Path(__file__).parents[3] / "docs" / "results"
+    told = json.loads((results / "speed-sync.json").read_text(encoding="utf-8"))
+    assert markdown(told) == (results / "speed-sync.md").read_text(encoding="utf-8")
 
 
 def test_a_log_told_again_comes_after_itself_with_ids_of_its_own() -> None:
