@@ -1,7 +1,7 @@
 """The doors of the core to the outside: what adapters must offer.
 
 `Engine` runs queries, `Warehouse` keeps the event table, `StateStore` keeps what is online,
-`Registry` keeps immutable artefacts. The `Stream` door opens with the live service.
+`Registry` keeps immutable artefacts, `Inbox` keeps calls that were accepted and are no events yet.
 """
 
 from __future__ import annotations
