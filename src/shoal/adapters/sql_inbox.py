@@ -18,6 +18,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,10 +27,11 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
+from shoal.adapters import sqlite_inbox
 from shoal.adapters.failures import translated
 from shoal.adapters.high_water import mark_of
 from shoal.adapters.postgres import Namespace
-from shoal.adapters.sql_schema import _SERIAL, begin, connect, place
+from shoal.adapters.sql_schema import _SERIAL, begin, connect, failures_told, place
 from shoal.adapters.sql_versions import prepare
 from shoal.domain.errors import OperationError
 from shoal.ports import Arrived
@@ -82,13 +84,14 @@ GIVEN: Final = "given"
 #: Ids that are new, of a JSON list of [source, id, received]; one statement for the whole batch.
 _NEW_IDS: Final = (
     "INSERT INTO seen (source, message_id, received_us) "
-    "SELECT value ->> 0, value ->> 1, CAST(value ->> 2 AS BIGINT) FROM {each} "
+    "SELECT value ->> 0, value ->> 1, CAST(value ->> 2 AS BIGINT) "
+    "FROM json_array_elements(CAST(%s AS json)) "
     "ON CONFLICT DO NOTHING RETURNING source, message_id"
 )
-_EACH: Final = {
-    "sqlite": "json_each(?) WHERE true", "postgresql": "json_array_elements(CAST(%s AS json))",
-}  # fmt: skip
-_COLUMNS: Final = ("source", "message_id", "received_us", "fault", "line")
+_ADD: Final = (
+    "INSERT INTO inbox (position, source, message_id, received_us, fault, line) "
+    "VALUES (%s, %s, %s, %s, %s, %s)"
+)
 _KEEP_HIGHEST: Final = (
     "INSERT INTO inbox_meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = "
     "CASE WHEN excluded.value > inbox_meta.value THEN excluded.value ELSE inbox_meta.value END"
@@ -114,6 +117,8 @@ class SqlInbox:
     def __init__(self, where: Path | Namespace) -> None:
         self._writing = threading.Lock()
         self._mark = -1
+        #: A connection to SQLite that appends, in the turn of whoever does.
+        self._own: sqlite3.Connection | None = None
         #: Where the mark is known to stand on disk, at least.
         self._marked = 0
         if isinstance(where, Namespace):
@@ -124,6 +129,8 @@ class SqlInbox:
             self._mark_path = mark_of(where)
         try:
             prepare(self._engine, "inbox", INBOX_TABLES, INBOX_VERSION)
+            if self._engine.dialect.name == "sqlite":
+                self._own = _connection(self._engine)
             self._mark = os.open(self._mark_path, os.O_RDWR | os.O_CREAT, 0o600)
             self._hold_mark()
             self.written = self.last()
@@ -135,14 +142,14 @@ class SqlInbox:
         if not arrived:
             return []
         with self._turn():
-            with begin(self._engine, write=True) as connection:
-                new = _which_are_new(connection, arrived)
-                rows = [one for one, fresh in zip(arrived, new, strict=True) if fresh]
-                # Calls that are not new were taken by now, maybe by another process.
-                last = _append(connection, rows) if rows else _last(connection)
-            if last > self._marked:
+            # Calls that are not new were taken by now, maybe by another process.
+            new, last = self._append(arrived)
+            owed = last > self._marked
+            if owed:
                 self._write_mark(last)
-            self.written = last
+        if owed:
+            self._sync_mark(last)  # who writes next need not wait for it
+        self.written = max(self.written, last)
         return new
 
     def after(self, position: int, limit: int) -> list[tuple[int, Arrived]]:
@@ -194,6 +201,9 @@ class SqlInbox:
 
     def close(self) -> None:
         """Give back the connections; SQLite then folds its write-ahead log into the file."""
+        if self._own is not None:
+            self._own.close()
+            self._own = None
         self._engine.dispose()
         if self._mark >= 0:
             os.close(self._mark)
@@ -228,16 +238,31 @@ class SqlInbox:
         told = os.pread(self._mark, _DIGITS, 0)
         return int(told) if told.strip().isdigit() else 0
 
+    def _append(self, arrived: Sequence[Arrived]) -> tuple[list[bool], int]:
+        """Write calls that are new; of each whether it is, and the highest position there is."""
+        if self._own is None:
+            with begin(self._engine, write=True) as connection:
+                new = _which_are_new(connection, arrived)
+                rows = [one for one, fresh in zip(arrived, new, strict=True) if fresh]
+                return new, _append(connection, rows) if rows else _last(connection)
+        with failures_told(self._engine), sqlite_inbox.transaction(self._own):
+            new, position = sqlite_inbox.append(self._own, arrived)
+        return new, self.last() if position is None else position
+
     def _write_mark(self, position: int) -> None:
-        """Have the mark on disk stand at a position or behind it; in one's turn.
+        """Write a position to the mark if it stands before it; in one's turn.
 
         Written also where another process wrote it: whether that one could sync it is not known.
         """
         with translated(self._mark_path, damaged="the inbox's mark"):
             reached = max(position, self._read_mark())
             os.pwrite(self._mark, b"%0*d" % (_DIGITS, reached), 0)
+
+    def _sync_mark(self, position: int) -> None:
+        """Have the mark on disk, which stands at a position or behind it."""
+        with translated(self._mark_path, damaged="the inbox's mark"):
             os.fdatasync(self._mark)
-            self._marked = reached
+        self._marked = max(self._marked, position)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -251,8 +276,17 @@ class SqlInbox:
                 fcntl.flock(self._mark, fcntl.LOCK_UN)
 
 
+def _connection(engine: sa.Engine) -> sqlite3.Connection:
+    """A connection to SQLite for oneself, as the engine makes them."""
+    made = engine.raw_connection()
+    found: Any = made.driver_connection
+    made.detach()
+    assert isinstance(found, sqlite3.Connection)
+    return found
+
+
 def _which_are_new(connection: sa.Connection, arrived: Sequence[Arrived]) -> list[bool]:
-    """Of each call whether its id did not come before; of several of one id the first is new."""
+    """Of each call, in PostgreSQL, whether its id is new; of several of one the first is."""
     told = [
         [one.source, one.message_id, one.received_us]
         for one in arrived
@@ -260,8 +294,7 @@ def _which_are_new(connection: sa.Connection, arrived: Sequence[Arrived]) -> lis
     ]
     fresh = set[tuple[str, str]]()
     if told:
-        new_ids = _NEW_IDS.format(each=_EACH[connection.dialect.name])
-        rows: Iterable[Any] = connection.exec_driver_sql(new_ids, (json.dumps(told),))
+        rows: Iterable[Any] = connection.exec_driver_sql(_NEW_IDS, (json.dumps(told),))
         fresh = {(row[0], row[1]) for row in rows}
     found = []
     for one in arrived:
@@ -283,22 +316,15 @@ def _last(connection: sa.Connection) -> int:
 
 
 def _append(connection: sa.Connection, arrived: Sequence[Arrived]) -> int:
-    """Write calls that are new; returns the position of the last of them."""
-    names: tuple[str, ...] = _COLUMNS
-    rows: list[tuple[Any, ...]] = [
-        (one.source, one.message_id, one.received_us, one.fault, one.line) for one in arrived
+    """Write calls that are new, in PostgreSQL; returns the position of the last of them."""
+    before = _last(connection)
+    rows = [
+        (place, one.source, one.message_id, one.received_us, one.fault, one.line)
+        for place, one in enumerate(arrived, before + 1)
     ]
-    sqlite, last = connection.dialect.name == "sqlite", 0
-    if not sqlite:
-        last = _last(connection) + len(rows)
-        positions = range(last - len(rows) + 1, last + 1)
-        names = ("position", *names)
-        rows = [(place, *row) for place, row in zip(positions, rows, strict=True)]
-        _keep_highest(connection, GIVEN, last)
-    marks = ", ".join("?" * len(names))
-    append = f"INSERT INTO inbox ({', '.join(names)}) VALUES ({marks})"
-    connection.exec_driver_sql(_in_style(connection, append), rows)
-    return _last(connection) if sqlite else last
+    _keep_highest(connection, GIVEN, before + len(rows))
+    connection.exec_driver_sql(_ADD, rows)
+    return before + len(rows)
 
 
 def _keep_highest(connection: sa.Connection, key: str, position: int) -> None:
