@@ -1,13 +1,16 @@
 """`python -m bench.faults`: nothing acknowledged is lost or doubled, whatever happens.
 
     python -m bench.faults                   20 kills and every other fault in small, ten minutes
-    python -m bench.faults --kills 500       what is published
+    python -m bench.faults --kills 500       what is published, three quarters of an hour
     python -m bench.faults --only full lying
+    python -m bench.faults --merge --only kills --kills 500
+                                             these into the figures of a run before
     python -m bench.faults --page            only the page, from the figures in faults.json
 
 Kills are made in services of ten each; finished ones are kept in --cache and taken from there the
-next time, also after Ctrl-C, until the code that they test changes. Writes faults.json and
-faults.md to --out, and exits with 1 where anything was not right.
+next time, also after Ctrl-C, until the code that they test changes. The shop of one that is not
+right is kept in `wrong` there. Writes faults.json and faults.md to --out, and exits with 1 where
+anything was not right.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.faults import page
-from bench.harness import results
+from bench.harness import merging, results
 from bench.harness.data import CACHE
 from bench.harness.run import Unit, code_hash, run, say
 from bench.load.site import prepared
@@ -38,6 +41,9 @@ def main() -> int:
     else:
         try:
             document = _bench(options)
+        except merging.MergeError as error:
+            say(str(error))
+            return 1
         except KeyboardInterrupt:
             say("interrupted: what is finished is kept, the same command goes on from here")
             return 1
@@ -47,7 +53,24 @@ def main() -> int:
     return int(not all(row.get("right", "not_measured" in row) for row in document["rows"]))
 
 
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Published figures with the faults of this run in place of what was there of each.
+
+    Raises:
+        MergeError: the runs differ in the shop.
+    """
+    merging.same(old["settings"], new["settings"], ("customers",))
+    made = [fault for fault in FAULTS if any(row["peer"] == fault for row in new["rows"])]
+    kept = [row for row in old["rows"] if row["peer"] not in made]
+    rows = sorted([*new["rows"], *kept], key=lambda row: FAULTS.index(row["peer"]))
+    settings = new["settings"] if "kills" in made else old["settings"]
+    return {
+        **old, "settings": settings, "rows": rows, merging.ADDED: merging.noted(old, new, made),
+    }  # fmt: skip
+
+
 def _bench(options: argparse.Namespace) -> dict[str, Any]:
+    before = merging.published(options.out, "faults") if options.merge else None
     shop = prepared(options.cache, options.customers, options.days)
     document = results.header(
         "bench.faults/1", "bench.faults", [options.seed],
@@ -58,7 +81,7 @@ def _bench(options: argparse.Namespace) -> dict[str, Any]:
         keep=not options.again, timeout_s=_TIMEOUT_S,
     )  # fmt: skip
     document["rows"] = [{k: v for k, v in row.items() if k != "kept"} for row in rows]
-    return document
+    return document if before is None else merged(before, document)
 
 
 def _units(options: argparse.Namespace, shop: Path) -> Iterator[Unit]:
@@ -96,6 +119,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", nargs="+", choices=FAULTS, default=list(FAULTS))
     parser.add_argument("--again", action="store_true", help="nothing is taken from the cache")
+    parser.add_argument("--merge", action="store_true", help="into the figures in faults.json")
     parser.add_argument("--page", action="store_true", help="only the page")
     parser.add_argument("--cache", type=Path, default=CACHE / "load")
     parser.add_argument("--out", type=Path, default=results.RESULTS)

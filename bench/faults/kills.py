@@ -3,98 +3,79 @@
 from __future__ import annotations
 
 import json
-import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bench.faults.account import account, numbers, right
-from bench.faults.serving import POINTS
-from bench.faults.syncs import KILL_AFTER, KILL_BEFORE, NoCompilerError, Syncs
+from bench.faults.killer import Killer
+from bench.faults.plan import Kill, planned
 from bench.harness.run import ROOT
-from bench.load.site import Server, fresh, until
+from bench.load.site import fresh, until
 from bench.load.unit import waiting
 
-_EVERY_S = 0.3
 _RATE = 150.0
-#: A point that is not passed in so many seconds is not waited for.
-_PATIENCE_S = 20.0
+#: The load goes on for so long after the last start.
+_CALM_S = 1.0
 _LONGEST_S = 3_600.0
 
 
 def run(shop: str, kills: int, seed: int, rate: float = _RATE) -> dict[str, Any]:
-    """Kill a service some times under one load, and look at what it holds in the end."""
-    drawn, prefix = random.Random(seed), f"k{seed}"
+    """Kill a service some times under one load, and look at what it holds in the end.
+
+    A shop that does not hold what it should is kept in `wrong`, beside the prepared one.
+    """
+    folder, prefix = Path(shop), f"k{seed}"
     with tempfile.TemporaryDirectory(prefix="shoal-faults-") as name:
         work = Path(name)
-        copy, key = fresh(Path(shop), work)
-        port = free_port()
-        settings = {"rate": rate, "again": 0.1, "poison": 0.01, "prefix": prefix}
-        told: list[dict[str, Any]] = []
-        with loaded(work, Path(shop), key, port, settings) as load:
-            told += [_killed(drawn, number, copy, work, port) for number in range(kills)]
-            server = Server(_command(copy, port), log=work / "errors")
-            time.sleep(2.0)
-            load.send_signal(signal.SIGTERM)
-            tally = json.loads(load.communicate(timeout=120)[0])
-            caught_up = until(lambda: waiting(copy) == 0, 180.0, 0.2)
-            code = server.stop()
-        found = account(copy, prefix, numbers(work / "acknowledged"))
-        return {
-            "kills": told, **found, "right": right(found) and caught_up is not None,
-            "statuses": tally["statuses"], "cut": tally["cut"], "stopped_with": code,
-            "errors": last(work / "errors"),
-        }  # fmt: skip
-
-
-def _killed(drawn: random.Random, number: int, shop: Path, work: Path, port: int) -> dict[str, Any]:
-    """Start the service once and see it die; how it did."""
-    points = list(POINTS)
-    how = ("at random", "at a point", "at a sync")[number % 3]
-    env: dict[str, str] = {}
-    point, syncs = "", None
-    command = _command(shop, port)
-    if how == "at a point":
-        point = points[(number // 3 + drawn.randrange(len(points))) % len(points)]
-        command += ["--point", point, "--nth", str(drawn.randint(1, 4))]
-    elif how == "at a sync":
         try:
-            syncs = Syncs(shop, work)
-            env = syncs.env
-        except NoCompilerError:
-            how = "at random"
-    try:
-        server = Server(command, env=env, log=work / "errors")
-    except RuntimeError as error:  # it died before it answered
-        if "error" in str(error):
+            found = _killed(folder, work, planned(kills, seed), prefix, rate)
+        except BaseException:
+            _keep(work, folder.parent / "wrong" / prefix)
             raise
-        return {"how": how, "point": point, "seconds": 0.0}
-    began = time.monotonic()
-    if syncs is not None:
-        time.sleep(drawn.uniform(0.0, 2.0))
-        mode = drawn.choice((KILL_BEFORE, KILL_AFTER))
-        syncs.order(mode, drawn.randint(1, 20), others=drawn.random() < 0.7)
-    if how == "at random":
-        time.sleep(drawn.uniform(0.05, 4.0))
-    elif until(lambda: server.process.poll() is not None, _PATIENCE_S, 0.02) is None:
-        how, point = "at random", ""
-    server.stop(signal.SIGKILL)
-    if syncs is not None:
-        if how == "at a sync":
-            point = f"{'before' if mode == KILL_BEFORE else 'after'} {syncs.last}"
-        syncs.close()
-    return {"how": how, "point": point, "seconds": round(time.monotonic() - began, 2)}
+        if not found["right"]:
+            _keep(work, folder.parent / "wrong" / prefix)
+        return found
 
 
-def _command(shop: Path, port: int) -> list[str]:
-    return [sys.executable, "-m", "bench.faults.serving", str(shop), str(port), str(_EVERY_S)]
+def _killed(
+    folder: Path, work: Path, kills: Sequence[Kill], prefix: str, rate: float
+) -> dict[str, Any]:
+    shop, key = fresh(folder, work)
+    port = free_port()
+    settings = {"rate": rate, "again": 0.1, "poison": 0.01, "prefix": prefix}
+    with (
+        Killer(shop, work, port, prefix) as killer,
+        loaded(work, folder, key, port, settings) as load,
+    ):
+        told = [killer.kill(kill) for kill in kills]
+        service = killer.spared()
+        time.sleep(_CALM_S)
+        load.send_signal(signal.SIGTERM)
+        tally = json.loads(load.communicate(timeout=120)[0])
+        caught_up = until(lambda: waiting(shop) == 0, 180.0, 0.2)
+        service.send_signal(signal.SIGTERM)
+        code = service.wait(300.0)
+    found = account(shop, prefix, numbers(work / "acknowledged"))
+    return {
+        "kills": told, **found, "right": right(found) and caught_up is not None and code == 0,
+        "statuses": tally["statuses"], "cut": tally["cut"], "stopped_with": code,
+        "errors": last(work / "errors"),
+    }  # fmt: skip
+
+
+def _keep(work: Path, place: Path) -> None:
+    """Keep a shop, what was acknowledged and what the services said, to be looked at."""
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(work, place)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.harness import merging
 from bench.harness.results import machine_line, table
 
 NOTES = Path(__file__).with_name("notes.md")
@@ -37,6 +38,7 @@ def markdown(document: Mapping[str, Any]) -> str:
             "every event anew and compares. A row is right when nothing is lost or twice, states "
             "are equal, and what the next column asks for was so."
         ),
+        *([added] if (added := merging.note(document, {})) else []),
         *_kills([row for row in rows if row["peer"] == "kills"]),
         *_others([row for row in rows if row["peer"] != "kills"]),
         *_failed(rows),
@@ -65,7 +67,7 @@ def _kills(rows: Sequence[Row]) -> list[str]:
             "killed again while clients go on sending (150 calls a second, a tenth sent twice, "
             "1 % of nobody; what was cut off is sent again): "
             + ", ".join(f"{n} {name}" for name, n in how.most_common())
-            + "."
+            + f". {_lives(kills)}"
         ),
         table(
             ["acknowledged", "in the log", "in the quarantine", "lost", "twice", "states equal",
@@ -77,6 +79,23 @@ def _kills(rows: Sequence[Row]) -> list[str]:
         table(["where", "kills"], [[name, str(n)] for name, n in points.most_common()]),
         *([f"Not right: {', '.join(wrong)}."] if wrong else []),
     ]  # fmt: skip
+
+
+def _lives(kills: Sequence[Row]) -> str:
+    """How the services came to be, and how long they lived."""
+    afresh = sum(one.get("afresh", True) for one in kills)
+    lives = sorted(one["seconds"] for one in kills if one["seconds"])
+    told = (
+        f"{afresh} were processes started afresh, {len(kills) - afresh} forked from one that had "
+        "loaded the modules and opened nothing."
+    )
+    if not lives:
+        return told
+    tenth, half, most = (lives[int(share * (len(lives) - 1))] for share in (0.1, 0.5, 1.0))
+    return (
+        f"{told} {len(kills) - len(lives)} died before their first answer; of the others a tenth "
+        f"died within {tenth:.1f} s of it, half within {half:.1f} s, the last after {most:.1f} s."
+    )
 
 
 def _others(rows: Sequence[Row]) -> list[str]:

@@ -1,17 +1,18 @@
 """Run as a program: a service that kills itself at a named point, or whose clock jumps.
 
-    python -m bench.faults.serving SHOP PORT EVERY [--point NAME --nth N] [--clock FILE]
+    python -m bench.faults.serving SHOP PORT EVERY [--point NAME --after SECONDS] [--clock FILE]
 
-The clock is off by the seconds that stand in FILE, read again at each look.
+The point counts from so many seconds after the start on. The clock is off by the seconds that stand
+in FILE, read again at each look.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -48,14 +49,14 @@ POINTS: dict[str, tuple[object, str, bool]] = {
 _FLUSH_S = "2"
 
 
-def die_at(point: str, nth: int) -> None:
-    """Make the process end itself when a point is passed for the nth time."""
+def die_at(point: str, after_s: float) -> None:
+    """Make the process end itself when a point is passed for the first time from a moment on."""
     owner, name, later = POINTS[point]
     real: Callable[..., Any] = getattr(owner, name)
-    passed = itertools.count(1)
+    from_s = time.monotonic() + after_s
 
     def work(*values: Any, **named: Any) -> Any:
-        last = next(passed) == nth
+        last = time.monotonic() >= from_s
         if last and not later:
             os.kill(os.getpid(), signal.SIGKILL)
         found = real(*values, **named)
@@ -79,23 +80,28 @@ def set_clock(file: Path) -> None:
     shop_time.system_clock.__code__ = clock.__code__
 
 
-def main() -> int:
-    """Serve until killed or told to stop."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until killed or told to stop.
+
+    Args:
+        arguments: None: those of the process.
+    """
     parser = argparse.ArgumentParser(prog="bench.faults.serving")
     parser.add_argument("shop")
     parser.add_argument("port")
     parser.add_argument("every")
     parser.add_argument("--point", choices=POINTS)
-    parser.add_argument("--nth", type=int, default=1)
+    parser.add_argument("--after", type=float, default=0.0)
+    parser.add_argument("--flush", default=_FLUSH_S)
     parser.add_argument("--clock", type=Path)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     if options.point:
-        die_at(options.point, options.nth)
+        die_at(options.point, options.after)
     if options.clock:
         set_clock(options.clock)
     return run([
         "serve", options.shop, "--port", options.port, "--every", options.every,
-        "--flush-every", _FLUSH_S, "--json",
+        "--flush-every", options.flush, "--json",
     ])  # fmt: skip
 
 

@@ -40,7 +40,17 @@ class Syncs:
     @property
     def env(self) -> dict[str, str]:
         """What a server's environment needs."""
-        return {"LD_PRELOAD": str(self._library), "SHOAL_SYNC_ORDERS": str(self._orders),
+        return self.library | self.orders
+
+    @property
+    def library(self) -> dict[str, str]:
+        """The part of it that has to be there when the process begins; does nothing alone."""
+        return {"LD_PRELOAD": str(self._library)}
+
+    @property
+    def orders(self) -> dict[str, str]:
+        """The part of it that has to be there before the first sync."""
+        return {"SHOAL_SYNC_ORDERS": str(self._orders),
                 "SHOAL_SYNC_FOLDER": f"{self._folder.resolve()}/"}  # fmt: skip
 
     def order(self, mode: int, left: int = 1, *, others: bool = False) -> None:
