@@ -3,7 +3,7 @@
 Loading takes most of a service's start. A process that has imported modules, and opened nothing,
 forks for each service that is to be killed: the child is as dead afterwards as any other process.
 
-    python -m bench.faults.forking FD    forks for each message on a socket, one after the other
+    python -m bench.faults.forking FD MODULE...   forks for each message on a socket, in turn
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -95,13 +95,14 @@ class Loaded:
 
     Args:
         env: added to this process's, for it and for all services.
+        modules: what it loads.
     """
 
-    def __init__(self, env: Mapping[str, str]) -> None:
+    def __init__(self, env: Mapping[str, str], modules: Sequence[str] = _LOADED) -> None:
         self._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with other:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(other.fileno())],
+                [sys.executable, "-m", __name__, str(other.fileno()), *modules],
                 cwd=ROOT, env=environment(env), pass_fds=[other.fileno()],
             )  # fmt: skip
         self._last: Forked | None = None
@@ -143,9 +144,9 @@ def _told(parent: socket.socket) -> dict[str, Any]:
     return found
 
 
-def _serve(told: socket.socket) -> int:
+def _serve(told: socket.socket, modules: Sequence[str]) -> int:
     """Fork for each message until there are no more; in a child: be the service."""
-    for name in _LOADED:
+    for name in modules:
         import_module(name)
     gc.freeze()
     while True:
@@ -179,4 +180,4 @@ def _become(places: list[int], arguments: list[str], env: dict[str, str]) -> int
 
 
 if __name__ == "__main__":
-    raise SystemExit(_serve(socket.socket(fileno=int(sys.argv[1]))))
+    raise SystemExit(_serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:]))
