@@ -92,6 +92,11 @@ _ADD: Final = (
     "INSERT INTO inbox (position, source, message_id, received_us, fault, line) "
     "VALUES (%s, %s, %s, %s, %s, %s)"
 )
+#: As `Arrived` has them. Read from the driver's cursor: a backlog is a million rows.
+_AFTER: Final = (
+    "SELECT position, source, message_id, received_us, line, fault FROM inbox "
+    "WHERE position > ? ORDER BY position LIMIT ?"
+)
 _KEEP_HIGHEST: Final = (
     "INSERT INTO inbox_meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = "
     "CASE WHEN excluded.value > inbox_meta.value THEN excluded.value ELSE inbox_meta.value END"
@@ -153,14 +158,10 @@ class SqlInbox:
         return new
 
     def after(self, position: int, limit: int) -> list[tuple[int, Arrived]]:
-        told = INBOX.c
-        wanted = (
-            sa.select(told.position, told.source, told.message_id, told.received_us, told.line,
-                      told.fault)
-            .where(told.position > position).order_by(told.position).limit(limit)
-        )  # fmt: skip
         with begin(self._engine, write=False) as connection:
-            return [(place, Arrived(*call)) for place, *call in connection.execute(wanted)]
+            found = connection.exec_driver_sql(_in_style(connection, _AFTER), (position, limit))
+            rows = found.cursor.fetchall()
+        return [(place, Arrived(*call)) for place, *call in rows]
 
     def last(self) -> int:
         with begin(self._engine, write=False) as connection:
@@ -245,7 +246,7 @@ class SqlInbox:
                 new = _which_are_new(connection, arrived)
                 rows = [one for one, fresh in zip(arrived, new, strict=True) if fresh]
                 return new, _append(connection, rows) if rows else _last(connection)
-        with failures_told(self._engine), sqlite_inbox.transaction(self._own):
+        with failures_told(self._engine):
             new, position = sqlite_inbox.append(self._own, arrived)
         return new, self.last() if position is None else position
 

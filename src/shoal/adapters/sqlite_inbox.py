@@ -22,11 +22,15 @@ _KNOWN: Final = (
 )
 _ADD_IDS: Final = (
     "INSERT INTO seen (source, message_id, received_us) "
-    "SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)"
+    "SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?) WHERE true "
+    "ON CONFLICT DO NOTHING"
 )
 _ADD_CALLS: Final = "INSERT INTO inbox (source, message_id, received_us, fault, line) VALUES "
 #: Calls that one statement adds; each has five values, and older versions of SQLite take 999.
 _AT_ONCE: Final = 190
+
+#: Source, id, and when it was received.
+_Id = tuple[str, str, int]
 
 
 @contextmanager
@@ -49,44 +53,58 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def append(
     connection: sqlite3.Connection, arrived: Sequence[Arrived]
 ) -> tuple[list[bool], int | None]:
-    """Write those of some calls that are new, in a transaction of the caller's.
+    """Write those of some calls that are new, in a transaction.
 
     Returns:
         Of each call whether it is new, and the position of the last that is; None: none is.
+
+    Raises:
+        sqlite3.Error: as the database says it; nothing was written.
     """
-    ids = _ids(connection, arrived)
-    new = [one.message_id is None or place in ids for place, one in enumerate(arrived)]
-    if ids:
-        connection.execute(_ADD_IDS, (json.dumps(list(ids.values())),))
-    calls = [one for one, fresh in zip(arrived, new, strict=True) if fresh]
-    last = None
-    for first in range(0, len(calls), _AT_ONCE):
-        some = calls[first : first + _AT_ONCE]
-        rows = ", ".join(("(?, ?, ?, ?, ?)",) * len(some))
-        values: list[Any] = []
-        for one in some:
-            values += (one.source, one.message_id, one.received_us, one.fault, one.line)
-        last = connection.execute(_ADD_CALLS + rows, values).lastrowid
+    ids = _ids(arrived)
+    with transaction(connection):
+        ids = _added(connection, ids)
+        new = [one.message_id is None or place in ids for place, one in enumerate(arrived)]
+        calls = [one for one, fresh in zip(arrived, new, strict=True) if fresh]
+        last = None
+        for first in range(0, len(calls), _AT_ONCE):
+            last = _add(connection, calls[first : first + _AT_ONCE])
     return new, last
 
 
-def _ids(
-    connection: sqlite3.Connection, arrived: Sequence[Arrived]
-) -> dict[int, tuple[str, str, int]]:
-    """The ids that are new, by the place of the first call that has each."""
-    places, told, met = list[int](), list[tuple[str, str, int]](), set[tuple[str, str]]()
+def _ids(arrived: Sequence[Arrived]) -> dict[int, _Id]:
+    """The ids of calls, by the place of the first call that has each."""
+    found = dict[tuple[str, str], int]()
     for place, one in enumerate(arrived):
-        if one.message_id is None or (one.source, one.message_id) in met:
-            continue
-        met.add((one.source, one.message_id))
-        places.append(place)
-        told.append((one.source, one.message_id, one.received_us))
-    if not told:
-        return {}
-    row = connection.execute(_KNOWN, (json.dumps(told),)).fetchone()
+        if one.message_id is not None:
+            found.setdefault((one.source, one.message_id), place)
+    return {place: (*told, arrived[place].received_us) for told, place in found.items()}
+
+
+def _added(connection: sqlite3.Connection, ids: dict[int, _Id]) -> dict[int, _Id]:
+    """Write ids that did not come before; which these are.
+
+    Mostly all of them: whether one came before is looked up only where not all went in.
+    """
+    if not ids:
+        return ids
+    told = json.dumps(list(ids.values()))
+    if connection.execute(_ADD_IDS, (told,)).rowcount == len(ids):
+        return ids
+    connection.execute("ROLLBACK")
+    connection.execute("BEGIN IMMEDIATE")
+    [row] = connection.execute(_KNOWN, (told,))
     known = frozenset(json.loads(row[0]))
-    return {
-        place: one
-        for number, (place, one) in enumerate(zip(places, told, strict=True))
-        if number not in known
-    }
+    new = {place: one for n, (place, one) in enumerate(ids.items()) if n not in known}
+    if new:
+        connection.execute(_ADD_IDS, (json.dumps(list(new.values())),))
+    return new
+
+
+def _add(connection: sqlite3.Connection, calls: Sequence[Arrived]) -> int | None:
+    """Write calls; the position of the last."""
+    values: list[Any] = []
+    for one in calls:
+        values += (one.source, one.message_id, one.received_us, one.fault, one.line)
+    rows = ", ".join(("(?, ?, ?, ?, ?)",) * len(calls))
+    return connection.execute(_ADD_CALLS + rows, values).lastrowid

@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 #: What a body may be once it is expanded. Clients batch up to 4 MB.
@@ -374,5 +375,6 @@ def _moment(value: Any) -> datetime | None:
         return None
 
 
+@lru_cache(maxsize=256)  # calls of a body, and of a thousand lines, were received at once
 def _iso(moment: datetime) -> str:
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -9,7 +9,9 @@ the same calls make the same files again, and the log knows a file that it has.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import math
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -25,7 +27,7 @@ from shoal.workflows.ingest_result import IngestResult
 
 #: Calls that are ingested at once: what states cost is for each customer, however many calls are
 #: of one.
-AT_ONCE: Final = 250_000
+AT_ONCE: Final = 400_000
 #: Calls that are read from the inbox at once, and bytes of calls after which no more are read.
 _READ: Final = 20_000
 _MOST_BYTES: Final = 192 << 20
@@ -60,48 +62,84 @@ def drain(
     Raises:
         OperationError: as `ingest`; the calls stay in the inbox.
     """
-    waiting = _next(inbox, most)
-    if not waiting:
-        return Drained()
-    work_dir.mkdir(parents=True, exist_ok=True)
-    by_source: dict[str, list[tuple[int, Arrived]]] = {}
-    for place, call in waiting:
-        by_source.setdefault(call.source, []).append((place, call))
-    rows, count, last = RowAccount(), len(waiting), waiting[-1][0]
-    waiting.clear()
-    for source, calls in by_source.items():
-        file = work_dir / f"{_STEM}-{calls[0][0]:012d}-{calls[-1][0]:012d}.jsonl"
-        named = Collected(source, [place for place, _ in calls])
-        try:
-            with told(file):
-                written(file, calls)
-            calls.clear()  # they are in the file: so many objects are much to keep
-            found = ingest(file, replace(mapping, name=source, source=source), named)
-        finally:
-            file.unlink(missing_ok=True)
-        rows += found.rows
+    parts: dict[str, _Part] = {}
+    count, last = 0, 0
+    try:
+        for calls in _next(inbox, most):
+            _add(parts, calls, work_dir)
+            count, last = count + len(calls), calls[-1][0]
+        if not count:
+            return Drained()
+        inbox.plan(last)
+        rows = RowAccount()
+        for source, part in parts.items():
+            named = Collected(source, part.positions)
+            rows += ingest(part.done(), replace(mapping, name=source, source=source), named).rows
+    finally:
+        for part in parts.values():
+            part.file.unlink(missing_ok=True)
     inbox.drain(last)
     return Drained(count, rows)
 
 
-def _next(inbox: Inbox, most: int) -> list[tuple[int, Arrived]]:
-    """The calls that go now: after a kill those that were on their way, and no others."""
-    drained, planned = inbox.drained(), inbox.planned()
-    if planned > drained:
-        waiting = inbox.after(drained, planned - drained)
-        if waiting := [one for one in waiting if one[0] <= planned]:
-            return waiting
-    waiting, size = list[tuple[int, Arrived]](), 0
-    while len(waiting) < most and size < _MOST_BYTES:
-        last = waiting[-1][0] if waiting else drained
-        part = inbox.after(last, min(_READ, most - len(waiting)))
-        if not part:
-            break
-        waiting += part
-        size += sum(len(call.line) for _, call in part)
-    if waiting:
-        inbox.plan(waiting[-1][0])
-    return waiting
+def _next(inbox: Inbox, most: int) -> Iterator[list[tuple[int, Arrived]]]:
+    """The calls that go now, some at a time; after a kill those that were on their way, no others.
+
+    None of them is kept: so many objects are much to keep.
+    """
+    last, planned = inbox.drained(), inbox.planned()
+    cut_off = False
+    if planned > last:
+        for calls in _parts(inbox, last, planned - last, math.inf):
+            if some := [one for one in calls if one[0] <= planned]:
+                cut_off = True
+                yield some
+    if not cut_off:  # also where they were erased meanwhile
+        yield from _parts(inbox, last, most, _MOST_BYTES)
+
+
+def _parts(
+    inbox: Inbox, last: int, most: int, most_bytes: float
+) -> Iterator[list[tuple[int, Arrived]]]:
+    count = size = 0
+    while count < most and size < most_bytes:
+        calls = inbox.after(last, min(_READ, most - count))
+        if not calls:
+            return
+        yield calls
+        count, last = count + len(calls), calls[-1][0]
+        size += sum(len(call.line) for _, call in calls)
+
+
+@dataclass
+class _Part:
+    """Calls of one source on their way: the file that they are in, and where they were."""
+
+    file: Path
+    positions: array[int] = field(default_factory=lambda: array("q"))
+
+    def add(self, calls: Sequence[tuple[int, Arrived]]) -> None:
+        with told(self.file), self.file.open("ab" if self.positions else "wb") as out:
+            out.write(_lines(calls))
+        self.positions.extend(place for place, _ in calls)
+
+    def done(self) -> Path:
+        """The file under the name that it has whenever these calls are in it."""
+        name = f"{_STEM}-{self.positions[0]:012d}-{self.positions[-1]:012d}.jsonl"
+        self.file = self.file.replace(self.file.with_name(name))
+        return self.file
+
+
+def _add(parts: dict[str, _Part], calls: Sequence[tuple[int, Arrived]], work_dir: Path) -> None:
+    """Put calls into the files of their sources."""
+    by_source: dict[str, list[tuple[int, Arrived]]] = {}
+    for one in calls:
+        by_source.setdefault(one[1].source, []).append(one)
+    work_dir.mkdir(parents=True, exist_ok=True)
+    for source, some in by_source.items():
+        if source not in parts:
+            parts[source] = _Part(work_dir / f"{_STEM}-{len(parts)}.part")
+        parts[source].add(some)
 
 
 def written(file: Path, calls: Sequence[tuple[int, Arrived]]) -> None:
@@ -110,7 +148,11 @@ def written(file: Path, calls: Sequence[tuple[int, Arrived]]) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    file.write_bytes(b"\n".join(_line(*call) for call in calls) + b"\n")
+    file.write_bytes(_lines(calls))
+
+
+def _lines(calls: Sequence[tuple[int, Arrived]]) -> bytes:
+    return b"\n".join(_line(*call) for call in calls) + b"\n"
 
 
 def _line(position: int, call: Arrived) -> bytes:

@@ -76,6 +76,20 @@ def test_what_was_cut_off_goes_again_as_it_was(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_plan_of_which_nothing_is_left_holds_up_nobody(tmp_path: Path) -> None:
+    class Erased(MemoryInbox):
+        def planned(self) -> int:
+            return 2
+
+        def after(self, position: int, limit: int) -> list[tuple[int, Arrived]]:
+            return [one for one in super().after(position, limit + 2) if one[0] > 2][:limit]
+
+    inbox, door = Erased(), FrontDoor()
+    inbox.append([arrived("web", f"m{n}", b"{}") for n in range(1, 5)])
+    assert drain(inbox, door, load("segment-spec"), tmp_path).calls == 2
+    assert [places for _, _, places in door.given] == [[3, 4]]
+
+
 def test_calls_are_read_in_parts_up_to_a_number_and_a_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
