@@ -95,6 +95,10 @@ def test_rollback_and_forward_again(shoal: Shoal, folder: Path) -> None:
     assert current["segmentation_id"] == "kmeans-0001"
     answer = shoal("rollback", folder / "shop", "kmeans-0002")
     assert "kmeans-0002 is current again (was kmeans-0001)" in answer.out
+    entries = shoal("audit", folder / "shop", "--json").document["entries"]
+    told = [(one["outcome"], one["facts"]["to"]) for one in entries if one["action"] == "rollback"]
+    back, forward = "kmeans-0001", "kmeans-0002"
+    assert told == [("begun", back), ("done", back), ("begun", forward), ("done", forward)]
     answer = shoal("rollback", folder / "shop", "kmeans-0002", "--json")
     assert (answer.code, answer.error["code"]) == (2, "usage")
     answer = shoal("rollback", folder / "shop", "s01", "--json")

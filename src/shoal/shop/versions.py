@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from shoal.shop.base import Verbs
 
 if TYPE_CHECKING:
     from shoal.workflows.progress import Progress
+
+#: What is kept in the audit log of what somebody typed.
+_SHOWN: Final = 40
 
 
 class VersionVerbs(Verbs):
@@ -80,15 +83,19 @@ class VersionVerbs(Verbs):
                 force but for a share of customers.
             OperationError: `artefact_damaged`, nothing was changed; `shop_locked`.
         """
+        from shoal.shop.audited import audited
         from shoal.workflows.rollback import rollback
 
         self.catch_up()
-        return rollback(
-            warehouse=self._parts.warehouse,
-            store=self._parts.store,
-            registry=self._parts.registry,
-            version=version,
-        )
+        with audited(self.directory, "rollback", to=version[:_SHOWN]) as facts:
+            found = rollback(
+                warehouse=self._parts.warehouse,
+                store=self._parts.store,
+                registry=self._parts.registry,
+                version=version,
+            )
+            facts["canary"] = found["canary"]
+        return found
 
     def incumbent(
         self,
