@@ -120,7 +120,7 @@ class SqlInbox:
     """
 
     def __init__(self, where: Path | Namespace) -> None:
-        self._writing = threading.Lock()
+        self._writing, self._telling = threading.Lock(), threading.Lock()
         self._mark = -1
         #: A connection to SQLite that appends, in the turn of whoever does.
         self._own: sqlite3.Connection | None = None
@@ -153,8 +153,10 @@ class SqlInbox:
             if owed:
                 self._write_mark(last)
         if owed:
-            self._sync_mark(last)  # who writes next need not wait for it
-        self.written = max(self.written, last)
+            self._sync_mark()  # who writes next need not wait for it
+        with self._telling:
+            self._marked = max(self._marked, last)
+            self.written = max(self.written, last)
         return new
 
     def after(self, position: int, limit: int) -> list[tuple[int, Arrived]]:
@@ -259,11 +261,10 @@ class SqlInbox:
             reached = max(position, self._read_mark())
             os.pwrite(self._mark, b"%0*d" % (_DIGITS, reached), 0)
 
-    def _sync_mark(self, position: int) -> None:
-        """Have the mark on disk, which stands at a position or behind it."""
+    def _sync_mark(self) -> None:
+        """Have the mark on disk."""
         with translated(self._mark_path, damaged="the inbox's mark"):
             os.fdatasync(self._mark)
-        self._marked = max(self._marked, position)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
