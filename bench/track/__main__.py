@@ -109,9 +109,10 @@ _OF_PEERS = ("worlds", "newcomers", "lineage")
 
 
 def added(options: argparse.Namespace) -> tuple[str, ...]:
-    """What a run with --merge adds: rows of peers and of logs, or whole parts by their names."""
+    """What a run with --merge adds: rows of peers, of logs with a seed, or whole parts by names."""
     rows = options.peers if set(options.parts) & set(_OF_PEERS) else ()
-    logs = tuple(options.logs) if "real" in options.parts else ()
+    seen = options.seeds if "real" in options.parts else ()
+    logs = tuple(f"{log}-{seed}" for log in options.logs for seed in seen)
     return (*rows, *logs, *(part for part in options.parts if part not in (*_OF_PEERS, "real")))
 
 
