@@ -8,7 +8,7 @@ DAYS ?= 200
 SEED ?= 7
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo demo-live test clients test-postgres check lint types layers docs bench-speed bench-track \
+.PHONY: demo demo-live test test-slow clients test-postgres check lint types layers docs bench-speed bench-track \
   bench-segments bench-calibration bench-users bench-model lock clean
 
 demo: $(VENV)/.demo
@@ -19,11 +19,15 @@ demo: $(VENV)/.demo
 demo-live: $(VENV)/.demo .clients/.python
 	@$(BIN)/python -m shoal.cli.demo_live --client .clients/python/bin/python $(ARGS)
 
-# With a tracking client in an environment of its own, for the live demo in small.
-test: $(VENV)/.test .clients/.python
-	$(BIN)/python -m pytest -n auto --dist worksteal -q
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n auto --dist worksteal -q -m "not slow"
 
-check: $(VENV)/.check lint types layers docs test
+# Long journeys: whole shops, services that are killed, replays, what is published of small benches.
+# With a tracking client in an environment of its own, for the live demo in small.
+test-slow: $(VENV)/.test .clients/.python
+	$(BIN)/python -m pytest -n auto --dist worksteal -q -m slow
+
+check: $(VENV)/.check lint types layers docs test test-slow
 
 lint:
 	$(BIN)/ruff check .

@@ -37,6 +37,30 @@ settings.register_profile(
 settings.load_profile("shoal")
 
 
+#: Journeys that are run with the quick tests, so that every verb is tried there once; all others
+#: are slow, as are the tests of benches that run one.
+QUICK_JOURNEYS = frozenset({
+    "test_cli_bad_input.py", "test_cli_usage.py", "test_membership.py", "test_rules.py",
+    "test_serve.py", "test_sync.py", "test_versions.py", "test_whole_shop.py",
+})  # fmt: skip
+SLOW_FILES = frozenset({
+    "unit/bench/test_embedded.py", "unit/bench/test_track.py", "unit/bench/test_users.py",
+    "unit/workflows/test_calibrate.py",
+})  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make test` leaves to `make test-slow`."""
+    here = Path(__file__).parent
+    for item in items:
+        if not item.path.is_relative_to(here):
+            continue
+        place = item.path.relative_to(here)
+        journey = place.parts[0] == "journeys" and place.name not in QUICK_JOURNEYS
+        if journey or place.as_posix() in SLOW_FILES:
+            item.add_marker("slow")
+
+
 def pytest_collection_finish() -> None:
     """Look for garbage again, among what tests make: not among modules and tests, which stay."""
     gc.collect()
