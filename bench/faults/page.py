@@ -182,15 +182,20 @@ def _place(told: str) -> str:
 
     >>> _place("after events/bucket=3/file-1c-00003.parquet")
     'after a file of the event table'
+    >>> _place("before quarantine/live-000000000003.parquet.part")
+    'before a file of the quarantine'
     """
-    when, _, file = told.rpartition(" events/")
-    if told.startswith("events/"):
-        when, file = "", told.removeprefix("events/")
-    if not file or (not when and not told.startswith("events/")):
+    when, _, file = told.rpartition(" ")
+    if file.startswith("quarantine/"):
+        kind = "a file of the quarantine"
+    elif not file.startswith("events/"):
         return told
-    kind = "the event table's log" if "_delta_log" in file else (
-        "a file of the event table" if file.endswith(".parquet") else "a folder of the event table"
-    )  # fmt: skip
+    elif "_delta_log" in file:
+        kind = "the event table's log"
+    elif file.endswith(".parquet"):
+        kind = "a file of the event table"
+    else:
+        kind = "a folder of the event table"
     return f"{when} {kind}".strip()
 
 
