@@ -19,12 +19,12 @@ demo: $(VENV)/.demo
 demo-live: $(VENV)/.demo .clients/.python
 	@$(BIN)/python -m shoal.cli.demo_live --client .clients/python/bin/python $(ARGS)
 
-test: $(VENV)/.test
+# With a tracking client in an environment of its own, for the live demo in small.
+test: $(VENV)/.test .clients/.python
 	$(BIN)/python -m pytest -n auto --dist worksteal -q -m "not slow"
 
-# Long journeys: whole shops, services that are killed, replays, what is published of small benches.
-# With a tracking client in an environment of its own, for the live demo in small.
-test-slow: $(VENV)/.test .clients/.python
+# Long journeys: whole shops, services that are killed, replays, benches in small.
+test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto --dist worksteal -q -m slow
 
 check: $(VENV)/.check lint types layers docs test test-slow

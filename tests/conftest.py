@@ -37,11 +37,13 @@ settings.register_profile(
 settings.load_profile("shoal")
 
 
-#: Journeys that are run with the quick tests, so that every verb is tried there once; all others
-#: are slow, as are the tests of benches that run one.
+#: Journeys that are run with the quick tests: both demos, and verbs that everything rests on. All
+#: others are slow, as are the tests of benches that run one. Quick tests take less than a quarter
+#: of an hour on two cores, and so do the slow ones.
 QUICK_JOURNEYS = frozenset({
-    "test_cli_bad_input.py", "test_cli_usage.py", "test_membership.py", "test_rules.py",
-    "test_serve.py", "test_sync.py", "test_versions.py", "test_whole_shop.py",
+    "test_cli_bad_input.py", "test_cli_usage.py", "test_demo.py", "test_demo_live.py",
+    "test_membership.py", "test_rules.py", "test_serve.py", "test_versions.py",
+    "test_whole_shop.py",
 })  # fmt: skip
 SLOW_FILES = frozenset({
     "unit/bench/test_embedded.py", "unit/bench/test_track.py", "unit/bench/test_users.py",
