@@ -122,6 +122,28 @@ def test_it_is_all_there_after_a_restart(tmp_path: Path) -> None:
     second.close()
 
 
+def test_what_fails_on_the_way_leaves_nothing_and_the_next_calls_are_taken(tmp_path: Path) -> None:
+    inbox = SqlInbox(tmp_path / "inbox.sqlite")
+    inbox.append([call("a")])
+    unfit = Arrived("web", "c", 10, {})  # type: ignore[arg-type]
+    for before in (call("b"), call("a")):  # all ids are new, and one came before
+        with pytest.raises(Exception, match="type"):
+            inbox.append([before, unfit])
+    assert (inbox.last(), inbox.written) == (1, 1)
+    assert inbox.append([call("a"), call("b"), call("c")]) == [False, True, True]
+    assert [one.message_id for _, one in inbox.after(0, 10)] == ["a", "b", "c"]
+    inbox.close()
+
+
+def test_more_calls_than_a_statement_takes(tmp_path: Path) -> None:
+    inbox = SqlInbox(tmp_path / "inbox.sqlite")
+    some = [call(f"m{n}") for n in range(1_000)]
+    assert inbox.append(some[:500]) == [True] * 500
+    assert inbox.append(some) == [False] * 500 + [True] * 500
+    assert [one.message_id for _, one in inbox.after(0, 2_000)] == [f"m{n}" for n in range(1_000)]
+    inbox.close()
+
+
 def test_an_inbox_that_lacks_what_was_acknowledged_refuses_to_open(tmp_path: Path) -> None:
     path = tmp_path / "inbox.sqlite"
     first = SqlInbox(path)
