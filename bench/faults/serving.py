@@ -56,11 +56,11 @@ def die_at(point: str, after_s: float) -> None:
     from_s = time.monotonic() + after_s
 
     def work(*values: Any, **named: Any) -> Any:
-        last = time.monotonic() >= from_s
-        if last and not later:
+        due = time.monotonic() >= from_s
+        if due and not later:
             os.kill(os.getpid(), signal.SIGKILL)
         found = real(*values, **named)
-        if last:
+        if due:
             os.kill(os.getpid(), signal.SIGKILL)
         return found
 

@@ -19,6 +19,7 @@ from typing import Final
 from shoal.adapters.audit_mark import AuditMark, no_secret, of_lost_mark
 from shoal.adapters.failures import translated
 from shoal.adapters.sql_schema import failure
+from shoal.adapters.sqlite_writes import transaction
 from shoal.domain.audit import Act, Recorded, chained
 from shoal.domain.errors import OperationError
 
@@ -85,7 +86,7 @@ class SqlAudit:
             if synced != self._synced:
                 self._writer.execute(f"PRAGMA synchronous = {'FULL' if synced else 'NORMAL'}")
                 self._synced = synced
-            with _transaction(self._writer):
+            with transaction(self._writer):
                 missed = self._hold()
                 given = [of_lost_mark(acts[0]), *acts] if missed else acts
                 entries = chained(given, _last(self._writer))
@@ -97,7 +98,7 @@ class SqlAudit:
         return [one.number for one in entries[-len(acts) :]]
 
     def hold(self) -> None:
-        with self._writing, self._told(), _transaction(self._writer):
+        with self._writing, self._told(), transaction(self._writer):
             self._hold()
 
     def after(self, number: int, limit: int) -> list[Recorded]:
@@ -145,7 +146,7 @@ class SqlAudit:
                 str(self._path),
                 "Use the newer version of Shoal that wrote it.",
             )
-        with _transaction(self._writer):
+        with transaction(self._writer):
             for statement in AUDIT_SCHEMA:
                 self._writer.execute(statement)
             self._writer.execute(_NEW_SECRET, (secrets.token_bytes(32),))
@@ -183,19 +184,6 @@ def _connected(path: Path) -> sqlite3.Connection:
     found.execute("PRAGMA journal_mode = WAL")
     found.execute("PRAGMA synchronous = FULL")
     return found
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """A transaction that has the right to write from its beginning."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _last(connection: sqlite3.Connection) -> Recorded | None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Final
 
+from shoal.adapters.sqlite_writes import transaction
 from shoal.ports import Arrived
 
 #: Which of a JSON list of [source, id, received] came before, by their places in it.
@@ -31,23 +31,6 @@ _AT_ONCE: Final = 190
 
 #: Source, id, and when it was received.
 _Id = tuple[str, str, int]
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """A transaction that may write from its beginning; undone where the block or the commit fails.
-
-    Raises:
-        sqlite3.Error: as the database says it.
-    """
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def append(
@@ -84,7 +67,8 @@ def _ids(arrived: Sequence[Arrived]) -> dict[int, _Id]:
 def _added(connection: sqlite3.Connection, ids: dict[int, _Id]) -> dict[int, _Id]:
     """Write ids that did not come before; which these are.
 
-    Mostly all of them: whether one came before is looked up only where not all went in.
+    Mostly all of them: whether one came before is looked up only where not all went in, in a
+    transaction begun anew.
     """
     if not ids:
         return ids
