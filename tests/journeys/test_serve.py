@@ -28,7 +28,7 @@ class Service:
     """`shoal serve` of a shop in a process of its own, on a free port."""
 
     def __init__(self, shop: Path, key: str, *more: str) -> None:
-        self.key = key
+        self.key, self.said = key, ""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "shoal.cli.main", "serve", str(shop), "--port", "0", "--json",
              "--every", "0.1", *more],
@@ -57,7 +57,7 @@ class Service:
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(how)
-        self.process.communicate(timeout=60)
+        _, self.said = self.process.communicate(timeout=60)
         return self.process.returncode
 
 
@@ -105,6 +105,7 @@ def test_what_was_acknowledged_is_stored_once_also_after_a_kill(shop: Path, key:
         status, told = service.send(views(25, 50))
         assert (status, told["accepted"], told["duplicates"]) == (200, 25, 25)
         assert service.stop() == 0
+        assert "leaked" not in service.said
     assert stored(shop) == 75
 
 
@@ -206,6 +207,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Se
     with serving(home / "shop", made["key"]) as service:
         yield home / "shop", service
         assert service.stop() == 0
+        assert "leaked" not in service.said
 
 
 def eventually(shop: Path, found: Callable[[package.Shop], bool]) -> bool:

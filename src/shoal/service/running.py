@@ -85,7 +85,8 @@ def rare_collections() -> Iterator[None]:
     """Let the collector of garbage leave alone what is loaded by now, and come seldom.
 
     It stops every thread, and among a million objects of libraries it finds nothing for a third of
-    a second. For a process of its own: what is loaded stays left alone.
+    a second. For a process of its own. At the end nothing is left alone any more: extension modules
+    would complain of what is there when the process ends.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -98,6 +99,7 @@ def rare_collections() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 @contextmanager

@@ -40,6 +40,7 @@ def test_garbage_is_looked_for_seldom_in_a_process_of_its_own() -> None:
         assert gc.get_threshold() == (20_000, 20, 20)
         assert gc.get_freeze_count() > 0
     assert gc.get_threshold() == before
+    assert gc.get_freeze_count() == 0
 
     def beside() -> None:
         with rare_collections():
