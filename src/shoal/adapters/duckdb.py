@@ -16,6 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from shoal.adapters import kept_queries
+from shoal.adapters.duckdb_plans import Plans
 from shoal.adapters.failures import translated
 from shoal.ports import ParquetFiles, Relation
 
@@ -80,6 +81,7 @@ class DuckEngine:
         self._connection.execute("SET GLOBAL TimeZone = 'UTC'")
         self._connection.execute("SET GLOBAL parquet_metadata_cache = true")
         self._lock = threading.Lock()
+        self._plans = Plans(self._cursor)
 
     def compile(self, expr: ir.Table) -> str:
         """SQL of an expression over unbound tables; compiled once in a process and kept.
@@ -121,8 +123,11 @@ class DuckEngine:
             OperationError: `shop_damaged` when a file cannot be read, `disk_full` when spilling
                 finds no space.
         """
-        with self._bound(inputs) as cursor, _told(inputs):
-            table = _rows(cursor, self._statement(query))
+        with _told(inputs):
+            table = self._plans.run(query, inputs) if query in self._schemas else None
+            if table is None:
+                with self._bound(inputs) as cursor:
+                    table = _rows(cursor, self._statement(query))
         return table.cast(self._schema(query, table.schema))
 
     def stream(
@@ -148,9 +153,12 @@ class DuckEngine:
         paths = sorted(str(path) for path in directory.glob("bucket=*/*.parquet"))
         return ParquetFiles(tuple(paths), schema)
 
-    def _bound(self, inputs: Mapping[str, Relation]) -> duckdb.DuckDBPyConnection:
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
         with self._lock:
-            cursor = self._connection.cursor()
+            return self._connection.cursor()
+
+    def _bound(self, inputs: Mapping[str, Relation]) -> duckdb.DuckDBPyConnection:
+        cursor = self._cursor()
         for name, relation in inputs.items():
             if isinstance(relation, ParquetFiles) and relation.paths:
                 with _told(inputs):

@@ -228,8 +228,9 @@ class Fold:
                 self.catalog, lambda one: self._at(one, events, clock), clock, items
             )
         if name == TAIL:
-            rows = queries.of_customers(events, self.rules) if step == "partial" else _union(name)
-            return queries.tail(rows, self.rules.tail)
+            if step == "partial":
+                return queries.tail(queries.of_customers(events, self.rules), self.rules.tail)
+            return queries.last_of(_union(name), self.rules.tail)
         grain = {one.name: one for one in GRAINS}[name]
         if step == "at":
             return queries.in_order(grain, self._at(grain, events, clock))

@@ -341,6 +341,19 @@ def tail(events: ir.Table, length: int) -> ir.Table:
     Only events of the last days that hold enough of them are ranked, because ranking carries every
     column: counting by day first takes half the time where histories are long.
     """
+    return last_of(_late(events, length), length)
+
+
+def last_of(events: ir.Table, length: int) -> ir.Table:
+    """The same of few events a customer, such as those of two tails: all of them are ranked."""
+    newest = [ibis.desc(name) for name in ORDER]
+    place = ibis.row_number().over(group_by=CUSTOMER, order_by=newest)
+    last = events.select(CUSTOMER, *TAIL_COLUMNS).mutate(place=place).filter(_.place < length)
+    return last.select(CUSTOMER, *TAIL_COLUMNS).order_by([CUSTOMER, *ORDER])
+
+
+def _late(events: ir.Table, length: int) -> ir.Table:
+    """Events of each customer's last days, which hold `length` of them or all."""
     dated = events.select(CUSTOMER, *TAIL_COLUMNS).mutate(
         utc_day=(epoch_us(_.event_time) / DAY_US).floor().cast("int64")
     )
@@ -348,11 +361,7 @@ def tail(events: ir.Table, length: int) -> ir.Table:
     later = ibis.window(group_by=CUSTOMER, order_by=ibis.desc("utc_day"), rows=(None, -1))
     needed = days.mutate(later=_.n.sum().over(later).fill_null(0)).filter(_.later < length)
     oldest = needed.group_by(CUSTOMER).agg(oldest=_.utc_day.min())
-    near = dated.join(oldest, CUSTOMER).filter(_.utc_day >= _.oldest)
-    newest = [ibis.desc(name) for name in ORDER]
-    place = ibis.row_number().over(group_by=CUSTOMER, order_by=newest)
-    last = near.select(CUSTOMER, *TAIL_COLUMNS).mutate(place=place).filter(_.place < length)
-    return last.select(CUSTOMER, *TAIL_COLUMNS).order_by([CUSTOMER, *ORDER])
+    return dated.join(oldest, CUSTOMER).filter(_.utc_day >= _.oldest)
 
 
 def recent(grain: Grain, events: ir.Table, clock: ir.Table) -> ir.Table:
