@@ -6,7 +6,10 @@
     python -m bench.track --page                  only the page, from the figures in track.json
     python -m bench.track --merge --parts worlds,newcomers --peers shoal-embedding,shoal-both
                                                   these rows into the figures of a run before
-    python -m bench.track --merge --parts broken  this part (one that is not of peers) into them
+    python -m bench.track --merge --parts worlds --seeds 14,15
+                                                  rows of further seeds
+    python -m bench.track --merge --parts generator
+                                                  this part (one that is not of peers) into them
 
 Worlds, snapshots and finished units are kept in --cache; a unit is made again when its world or the
 code of its peer or of the bench changes. Writes track.json and track.md to --out.
@@ -17,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -97,7 +101,7 @@ def _bench(options: argparse.Namespace) -> int:
         document["real"] = _real(options)
     document["environments"] = {"river": versions_of("river")}
     if before is not None:
-        document = merged(before, document, added(options))
+        document = merged(before, document, added(options, before["seeds"]))
     page = report.markdown(document)
     results.write("track", document, page, options.out)
     print(page)
@@ -105,12 +109,18 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 #: Parts whose rows are of peers.
-_OF_PEERS = ("worlds", "newcomers", "lineage")
+_OF_PEERS = ("worlds", "ablation", "broken", "newcomers", "lineage")
 
 
-def added(options: argparse.Namespace) -> tuple[str, ...]:
-    """What a run with --merge adds: rows of peers, of logs with a seed, or whole parts by names."""
-    rows = options.peers if set(options.parts) & set(_OF_PEERS) else ()
+def added(options: argparse.Namespace, published: Sequence[int]) -> tuple[str, ...]:
+    """What a run with --merge adds: rows of peers (or of all seeds that are not among the published
+    ones), of logs with a seed, or whole parts by names."""
+    of_peers = [part for part in options.parts if part in _OF_PEERS]
+    further = [str(seed) for seed in options.seeds if seed not in published]
+    if further:
+        rows = tuple(f"{part}, seeds {' and '.join(further)}" for part in of_peers)
+    else:
+        rows = tuple(options.peers) if of_peers else ()
     seen = options.seeds if "real" in options.parts else ()
     logs = tuple(f"{log}-{seed}" for log in options.logs for seed in seen)
     return (*rows, *logs, *(part for part in options.parts if part not in (*_OF_PEERS, "real")))
@@ -124,8 +134,9 @@ def merged(old: dict[str, Any], new: dict[str, Any], peers: tuple[str, ...]) -> 
     """Published figures with the rows of these peers, and with whole parts of this run.
 
     Raises:
-        MergeError: the runs differ in protocol or data, or in worlds and seeds, which would leave
-            means of other worlds beside one another.
+        MergeError: the runs differ in protocol or data, or in worlds, which would leave means of
+            other worlds beside one another. A method that lacks a seed which others have is told
+            without a mean (`summing.mean_over_worlds`).
     """
     merging.same(old["settings"], new["settings"], _PROTOCOL)
     found = {**old, merging.ADDED: merging.noted(old, new, peers)}
@@ -135,13 +146,21 @@ def merged(old: dict[str, Any], new: dict[str, Any], peers: tuple[str, ...]) -> 
     for part in _OF_PEERS:
         if part not in new:
             continue
-        logs = [{row["label"] for row in one.get(part, [])} for one in (old, new)]
-        if logs[0] - logs[1] and new[part]:
-            raise merging.MergeError(
-                f"{part}: this run lacks {', '.join(sorted(logs[0] - logs[1]))}"
-            )
+        there, now = ({row["label"] for row in one.get(part, [])} for one in (old, new))
+        if now and (lacking := _wanted(part, there, now) - now):
+            raise merging.MergeError(f"{part}: this run lacks {', '.join(sorted(lacking))}")
         found[part] = merging.rows(old.get(part, []), new[part], "world_digest")
+    found["seeds"] = sorted({*old["seeds"], *new["seeds"]})
     return found
+
+
+def _wanted(part: str, there: set[str], now: set[str]) -> set[str]:
+    """Labels that a run has to have: every world that was published, of each of its own seeds; of
+    lineage, whose worlds differ in their seeds alone, all that was published."""
+    if part == "lineage":
+        return there
+    seeds = {one.rpartition("-")[2] for one in now}
+    return {f"{one.rpartition('-')[0]}-{seed}" for one in there for seed in seeds}
 
 
 def _options() -> argparse.Namespace:
@@ -240,6 +259,8 @@ def _beside(
         for name in (worlds[:1] if options.quick else worlds)
     ]
     chosen = ("shoal-style", "shoal-adjust-style") if options.quick else peers
+    if options.merge:
+        chosen = tuple(one for one in peers if one in options.peers)
     return _units(part, "bench.track.unit", chosen, specs, settings, options)
 
 

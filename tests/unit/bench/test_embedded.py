@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import json
 import sys
@@ -25,6 +26,7 @@ from bench.segments.peers import METHODS
 from bench.segments.sets import Log
 from bench.track import __main__ as track
 from bench.track.embedded import Timed, replayed
+from bench.track.summing import mean_over_worlds
 from sklearn.metrics import adjusted_rand_score
 
 ROOT = Path(__file__).parents[3]
@@ -144,35 +146,60 @@ def _published(name: str) -> dict[str, Any]:
     return found
 
 
-def _document(*peers: str, accuracy: float = 0.5, digest: str = "d") -> dict[str, Any]:
+def _document(
+    *peers: str, accuracy: float = 0.5, digest: str = "d", seeds: tuple[int, ...] = (1,)
+) -> dict[str, Any]:
     settings = {"customers": 9, "days": 9, "learn_days": 3, "every_days": 3,
                 "newcomer_customers": 9}  # fmt: skip
     rows = [
         {"peer": peer, "label": label, "world_digest": digest, "accuracy": accuracy}
         for peer in peers
-        for label in ("steady-1", "drift-1")
+        for seed in seeds
+        for label in (f"steady-{seed}", f"drift-{seed}")
     ]
     return {
         "command": "python -m bench.track " + " ".join(peers), "settings": settings,
-        "machine": {"load": 1.5}, "worlds": rows,
+        "machine": {"load": 1.5}, "seeds": list(seeds), "worlds": rows,
     }  # fmt: skip
 
 
 def test_rows_of_a_run_take_their_place_beside_those_of_others() -> None:
     old, new = _document("kmeans", "shoal"), _document("shoal", "shoal-both", accuracy=0.7)
-    old["real"], old["broken"], new["broken"] = [{"peer": "cdnow"}], [1], [2]
+    old["real"], old["generator"], new["generator"] = [{"peer": "cdnow"}], [1], [2]
     found = track.merged(old, new, ("shoal", "shoal-both"))
     assert [(row["peer"], row["accuracy"]) for row in found["worlds"]] == [
         ("kmeans", 0.5), ("kmeans", 0.5), ("shoal", 0.7), ("shoal", 0.7),
         ("shoal-both", 0.7), ("shoal-both", 0.7),
     ]  # fmt: skip
     assert (found["command"], found["real"]) == (old["command"], old["real"])
-    assert found["broken"] == [2]
+    assert found["generator"] == [2]
     assert [(one["command"], one["peers"]) for one in found["added"]] == [
         (new["command"], ["shoal", "shoal-both"])
     ]
     again = track.merged(found, _document("shoal-both"), ("shoal-both",))
     assert [one["peers"] for one in again["added"]] == [["shoal"], ["shoal-both"]]
+
+
+def test_further_seeds_are_added_and_a_method_without_them_has_no_mean() -> None:
+    old, new = _document("kmeans", "shoal"), _document("kmeans", seeds=(2, 3), accuracy=0.7)
+    for document in (old, new):
+        for row in document["worlds"]:
+            row["world"], _, seed = row["label"].partition("-")
+            row["seed"] = int(seed)
+    options = argparse.Namespace(
+        parts=("worlds", "ablation"), seeds=(2, 3), peers=("kmeans",), logs=()
+    )
+    found = track.merged(old, new, track.added(options, old["seeds"]))
+    assert found["seeds"] == [1, 2, 3]
+    assert [one["peers"] for one in found["added"]] == [
+        ["worlds, seeds 2 and 3", "ablation, seeds 2 and 3"]
+    ]
+    figure = mean_over_worlds(found["worlds"], "kmeans", "accuracy")
+    assert figure is not None and (figure["min"], figure["max"]) == (0.5, 0.7)
+    assert mean_over_worlds(found["worlds"], "shoal", "accuracy") is None
+    new["worlds"].pop()
+    with pytest.raises(merging.MergeError, match="lacks drift-3"):
+        track.merged(old, new, ())
 
 
 def test_real_logs_and_seeds_that_were_not_run_again_stay() -> None:
