@@ -92,20 +92,31 @@ def _models(document: Mapping[str, Any]) -> str:
     if not rows:
         return ""
     models = {row["label"]: row["model"] for row in rows}.values()
-    cells = {
-        name: told(spread(one[name] for one in models), 0)
-        for name in ("steps", "best_step", "seconds")
+    cells = {name: told(spread(one[name] for one in models), 0) for name in ("steps", "best_step")}
+    seconds = {
+        device: told(spread(one["seconds"] for one in models if _device(one) == device), 0)
+        for device in sorted({_device(one) for one in models})
     }
+    elsewhere = sorted({str(row["seed"]) for row in rows if _device(row["model"]) != "cpu"})
+    took = f"{seconds.get('cpu', '–')} seconds on one thread of a shared machine" + (
+        f" (seeds {' and '.join(elsewhere)}: {seconds['cuda']} on an accelerator, which does not "
+        "repeat to the last bit)" if elsewhere else ""
+    )  # fmt: skip
     parameters = sum(one["parameters"] for one in models) / len(models)
     return (
         f"Shoal on the embedding: a behaviour model (recipe {next(iter(models))['recipe']}, "
         f"about {parameters:,.0f} parameters) is trained once a world, on what lies before the "
         "first cut, from nothing and without labels, and stays as it is; k-means is learned on its "
         f"embedding, or on embedding and features. Training took {cells['steps']} steps and "
-        f"{cells['seconds']} seconds on one thread of a shared machine; kept are the weights that "
-        f"were best on the last tenth of the time, of step {cells['best_step']}. Times an event "
-        "hold a snapshot and an embedding of everybody's whole history at every cut."
+        f"{took}; kept are the weights that were best on the last tenth of the time, of step "
+        f"{cells['best_step']}. Times an event hold a snapshot and an embedding of everybody's "
+        "whole history at every cut."
     )
+
+
+def _device(model: Mapping[str, Any]) -> str:
+    """Where a model was trained."""
+    return str(model.get("device", "cpu"))
 
 
 def _digests(document: Mapping[str, Any]) -> str:
