@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.speed.model import made
+from bench.speed.model import accelerator, made
 
 
 def measure(what: str, **arguments: Any) -> dict[str, Any]:
@@ -235,4 +235,4 @@ def _peak_mib() -> float:
 TASKS: dict[str, Callable[..., dict[str, Any]]] = {
     task.__name__: task
     for task in (update, embed, embed_shop, train, train_transformer, train_sasrec)
-}
+} | accelerator.TASKS

@@ -88,6 +88,7 @@ CODES: Final = MappingProxyType(
         "no_permission": "the operating system refused access",
         "disk_full": "no space is left on the device",
         "interrupted": "the work was interrupted and can be started again",
+        "out_of_memory": "the memory of an accelerator does not hold what was asked for",
         "training_diverged": "the loss of a model in training is no longer a number",
         "checkpoint_unusable": "a checkpoint is damaged, or of other settings or data",
         "not_served": "a service that was started does not answer",

@@ -16,6 +16,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from shoal.model.device import forked, seeded
+
 Matrix = npt.NDArray[np.floating[Any]]
 Floats = npt.NDArray[np.float32]
 
@@ -91,8 +93,7 @@ class Autoencoder:
             scale[:] = np.sqrt(np.mean(scale**2))
         scale[~(scale > 1e-9 * np.abs(mean))] = 1.0
         rows = torch.from_numpy(((X - mean) / scale).astype(np.float32))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             network = AutoencoderNetwork(X.shape[1], hidden, width)
         losses = _train(network, rows, epochs, np.random.default_rng(seed))
         return cls(network, mean, scale, losses)
@@ -145,7 +146,7 @@ class Autoencoder:
         sizes = [size for _, size in sorted(layers)]
         if not sizes or not {"mean", "scale", "losses"} <= set(arrays):
             raise ValueError(f"no arrays of an autoencoder: {', '.join(sorted(arrays)) or 'none'}")
-        with torch.random.fork_rng(devices=[]):
+        with forked():
             network = AutoencoderNetwork(len(arrays["mean"]), sizes[:-1], sizes[-1])
         try:
             network.load_state_dict(weights)

@@ -20,6 +20,7 @@ from shoal.model.backbones import Carry, make
 from shoal.model.backbones.base import picked
 from shoal.model.batch import EventBatch
 from shoal.model.config import ModelConfig
+from shoal.model.device import exact, single
 from shoal.model.encoder import EventEncoder
 
 
@@ -93,7 +94,8 @@ class BehaviourModel(nn.Module):
     def step_encoded(self, x: Tensor, us: Tensor, lengths: Tensor, carry: Carry) -> StepOutput:
         """The same from what the encoder gives: encodings (B, L + 1, d) and moments with NOW."""
         hidden, after = self.backbone(x, us, lengths, carry)
-        embedding = self.readout(picked(hidden, lengths))
+        with exact(hidden.device):  # embeddings are compared with one another, close ones too
+            embedding = self.readout(single(picked(hidden, lengths)))
         return StepOutput(hidden[:, :-1], embedding, after)
 
     def forward(self, batch: EventBatch, carry: Carry | None = None) -> StepOutput:

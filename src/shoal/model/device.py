@@ -1,14 +1,15 @@
-"""Where a model is trained, and random numbers that leave the caller's alone."""
+"""Where a model is trained, in what precision, and random numbers that leave the caller's alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Final
 
 import torch
+from torch import Tensor
 
-from shoal.domain.errors import UsageError
+from shoal.domain.errors import OperationError, UsageError
 
 DEVICES: Final = ("auto", "cpu", "cuda")
 
@@ -37,11 +38,64 @@ def device_of(name: str) -> str:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """A block whose random numbers are those of a seed; afterwards the caller's go on as before."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+def enough_memory() -> Iterator[None]:
+    """A block that may ask an accelerator for more memory than is free.
+
+    Raises:
+        OperationError: `out_of_memory`.
+    """
+    try:
         yield
+    except torch.OutOfMemoryError as error:
+        first = str(error).partition(". ")[0]
+        raise OperationError(
+            "out_of_memory",
+            f"the accelerator has too little free memory: {first}",
+            hint="Train with a smaller recipe, or on the processor (--device cpu). What was "
+            "trained up to the last checkpoint goes on there with --resume.",
+        ) from error
+
+
+@contextmanager
+def forked(device: str = "cpu") -> Iterator[None]:
+    """A block after which the caller's random numbers go on as before, those of the device too."""
+    with torch.random.fork_rng([torch.cuda.current_device()] if device == "cuda" else []):
+        yield
+
+
+def begin(seed: int, device: str = "cpu") -> None:
+    """Let random numbers of the processor, and of the device, be those of a seed.
+
+    `torch.manual_seed` sets every accelerator's, which nobody puts back.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """A block whose random numbers, on the processor, are those of a seed."""
+    with forked():
+        begin(seed)
+        yield
+
+
+def mixed(device: torch.device) -> AbstractContextManager[Any]:
+    """bfloat16 for what may be, on an accelerator; on a processor it was slower (measured)."""
+    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
+
+
+def exact(device: torch.device) -> AbstractContextManager[Any]:
+    """No bfloat16 within `mixed`; what is computed of must be `single`."""
+    if torch.is_autocast_enabled(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()
+
+
+def single(values: Tensor) -> Tensor:
+    """The values as float32; an exported step does not hold that nothing was to be done."""
+    return values if values.dtype == torch.float32 else values.float()
 
 
 def torch_version() -> str:

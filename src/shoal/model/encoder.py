@@ -163,6 +163,6 @@ def moments(batch: EventBatch, last_us: Tensor, count: Tensor) -> tuple[Tensor, 
     us = torch.cat([batch.us, batch.now_us[:, None]], dim=1)
     us = torch.where(places >= batch.lengths[:, None], batch.now_us[:, None], us)
     before = torch.cat([torch.where(count > 0, last_us, us[:, 0])[:, None], us[:, :-1]], dim=1)
-    gap_s = (us - before).clamp(min=0).float() / 1e6
+    gap_s = (us - before).float().clamp(min=0) / 1e6
     first = (places == 0) & (count == 0)[:, None]
     return us, gap_s, first

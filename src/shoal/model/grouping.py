@@ -21,7 +21,8 @@ from shoal.model.behaviour import BehaviourModel, StepOutput
 Ints = npt.NDArray[np.int64]
 
 #: What a further portion costs, in places of a model of width 1: on a processor as measured (580
-#: places of width 32, 230 of width 128); on an accelerator estimated, where launches cost more.
+#: places of width 32, 230 of width 128); on an accelerator, where launches cost more, about half of
+#: what a whole step of few places costs there (measured: 370,000 places of width 128).
 _PORTION_COST: Final = {"cpu": 24_000, "cuda": 24_000_000}
 #: Rows that a backbone which reads events one after the other could read in the time in which it
 #: does no more than go on: such a portion costs as if it had so many rows more (2 x 128 on a

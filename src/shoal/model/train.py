@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from shoal.model import checkpoint
 from shoal.model.adamw import AdamW
 from shoal.model.behaviour import BehaviourModel
 from shoal.model.config import TrainConfig
+from shoal.model.device import begin, enough_memory, forked, mixed
 from shoal.model.grouping import places_computed, portion_cost, step_in_portions
 from shoal.model.interrupts import undisturbed
 from shoal.model.objectives import TrainingBatch, make, total
@@ -86,13 +86,12 @@ def fit(
 
     Raises:
         OperationError: `training_diverged`, naming step, objective and customers; `interrupted`;
-            `disk_full`; `checkpoint_unusable`. The last good checkpoint stays.
+            `disk_full`; `out_of_memory`; `checkpoint_unusable`. The last good checkpoint stays.
         InputError: `too_little_data`, no customer has an event to learn from; `enough` tells more.
     """
-    devices = [torch.cuda.current_device()] if device == "cuda" else []
-    with torch.random.fork_rng(devices):
+    with enough_memory(), forked(device):
         data = TrainingData.split(model, sequences, config, sizes, until_us, value_kind, from_us)
-        torch.manual_seed(_seed(config.seed, _HEADS))
+        begin(_seed(config.seed, _HEADS), device)
         objectives = make(config.weights, model.config, sizes, item_counts, config.objective)
         training = _Training(model.to(device), objectives.to(device), data, config, directory)
         training.fingerprint = checkpoint.fingerprint(
@@ -209,7 +208,7 @@ class _Training:
             self._save()
 
     def _learn(self, batch: TrainingBatch, done: float) -> None:
-        torch.manual_seed(_seed(self.config.seed, self.step))
+        begin(_seed(self.config.seed, self.step), self.device.type)
         self.model.train()
         self.objectives.train()
         loss, figures = self._losses(batch, self.objectives)
@@ -227,7 +226,7 @@ class _Training:
         self, batch: TrainingBatch, objectives: nn.ModuleDict
     ) -> tuple[Tensor, dict[str, float]]:
         batch = batch.to(self.device)
-        with _precision(self.device):
+        with mixed(self.device):
             output = step_in_portions(self.model, batch.events, *self.portions)
             return total(objectives, self.config.weights, self.model, batch, output)
 
@@ -284,7 +283,7 @@ class _Training:
         """Means of the losses over batches, by the weights as they are."""
         self.model.eval()
         self.objectives.eval()
-        torch.manual_seed(_seed(self.config.seed, _LOOKING))
+        begin(_seed(self.config.seed, _LOOKING), self.device.type)
         with torch.no_grad():
             found = [self._losses(batch, objectives)[1] for batch in batches]
         names = dict.fromkeys(name for one in found for name in one)
@@ -419,11 +418,6 @@ def _not_finite(figures: Mapping[str, float]) -> str:
     bad = [name for name, value in figures.items() if not math.isfinite(value)]
     name = next((one for one in bad if one != "loss"), bad[0])
     return f"{name} = {figures[name]}"
-
-
-def _precision(device: torch.device) -> AbstractContextManager[Any]:
-    """bfloat16 for what may be, on an accelerator; on a processor it was slower (measured)."""
-    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else nullcontext()
 
 
 __all__ = ["TrainingLog", "enough", "fit"]

@@ -58,7 +58,7 @@ class ModelVerbs(Verbs):
                 `model_mismatch`.
             InputError: `too_little_data`.
             OperationError: `shop_locked`, `training_diverged`, `interrupted`, `disk_full`,
-                `missing_extra`.
+                `out_of_memory`, `missing_extra`.
         """
         from shoal.domain.time import iso
         from shoal.features.text import CACHE

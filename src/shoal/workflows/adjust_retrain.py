@@ -40,7 +40,7 @@ HARM: Final = "harm"
 #: What keeps a model from being trained on, and nothing else from going on.
 _HARMLESS: Final = frozenset(
     {"missing_extra", "training_diverged", "too_little_data", "model_mismatch", "no_device",
-     "unknown_model"}
+     "out_of_memory", "unknown_model"}
 )  # fmt: skip
 
 

@@ -82,7 +82,8 @@ def train(
         InputError: `too_little_data`: what there is, what is needed, what is possible with less.
         OperationError: `shop_locked` (the same training is under way, or the shop is being written
             to when the model is to be published), `training_diverged`, `interrupted`, `disk_full`,
-            `missing_extra`. What was trained is kept for `resume`.
+            `out_of_memory` (of an accelerator), `missing_extra`. What was trained is kept for
+            `resume`.
     """
     job = _Job(
         warehouse, store, registry, fold, admission, work_dir, text_cache,

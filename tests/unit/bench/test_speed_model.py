@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench.speed.model import made
+from bench.speed.model import accelerator_page, made
 from bench.speed.model.page import markdown
 from bench.speed.model.tasks import measure
 
@@ -89,3 +89,67 @@ def test_an_update_is_measured() -> None:
     )
     assert 0 < told["p50_ms"] <= told["p99_ms"]
     assert told["carry_bytes"] < told["stored_bytes"]
+
+
+def on(device: str, **more: Any) -> dict[str, Any]:
+    threads = 1 if device == "cuda" else 16
+    return {
+        "device": device, "threads": threads, "recipe": "laptop", "length": 128, "events": 8_192,
+        **more,
+    }  # fmt: skip
+
+
+def rate(what: str, device: str, events_per_s: float, **more: Any) -> dict[str, Any]:
+    return on(
+        device, what=what, events_per_s=events_per_s, step_ms=40.0, step_events=8_192.0,
+        memory_mib=300.0 if device == "cuda" else 0.0, draw_ms=4.0, **more,
+    )  # fmt: skip
+
+
+def test_an_accelerators_page_compares_and_names_the_machine() -> None:
+    units = [
+        rate("train_on", "cuda", 200e3, backbone="gru"), rate("encoder_on", "cuda", 800e3),
+        rate("train_on", "cpu", 30e3, backbone="gru"), rate("encoder_on", "cpu", 30e3),
+        rate("train_on", "cuda", 150e3, backbone="cnn"),
+        on("cuda", what="train_on", backbone="lstm", failed="no memory"),
+        {"what": "scan_on", "rows": 4, "length": 8, "width": 2, "by_steps_ms": 3.0,
+         "by_doubling_ms": 1.5},
+        {"what": "embed_on", "device": "cuda", "threads": 1, "recipe": "laptop", "customers": 100,
+         "events": 4_500, "customers_per_s": 30e3, "memory_mib": 200.0},
+    ]  # fmt: skip
+    given = document(units) | {"accelerator": {"name": "X1", "memory_gib": 80, "cuda": "13.0"}}
+    given["machine"]["packages"] = {"torch": "2", "shoal": "absent"}
+    page = accelerator_page.markdown(given)
+    assert "One X1 (80 GiB, CUDA 13.0), 2 cores" in page
+    assert "absent" not in page
+    assert (
+        "| accelerator | laptop | 128 | 8,192 | 200.0 k | 40.0 | 4.0 | 300 | 800.0 k | 300 |"
+        in page
+    )
+    assert "| 300 | 0.25 |" in page
+    assert (
+        "| 16 threads | laptop | 128 | 8,192 | 30.0 k | 40.0 | 4.0 | – | 30.0 k | – | 1.00 |"
+        in page
+    )
+    assert "| cnn | 150.0 k | 40.0 | 300 |" in page
+    assert "| 4 x 8 x 2 | 3.00 | 1.50 | 2.0 |" in page
+    assert "| accelerator | laptop | 100 | 45 | 30000 | 200 |" in page
+    assert "- train_on (laptop lstm): no memory" in page
+    assert "## What was seen" in page
+
+
+def test_what_runs_on_an_accelerator_runs_on_a_processor() -> None:
+    told = measure(
+        "train_on", device="cpu", threads=1, recipe="nano", backbone="gru", length=16, events=64,
+        steps=1, seed=1,
+    )  # fmt: skip
+    assert told["step_events"] >= 64
+    assert told["events_per_s"] > 0
+    assert 0 < told["draw_ms"] < told["step_ms"]
+    shape = {"device": "cpu", "threads": 1, "recipe": "nano", "length": 16, "events": 64}
+    assert measure("encoder_on", **shape, steps=1, seed=1)["step_events"] == 128
+    assert measure("scan_on", device="cpu", rows=2, length=5, width=3, steps=1, seed=1)[
+        "by_doubling_ms"
+    ]
+    made_ = {"device": "cpu", "threads": 1, "recipe": "nano", "customers": 20, "mean": 5.0}
+    assert measure("embed_on", **made_, seed=1)["customers_per_s"] > 0

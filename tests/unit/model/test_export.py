@@ -87,6 +87,25 @@ def test_long_moments_are_subtracted_as_whole_numbers(eager: EagerStepper) -> No
         np.testing.assert_allclose(mine.floats, after.floats, atol=1e-5)
 
 
+@pytest.mark.parametrize("backbone", STREAMING)
+def test_an_hour_is_no_less_than_half_an_hour(backbone: str) -> None:
+    """ONNX Runtime before 1.32 took a whole number of 2^31 to 2^32 (36 to 72 minutes) for less
+    than 0, on processors of some makes."""
+    eager = EagerStepper(tiny_model(backbone, context=8), "m", "f")
+    onnx = export.stepper(eager)
+    histories = sequences(4, 8)
+    states = build(eager, histories, now_of(histories)).carries
+    heads = eager.about.layout.states([carry.head for carry in states])
+    last = histories.fields[TIME][histories.offsets[1:] - 1]
+    events = sequences(4, 1, lengths=[1] * 4)
+    for gap in (2**31 - 1, 2**31, 3_600_000_000, 2**32 - 1, 2**32):
+        events.fields[TIME][:] = last + gap
+        expected, after = eager.read(events, heads, last + 2 * gap)
+        found, mine = onnx.read(events, heads, last + 2 * gap)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+        np.testing.assert_allclose(mine.floats, after.floats, atol=1e-5)
+
+
 def test_a_file_steps_alone_as_pytorch_does(eager: EagerStepper, written: Path) -> None:
     alone = OnnxStepper.open(written)
     assert (alone.about.model_id, alone.about.fingerprint) == ("behaviour-0001", "f" * 16)

@@ -84,4 +84,4 @@ def gaps_s(us: Tensor, carry: Carry) -> Tensor:
     """(B, L + 1) seconds since the event before; 0 for a customer's first."""
     first = torch.where(carry["count"] > 0, carry["last_us"], us[:, 0])
     before = torch.cat([first[:, None], us[:, :-1]], dim=1)
-    return (us - before).clamp(min=0).float() / 1e6
+    return (us - before).float().clamp(min=0) / 1e6

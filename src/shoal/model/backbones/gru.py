@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from shoal.model.backbones.base import Backbone, Carry, at, stepped
 from shoal.model.config import ModelConfig
+from shoal.model.device import exact, single
 
 #: Half-lives that channels start with before the moment asked about, evenly spread in logs.
 _SHORTEST_S: Final = 86_400.0
@@ -51,17 +52,18 @@ class Recurrent(Backbone):
     def forward(self, x: Tensor, us: Tensor, lengths: Tensor, carry: Carry) -> tuple[Tensor, Carry]:
         after = stepped(us, lengths, carry)
         asked_us = us.gather(1, lengths[:, None])[:, 0]
-        age_s = (asked_us - after["last_us"]).clamp(min=0).float() / 1e6
+        age_s = (asked_us - after["last_us"]).float().clamp(min=0) / 1e6
         fade = torch.exp(-age_s[:, None, None] * torch.exp(-self.log_tau)).unbind(1)
         place = lengths[:, None, None].expand(-1, 1, x.shape[-1])
-        events, now = x[:, :-1], x.gather(1, place)
+        events, now = single(x[:, :-1]), single(x.gather(1, place))
         found = []
-        for number, layer in enumerate(self.layers):
-            before = tuple(carry[name][:, number] for name in self.names)
-            events, states = self.read(layer, events, lengths, before)
-            now, _ = run(layer, now, tuple(one * fade[number] for one in states))
-            events, now = self.dropout(events), self.dropout(now)
-            found.append(states)
+        with exact(x.device):  # a state adds up hundreds of events: bfloat16 would lose late ones
+            for number, layer in enumerate(self.layers):
+                before = tuple(carry[name][:, number] for name in self.names)
+                events, states = self.read(layer, events, lengths, before)
+                now, _ = run(layer, now, tuple(one * fade[number] for one in states))
+                events, now = self.dropout(events), self.dropout(now)
+                found.append(states)
         for name, parts in zip(self.names, zip(*found, strict=True), strict=True):
             after[name] = torch.stack(parts, dim=1)
         hidden = nn.functional.pad(events, (0, 0, 0, 1)).scatter(1, place, now)

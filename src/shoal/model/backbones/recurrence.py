@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from shoal.model.backbones.base import Backbone, Carry, at, gaps_s, pushed, stepped
 from shoal.model.config import ModelConfig
+from shoal.model.device import single
 
 #: Half-lives that channels start with, in seconds: spread evenly in logs from an hour to two years.
 _SHORTEST_S: Final = 3_600.0
@@ -84,7 +85,8 @@ class RecurrentLayer(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """(B, T, d) of (B, T, d), and the states (B, T, d) after each place."""
         gate, candidate, output = self.gates(self.norm(x)).chunk(3, dim=-1)
-        z = torch.sigmoid(gate)
+        # bfloat16 tells 1 - z in steps of 1/256: what lasts longer than so many events would not
+        z = torch.sigmoid(single(gate))
         decay = torch.exp(-gap_s[..., None] * torch.exp(-self.log_tau))
         h = scan((1 - z) * decay, z * candidate, before)
         x = x + self.dropout(self.out(h * F.silu(output)))
@@ -130,7 +132,7 @@ class Recent:
         self.keys, self.values = keys_values.chunk(2, dim=-1)
         mine = F.pad(us, (0, spare), mode="constant")
         mine = mine.view(B, self.blocks, S)
-        apart = (mine[..., None] - times[:, index][:, :, None]).clamp(min=0).float() / 1e6
+        apart = (mine[..., None] - times[:, index][:, :, None]).float().clamp(min=0) / 1e6
         self.log_hours = torch.log1p(apart / _HOUR_S)  # (B, blocks, S, W + S)
         # the window of query q ends with itself, at W + q, and places before the log are no events
         ahead = torch.arange(W + S, device=us.device) - torch.arange(S, device=us.device)[:, None]
