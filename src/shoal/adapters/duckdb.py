@@ -128,7 +128,8 @@ class DuckEngine:
             if table is None:
                 with self._bound(inputs) as cursor:
                     table = _rows(cursor, self._statement(query))
-        return table.cast(self._schema(query, table.schema))
+        wanted = self._schema(query, table.schema)
+        return table if table.schema.equals(wanted) else table.cast(wanted)
 
     def stream(
         self, query: str, inputs: Mapping[str, Relation], rows_per_batch: int = 100_000

@@ -28,7 +28,7 @@ class _Slot:
 
     def __init__(self, schema: pa.Schema) -> None:
         self.schema = schema
-        self.table: pa.Table = schema.empty_table()
+        self._nothing = self.table = schema.empty_table()
 
     def __arrow_c_schema__(self) -> object:
         return self.schema.__arrow_c_schema__()
@@ -37,7 +37,7 @@ class _Slot:
         return self.table.__arrow_c_stream__(requested_schema)
 
     def empty(self) -> None:
-        self.table = self.schema.empty_table()
+        self.table = self._nothing
 
 
 class _Plan:

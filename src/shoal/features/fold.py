@@ -208,8 +208,10 @@ class Fold:
             told = " ".join((_code(), *key[1:]))
             query = self.engine.compiled(told, lambda: self._expression(step, name))
             self._compiled[key] = query
-        result = self.engine.run(query, inputs)
-        return result.cast(PARTIAL_SCHEMAS[name]) if name else result
+        result, wanted = self.engine.run(query, inputs), PARTIAL_SCHEMAS.get(name)
+        if wanted is None or result.schema.equals(wanted):
+            return result
+        return result.cast(wanted)
 
     def _expression(self, step: str, name: str) -> ir.Table:
         """The definition of a step (for one partial table) over unbound inputs."""
