@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
+
 import pyarrow as pa
 import pytest
 
@@ -38,7 +41,7 @@ SOME = partials(
 def test_partials_come_back_as_they_were() -> None:
     states = encode(SOME)
     assert states.schema == STATE_SCHEMA
-    assert all(len(body) % 8 == 0 for body in states.column("body").to_pylist())
+    assert encode(SOME).equals(states)  # equal partials give equal bytes
     assert {k: t.to_pylist() for k, t in decode(states).items()} == {
         k: t.to_pylist() for k, t in SOME.items()
     }
@@ -67,14 +70,55 @@ def test_states_of_another_version_are_refused(version: int, code: str) -> None:
     assert caught.value.code == code
 
 
-@pytest.mark.parametrize("cut", [8, 40, -8])
-def test_a_damaged_body_is_told(cut: int) -> None:
+def test_long_histories_are_stored_in_a_third_of_their_bytes() -> None:
+    rows: list[dict[str, object]] = [
+        {"customer_id": "a", "item_id": f"item-{n}", "n": n % 5, "first_us": 10**15 + n}
+        for n in range(2_000)
+    ]
+    some = partials(customer=[{"customer_id": "a", "events": 2_000}], item=rows)
+    (body,) = encode(some).column("body").to_pylist()
+    (size,) = struct.unpack_from("<i", body)
+    assert len(body) * 3 < size
+    assert decode(encode(some))["item"].equals(some["item"])
+
+
+def _stored(change: Callable[[bytes], bytes]) -> pa.Table:
+    """States of which the second body is another one."""
     states = encode(SOME)
     bodies = states.column("body").to_pylist()
-    bodies[1] = bodies[1][:cut]
-    damaged = states.set_column(2, "body", pa.array(bodies, pa.binary()))
+    bodies[1] = change(bodies[1])
+    return states.set_column(2, "body", pa.array(bodies, pa.binary()))
+
+
+def _as_long_as(size: int) -> Callable[[bytes], bytes]:
+    return lambda body: struct.pack("<i", size) + body[4:]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(lambda body, cut=cut: body[:cut] for cut in (0, 3, 4, 8, 40, -8)),
+        *map(_as_long_as, (-1, 0, 8, 2**31 - 1)),
+        lambda body: body[:20] + bytes(len(body) - 20),
+    ],
+    ids=["nothing", "no length", "no body", "cut", "cut later", "cut at its end",
+         "length -1", "length 0", "length too small", "length too large", "zeros"],
+)  # fmt: skip
+def test_a_damaged_body_is_told(change: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(OperationError, match="not as long as it says") as caught:
+        decode(_stored(change))
+    assert caught.value.code == "shop_damaged"
+
+
+@pytest.mark.parametrize("cut", [8, 40, -8])
+def test_a_body_that_was_stored_short_is_told(cut: int) -> None:
+    def change(body: bytes) -> bytes:
+        codec, (size,) = pa.Codec("lz4_raw"), struct.unpack_from("<i", body)
+        short = codec.decompress(body[4:], size, asbytes=True)[:cut]
+        return struct.pack("<i", len(short)) + codec.compress(short, asbytes=True)
+
     with pytest.raises(OperationError, match="not as long as it says"):
-        decode(damaged)
+        decode(_stored(change))
 
 
 @pytest.mark.parametrize("order", [[1, 0], [0]], ids=["unsorted", "customers missing"])
