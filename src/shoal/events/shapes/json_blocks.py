@@ -18,6 +18,8 @@ from shoal.events.shapes.flat_table import Rejected
 #: than to parse them: the collector of Python's garbage looks at all of them again and again.
 BLOCK: Final = 1 << 19
 LONGEST_LINE: Final = 64 << 20
+#: Bytes in which the first object is looked for at first: all objects in them are parsed.
+_HEAD: Final = 1 << 12
 _DECODE: Final = json.JSONDecoder().raw_decode
 
 
@@ -45,7 +47,7 @@ def json_blocks(path: Path, block: int = BLOCK) -> Iterator[JsonBlock]:
             stream = pa.CompressedInputStream(pa.PythonFile(raw, "r"), compression)
         rest, place = b"", 0
         while True:
-            read = stream.read(block)
+            read = stream.read(max(block, len(rest)))  # twice as much of a line that is longer
             data = rest + read
             end = data.rfind(b"\n") + 1 if read else len(data)
             rest = data[end:]
@@ -115,7 +117,7 @@ def head_object(path: Path) -> dict[str, Any]:
     Raises:
         InputError: `input_empty`, no lines; `input_unreadable`, the first lines are no objects.
     """
-    for block in json_blocks(path, 1 << 20):
+    for block in json_blocks(path, _HEAD):
         if block.objects:
             return block.objects[0]
         if block.rejected:
