@@ -103,7 +103,7 @@ class Fold:
         States and features of different fingerprints must not be mixed.
         """
         ids = self.covariates.ids
-        text = f"{self.catalog.fingerprint}|{self.rules!r}|{ids}|{state.STATE_VERSION}"
+        text = f"{self.catalog.fingerprint}|{self.rules!r}|{ids}|{state.CONTENT_VERSION}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def partials(self, events: Relation) -> dict[str, pa.Table]:

@@ -33,8 +33,12 @@ from shoal.domain.errors import OperationError
 from shoal.features.algebra import CUSTOMER
 from shoal.features.queries import PARTIAL_SCHEMAS, TAIL
 
-#: Raised whenever the layout, a grain or a column of a partial changes.
+#: Raised whenever the layout, a grain or a column of a partial changes, or how a body is stored.
 STATE_VERSION: Final = 3
+#: The same bodies, stored as they are; read as long as nobody wrote them again.
+_PLAIN: Final = 2
+#: Of what bodies say, which decides whether states have to be made anew: 3 says what 2 did.
+CONTENT_VERSION: Final = 2
 
 STATE_SCHEMA: Final = pa.schema(
     [
@@ -51,6 +55,7 @@ _WORD: Final = 8
 _HALF_WORD: Final = 4
 _CUSTOMERS_A_CHUNK: Final = 10_000
 _LENGTH: Final = struct.Struct("<i")
+_CODEC: Final = pa.Codec("lz4_raw")
 #: LZ4 makes no more than so many bytes of one.
 _MOST_EXPANDED: Final = 255
 _HEADER_BYTES: Final = -(-len(PARTIAL_SCHEMAS) * _HALF_WORD // _WORD) * _WORD
@@ -101,29 +106,28 @@ def encode(partials: Mapping[str, pa.Table]) -> pa.Table:
 
 def _packed(bodies: pa.Array) -> pa.Array:
     """Bodies as they are stored."""
-    codec = pa.Codec("lz4_raw")
     return pa.array(
-        (_LENGTH.pack(len(one)) + codec.compress(one, asbytes=True) for one in bodies.to_pylist()),
+        (_LENGTH.pack(len(one)) + _CODEC.compress(one, asbytes=True) for one in bodies.to_pylist()),
         pa.binary(),
     )
 
 
-def _unpacked(stored: pa.Array) -> pa.Array:
-    """Bodies of what is stored.
+def body_of(version: int, stored: bytes) -> bytes:
+    """A customer's body, of what is stored under a version that this program reads.
 
     Raises:
         OperationError: `shop_damaged`.
     """
-    codec, found = pa.Codec("lz4_raw"), []
-    for one in stored.to_pylist():
-        (size,) = _LENGTH.unpack_from(one) if len(one) > _LENGTH.size else (-1,)
-        if not 0 <= size <= _MOST_EXPANDED * len(one):
-            raise _damaged()
-        try:
-            found.append(codec.decompress(one[_LENGTH.size :], size, asbytes=True))
-        except (pa.ArrowException, OSError):
-            raise _damaged() from None
-    return pa.array(found, pa.large_binary())
+    if version == _PLAIN:
+        return stored
+    (size,) = _LENGTH.unpack_from(stored) if len(stored) > _LENGTH.size else (-1,)
+    if not 0 <= size <= _MOST_EXPANDED * len(stored):
+        raise _damaged()
+    try:
+        body: bytes = _CODEC.decompress(stored[_LENGTH.size :], size, asbytes=True)
+    except (pa.ArrowException, OSError):
+        raise _damaged() from None
+    return body
 
 
 def _bodies(rows: Mapping[str, pa.Table], counts: Ints) -> pa.Array:
@@ -201,7 +205,7 @@ def decode(states: pa.Table, *, tail: bool = True) -> dict[str, pa.Table]:
             half of the rows.
 
     Raises:
-        OperationError: `shop_older` or `shop_newer` for states of another `STATE_VERSION`,
+        OperationError: `shop_older` or `shop_newer` for states of a version that is not read,
             `shop_damaged` for a body that is not as long as it says.
     """
     _check_version(states)
@@ -220,7 +224,7 @@ def decode(states: pa.Table, *, tail: bool = True) -> dict[str, pa.Table]:
 
 def _check_version(states: pa.Table) -> None:
     for version in pc.unique(states.column("version")).to_pylist():
-        if version != STATE_VERSION:
+        if version not in (_PLAIN, STATE_VERSION):
             newer = version > STATE_VERSION
             raise OperationError(
                 "shop_newer" if newer else "shop_older",
@@ -234,7 +238,8 @@ def _check_version(states: pa.Table) -> None:
 
 def _decoded(states: pa.Table, tail: bool) -> dict[str, pa.Table]:
     customers = _one(states.column(CUSTOMER))
-    body = _unpacked(_one(states.column("body")))
+    versions, stored = (states.column(name).to_pylist() for name in ("version", "body"))
+    body = pa.array(map(body_of, versions, stored), pa.large_binary())
     ends = _offsets(body)
     cut = _Cutter(body.buffers()[2], ends[:-1])
     head = np.frombuffer(cut.take(np.full(len(body), _HEADER_BYTES)), "<i4")
