@@ -108,22 +108,27 @@ def _bench(options: argparse.Namespace) -> int:
     return 0
 
 
-#: Parts whose rows are of peers.
-_OF_PEERS = ("worlds", "ablation", "broken", "newcomers", "lineage")
+#: Parts whose rows are of peers; those of the second have peers of their own.
+_OF_PEERS = ("worlds", "newcomers", "lineage")
+_BESIDE = {"ablation": beside.ABLATION_PEERS, "broken": beside.BROKEN_PEERS}
 
 
 def added(options: argparse.Namespace, published: Sequence[int]) -> tuple[str, ...]:
     """What a run with --merge adds: rows of peers (or of all seeds that are not among the published
-    ones), of logs with a seed, or whole parts by names."""
-    of_peers = [part for part in options.parts if part in _OF_PEERS]
+    ones), of logs with a seed, or parts by names."""
+    of_peers = [part for part in options.parts if part in (*_OF_PEERS, *_BESIDE)]
     further = [str(seed) for seed in options.seeds if seed not in published]
     if further:
-        rows = tuple(f"{part}, seeds {' and '.join(further)}" for part in of_peers)
+        rows = [f"{part}, seeds {' and '.join(further)}" for part in of_peers]
     else:
-        rows = tuple(options.peers) if of_peers else ()
+        rows = list(options.peers) if set(of_peers) & set(_OF_PEERS) else []
+        for part in (one for one in of_peers if one in _BESIDE):
+            mine = [one for one in _BESIDE[part] if one in options.peers]
+            rows.append(part if len(mine) == len(_BESIDE[part]) else f"{part}: {', '.join(mine)}")
     seen = options.seeds if "real" in options.parts else ()
-    logs = tuple(f"{log}-{seed}" for log in options.logs for seed in seen)
-    return (*rows, *logs, *(part for part in options.parts if part not in (*_OF_PEERS, "real")))
+    logs = [f"{log}-{seed}" for log in options.logs for seed in seen]
+    known = (*_OF_PEERS, *_BESIDE, "real")
+    return (*rows, *logs, *(part for part in options.parts if part not in known))
 
 
 #: What both runs have to agree about; the worlds' own rows tell what they were made of.
@@ -140,10 +145,11 @@ def merged(old: dict[str, Any], new: dict[str, Any], peers: tuple[str, ...]) -> 
     """
     merging.same(old["settings"], new["settings"], _PROTOCOL)
     found = {**old, merging.ADDED: merging.noted(old, new, peers)}
-    found |= {part: new[part] for part in PARTS if part in new and part not in _OF_PEERS}
+    of_peers = (*_OF_PEERS, *_BESIDE)
+    found |= {part: new[part] for part in PARTS if part in new and part not in of_peers}
     if "real" in new:
         found["real"] = merging.rows(old.get("real", []), new["real"], "digest")
-    for part in _OF_PEERS:
+    for part in of_peers:
         if part not in new:
             continue
         there, now = ({row["label"] for row in one.get(part, [])} for one in (old, new))
