@@ -1,7 +1,7 @@
 """The grains: which groups of a customer's events are kept, and which integers of each.
 
 These tables are a customer's state (with the tail); a change of a grain changes the layout of
-stored states and needs a new `STATE_VERSION` in `shoal.features.state`.
+stored states and needs a new `STATE_VERSION` and `CONTENT_VERSION` in `shoal.features.state`.
 """
 
 from __future__ import annotations

@@ -37,7 +37,8 @@ from shoal.features.queries import PARTIAL_SCHEMAS, TAIL
 STATE_VERSION: Final = 3
 #: The same bodies, stored as they are; read as long as nobody wrote them again.
 _PLAIN: Final = 2
-#: Of what bodies say, which decides whether states have to be made anew: 3 says what 2 did.
+#: Raised with it, so that states are made anew; but not where bodies say the same as before, as 3
+#: says what 2 did.
 CONTENT_VERSION: Final = 2
 
 STATE_SCHEMA: Final = pa.schema(
