@@ -94,8 +94,9 @@ def exact(device: torch.device) -> AbstractContextManager[Any]:
 
 
 def single(values: Tensor) -> Tensor:
-    """The values as float32; an exported step does not hold that nothing was to be done."""
-    return values if values.dtype == torch.float32 else values.float()
+    """What `mixed` made bfloat16 as float32; all else as it is, and then an exported step holds
+    nothing of it."""
+    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
 
 
 def torch_version() -> str:
