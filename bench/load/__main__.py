@@ -6,6 +6,7 @@
     python -m bench.load --workers 2         connections are taken by two processes
     python -m bench.load --merge --minutes 10 --only single
                                              this phase into the figures of a run before
+                                             (--servers shoal: not that of the bare server)
     python -m bench.load --page              only the page, from the figures in load.json
 
 Beside Shoal runs a bare server that only syncs. Finished phases are kept in --cache and taken from
@@ -117,7 +118,7 @@ def _units(options: argparse.Namespace, shop: Path) -> Iterator[Unit]:
     for place, (phase, label, more) in enumerate(phases):
         if phase not in options.only:
             continue
-        for server in (SHOAL, BARE):
+        for server in options.servers:
             if server == BARE and phase in ("visible", "reads", "replay"):
                 continue
             arguments = {"server": server, "phase": phase, "shop": str(shop), **more}
@@ -139,6 +140,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--every", type=float, default=1.0, help="shoal serve --every")
     parser.add_argument("--workers", type=int, default=1, help="shoal serve --workers")
     parser.add_argument("--only", nargs="+", choices=PHASES, default=list(PHASES))
+    parser.add_argument("--servers", nargs="+", choices=(SHOAL, BARE), default=[SHOAL, BARE])
     parser.add_argument("--again", action="store_true", help="nothing is taken from the cache")
     parser.add_argument("--merge", action="store_true", help="into the figures in load.json")
     parser.add_argument("--page", action="store_true", help="only the page")
