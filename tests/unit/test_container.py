@@ -72,6 +72,9 @@ def test_what_is_installed_is_offered(steps: list[tuple[str, str]]) -> None:
     installs = [rest for name, rest in steps if name == "RUN" and "pip install" in rest]
     assert len(installs) == 1 and "'.[postgres]'" in installs[0]
     assert "-c constraints.txt" in installs[0]
+    # What pip is told besides is for who builds to say: no index is named here.
+    assert "$PIP_OPTIONS" in installs[0] and ("ARG", "PIP_OPTIONS=") in steps
+    assert "index" not in installs[0] and "://" not in installs[0]
     assert "postgres" in project["optional-dependencies"]
     bases = {rest.split()[0] for name, rest in steps if name == "FROM"}
     assert bases == {"python:3.11-slim-bookworm"}
@@ -128,8 +131,17 @@ def test_each_service_is_watched_and_kept_small(services: dict[str, Any]) -> Non
         assert service["read_only"] is True
         assert service["security_opt"] == ["no-new-privileges:true"]
     assert services["shoal"]["depends_on"]["postgres"]["condition"] == "service_healthy"
+    # On the socket a server answers already while the database is being made.
+    assert "--host 127.0.0.1" in " ".join(services["postgres"]["healthcheck"]["test"])
     assert "ports" not in services["postgres"]
     assert compose()["networks"]["inside"] == {"internal": True}
+
+
+def test_the_image_is_built_and_never_fetched(services: dict[str, Any]) -> None:
+    service = services["shoal"]
+    assert service["build"]["dockerfile"] == "Containerfile"
+    assert service["build"]["args"] == {"PIP_OPTIONS": None}  # from the environment of who builds
+    assert service["pull_policy"] == "never"
 
 
 def test_compose_reads_its_file() -> None:

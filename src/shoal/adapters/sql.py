@@ -27,7 +27,7 @@ from shoal.adapters.sql_lease import Lease
 from shoal.adapters.sql_live import SqlLive
 from shoal.adapters.sql_memberships import SqlMemberships
 from shoal.adapters.sql_people import SqlPeople
-from shoal.adapters.sql_rows import ASKED, WRITTEN, parts, views, write_many
+from shoal.adapters.sql_rows import WRITTEN, asked, views, write_many
 from shoal.adapters.sql_schema import (
     META,
     POINTER_HISTORY,
@@ -186,9 +186,8 @@ class SqlStateStore(SqlMemberships):
         """Rows (`customer_id`, `version`, `body`) of the known ones asked for, by customer."""
         tables = []
         query = sa.select(STATES.c.customer_id, STATES.c.version, STATES.c.body)
-        wanted = sorted(set(customers))
         with self._reading() as connection:
-            for part in parts(wanted, ASKED):
+            for part in asked(customers):
                 rows = connection.execute(query.where(STATES.c.customer_id.in_(part))).all()
                 tables.append(_states_table(rows))
         return _joined(tables, STATES_SCHEMA).sort_by("customer_id")
@@ -211,7 +210,7 @@ class SqlStateStore(SqlMemberships):
         """Remove states, and every model's carries of these customers."""
         with self._writing() as connection:
             self.carries.forget(customers)
-            for part in parts(sorted(set(customers)), ASKED):
+            for part in asked(customers):
                 connection.execute(sa.delete(STATES).where(STATES.c.customer_id.in_(part)))
 
     def count_states(self) -> int:
@@ -277,7 +276,7 @@ class SqlStateStore(SqlMemberships):
         gone = {"states": 0, "carries": 0, "memberships": 0, "flags": 0}
         with self._writing() as connection:
             gone["carries"] = self.carries.forget(ids)
-            for part in parts(sorted(set(ids)), ASKED):
+            for part in asked(ids):
                 theirs = STATES.c.customer_id.in_(part)
                 gone["states"] += connection.execute(sa.delete(STATES).where(theirs)).rowcount
             gone["memberships"] = self._forget_memberships(connection, ids)

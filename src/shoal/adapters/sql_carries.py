@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import sqlalchemy as sa
 
-from shoal.adapters.sql_rows import ASKED, WRITTEN, parts, views, write_many
+from shoal.adapters.sql_rows import WRITTEN, asked, views, write_many
 from shoal.adapters.sql_schema import CARRIES, STATES, upsert
 from shoal.adapters.store_schema import CARRIES_SCHEMA
 
@@ -35,7 +35,7 @@ class SqlCarries:
         query = query.where(_own(model_id))
         tables = [CARRIES_SCHEMA.empty_table()]
         with self._reading() as connection:
-            for part in parts(sorted(set(customers)), ASKED):
+            for part in asked(customers):
                 rows = connection.execute(query.where(CARRIES.c.customer_id.in_(part))).all()
                 tables.append(_table(rows))
         return pa.concat_tables(tables).sort_by("customer_id")
@@ -73,7 +73,7 @@ class SqlCarries:
             if customers is None:
                 connection.execute(own)
                 return
-            for part in parts(sorted(set(customers)), ASKED):
+            for part in asked(customers):
                 connection.execute(own.where(CARRIES.c.customer_id.in_(part)))
 
     def delete_since(self, model_id: str, moment_us: int) -> None:
@@ -86,7 +86,7 @@ class SqlCarries:
         """Remove every model's carries of some customers; how many there were."""
         gone = 0
         with self._writing() as connection:
-            for part in parts(sorted(set(customers)), ASKED):
+            for part in asked(customers):
                 theirs = sa.delete(CARRIES).where(CARRIES.c.customer_id.in_(part))
                 gone += connection.execute(theirs).rowcount
         return gone

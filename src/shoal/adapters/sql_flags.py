@@ -9,6 +9,7 @@ from typing import Any, Final
 import pyarrow as pa
 import sqlalchemy as sa
 
+from shoal.adapters.sql_rows import asked
 from shoal.adapters.sql_schema import _METADATA, NAME
 from shoal.features.admission import FLAGS_SCHEMA
 
@@ -21,9 +22,6 @@ FLAGS: Final = sa.Table(
     sa.Column("to_us", sa.BigInteger, primary_key=True),
     sa.Column("from_us", sa.BigInteger, nullable=False),
 )
-
-#: Visitors in one `IN (...)`; SQLite allows 32,766 parameters.
-_ASKED: Final = 5_000
 
 Connected = Callable[[], AbstractContextManager[sa.Connection]]
 
@@ -68,6 +66,4 @@ def _conditions(visitors: Sequence[str] | None) -> list[tuple[Any, ...]]:
     """One condition for each query that together ask for the visitors."""
     if visitors is None:
         return [()]
-    wanted = sorted(set(visitors))
-    parts = [wanted[start : start + _ASKED] for start in range(0, len(wanted), _ASKED)]
-    return [(FLAGS.c.visitor_id.in_(part),) for part in parts]
+    return [(FLAGS.c.visitor_id.in_(part),) for part in asked(visitors)]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import pyarrow as pa
 import sqlalchemy as sa
 
-from shoal.adapters.sql_rows import ASKED
+from shoal.adapters.sql_rows import asked
 from shoal.adapters.sql_schema import LIVE, META, upsert
 from shoal.ports import LiveBatch
 
@@ -57,7 +57,7 @@ class SqlLive:
         """Some batches, in the order asked for; `KeyError` where one is not there any more."""
         found: dict[int, LiveBatch] = {}
         with self._reading() as connection:
-            for part in _parts(sorted(set(numbers))):
+            for part in asked(numbers):
                 rows = connection.execute(sa.select(LIVE).where(LIVE.c.number.in_(part)))
                 found |= {row.number: _batch(row) for row in rows}
         return [found[number] for number in numbers]
@@ -78,11 +78,6 @@ class SqlLive:
         row = {"key": _POSITION, "value": str(position)}
         with self._writing() as connection:
             connection.execute(upsert(self._engine, META, "key"), row)
-
-
-def _parts(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(numbers), ASKED):
-        yield numbers[start : start + ASKED]
 
 
 def packed(table: pa.Table) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 import sqlalchemy as sa
 
-from shoal.adapters.sql_rows import ASKED, WRITTEN, parts, write_many
+from shoal.adapters.sql_rows import WRITTEN, asked, write_many
 from shoal.adapters.sql_schema import MEMBERSHIPS, META
 from shoal.adapters.store_schema import LOG_SCHEMA, as_memberships
 from shoal.domain.time import to_us
@@ -88,8 +88,9 @@ class SqlMemberships:
                 own = [row.position for row in found if row.segmentation_id == name]
                 lines.setdefault(tuple(line_of(name)), []).extend(own)
             for line, places in lines.items():
-                for place, segment, since in connection.execute(_before(places, line)).all():
-                    before[place] = (segment, since)
+                for part in asked(places):
+                    for place, segment, since in connection.execute(_before(part, line)).all():
+                        before[place] = (segment, since)
         told = [before.get(row.position, (None, None)) for row in found]
         moments = pa.array([us for _, us in told], pa.int64())
         columns = [
@@ -113,7 +114,7 @@ class SqlMemberships:
     def _forget_memberships(connection: sa.Connection, ids: Sequence[str]) -> int:
         """Remove every row of some customers, of whatever age; how many there were."""
         gone = 0
-        for part in parts(sorted(set(ids)), ASKED):
+        for part in asked(ids):
             theirs = MEMBERSHIPS.c.customer_id.in_(part)
             gone += connection.execute(sa.delete(MEMBERSHIPS).where(theirs)).rowcount
         return gone
@@ -140,7 +141,7 @@ _ROWS_SCHEMA: Final = pa.schema([pa.field("position", pa.int64()), *MEMBERSHIPS_
 
 
 def _asked(customers: Sequence[str] | None) -> Iterable[Sequence[str] | None]:
-    return [None] if customers is None else parts(sorted(set(customers)), ASKED)
+    return [None] if customers is None else asked(customers)
 
 
 def _latest(

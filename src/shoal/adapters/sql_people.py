@@ -9,6 +9,7 @@ from typing import Any, Final
 import pyarrow as pa
 import sqlalchemy as sa
 
+from shoal.adapters.sql_rows import asked
 from shoal.adapters.sql_schema import _METADATA, NAME
 from shoal.features.admission import LINKS_SCHEMA
 
@@ -24,9 +25,6 @@ LINKS: Final = sa.Table(
     sa.Column("source", sa.Text, primary_key=True),
     sa.Column("kind", sa.Text, nullable=False),
 )
-
-#: Ids in one `IN (...)`; SQLite allows 32,766 parameters.
-_ASKED: Final = 5_000
 
 Connected = Callable[[], AbstractContextManager[sa.Connection]]
 
@@ -68,7 +66,7 @@ class SqlPeople:
         """Remove every link of or to some ids; returns how many there were."""
         gone = 0
         with self._writing() as connection:
-            for part in _parts(ids):
+            for part in asked(ids):
                 named = LINKS.c.id.in_(part) | LINKS.c.customer_id.in_(part)
                 gone += connection.execute(sa.delete(LINKS).where(named)).rowcount
         return gone
@@ -80,13 +78,7 @@ def _conditions(
     """One condition for each query that together ask for the ids or the customers."""
     if ids is None and customers is None:
         yield ()
-    for part in _parts(ids or ()):
+    for part in asked(ids or ()):
         yield (LINKS.c.id.in_(part),)
-    for part in _parts(customers or ()):
+    for part in asked(customers or ()):
         yield (LINKS.c.customer_id.in_(part),)
-
-
-def _parts(names: Sequence[str]) -> Iterator[list[str]]:
-    wanted = sorted(set(names))
-    for start in range(0, len(wanted), _ASKED):
-        yield wanted[start : start + _ASKED]

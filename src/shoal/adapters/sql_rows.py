@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-#: Customers in one `IN (...)`; SQLite allows 32,766 parameters.
+Id = TypeVar("Id", str, int)
+
+#: Ids in one `IN (...)`; SQLite allows 32,766 parameters.
 ASKED: Final = 5_000
 #: Rows handed to the driver at once.
 WRITTEN: Final = 20_000
@@ -49,14 +51,25 @@ def number_on(connection: sa.Connection, table: sa.Table, least: int = 0) -> Non
         connection.execute(sa.select(sa.func.setval(sequence, highest)))
 
 
-def parts(values: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    """The values in runs of at most `size`.
+def asked(ids: Iterable[Id], most: int = ASKED) -> Iterator[list[Id]]:
+    """Some ids, each once and sorted, in runs for one `IN (...)` each.
 
-    >>> list(parts("abcde", 2))
-    ['ab', 'cd', 'e']
+    A run is filled up with its last id to one of four lengths an octave. A statement of another
+    length is another one, and each of the 128 statements that a connection to SQLite keeps prepared
+    holds what was bound to it: with lengths as they come a stream of a thousand events a second
+    kept some hundred thousand ids in memory, and prepared each statement anew.
+
+    >>> list(asked("hgfedcbaa", 5))
+    [['a', 'b', 'c', 'd', 'e'], ['f', 'g', 'h']]
+    >>> [len(one) for one in asked(range(1_000))]
+    [1024]
     """
-    for start in range(0, len(values), size):
-        yield values[start : start + size]
+    wanted = sorted(set(ids))
+    for start in range(0, len(wanted), most):
+        run = wanted[start : start + most]
+        quarter = 1 << max(0, len(run).bit_length() - 3)
+        missing = min(most, -(-len(run) // quarter) * quarter) - len(run)
+        yield run + run[-1:] * missing
 
 
 def views(bodies: pa.Array) -> list[memoryview]:

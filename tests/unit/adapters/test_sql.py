@@ -288,3 +288,28 @@ def test_readers_of_another_connection_see_only_what_was_committed(
         plain = sqlite3.connect(tmp_path / "shop.sqlite")
         assert plain.execute("select count(*) from settings").fetchone() == (0,)
         plain.close()
+
+
+def test_however_many_are_asked_for_statements_stay_few(url: str) -> None:
+    """A connection keeps what was bound to its last 128 statements."""
+    names = [f"c{place:04}" for place in range(700)]
+    states = pa.table(
+        {
+            "customer_id": names,
+            "version": pa.array([3] * len(names), pa.int32()),
+            "body": pa.array([name.encode() for name in names], pa.binary()),
+        }
+    )
+    store = SqlStateStore(url)
+    with store.lease(), store.transaction():
+        store.put_states(states)
+    told: set[str] = set()
+    sa.event.listen(
+        store._engine, "before_cursor_execute",
+        lambda _connection, _cursor, statement, *_: told.add(statement),
+    )  # fmt: skip
+    for count in range(500, 700):
+        found = store.get_states([*names[:count], names[0], "nobody"])
+        assert found["customer_id"].to_pylist() == names[:count]
+    assert len(told) < 5
+    store.close()
