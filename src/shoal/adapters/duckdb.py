@@ -18,6 +18,7 @@ import pyarrow as pa
 from shoal.adapters import kept_queries
 from shoal.adapters.duckdb_plans import Plans
 from shoal.adapters.failures import translated
+from shoal.adapters.memory_limit import memory_mib
 from shoal.ports import ParquetFiles, Relation
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ class DuckEngine:
 
     Args:
         threads: worker threads; None for one a core.
-        memory_mib: what DuckDB may hold before it spills, in MiB; None for half of the machine's
-            memory, at most 3 GiB.
+        memory_mib: what DuckDB may hold before it spills, in MiB; None for half of what this
+            process may have (`memory_limit`), at most 3 GiB.
         spill: directory of spilled data; None for `duckdb-spill` in the system's temporary one.
 
     >>> engine = DuckEngine(threads=1)
@@ -265,8 +266,7 @@ def _escaped(path: str) -> str:
 
 
 def _default_memory_mib() -> int:
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
-    return min(3 * 1024, machine // 2)
+    return min(3 * 1024, memory_mib() // 2)
 
 
 def _default_spill() -> Path:

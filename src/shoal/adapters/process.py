@@ -27,16 +27,31 @@ def started(pid: int) -> str | None:
     return _started_ps(pid)
 
 
+def of_this_boot(told: str) -> bool:
+    """Whether what `started` once told is of a process that this kernel ran, in any container.
+
+    >>> of_this_boot(started(os.getpid()) or "") or not (_PROC / "self" / "stat").exists()
+    True
+    """
+    return bool(told) and told.partition("/")[0] == _boot()
+
+
+def _boot() -> str | None:
+    try:
+        return (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+
+
 def _started_linux(pid: int) -> str | None:
     try:
         text = (_PROC / str(pid) / "stat").read_text()
-        boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return None
     # The second field is the command in parentheses and may hold anything, spaces and ) included.
     fields = text.rpartition(")")[2].split()
     state, ticks = fields[0], fields[19]
-    return None if state in ("Z", "X") else f"{boot}/{ticks}"
+    return None if state in ("Z", "X") else f"{_boot()}/{ticks}"
 
 
 def _started_ps(pid: int) -> str | None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from shoal.adapters import process
+from shoal.adapters.directory_lock import DirectoryLock
 from shoal.adapters.sql_schema import LEASE, begin, failures_told, place, upsert
 from shoal.domain.errors import OperationError
 from shoal.domain.time import Clock, from_us, iso, to_us
@@ -23,14 +26,19 @@ EXPIRY: Final = timedelta(seconds=120)
 #: How often a holder says that it lives.
 HEARTBEAT: Final = timedelta(seconds=30)
 _ROW: Final = 1
+#: Beginning of the token of a holder that has the directory's lock too.
+_LOCKED: Final = "locked-"
+#: A holder that is about to leave has no row any more, and its lock for a moment still.
+_LEAVING_S: Final = 2.0
 
 
 class Lease:
     """Held by one process at a time; entering it again in the same process is allowed.
 
-    Whether a holder on this machine lives is asked of the operating system (process number and
-    start time), so a killed one is taken over at once and a slow one never. Of a holder on another
-    machine only its heartbeat is known.
+    Whether a holder on this machine lives is asked of the operating system, so a killed one is
+    taken over at once and a slow one never: by the lock that a holder has on the directory of its
+    SQLite file, in whatever container it is, or where there are no such locks by process number and
+    start time. Of a holder on another machine only its heartbeat is known.
 
     A PostgreSQL database is asked whether the holder's connection lives, wherever it is; one on
     this machine that lives and lost its connection has time to get it again. The row then says who
@@ -43,10 +51,12 @@ class Lease:
     def __init__(self, engine: sa.Engine, clock: Clock, lock: int | None = None) -> None:
         self._engine = engine
         self._clock = clock
-        self._token = uuid.uuid4().hex
+        self._name = self._token = uuid.uuid4().hex
         self._guard = threading.RLock()
         self._depth = 0
         self._session = None if lock is None else LockedSession(engine, lock)
+        file = engine.url.database if lock is None else None
+        self._directory = DirectoryLock(Path(file).parent if file else None)
         #: Whether who held it before never gave it back.
         self.taken_over = False
 
@@ -99,14 +109,29 @@ class Lease:
         # Look before asking for the right to write: a holder in a long transaction has that right,
         # and waiting for it would end in a message that cannot name the holder.
         try:
-            with begin(self._engine, write=False) as connection:
-                self._refuse_if_held(connection)
+            locked = self._look()
+            self._token = _LOCKED + self._name if locked else self._name
             with begin(self._engine, write=True) as connection:
                 self.taken_over = self._refuse_if_held(connection)
                 self._write_row(connection)
         except BaseException:
             self._let_go()
             raise
+
+    def _look(self) -> bool | None:
+        """Whether the directory's lock is ours, where nobody holds the lease; None: it has none.
+
+        Raises:
+            OperationError: `shop_locked`.
+        """
+        until = time.monotonic() + _LEAVING_S
+        while True:
+            locked = self._directory.take()
+            with begin(self._engine, write=False) as connection:
+                left = self._refuse_if_held(connection)
+            if left or locked is not False or time.monotonic() > until:
+                return locked
+            time.sleep(0.02)
 
     def _write_row(self, connection: sa.Connection) -> None:
         pid = os.getpid()
@@ -148,6 +173,10 @@ class Lease:
         return here and bool(process.started(row["pid"]) == row["process_started"])
 
     def _alive(self, row: Any) -> bool:
+        if row["token"].startswith(_LOCKED) and process.of_this_boot(row["process_started"]):
+            locked = self._directory.take()
+            if locked is not None:
+                return not locked
         if row["host"] == socket.gethostname():
             return self._lives_here(row)
         return bool(row["expires_us"] > to_us(self._clock()))
@@ -160,6 +189,7 @@ class Lease:
             self._let_go()
 
     def _let_go(self) -> None:
+        self._directory.let_go()
         if self._session is not None:
             self._session.let_go()
 

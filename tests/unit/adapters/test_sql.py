@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from shoal.adapters import process, sql_memberships, sql_schema
+from shoal.adapters.directory_lock import DirectoryLock
 from shoal.adapters.sql import SqlStateStore
 from shoal.adapters.sql_migration import migrate_store
 from shoal.domain.errors import OperationError
@@ -87,7 +88,8 @@ class Moved:
 def elsewhere(store: SqlStateStore) -> None:
     """Make the lease's holder a process of another machine."""
     with sql_schema.begin(store._engine, write=True) as connection:
-        connection.execute(sa.update(sql_schema.LEASE).values(host="elsewhere"))
+        there = {"host": "elsewhere", "process_started": "another-boot/1"}
+        connection.execute(sa.update(sql_schema.LEASE).values(**there))
 
 
 def test_a_holder_elsewhere_is_taken_over_when_it_was_silent_for_too_long(url: str) -> None:
@@ -109,6 +111,47 @@ def test_a_holder_elsewhere_is_taken_over_when_it_was_silent_for_too_long(url: s
                 first.put_setting("a", "2")
             second.put_setting("a", "3")
     assert first.get_settings() == {"a": "3"}
+
+
+def in_another_container(store: SqlStateStore, host: str) -> None:
+    """Let the lease's holder be known by what it is called in a container of its own."""
+    with sql_schema.begin(store._engine, write=True) as connection:
+        row = connection.execute(sa.select(sql_schema.LEASE)).mappings().one()
+        boot = row["process_started"].partition("/")[0]
+        there = {"host": host, "pid": 2**22 + 1, "process_started": f"{boot}/1"}
+        connection.execute(sa.update(sql_schema.LEASE).values(**there))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="containers share a Linux kernel")
+@pytest.mark.parametrize("host", [socket.gethostname(), "4f1c9e0d2b7a"])
+def test_a_holder_in_another_container_counts_as_long_as_it_lives(url: str, host: str) -> None:
+    other, store = holder(url), SqlStateStore(url)
+    try:
+        in_another_container(store, host)
+        with pytest.raises(OperationError, match=f"on {host} has been writing"):
+            store.lease().__enter__()
+    finally:
+        other.kill()
+        other.communicate()
+    with store.lease():  # at once, and not when it was silent for long enough
+        store.put_setting("a", "1")
+    with pytest.raises(OperationError, match=f"process {os.getpid()} on"), store.lease():
+        SqlStateStore(url).lease().__enter__()
+    store.close()
+
+
+def test_without_locks_of_directories_process_numbers_tell_who_lives(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DirectoryLock, "take", lambda _: None)
+    first, second = SqlStateStore(url), SqlStateStore(url)
+    with first.lease():
+        with pytest.raises(OperationError, match=f"process {os.getpid()} on"):
+            second.lease().__enter__()
+        in_another_container(first, socket.gethostname())
+        with second.lease():
+            second.put_setting("a", "1")
+    assert first.get_settings() == {"a": "1"}
 
 
 def test_a_process_number_used_again_does_not_hold_the_lease(url: str) -> None:
