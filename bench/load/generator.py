@@ -157,7 +157,7 @@ class Load:
         while (now := time.monotonic()) < self._until:
             due = int((now - self._started) * self._rate)
             while sent < due:
-                self._due.append(self._started + sent / self._rate)
+                self._due.append(self._started + (sent + 1) / self._rate)
                 sent += 1
             while self._due and self._idle:
                 self._send(self._idle.popleft(), self._due.popleft())

@@ -141,7 +141,7 @@ def merged(old: dict[str, Any], new: dict[str, Any], peers: tuple[str, ...]) -> 
     Raises:
         MergeError: the runs differ in protocol or data, or in worlds, which would leave means of
             other worlds beside one another. A method that lacks a seed which others have is told
-            without a mean (`summing.mean_over_worlds`).
+            with its own (`summing.titled`).
     """
     merging.same(old["settings"], new["settings"], _PROTOCOL)
     found = {**old, merging.ADDED: merging.noted(old, new, peers)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.harness.results import spread, table, told
 from bench.track.report_adjust import adjustment
-from bench.track.summing import mean_over_worlds, of, peers_of, title
+from bench.track.summing import mean_over_worlds, of, peers_of, titled
 from bench.track.unit import CEILING
 
 #: Where customers and segments change, so that what adjusts has something to do.
@@ -43,7 +43,7 @@ def ablation(rows: Rows) -> list[str]:
     if {"shoal-adjust", "shoal-adjust-both"} <= set(peers_of(rows)):
         intro += " What the embedding is worth is the last row beside the one above it."
     lines = [
-        [title(peer), *(told(mean_over_worlds(rows, peer, name), _digits(name))
+        [titled(rows, peer), *(told(mean_over_worlds(rows, peer, name), _digits(name))
                         for name in _FIGURES)]
         for peer in peers_of(rows)
     ]  # fmt: skip
@@ -61,7 +61,7 @@ def broken(rows: Rows) -> list[str]:
         "are, so nothing is to be learned of it."
     )
     lines = [
-        [title(peer), *(told(spread(row.get(name) for row in of(rows, peer)), _digits(name))
+        [titled(rows, peer), *(told(spread(row.get(name) for row in of(rows, peer)), _digits(name))
                         for name in _FIGURES)]
         for peer in peers_of(rows)
     ]  # fmt: skip

@@ -13,7 +13,15 @@ from bench.track.lineage import TOLERANCE_DAYS
 from bench.track.newcomers import EVENTS
 from bench.track.report_adjust import adjustment
 from bench.track.report_movement import movement, recovery
-from bench.track.summing import mean_over_worlds, of, peers_of, ranked, share_of_ceiling, title
+from bench.track.summing import (
+    mean_over_worlds,
+    of,
+    peers_of,
+    ranked,
+    share_of_ceiling,
+    title,
+    titled,
+)
 from bench.track.unit import CEILING
 from shoal.evaluation.lineage import Counts, over_worlds
 
@@ -159,7 +167,7 @@ def _overall(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         cells = [told(mean_over_worlds(rows, peer, name), 3) for name in _SHARED]
         shares = [told(share_of_ceiling(rows, peer, name)) for name in _SHARED]
         labels = told(mean_over_worlds(rows, peer, "labels"), 0)
-        lines.append([title(peer), *cells, *shares, labels])
+        lines.append([titled(rows, peer), *cells, *shares, labels])
     head = ["method", "accuracy", "macro recall", "macro F1", "ARI", "accuracy / ceiling",
             "recall / ceiling", "F1 / ceiling", "ARI / ceiling", "labels used"]  # fmt: skip
     intro = (
@@ -204,7 +212,7 @@ def _by_world(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for name, words in (("accuracy", "Accuracy"), ("ari", "Adjusted Rand index, cut by cut")):
         lines = [
             [
-                title(peer),
+                titled(rows, peer),
                 *(told(spread(row[name] for row in of(rows, peer, world=world)), 2)
                   for world in worlds),
             ]
@@ -219,7 +227,7 @@ def _noise(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         return []
     lines = [
         [
-            title(peer),
+            titled(rows, peer),
             told(spread(row["labels"] for row in of(rows, peer)), 0),
             told(spread(row["largest_share"] for row in of(rows, peer))),
             told(spread(row["flicker"] for row in of(rows, peer))),
@@ -240,7 +248,7 @@ def _newcomers(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for peer in peers_of(rows):
         mine = of(rows, peer)
         cells = [told(spread(row["accuracy"][str(n)] for row in mine)) for n in EVENTS]
-        lines.append([title(peer), *cells])
+        lines.append([titled(rows, peer), *cells])
     intro = (
         "World steady, half of the customers learned from, the other half known by their first "
         "events alone (moved so that the last of them is less than a week old). Shoal places "

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.harness.results import table
-from bench.track.summing import of, peers_of, title
+from bench.track.summing import of, peers_of, titled
 
 _STEPS = ("nudge", "split", "merge", "refit")
 
@@ -20,7 +20,7 @@ def adjustment(
         for world in dict.fromkeys(row["world"] for row in rows):
             mine = [row["adjusted"] for row in of(rows, peer, world=world) if row.get("adjusted")]
             if mine:
-                lines.append([title(peer), world, *_cells(mine)])
+                lines.append([titled(rows, peer), world, *_cells(mine)])
     if not lines:
         return []
     intro = (

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.harness.results import spread, table, told
 from bench.track.scores import HORIZON_DAYS, MOST_FLICKER
-from bench.track.summing import front_share, mean_over_worlds, of, peers_of, ranked, title
+from bench.track.summing import front_share, mean_over_worlds, of, peers_of, ranked, titled
 
 
 def movement(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -39,7 +39,7 @@ def movement(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     )
     lines = [
         [
-            title(peer),
+            titled(rows, peer),
             told(mean_over_worlds(moving, peer, "flicker"), 2),
             told(mean_over_worlds(calm, peer, "flicker"), 2) if calm else "–",
             told(mean_over_worlds(moving, peer, "delay_days"), 1),
@@ -67,7 +67,7 @@ def recovery(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         for world in dict.fromkeys(row["world"] for row in rows):
             events = [one for row in of(rows, peer, world=world) for one in row.get("recovery", [])]
             cells.append(_recovered(events))
-        lines.append([title(peer), *cells])
+        lines.append([titled(rows, peer), *cells])
     worlds = list(dict.fromkeys(row["world"] for row in rows))
     some = [place for place in range(len(worlds)) if any(line[place + 1] != "–" for line in lines)]
     if not some:

@@ -21,6 +21,14 @@ def title(peer: str) -> str:
     return SPECS[name].title + (f", {columns} columns" if columns else "")
 
 
+def titled(rows: Rows, peer: str) -> str:
+    """A peer as a table of these rows names it: with its seeds, where others have more."""
+    mine = {row["seed"] for row in rows if row["peer"] == peer}
+    if mine == {row["seed"] for row in rows}:
+        return title(peer)
+    return f"{title(peer)} (seeds {', '.join(map(str, sorted(mine)))} alone)"
+
+
 def peers_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """Methods in order of their first row."""
     return list(dict.fromkeys(row["peer"] for row in rows))
@@ -38,9 +46,10 @@ def of(rows: Rows, peer: str, **wanted: Any) -> list[Mapping[str, Any]]:
 
 
 def mean_over_worlds(rows: Rows, peer: str, name: str) -> dict[str, float] | None:
-    """Spread over seeds of a figure's mean over worlds; None unless every world has it.
+    """Spread over its seeds of a figure's mean over worlds; None unless every world has it.
 
-    A method that failed in a world would else be compared on the others alone.
+    A method that failed in a world would else be compared on the others alone. Of one that was not
+    run on some seeds `titled` says so.
     """
     means = _by_seed(rows, peer, name)
     return spread(means.values()) if means else None
@@ -59,10 +68,10 @@ def share_of_ceiling(rows: Rows, peer: str, name: str) -> dict[str, float] | Non
 
 
 def _by_seed(rows: Rows, peer: str, name: str) -> dict[int, float]:
-    """Mean over worlds of each seed; empty unless every world of every seed has the figure."""
+    """Mean over worlds of each of its seeds; empty unless every world of each has the figure."""
     worlds = list(dict.fromkeys(row["world"] for row in rows))
     means = {}
-    for seed in dict.fromkeys(row["seed"] for row in rows):
+    for seed in dict.fromkeys(row["seed"] for row in rows if row["peer"] == peer):
         mine = {row["world"]: row.get(name) for row in of(rows, peer, seed=seed)}
         there = [value for world in worlds if (value := mine.get(world)) is not None]
         if len(there) < len(worlds):

@@ -116,6 +116,14 @@ def test_states_are_walked_in_order_in_bounded_batches(store: StateStore) -> Non
     assert pa.concat_tables(batches)["customer_id"].to_pylist() == names
 
 
+def test_customers_are_told_part_by_part(store: StateStore) -> None:
+    assert store.customers_after("", 2) == []
+    store.put_states(states(b=b"1", a=b"2", c=b"3", Z=b"4"))
+    assert store.customers_after("", 2) == ["Z", "a"]
+    assert store.customers_after("a", 2) == ["b", "c"]
+    assert store.customers_after("c", 2) == store.customers_after("zz", 9) == []
+
+
 def test_states_may_be_deleted_while_walking(store: StateStore) -> None:
     store.put_states(states(**{f"c{i:02d}": b"x" for i in range(10)}))
     for batch in store.iter_states(rows_per_batch=3):

@@ -211,6 +211,55 @@ def test_states_links_flags_and_memberships_are_those_of_the_table(
     assert memberships(shop) == memberships(other)
 
 
+def recorded(shop: Shop, name: str) -> list[tuple[str, str, str]]:
+    """Rows of a segmentation's log: who, where, why; a customer's in order."""
+    rows = shop._parts.store.membership_history(segmentations=[name]).to_pylist()
+    return sorted(
+        ((row["customer_id"], row["segment_id"], row["cause"]) for row in rows),
+        key=lambda row: row[0],
+    )
+
+
+def test_swept_in_parts_everybody_is_where_a_refresh_puts_them(shop: Shop, other: Shop) -> None:
+    inbox, beside = MemoryInbox(), MemoryInbox()
+    stream = shop.streaming(inbox, flush_s=3600)
+    name = str(shop._parts.store.get_pointer("segmentation.main"))
+    for one, waiting in ((shop, inbox), (other, beside)):
+        waiting.append(arrived([told(100, NOW, userId="u1")]))
+        one.drain(waiting)
+    # Events came in of customers whom no step moved, so the table has to be asked who they are.
+    assert stream.sweep("", 3, NOW) is None
+    for one in (shop, other):
+        one.refresh(as_of=NOW)
+    moment, calls = NOW, arrived([told(n, NOW, "buy", userId=f"u{n % 3}") for n in range(9)])
+    inbox.append(calls[:6])
+    assert stream.step(moment) is not None
+    after, parts = "", 0
+    while True:
+        moment = NOW + timedelta(days=400, seconds=parts)
+        aged = stream.sweep(after, 3, moment)
+        assert aged is not None
+        parts += 1
+        if aged.after is None:
+            break
+        after = aged.after
+        if parts == 1:  # some come between two parts
+            inbox.append(calls[6:])
+            assert stream.step(moment) is not None
+    assert parts > 2
+    beside.append(calls)
+    other.drain(beside)
+    other.refresh(as_of=NOW, arrived=True)
+    other.refresh(as_of=moment)
+    stream.flush()
+    assert memberships(shop) == memberships(other)
+    causes = {cause for _, _, cause in recorded(shop, name)}
+    assert {"silence", "event"} <= causes
+    # and whoever was silent and is elsewhere is so once
+    again = shop.refresh(as_of=moment)
+    assert again.changed == 0
+
+
 class KilledError(Exception):
     """A process that ends at this point."""
 

@@ -142,6 +142,10 @@ class MemoryStateStore:
     def count_states(self) -> int:
         return len(self._contents.states)
 
+    def customers_after(self, customer: str, most: int) -> list[str]:
+        """The next customers with a state; see the port."""
+        return sorted(name for name in self._contents.states if name > customer)[:most]
+
     def iter_states(self, rows_per_batch: int = 50_000) -> Iterator[pa.Table]:
         """All states in order of customer, in bounded batches."""
         customers = sorted(self._contents.states)

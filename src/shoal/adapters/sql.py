@@ -217,6 +217,12 @@ class SqlStateStore(SqlMemberships):
         with self._reading() as connection:
             return int(connection.scalar(sa.select(sa.func.count()).select_from(STATES)) or 0)
 
+    def customers_after(self, customer: str, most: int) -> list[str]:
+        """The next customers with a state; see the port."""
+        query = sa.select(STATES.c.customer_id).where(STATES.c.customer_id > customer)
+        with self._reading() as connection:
+            return list(connection.scalars(query.order_by(STATES.c.customer_id).limit(most)))
+
     def iter_states(self, rows_per_batch: int = 50_000) -> Iterator[pa.Table]:
         """All states in order of customer, in bounded batches; each batch is read on its own."""
         query = sa.select(STATES.c.customer_id, STATES.c.version, STATES.c.body).order_by(

@@ -34,7 +34,7 @@ def serve(
             metavar="SECONDS",
             min=0.05,
             max=3600.0,
-            help="How long events may wait for others to come with them.",
+            help="How long events wait at most for others to come with them.",
         ),
     ] = 1.0,
     flush_every: Annotated[

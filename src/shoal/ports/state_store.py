@@ -134,6 +134,9 @@ class StateStore(Protocol):
 
     def count_states(self) -> int: ...
 
+    def customers_after(self, customer: str, most: int) -> list[str]:
+        """The next customers with a state, in the order of `iter_states`; after "" the first."""
+
     def iter_states(self, rows_per_batch: int = 50_000) -> Iterator[pa.Table]:
         """All states in order of customer, in bounded batches."""
 

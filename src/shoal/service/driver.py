@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
@@ -20,11 +21,19 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger("shoal.service")
 #: After a failure the next attempt waits, twice as long each time up to this.
-_LONGEST_WAIT_S: Final = 60.0
+_LONGEST_WAIT_S: Final = 10.0
+#: Between two batches it rests as long as the calls of the first took, half of a core at most, but
+#: no shorter than this: nobody waits for long where calls are few.
+_LEAST_REST_S: Final = 0.1
+#: While nothing comes, it looks so often.
+_LOOK_S: Final = 0.2
 #: While a backlog comes in customers follow so often: moving them costs what it costs, however
 #: much came of each.
 _FOLLOW_S: Final = 60.0
 _DAY_S: Final = 86_400.0
+#: A sweep moves so many customers between two batches, in about a quarter of a second: whoever does
+#: something meanwhile does not wait until everybody was looked at.
+_SWEPT_AT_ONCE: Final = 1_000
 #: There are no segments yet, or nobody who could be in one: nobody is moved, and that is all.
 _NOBODY: Final = ("unknown_segmentation", "too_little_data")
 
@@ -34,7 +43,8 @@ class Driver:
 
     Args:
         shop: of which this process holds the lease.
-        every_s: how long calls may wait for others to come with them.
+        every_s: how long calls may wait for others to come with them; where moving customers is
+            quick they wait less.
         sweep_s: after so long in which nothing came everybody is moved on all the same: silence
             changes segments too.
         flush_s: events of customers who have moved are in the event table after so long.
@@ -64,12 +74,16 @@ class Driver:
             "swept_at": None, "failure": None,
         }  # fmt: skip
         self._swept: datetime | None = None
+        #: Of the sweep under way: when it began, and the last customer whom it moved.
+        self._sweeping: tuple[datetime, str] | None = None
         #: What a service found and finished when it started (`Shop.recover`).
         self.recovered: dict[str, Any] = {}
         #: Tells what went with old versions of the event table (`TableRetention.told`).
         self.trimmed: Callable[[], dict[str, Any]] | None = None
         #: Of what is drained and of which customers are not moved yet: since when.
         self._owed: datetime | None = None
+        #: Seconds that the calls of the batch before took; None: there were none.
+        self._took: float | None = None
         #: Held by whoever of this process writes to the shop.
         self.turn = threading.RLock()
         #: Position of the inbox past which customers are moved.
@@ -122,12 +136,18 @@ class Driver:
     def _run(self) -> None:
         wait = self._every_s
         while not self._stopped.wait(wait):
-            wait = self._every_s
             while not self._stopped.is_set() and self._step() >= AT_ONCE:
                 self._adjust()
             self._adjust()
-            if self._told["failure"] is not None:
-                wait = min(2 * max(wait, self._every_s), _LONGEST_WAIT_S)
+            wait = self._rest(wait)
+
+    def _rest(self, before: float) -> float:
+        """Seconds until the next batch; `before`: how long it rested last."""
+        if self._told["failure"] is not None:
+            return min(2 * max(before, self._every_s), _LONGEST_WAIT_S)
+        idle = self._took is None and self._sweeping is None
+        rest = _LOOK_S if idle else max(self._took or 0.0, _LEAST_REST_S)
+        return min(rest, self._every_s)
 
     def _step(self) -> int:
         """One batch; how many calls it was: of fewer than fit, nobody waits for the next."""
@@ -136,13 +156,15 @@ class Driver:
 
     def _batch(self) -> int:
         try:
+            began = time.monotonic()
             calls = self._take()
-            if self._sweep_due():
-                self._move(arrived=False)
-                self._owed = None
-            elif self._owed is not None and not self._may_wait(self._owed):
+            self._took = time.monotonic() - began if calls else None
+            if self._owed is not None and not self._may_wait(self._owed):
                 self._move(arrived=True)
                 self._owed = None
+            # Who came in and was not moved is known up to the next time that anything is recorded.
+            if self._owed is None and self._sweep_due():
+                self._sweep()
             if self._owed is None:
                 self.past = self._stream.position
             if self._stream.flush_due():
@@ -206,6 +228,8 @@ class Driver:
             self._failed("look_failed", f"{type(error).__name__}: {error}")
 
     def _sweep_due(self) -> bool:
+        if self._sweeping is not None:
+            return True
         if self._event_time:
             now, every_s = self._reached, _DAY_S
         else:
@@ -214,18 +238,36 @@ class Driver:
             return True
         return (now - self._swept).total_seconds() >= every_s
 
-    def _move(self, *, arrived: bool) -> None:
-        """Let memberships follow up to now; a shop without segments has none to move.
+    def _sweep(self) -> None:
+        """Move the next part of all customers on, of whom nothing came."""
+        began, after = self._sweeping or (self._clock(), "")
+        self._sweeping = began, after
+        aged = self._stream.sweep(
+            after, _SWEPT_AT_ONCE, None if self._event_time else self._clock()
+        )
+        placed = True
+        if aged is None:
+            placed = self._move(arrived=False)
+        else:
+            self._follow(aged.changed, aged.as_of)
+            if aged.after is not None:
+                self._sweeping = began, aged.after
+                return
+        self._sweeping = None
+        self._swept = self._reached if self._event_time else began
+        if placed:
+            self._told["swept_at"] = iso(began)
+
+    def _move(self, *, arrived: bool) -> bool:
+        """Let memberships follow up to now; False: a shop without segments has none to move.
 
         Args:
             arrived: only those of whom events came in; everybody else waits for the sweep.
         """
-        now = self._clock()
-        swept = self._reached if self._event_time else now
         try:
             try:
-                as_of = None if self._event_time else now
-                moved = self._shop.refresh(as_of=as_of, arrived=arrived)
+                now = None if self._event_time else self._clock()
+                moved = self._shop.refresh(as_of=now, arrived=arrived)
             except UsageError as error:
                 if error.code != "bad_period":
                     raise
@@ -234,13 +276,13 @@ class Driver:
         except ShoalError as error:
             if error.code not in _NOBODY:
                 raise
-            self._swept = self._swept if arrived else swept
-            return
-        self._told["moved"] += moved.changed
-        self._reached = moved.as_of
-        if not arrived:
-            self._swept = swept
-            self._told["swept_at"] = iso(now)
+            return False
+        self._follow(moved.changed, moved.as_of)
+        return True
+
+    def _follow(self, changed: int, as_of: datetime | None) -> None:
+        self._told["moved"] += changed
+        self._reached = as_of or self._reached
 
     def _failed(self, code: str, message: str) -> None:
         self._told["failure"] = {"code": code, "message": message, "since": iso(self._clock())}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from shoal.shop.data import DataVerbs
     from shoal.workflows.known import Known
     from shoal.workflows.live_keys import KnownKeys
-    from shoal.workflows.live_step import LiveStep, Stepped
+    from shoal.workflows.live_step import Aged, LiveStep, Stepped
 
 #: Calls of one step: what one step costs besides is shared by them, and the first waits for the
 #: last.
@@ -99,6 +99,27 @@ class Stream:
         if self._since is None:
             self._since = self._clock()
         return found
+
+    def sweep(self, after: str, most: int, now: datetime | None) -> Aged | None:
+        """Move the next customers on to now, of whom nothing came.
+
+        Args:
+            after: the last customer of the part before; "" begins.
+            most: customers of a part.
+            now: as of `step`.
+
+        Returns:
+            None where everybody has to be refreshed at once (`Shop.refresh`).
+
+        Raises:
+            OperationError: as a store raises.
+        """
+        from shoal.workflows.live_step import TableNeededError
+
+        try:
+            return self._steps().sweep(after, most, now)
+        except TableNeededError:
+            return None
 
     def _agree(self) -> None:
         """Let the inbox and the state store be at the same position.

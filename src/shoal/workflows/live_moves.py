@@ -84,6 +84,11 @@ class Moves:
             (recorded_until(self.store, one).until for one in self._found), default=_BEGINNING
         )
 
+    def all_moved(self) -> bool:
+        """Whether everybody was moved of whom the event table has events."""
+        version = self.warehouse.version()
+        return all(recorded_until(self.store, one).table_version == version for one in self._found)
+
     def carries(self, rows: pa.Table, touched: pa.Array, moved: pa.Array, moment: datetime) -> None:
         """Let the behaviour models' states follow."""
         for carries in filter(None, self._models.values()):
@@ -95,19 +100,25 @@ class Moves:
         touched: pa.Array,
         moment: datetime,
         seen: Callable[[Known], None],
+        *,
+        silent: bool = False,
     ) -> int | None:
-        """Place the customers of whom there is news, and record who is elsewhere.
+        """Place customers, and record who is elsewhere.
+
+        Args:
+            silent: there is no news of them, and time alone moves them.
 
         Returns memberships recorded in the main segmentation; None where there is none.
         """
         if not self._found or not len(touched):
             return 0 if self._found else None
         names = touched.to_pylist()
+        arrived = touched[:0] if silent else touched
         goings = [
             Going(
                 one, recorded_until(self.store, one),
                 self.store.get_memberships(self._kept(one), customers=names),
-                touched, None, self._carries_of(one), trial=self._trial,
+                arrived, None, self._carries_of(one), trial=self._trial,
             )
             for one in self._found
         ]  # fmt: skip

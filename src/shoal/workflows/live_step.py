@@ -79,6 +79,20 @@ class Stepped:
     as_of: datetime | None = None
 
 
+@dataclass(frozen=True)
+class Aged:
+    """A part of a sweep.
+
+    Args:
+        after: the last customer who was moved; None: there are no others.
+        changed, as_of: as of `Stepped`.
+    """
+
+    after: str | None
+    changed: int = 0
+    as_of: datetime | None = None
+
+
 @dataclass
 class LiveStep:
     """Steps of one process that holds the shop's lease.
@@ -157,6 +171,38 @@ class LiveStep:
         return Stepped(
             len(calls), calls[-1][0], rows, changed or 0, None if changed is None else moment
         )
+
+    def sweep(self, after: str, most: int, now: datetime | None) -> Aged:
+        """Move the next customers on to now, of whom nothing came: a refresh of all in parts.
+
+        Args:
+            after: the last customer of the part before; "" begins.
+            most: customers of a part.
+            now: as of `step`.
+
+        Raises:
+            TableNeededError: nothing was done.
+            OperationError: as a store raises; nothing was done.
+        """
+        self._check_shop()
+        if not self._moves.all_moved():
+            raise TableNeededError("events came in of customers who were not moved yet")
+        names = self.store.customers_after(after, most)
+        last = names[-1] if len(names) == most else None
+        if not names:
+            return Aged(last)
+        moment = self._moment(TABLE_SCHEMA.empty_table(), now)
+        known: list[Known] = []
+        with self.store.transaction():
+            partials = state.decode(self.store.get_states(names), tail=False)
+            changed = self._moves.record(
+                partials, pa.array(names, pa.string()), moment, known.append, silent=True
+            )
+        if self.seen is not None and known:
+            self.seen(known[0])
+        if changed is None:  # there are no segments
+            return Aged(None)
+        return Aged(last, changed, moment)
 
     # -- what can be had ---------------------------------------------------------------------------
 

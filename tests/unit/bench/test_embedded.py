@@ -26,7 +26,7 @@ from bench.segments.peers import METHODS
 from bench.segments.sets import Log
 from bench.track import __main__ as track
 from bench.track.embedded import Timed, replayed
-from bench.track.summing import mean_over_worlds
+from bench.track.summing import mean_over_worlds, title, titled
 from sklearn.metrics import adjusted_rand_score
 
 ROOT = Path(__file__).parents[3]
@@ -180,7 +180,7 @@ def test_rows_of_a_run_take_their_place_beside_those_of_others() -> None:
     assert [one["peers"] for one in again["added"]] == [["shoal"], ["shoal-both"]]
 
 
-def test_further_seeds_are_added_and_a_method_without_them_has_no_mean() -> None:
+def test_further_seeds_are_added_and_a_method_without_them_says_so() -> None:
     old, new = _document("kmeans", "shoal"), _document("kmeans", seeds=(2, 3), accuracy=0.7)
     for document in (old, new):
         for row in document["worlds"]:
@@ -196,7 +196,9 @@ def test_further_seeds_are_added_and_a_method_without_them_has_no_mean() -> None
     ]
     figure = mean_over_worlds(found["worlds"], "kmeans", "accuracy")
     assert figure is not None and (figure["min"], figure["max"]) == (0.5, 0.7)
-    assert mean_over_worlds(found["worlds"], "shoal", "accuracy") is None
+    assert titled(found["worlds"], "kmeans") == title("kmeans")
+    assert titled(found["worlds"], "shoal") == f"{title('shoal')} (seeds 1 alone)"
+    assert mean_over_worlds(found["worlds"], "shoal", "accuracy") is not None
     new["worlds"].pop()
     with pytest.raises(merging.MergeError, match="lacks drift-3"):
         track.merged(old, new, ())

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -281,6 +282,9 @@ class Around:
     def step(self, now: datetime | None) -> None:
         return None
 
+    def sweep(self, after: str, most: int, now: datetime | None) -> Any:
+        return None
+
     def flush_due(self) -> bool:
         return False
 
@@ -320,8 +324,32 @@ def test_a_driver_that_fails_says_so_and_goes_on() -> None:
     assert driver.told()["failure"]["code"] == "internal"
     assert driver._step()
     told = driver.told()
-    assert (told["failure"], told["calls"], told["events"], shop.refreshed) == (None, 2, 2, 1)
+    assert (told["failure"], told["calls"], told["events"], shop.refreshed) == (None, 2, 2, 2)
     assert (told["detours"], told["detour"]) == (2, "a test says so")
+
+
+def test_it_rests_as_long_as_calls_took_and_longer_after_failures() -> None:
+    shop = Brought(*(OperationError("disk_full", "no space is left") for _ in range(4)))
+
+    def rests(every_s: float) -> list[float]:
+        driver = Driver(cast(Any, shop), MemoryInbox(), every_s=every_s, clock=lambda: NOW)
+        found = []
+        for took in (None, 0.01, 0.4, 7.0):
+            driver._took = took
+            found.append(driver._rest(every_s))
+        driver._took, driver._sweeping = None, (NOW, "c")
+        return [*found, driver._rest(every_s)]
+
+    assert rests(1.0) == pytest.approx([0.2, 0.1, 0.4, 1.0, 0.1])
+    assert rests(0.05) == [0.05] * 5
+    driver = Driver(cast(Any, shop), MemoryInbox(), every_s=1.0, clock=lambda: NOW)
+    waited = [1.0]
+    for _ in range(4):
+        driver._step()
+        waited.append(driver._rest(waited[-1]))
+    assert waited == [1.0, 2.0, 4.0, 8.0, 10.0]
+    driver._step()  # what failed is over
+    assert driver._rest(10.0) == pytest.approx(0.2)
 
 
 def test_customers_are_moved_on_though_nothing_comes() -> None:
@@ -336,6 +364,39 @@ def test_customers_are_moved_on_though_nothing_comes() -> None:
     shop.outcomes.append(Drained(1, RowAccount(read=1, stored=1)))
     assert driver._step()
     assert shop.arrived == [False, False, True]
+
+
+def test_between_two_parts_of_a_sweep_what_came_is_taken_in() -> None:
+    done = []
+
+    class Many(Around):
+        """Customers who are moved in three parts."""
+
+        def step(self, now: datetime | None) -> None:
+            done.append("taken")
+
+        def sweep(self, after: str, most: int, now: datetime | None) -> Any:
+            done.append(f"after {after}")
+            return SimpleNamespace(after={"": "c", "c": "f"}.get(after), changed=2, as_of=now)
+
+    now = [NOW]
+    shop = Brought()
+    driver = Driver(cast(Any, shop), MemoryInbox(), sweep_s=60, clock=lambda: now[0])
+    driver._stream = cast(Any, Many(MemoryInbox()))
+    for _ in range(4):
+        driver._step()
+        now[0] += timedelta(seconds=10)
+    assert done == ["taken", "after ", "taken", "after c", "taken", "after f", "taken"]
+    told = driver.told()
+    assert (told["moved"], told["swept_at"]) == (6, "2026-05-01T00:00:00Z")
+    now[0] = NOW + timedelta(seconds=61)  # of when it began
+    driver._step()
+    assert done[-2:] == ["taken", "after "]
+    # Customers whose events came in while more waited are known as long as nobody else is moved.
+    driver._owed = now[0]
+    cast(Any, driver._stream).behind = True
+    driver._step()
+    assert done[-1] == "taken"
 
 
 def test_while_a_backlog_comes_in_customers_follow_once_a_minute() -> None:
