@@ -18,7 +18,7 @@ import pyarrow as pa
 from shoal.adapters import kept_queries
 from shoal.adapters.duckdb_plans import Plans
 from shoal.adapters.failures import translated
-from shoal.adapters.memory_limit import memory_mib
+from shoal.adapters.process_memory import memory_mib
 from shoal.ports import ParquetFiles, Relation
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class DuckEngine:
     Args:
         threads: worker threads; None for one a core.
         memory_mib: what DuckDB may hold before it spills, in MiB; None for half of what this
-            process may have (`memory_limit`), at most 3 GiB.
+            process may have (`process_memory`), at most 3 GiB.
         spill: directory of spilled data; None for `duckdb-spill` in the system's temporary one.
 
     >>> engine = DuckEngine(threads=1)

@@ -10,9 +10,10 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from shoal.adapters.process_memory import give_back
 from shoal.domain.errors import ShoalError, UsageError
 from shoal.domain.time import Clock, iso, system_clock
-from shoal.shop.streaming import AT_ONCE
+from shoal.shop.streaming import AT_ONCE, BACKLOG
 
 if TYPE_CHECKING:
     from shoal.ports import Inbox
@@ -167,8 +168,11 @@ class Driver:
                 self._sweep()
             if self._owed is None:
                 self.past = self._stream.position
-            if self._stream.flush_due():
+            flushes = self._stream.flush_due()
+            if flushes:
                 self._stream.flush()
+            if flushes or calls > BACKLOG:
+                give_back()
         except ShoalError as error:
             self._failed(error.code, error.message)
             return 0

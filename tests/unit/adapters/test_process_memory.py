@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from shoal.adapters.memory_limit import memory_mib
+from shoal.adapters.process_memory import give_back, memory_mib
 
 MACHINE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
 
@@ -42,3 +44,25 @@ def test_the_least_limit_counts(tmp_path: Path, files: dict[str, str], expected:
 
 def test_the_machine_it_runs_on_is_read() -> None:
     assert 0 < memory_mib() <= MACHINE
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_was_freed_is_given_back() -> None:
+    def resident_mib() -> float:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    # Small pieces between others that stay: the heap cannot shrink from its end alone.
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "malloc_trim"):
+        pytest.skip("not glibc")
+    libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    pieces = [libc.malloc(ctypes.c_size_t(60_000)) for _ in range(4_000)]
+    for piece in pieces:
+        ctypes.memset(piece, 1, 60_000)
+    for piece in pieces[:-1:2] + pieces[1:-1:2]:
+        libc.free(piece)
+    full = resident_mib()
+    give_back()
+    assert resident_mib() < full - 150
+    libc.free(pieces[-1])
