@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 import sqlite3
@@ -78,18 +79,19 @@ def _shoal(
     errors = work / "errors"
     who = (folder / "probes.txt").read_text().split()
     reads = phase == "reads"
-    reader = key_of(shop, "reads", "marketer") if reads else ""
+    reader = key_of(shop, "reads", "analyst") if reads else ""
     if reads:
         _unlimited(shop)
     with running(shoal_command(shop, 0, *more), log=errors) as server:
         with closing(Probe(server, shop, settings["key"], who[-1:])) as first:
-            if first.once() is None:  # every start begins with a sweep over all customers
+            if first.once() is None:  # a start loads what steps need
                 raise RuntimeError(f"nobody was moved: {_last(errors)}")
         if reads:
             settings.update(path=PROFILE, key=reader)
             status = _status(server, PROFILE.format(who[0]), reader)
             if status != 200:
                 return {"not_there": f"GET {PROFILE} answers {status}"}
+            until(lambda: _swept(server, reader), _CATCH_UP_S, 0.25)
         if phase == "replay":
             return {**replay.imported(server, shop, settings, who[:-1]), "rss_mib": memory(server)}
         probe = Probe(server, shop, settings["key"], who[:-1]) if phase == "visible" else None
@@ -143,6 +145,14 @@ def _status(server: Server, path: str, key: str) -> int:
     with closing(http.client.HTTPConnection(server.host, server.port, timeout=30)) as connection:
         connection.request("GET", path, headers={"authorization": f"Bearer {key}"})
         return connection.getresponse().status
+
+
+def _swept(server: Server, key: str) -> bool:
+    """Whether the sweep over all customers is over with which every start begins."""
+    with closing(http.client.HTTPConnection(server.host, server.port, timeout=30)) as connection:
+        connection.request("GET", "/v1/status", headers={"authorization": f"Bearer {key}"})
+        told = json.loads(connection.getresponse().read())
+    return told["service"]["swept_at"] is not None
 
 
 def _last(errors: Path) -> str:

@@ -146,6 +146,8 @@ class Driver:
         """Seconds until the next batch; `before`: how long it rested last."""
         if self._told["failure"] is not None:
             return min(2 * max(before, self._every_s), _LONGEST_WAIT_S)
+        if self._sweeping is not None and self._swept is None:
+            return 0.0  # the first sweep puts customers at hand for who reads
         idle = self._took is None and self._sweeping is None
         rest = _LOOK_S if idle else max(self._took or 0.0, _LEAST_REST_S)
         return min(rest, self._every_s)

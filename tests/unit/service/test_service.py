@@ -338,10 +338,12 @@ def test_it_rests_as_long_as_calls_took_and_longer_after_failures() -> None:
             driver._took = took
             found.append(driver._rest(every_s))
         driver._took, driver._sweeping = None, (NOW, "c")
+        found.append(driver._rest(every_s))
+        driver._swept = NOW
         return [*found, driver._rest(every_s)]
 
-    assert rests(1.0) == pytest.approx([0.2, 0.1, 0.4, 1.0, 0.1])
-    assert rests(0.05) == [0.05] * 5
+    assert rests(1.0) == pytest.approx([0.2, 0.1, 0.4, 1.0, 0.0, 0.1])
+    assert rests(0.05) == [0.05] * 4 + [0.0, 0.05]
     driver = Driver(cast(Any, shop), MemoryInbox(), every_s=1.0, clock=lambda: NOW)
     waited = [1.0]
     for _ in range(4):
