@@ -50,8 +50,8 @@ def _started_linux(pid: int) -> str | None:
         return None
     # The second field is the command in parentheses and may hold anything, spaces and ) included.
     fields = text.rpartition(")")[2].split()
-    state, ticks = fields[0], fields[19]
-    return None if state in ("Z", "X") else f"{_boot()}/{ticks}"
+    state, ticks, boot = fields[0], fields[19], _boot()
+    return None if state in ("Z", "X") or boot is None else f"{boot}/{ticks}"
 
 
 def _started_ps(pid: int) -> str | None:
