@@ -28,7 +28,7 @@ from bench.harness.data import CACHE
 from bench.harness.run import Unit, code_hash, run, say
 from bench.load.site import prepared
 
-FAULTS = ("kills", "full", "lying", "disordered", "jumping", "overloaded", "away")
+FAULTS = ("kills", "full", "lying", "disordered", "jumping", "overloaded", "away", "parted")
 _KILLS = 10
 _TIMEOUT_S = 1_800.0
 
@@ -91,7 +91,7 @@ def _units(options: argparse.Namespace, shop: Path) -> Iterator[Unit]:
         "full": {}, "lying": {"positions": options.positions},
         "disordered": {"events": options.events, "seed": options.seed},
         "jumping": {"seconds": 16.0}, "overloaded": {"seconds": 10.0},
-        "away": {"seconds": 36.0},
+        "away": {"seconds": 36.0}, "parted": {"kills": options.killed, "seed": options.seed},
     }  # fmt: skip
     for fault in options.only:
         runs = (
@@ -114,6 +114,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--positions", type=int, default=20, help="syncs that fail one by one")
     parser.add_argument("--events", type=int, default=2_000, help="of the disorder")
+    parser.add_argument("--killed", type=int, default=20, help="partitions, of a service")
     parser.add_argument("--customers", type=int, default=1_000)
     parser.add_argument("--days", type=int, default=60, help="of the shop's history")
     parser.add_argument("--seed", type=int, default=1)

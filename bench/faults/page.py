@@ -19,6 +19,8 @@ _ABOUT = {
     "jumping": "the server's clock: two hours ahead, two hours back, right again",
     "away": "the receiver of a webhook is away for an hour of the service's clock, under load",
     "overloaded": "three times what it answers at most, 512 connections",
+    "parted": "of two processes among which customers are divided one is killed at a drawn moment, "
+    "again and again, and once the service; 2,000 calls a second",
 }
 
 
@@ -168,8 +170,15 @@ def _away(row: Row) -> str:
     )
 
 
+def _parted(row: Row) -> str:
+    return (
+        f"{row['killed']} partitions killed, {row['restarts']} started again meanwhile; "
+        f"{row['shares']:,} shares of steps done by them; answers {_counts(row['statuses'])}"
+    )
+
+
 _SEEN = {"away": _away, "full": _full, "lying": _lying, "disordered": _disordered,
-         "jumping": _jumping, "overloaded": _overloaded}  # fmt: skip
+         "jumping": _jumping, "overloaded": _overloaded, "parted": _parted}  # fmt: skip
 
 
 def _failed(rows: Sequence[Row]) -> list[str]:

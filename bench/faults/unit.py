@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bench.faults import disks, hooks, kills, odd
+from bench.faults import disks, hooks, kills, odd, parted
 from bench.faults.syncs import NoCompilerError
 
 
@@ -20,4 +20,5 @@ def run(fault: str, shop: str, **settings: Any) -> dict[str, Any]:
 _FAULTS: dict[str, Callable[..., dict[str, Any]]] = {
     "kills": kills.run, "full": disks.full, "lying": disks.lying, "disordered": odd.disordered,
     "jumping": odd.jumping, "overloaded": odd.overloaded, "away": hooks.away,
+    "parted": parted.parted,
 }  # fmt: skip

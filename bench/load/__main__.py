@@ -4,6 +4,7 @@
     python -m bench.load --minutes 10        what is published, about 40 minutes
     python -m bench.load --only paced visible --rate 500
     python -m bench.load --workers 2         connections are taken by two processes
+    python -m bench.load --partitions 2      customers are divided among two processes
     python -m bench.load --merge --minutes 10 --only single
                                              this phase into the figures of a run before
                                              (--servers shoal: not that of the bare server)
@@ -30,7 +31,7 @@ from bench.load import page
 from bench.load.site import prepared
 from bench.load.unit import BARE, SHOAL
 
-PHASES = ("single", "batch", "paced", "visible", "reads", "replay")
+PHASES = ("single", "batch", "paced", "visible", "reads", "replay", "steps")
 _SHORT_S = 15.0
 _SLACK_S = 2_400.0
 
@@ -56,7 +57,7 @@ def main() -> int:
 
 
 #: What runs have to agree about whose rows stand beside one another.
-_PROTOCOL = ("customers", "days", "rate", "every_s", "workers")
+_PROTOCOL = ("customers", "days", "rate", "every_s", "workers", "partitions")
 
 
 def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +66,8 @@ def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     Raises:
         MergeError: the runs differ in the shop or in how it is served.
     """
-    merging.same(old["settings"], new["settings"], _PROTOCOL)
+    earlier, later = ({"partitions": 1, **one["settings"]} for one in (old, new))
+    merging.same(earlier, later, _PROTOCOL)
     labels = tuple(dict.fromkeys(row["label"] for row in new["rows"]))
     return {
         **old, "rows": merging.rows(old["rows"], new["rows"], "digest"),
@@ -81,7 +83,7 @@ def _bench(options: argparse.Namespace) -> dict[str, Any]:
         "bench.load/1", "bench.load", [1],
         settings={"customers": options.customers, "days": options.days, "rate": options.rate,
                   "minutes": options.minutes, "every_s": options.every,
-                  "workers": options.workers},
+                  "workers": options.workers, "partitions": options.partitions},
     )  # fmt: skip
     units = list(_units(options, shop))
     longest = max(unit.arguments["seconds"] for unit in units)
@@ -113,17 +115,21 @@ def _units(options: argparse.Namespace, shop: Path) -> Iterator[Unit]:
         ("visible", f"visible-{options.rate / 2:g}", {"seconds": part, "rate": options.rate / 2}),
         ("reads", f"reads-{options.reads:g}", {"seconds": part, "rate": options.reads}),
         ("replay", f"replay-{options.calls}", {"seconds": part, "calls": options.calls}),
+        *(("steps", f"steps-{n}", {"seconds": part, "partitions": n}) for n in (1, 2)),
     ]
     code = code_hash("bench/load", "src/shoal/service", "src/shoal/adapters", "src/shoal/workflows")
     for place, (phase, label, more) in enumerate(phases):
         if phase not in options.only:
             continue
         for server in options.servers:
-            if server == BARE and phase in ("visible", "reads", "replay"):
+            if server == BARE and phase in ("visible", "reads", "replay", "steps"):
                 continue
             arguments = {"server": server, "phase": phase, "shop": str(shop), **more}
             if server == SHOAL:
-                arguments |= {"every_s": options.every, "workers": options.workers}
+                arguments = {
+                    "every_s": options.every, "workers": options.workers,
+                    "partitions": options.partitions, **arguments,
+                }  # fmt: skip
             yield Unit(server, label, place, arguments, {"code": code})
 
 
@@ -139,6 +145,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--batches", type=int, nargs="+", default=[50, 100])
     parser.add_argument("--every", type=float, default=1.0, help="shoal serve --every")
     parser.add_argument("--workers", type=int, default=1, help="shoal serve --workers")
+    parser.add_argument("--partitions", type=int, default=1, help="shoal serve --partitions")
     parser.add_argument("--only", nargs="+", choices=PHASES, default=list(PHASES))
     parser.add_argument("--servers", nargs="+", choices=(SHOAL, BARE), default=[SHOAL, BARE])
     parser.add_argument("--again", action="store_true", help="nothing is taken from the cache")

@@ -47,6 +47,7 @@ def markdown(document: Mapping[str, Any]) -> str:
         *_visible(rows),
         *_reads(rows),
         *_replay(rows),
+        *_steps(rows),
         *_memory(rows),
         *_failed(rows),
     ]
@@ -57,13 +58,15 @@ def markdown(document: Mapping[str, Any]) -> str:
 
 def _workers(settings: Mapping[str, Any]) -> str:
     """How many processes take connections, where it is not the one that does everything."""
-    count = settings.get("workers", 1)
-    if count < 2:
-        return ""
-    return (
-        f"`--workers {count}`: so many of its processes take connections beside the one that moves "
-        "customers; core time and memory are of all of them. "
-    )
+    told, count = "", settings.get("workers", 1)
+    if count > 1:
+        told = (
+            f"`--workers {count}`: so many of its processes take connections beside the one that "
+            "moves customers; core time and memory are of all of them. "
+        )
+    if (parts := settings.get("partitions", 1)) > 1:
+        told += f"`--partitions {parts}`: so many processes share in moving customers. "
+    return told
 
 
 def _asked(rows: Sequence[Row]) -> list[str]:
@@ -184,6 +187,26 @@ def _replay(rows: Sequence[Row]) -> list[str]:
     ] if lines else []  # fmt: skip
 
 
+def _steps(rows: Sequence[Row]) -> list[str]:
+    lines = [
+        [str(row["partitions"]), f"{one['calls']:,}", f"{one['customers']:,}",
+         f"{one['took_s']:.2f}", f"{one['core_s']:.2f}", f"{row['mib']:,.0f}",
+         f"{row['load']:.1f}"]
+        for row in _of(rows, "steps")
+        for one in row["steps"]
+    ]  # fmt: skip
+    return [
+        "## Customers divided among processes",
+        (
+            "Steps of the stream alone, without a service: calls that wait become events and move "
+            "their customers, in one transaction. Medians (core time: means) of eight steps after "
+            "two others; core time and MiB are of all processes."
+        ),
+        table(["partitions", "calls a step", "customers", "s a step", "core s a step", "MiB",
+               "load"], lines),
+    ] if lines else []  # fmt: skip
+
+
 def _million(row: Row) -> float | None:
     """Seconds a million events; None where fewer were replayed."""
     return row["replayed_s"] if row.get("calls", 0) >= 1_000_000 else None
@@ -192,18 +215,24 @@ def _million(row: Row) -> float | None:
 def _memory(rows: Sequence[Row]) -> list[str]:
     lines = [
         [row["peer"], row["label"], f"{row['seconds']:.0f}",
-         *(f"{row['rss_mib'][name]:,.0f}" for name in ("first", "last", "most"))]
+         *(_number(one) for one in _quarters(row["rss_mib"])), _number(row["rss_mib"]["most"])]
         for row in rows
         if row.get("rss_mib")
     ]  # fmt: skip
     return [
         "## Memory",
         (
-            "Resident MiB of the server: medians of the first and the last quarter, and the "
-            "highest. The first sweep over all customers is in the first quarter."
+            "Resident MiB of the server: the median of each quarter, and the highest. The first "
+            "sweep over all customers is in the first quarter."
         ),
-        table(["server", "phase", "seconds", "first", "last", "highest"], lines),
+        table(["server", "phase", "seconds", "first", "second", "third", "last", "highest"], lines),
     ]
+
+
+def _quarters(told: Mapping[str, Any]) -> Sequence[float | None]:
+    """The median of each quarter; runs of before kept the first and the last."""
+    found: Sequence[float] | None = told.get("quarters")
+    return found or [told["first"], None, None, told["last"]]
 
 
 def _failed(rows: Sequence[Row]) -> list[str]:

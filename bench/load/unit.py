@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
-from bench.load import replay
+from bench.load import replay, steps
 from bench.load.site import Server, fresh, generated, key_of, running, shoal_command, until
 from bench.load.visible import Probe
 
@@ -37,17 +38,20 @@ def run(
     batch: int = 1,
     every_s: float = 1.0,
     workers: int = 1,
+    partitions: int = 1,
     calls: int = 0,
 ) -> dict[str, Any]:
     """Run a phase.
 
     Args:
         phase: `single` and `batch`: as fast as answers come; `paced`: at a rate; `visible`: probes
-            beside a rate; `reads`: profiles at a rate; `replay`: a log in one import.
+            beside a rate; `reads`: profiles at a rate; `replay`: a log in one import; `steps`:
+            steps of the stream alone, without a service.
         shop: folder of the prepared shop.
         rate: requests a second; None: as many as are answered.
         every_s: how long events of Shoal's service wait for others.
         workers: processes of Shoal's service that take connections.
+        partitions: processes among which it divides customers.
         calls: of `replay`.
     """
     settings = {
@@ -57,10 +61,13 @@ def run(
     }  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="shoal-load-") as name, _Load() as load:
         work = Path(name)
-        if server == BARE:
+        if phase == "steps":
+            found = steps.measured(Path(shop), work, partitions)
+        elif server == BARE:
             found = _bare(work, settings)
         else:
-            more = ("--every", str(every_s), "--workers", str(workers))
+            more = ("--every", str(every_s), "--workers", str(workers),
+                    "--partitions", str(partitions))  # fmt: skip
             found = _shoal(phase, Path(shop), work, settings, more)
     return {**found, "load": load.mean()}
 
@@ -122,14 +129,16 @@ def waiting(shop: Path) -> int:
         return int(inbox.execute("SELECT count(*) FROM inbox").fetchone()[0])
 
 
-def memory(server: Server) -> dict[str, float]:
-    """Resident memory in MiB: the highest, and the medians of the first and last quarter."""
+def memory(server: Server) -> dict[str, Any]:
+    """Resident memory in MiB: the highest, and the median of each quarter."""
     told = server.rss_mib
-    quarter = max(1, len(told) // 4)
     if not told:
         return {}
-    return {"most": max(told), "first": statistics.median(told[:quarter]),
-            "last": statistics.median(told[-quarter:])}  # fmt: skip
+    cuts = [round(len(told) * number / 4) for number in range(5)]
+    quarters = [
+        statistics.median(told[start:stop] or told) for start, stop in itertools.pairwise(cuts)
+    ]
+    return {"most": max(told), "first": quarters[0], "last": quarters[-1], "quarters": quarters}
 
 
 def _unlimited(shop: Path) -> None:

@@ -49,6 +49,7 @@ class Parts:
     Args:
         store: a copy of the state store to be asked instead of the shop's own.
         work_dir: where events are written while they are read; None: in the shop.
+        one_of: processes that query the shop at once and share cores and memory.
     """
 
     def __init__(
@@ -58,11 +59,13 @@ class Parts:
         *,
         store: StateStore | None = None,
         work_dir: Path | None = None,
+        one_of: int = 1,
     ) -> None:
         self.directory = directory
         self.config = config
         self._store = store
         self._work_dir = work_dir or directory / WORK_DIR
+        self._one_of = one_of
         self._fold: tuple[tuple[str, str], Fold] | None = None
 
     @cached_property
@@ -122,7 +125,7 @@ class Parts:
     def engine(self) -> DuckEngine:
         from shoal.adapters.duckdb import DuckEngine
 
-        return DuckEngine()
+        return DuckEngine.one_of(self._one_of) if self._one_of > 1 else DuckEngine()
 
     @cached_property
     def table(self) -> Warehouse:
@@ -284,17 +287,19 @@ def create(directory: Path, config: Config) -> Parts:
     return parts
 
 
-def attach(directory: Path, *, copied: bool = False) -> Parts:
+def attach(directory: Path, *, copied: bool = False, one_of: int = 1) -> Parts:
     """The adapters of an existing shop.
 
     Args:
         copied: it is a backup, whose stores are SQLite files whatever the shop's are.
+        one_of: as of `Parts`.
 
     Raises:
         UsageError: `not_a_shop` or a bad setting.
     """
     config = read(directory)
-    return Parts(directory, replace(config, store=StoreConfig()) if copied else config)
+    used = replace(config, store=StoreConfig()) if copied else config
+    return Parts(directory, used, one_of=one_of)
 
 
 def audit_file(directory: Path) -> AuditLog:

@@ -13,6 +13,7 @@ import pytest
 from tests import postgres
 from tests.journeys.conftest import Shoal
 from tests.journeys.test_serve import Service, serving, stored, views
+from tests.journeys.test_serve_partitions import moved_by_several
 from tests.journeys.test_serve_workers import ends, until
 
 from shoal.adapters.postgres import URL_VARIABLE, Namespace, connect
@@ -129,6 +130,11 @@ def test_several_processes_serve_a_shop_in_postgres(shop: Path, shoal: Shoal) ->
         }  # fmt: skip
         assert service.stop() == 0
     assert stored(shop) == before + 90
+
+
+def test_customers_are_moved_by_several_processes(shop: Path, shoal: Shoal) -> None:
+    key = shoal("keys", shop, "--make", "web", "--json").document["key"]
+    moved_by_several(shop, key, shoal)
 
 
 def test_who_is_forgotten_stands_in_no_table_and_no_file_of_one(shop: Path, shoal: Shoal) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +23,7 @@ from shoal.ports import Arrived
 from shoal.shop import Shop, streaming
 from shoal.shop.streaming import Stream
 from shoal.workflows import live_flush, live_moves
+from shoal.workflows.live_fold import Folder, Folding, joined
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 NOW = START + timedelta(days=40)
@@ -180,12 +181,17 @@ def events(shop: Shop) -> list[str]:
     return [f"{row['event_id']}x{row['n']}" for row in found.to_pylist()]
 
 
-@pytest.mark.parametrize("seed", [1])
+def in_three(folding: Folding) -> Folder:
+    """Does shares as three partitions do."""
+    return lambda share: joined([folding(own) for own in share.divided(3)])
+
+
+@pytest.mark.parametrize(("seed", "divided"), [(1, None), (2, in_three)], ids=["whole", "divided"])
 def test_states_links_flags_and_memberships_are_those_of_the_table(
-    shop: Shop, other: Shop, seed: int
+    shop: Shop, other: Shop, seed: int, divided: Callable[[Folding], Folder] | None
 ) -> None:
     inbox, beside = MemoryInbox(), MemoryInbox()
-    stream = shop.streaming(inbox, flush_s=3600)
+    stream = shop.streaming(inbox, flush_s=3600, divided=divided)
     drawn = random.Random(seed)
     steps, moment = 0, NOW
     for part in parts_of(arrived(history(seed, 110)), seed):
@@ -222,7 +228,7 @@ def recorded(shop: Shop, name: str) -> list[tuple[str, str, str]]:
 
 def test_swept_in_parts_everybody_is_where_a_refresh_puts_them(shop: Shop, other: Shop) -> None:
     inbox, beside = MemoryInbox(), MemoryInbox()
-    stream = shop.streaming(inbox, flush_s=3600)
+    stream = shop.streaming(inbox, flush_s=3600, divided=in_three)
     name = str(shop._parts.store.get_pointer("segmentation.main"))
     for one, waiting in ((shop, inbox), (other, beside)):
         waiting.append(arrived([told(100, NOW, userId="u1")]))

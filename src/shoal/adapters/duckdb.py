@@ -30,6 +30,8 @@ _COPY_WARNING = "Arrow output on a DB-API result"
 _GLOB = re.compile(r"[*?\[\]]")
 #: Compiled queries that are remembered: more than the whole program asks.
 _KEPT = 500
+#: Of one of several processes, however many they are.
+_LEAST_MEMORY_MIB = 256
 
 
 class DuckEngine:
@@ -83,6 +85,15 @@ class DuckEngine:
         self._connection.execute("SET GLOBAL parquet_metadata_cache = true")
         self._lock = threading.Lock()
         self._plans = Plans(self._cursor)
+
+    @classmethod
+    def one_of(cls, processes: int) -> DuckEngine:
+        """The engine of one of several processes: with its part of the cores and of the memory."""
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return cls(
+            threads=max((cores or 1) // processes, 1),
+            memory_mib=max(_default_memory_mib() // processes, _LEAST_MEMORY_MIB),
+        )
 
     def compile(self, expr: ir.Table) -> str:
         """SQL of an expression over unbound tables; compiled once in a process and kept.

@@ -88,6 +88,17 @@ def serve(
             help="Processes that take connections on the one port; below 2 one does everything.",
         ),
     ] = 1,
+    partitions: Annotated[
+        int,
+        typer.Option(
+            "--partitions",
+            metavar="N",
+            min=0,
+            max=64,
+            help="Processes among which customers are divided when they move; below 2 one moves "
+            "them all.",
+        ),
+    ] = 1,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -114,7 +125,7 @@ def serve(
         done = run(
             opened, host=host, port=port, every_s=every, flush_s=flush_every, follow=files,
             adjust_every_s=ask_every if adjust else None, event_time=event_time,
-            workers=workers, told=told,
+            workers=workers, partitions=partitions, told=told,
         )  # fmt: skip
     console.say(
         f"{done.get('received', 0):,} calls received, {done['events']:,} events stored, "

@@ -40,6 +40,7 @@ def application(
     counters: Counters | None = None,
     webhooks: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
     workers: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
+    partitions: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
 ) -> Starlette:
     """Everything that the service answers.
 
@@ -53,6 +54,7 @@ def application(
         counters: count what is answered.
         webhooks: how receivers stand; it may take a moment.
         workers: processes that take requests, where there are several.
+        partitions: processes among which customers are divided, where there are several.
     """
 
     async def ready(request: Request) -> Response:
@@ -63,7 +65,8 @@ def application(
             receivers = await _standing(webhooks)
             files = [{name: one[name] for name in ("source", "state")} for one in following()]
             more = {"following": files, "recovered": told.get("recovered"),
-                    "webhooks": receivers, "workers": workers()}  # fmt: skip
+                    "webhooks": receivers, "workers": workers(),
+                    "partitions": partitions()}  # fmt: skip
             return answer({"status": "ready", **{name: one for name, one in more.items() if one}})
         return failure(503, failed["code"], failed["message"], {"retry-after": "30"})
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shoal.ports import Inbox
     from shoal.service.adjusting import Adjusting
     from shoal.shop import Shop
+    from shoal.workflows.live_fold import Folder, Folding
 
 _LOG: Final = logging.getLogger("shoal.service")
 #: After a failure the next attempt waits, twice as long each time up to this.
@@ -49,6 +50,7 @@ class Driver:
         sweep_s: after so long in which nothing came everybody is moved on all the same: silence
             changes segments too.
         flush_s: events of customers who have moved are in the event table after so long.
+        divided: see `Stream`.
     """
 
     def __init__(
@@ -61,12 +63,13 @@ class Driver:
         flush_s: float = 60.0,
         adjusting: Adjusting | None = None,
         event_time: bool = False,
+        divided: Callable[[Folding], Folder] | None = None,
         clock: Clock = system_clock,
     ) -> None:
         self._shop, self._inbox, self._clock = shop, inbox, clock
         self._every_s, self._sweep_s = every_s, sweep_s
         self._adjusting, self._event_time = adjusting, event_time
-        self._stream = shop.streaming(inbox, flush_s=flush_s, clock=clock)
+        self._stream = shop.streaming(inbox, flush_s=flush_s, clock=clock, divided=divided)
         self._reached: datetime | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="driver", daemon=True)

@@ -34,6 +34,7 @@ def serve(
     adjust_every_s: float | None = None,
     event_time: bool = False,
     workers: int = 1,
+    partitions: int = 1,
     told: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Collect events and move customers until SIGINT or SIGTERM; what was done.
@@ -47,6 +48,8 @@ def serve(
             stay as they are.
         event_time: see `Driver`.
         workers: processes that take connections; with less than two this one does.
+        partitions: processes among which customers are divided when they move; with less than two
+            this one moves them all.
         told: is given the address once requests are answered.
 
     Raises:
@@ -69,6 +72,7 @@ def serve(
     from shoal.service.following import Following, feeds_of, told_apart
     from shoal.service.forwarding import Believed, OnSocket
     from shoal.service.holding import Holding
+    from shoal.service.partitions import Partitions, partition_command
     from shoal.service.protocol import BoundedHeads
     from shoal.service.running import Server, rare_collections, short_turns, told_to_stop
     from shoal.service.table_retention import TableRetention
@@ -112,15 +116,22 @@ def serve(
             adjusting = Adjusting(
                 command, lambda: driver.aside(holding.aside), every_s=adjust_every_s
             )
+        parted = None
+        if partitions > 1:
+            parted = stack.enter_context(
+                Partitions(partition_command(shop.directory, partitions), partitions)
+            )
         driver = Driver(
             shop, inbox, every_s=every_s, flush_s=flush_s, adjusting=adjusting,
-            event_time=event_time,
+            event_time=event_time, divided=None if parted is None else parted.beside,
         )  # fmt: skip
         driver.recovered = recovered
         table_retention = TableRetention(shop, driver.turn)
         driver.trimmed = table_retention.told
         counters = Counters()
         served = Served.of(collector, driver, keyring, counters)
+        if parted is not None:
+            served = replace(served, partitions=parted.told)
         crew = None
         if workers > 1:
             crew = stack.enter_context(Workers(shop.directory, listener, workers))
@@ -135,6 +146,7 @@ def serve(
                 endpoints_of(shop, log, feed, served), limits=shop.config.service,
                 trail=Trail(auditor), bounds=bounds, following=following.told, counters=counters,
                 webhooks=shop.webhooks_standing, workers=served.workers,
+                partitions=served.partitions,
             )  # fmt: skip
             named: dict[str, Any] = {
                 "log_config": None, "access_log": False, "server_header": False, "ws": "none",
@@ -148,6 +160,8 @@ def serve(
                     **named,
                 )  # fmt: skip
             server = Server(config, feed.stop, before=None if crew is None else crew.stop)
+            if parted is not None:
+                parted.start()
             driver.start()
             following.start()
             webhooks.start()

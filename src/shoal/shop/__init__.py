@@ -44,13 +44,16 @@ def init(directory: str | Path, config: Config | None = None) -> Shop:
     return Shop(bootstrap.create(Path(directory), config or Config()))
 
 
-def open(directory: str | Path) -> Shop:
+def open(directory: str | Path, *, one_of: int = 1) -> Shop:
     """Open an existing shop.
+
+    Args:
+        one_of: processes that query the shop at once: each takes its part of cores and memory.
 
     Raises:
         UsageError: `not_a_shop`, or a bad setting in its `shop.toml`.
     """
-    return Shop(bootstrap.attach(Path(directory)))
+    return Shop(bootstrap.attach(Path(directory), one_of=one_of))
 
 
 def migrate(

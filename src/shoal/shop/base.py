@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from shoal.shop.streaming import Stream
     from shoal.workflows.forget import Forgetting
     from shoal.workflows.known import Known
+    from shoal.workflows.live_fold import Folding
     from shoal.workflows.progress import Progress
 
     Moment = str | date | datetime
@@ -77,6 +78,13 @@ class Verbs:
                 admission=parts.admission,
                 progress=progress,
             )
+
+    def folding(self) -> Folding:
+        """What does a share of a stream's step in this process; it only reads."""
+        from shoal.workflows.live_fold import Folding
+
+        parts = self._parts
+        return Folding(parts.store, parts.registry, parts.fold, self.zone)
 
     @property
     def _forgetting(self) -> Forgetting:

@@ -13,6 +13,7 @@ from shoal.domain.time import system_clock
 from shoal.shop.audit import AuditVerbs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from shoal.domain.access import Key
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from shoal.workflows.collected_rows import Collected
     from shoal.workflows.draining import Drained
     from shoal.workflows.ingest_result import IngestResult
+    from shoal.workflows.live_fold import Folder, Folding
 
 #: What is kept in the audit log of what somebody typed.
 _SHOWN: Final = 40
@@ -126,15 +128,23 @@ class LiveVerbs(AuditVerbs):
         self._finish_erasures()
         return drain(inbox, self._collected, self.collecting, self.directory / bootstrap.WORK_DIR)
 
-    def streaming(self, inbox: Inbox, *, flush_s: float, clock: Clock = system_clock) -> Stream:
+    def streaming(
+        self,
+        inbox: Inbox,
+        *,
+        flush_s: float,
+        clock: Clock = system_clock,
+        divided: Callable[[Folding], Folder] | None = None,
+    ) -> Stream:
         """Steps that take calls in from the inbox; under the lease, in one thread at a time.
 
         Args:
             flush_s: so long events may wait to be in the event table.
+            divided: see `Stream`.
         """
         from shoal.shop.streaming import Stream
 
-        self._stream = Stream(self, inbox, flush_s=flush_s, clock=clock)
+        self._stream = Stream(self, inbox, flush_s=flush_s, clock=clock, divided=divided)
         return self._stream
 
     def empty_inbox(self) -> int:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from shoal.ports import Inbox
     from shoal.shop.data import DataVerbs
     from shoal.workflows.known import Known
+    from shoal.workflows.live_fold import Folder, Folding
     from shoal.workflows.live_keys import KnownKeys
     from shoal.workflows.live_step import Aged, LiveStep, Stepped
 
@@ -30,12 +31,20 @@ class Stream:
 
     Args:
         flush_s: events are in the event table after so long; their customers have moved long since.
+        divided: gives, to what does shares of a step here, what does them in several processes;
+            None: they are done here.
     """
 
     def __init__(
-        self, shop: DataVerbs, inbox: Inbox, *, flush_s: float, clock: Clock = system_clock
+        self,
+        shop: DataVerbs,
+        inbox: Inbox,
+        *,
+        flush_s: float,
+        clock: Clock = system_clock,
+        divided: Callable[[Folding], Folder] | None = None,
     ) -> None:
-        self._shop, self._inbox = shop, inbox
+        self._shop, self._inbox, self._divided = shop, inbox, divided
         self._flush_s, self._clock = flush_s, clock
         self._step: LiveStep | None = None
         self._keys: KnownKeys | None = None
@@ -168,9 +177,11 @@ class Stream:
             pace = shop.config.noise
             if self._keys is None:
                 self._keys = KnownKeys(parts.warehouse, parts.store.live)
+            folding = shop.folding()
+            folder = folding if self._divided is None else self._divided(folding)
             self._step = LiveStep(
-                parts.warehouse, parts.store, parts.registry, fold, shop.zone,
-                parts.admission, Pace(pace.rate_events, pace.run_events, pace.think_seconds),
+                parts.warehouse, parts.store, parts.registry, fold, folder, parts.admission,
+                Pace(pace.rate_events, pace.run_events, pace.think_seconds),
                 FrontDoor(shop.collecting, shop.zone, shop.config.shop.buckets, shop.row_noise,
                           parts.privacy, shop.directory / bootstrap.WORK_DIR),
                 self._keys, self._seen,

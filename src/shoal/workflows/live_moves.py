@@ -14,22 +14,22 @@ import pyarrow.dataset as ds
 
 from shoal.domain.errors import InputError, UsageError
 from shoal.domain.kinds import ITEM
-from shoal.domain.time import Zone, from_us, to_us
+from shoal.domain.time import from_us, to_us
 from shoal.events.schema import BUCKET, TABLE_SCHEMA
 from shoal.features.fold import Fold
-from shoal.features.snapshot import latest_moment, stamped
-from shoal.features.tastes import counts
+from shoal.features.snapshot import latest_moment
 from shoal.ports import Engine, EventTable, Registry, Relation, StateStore, Warehouse
 from shoal.segments import artefact
 from shoal.segments.artefact import SegmentationArtefact
 from shoal.segments.inputs import BOTH, EMBEDDING, FEATURES
-from shoal.workflows import canary, reference
+from shoal.workflows import canary
 from shoal.workflows.admission import Admission
 from shoal.workflows.advance import record, recorded_until
 from shoal.workflows.canary import Canary
 from shoal.workflows.carries import Carries
 from shoal.workflows.embedded import of_segmentation
 from shoal.workflows.known import Known
+from shoal.workflows.live_fold import Folded
 from shoal.workflows.memberships import current
 from shoal.workflows.refresh_going import Going
 from shoal.workflows.rule_columns import asks_more
@@ -48,7 +48,6 @@ class Moves:
     store: StateStore
     registry: Registry
     fold: Fold
-    zone: Zone
     admission: Admission
     _models: dict[str, Carries | None] = field(default_factory=dict)
     _pointers: tuple[str | None, ...] | None = None
@@ -94,10 +93,14 @@ class Moves:
         for carries in filter(None, self._models.values()):
             carries.follow_batch(rows, touched, moved, moment, self._facts)
 
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The ids of the frozen references of items with which features are finished."""
+        return tuple(dict.fromkeys(str(one.document["reference_id"]) for one in self._found))
+
     def record(
         self,
-        partials: Mapping[str, pa.Table],
-        touched: pa.Array,
+        folded: Folded,
         moment: datetime,
         seen: Callable[[Known], None],
         *,
@@ -106,10 +109,12 @@ class Moves:
         """Place customers, and record who is elsewhere.
 
         Args:
+            folded: finished at that moment with `references`.
             silent: there is no news of them, and time alone moves them.
 
         Returns memberships recorded in the main segmentation; None where there is none.
         """
+        touched = folded.customers
         if not self._found or not len(touched):
             return 0 if self._found else None
         names = touched.to_pylist()
@@ -122,15 +127,9 @@ class Moves:
             )
             for one in self._found
         ]  # fmt: skip
-        found = counts(partials)
-        known = {
-            name: Known(moment, stamped(self._features(partials, moment, name), self.fold, moment),
-                        found)
-            for name in {one.reference_id for one in goings}
-        }  # fmt: skip
         version = self.warehouse.version()
         for going in goings:
-            own = known[going.reference_id]
+            own = Known(moment, folded.features[going.reference_id], folded.counts)
             if going.carries is not None:
                 own = replace(own, embeddings=going.carries.embeddings(names, moment))
             going.step(own)
@@ -150,7 +149,6 @@ class Moves:
 
     def _read_anew(self) -> None:
         self._found, self._models, self._trial = [], {}, None
-        self.__dict__.pop("_references", None)
         self.__dict__.pop("_facts", None)
         try:
             self._found = [current(self.store, self.registry)]
@@ -175,18 +173,6 @@ class Moves:
             assert model is not None
             self._models[model_id] = Carries.of(model, self.warehouse, self.store, self.admission)
         return self._models[model_id]
-
-    def _features(self, partials: Mapping[str, pa.Table], moment: datetime, name: str) -> pa.Table:
-        return self.fold.finish(partials, moment, self.zone, self._reference(name))
-
-    def _reference(self, name: str) -> pa.Table:
-        if name not in self._references:
-            self._references[name] = reference.read(self.registry, name)
-        return self._references[name]
-
-    @cached_property
-    def _references(self) -> dict[str, pa.Table]:
-        return {}
 
     @cached_property
     def _facts(self) -> EventTable:

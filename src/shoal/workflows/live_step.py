@@ -11,40 +11,34 @@ before is a duplicate or a conflict, and what one customer did needs rates that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from shoal.domain.account import RowAccount
 from shoal.domain.kinds import ITEM
-from shoal.domain.time import Zone, from_us, iso
+from shoal.domain.time import from_us, iso
 from shoal.events.identity import bucket_of
 from shoal.events.noise import DELIVERY
 from shoal.events.schema import EVENT_KEY, SCOPE_KEY, TABLE_SCHEMA
-from shoal.features import state
 from shoal.features.admission import ITEMS_SCHEMA
+from shoal.features.admit import ADMITTED_SCHEMA
 from shoal.features.fold import Fold
 from shoal.ports import Arrived, LiveBatch, LiveWarehouse, Registry, StateStore
 from shoal.segments.base import CUSTOMER
 from shoal.workflows import item_facts
 from shoal.workflows.admission import Admission
-from shoal.workflows.catch_up import (
-    VALUE_EVENT,
-    behind,
-    by_customers,
-    events_of,
-    merge_into,
-)
+from shoal.workflows.catch_up import VALUE_EVENT, behind, events_of
 from shoal.workflows.forgotten import tombstones_of, unfinished
 from shoal.workflows.identity import update_links
 from shoal.workflows.ingest_result import PERIOD
 from shoal.workflows.known import Known
+from shoal.workflows.live_fold import Folded, Folder, Share
 from shoal.workflows.live_keys import KnownKeys
 from shoal.workflows.live_moves import Moves
 from shoal.workflows.live_people import Crowds, Links, latest_us, visitors_of
@@ -98,6 +92,7 @@ class LiveStep:
     """Steps of one process that holds the shop's lease.
 
     Args:
+        folded: does what is of each customer alone.
         seen: is given what is known of the customers of a step.
     """
 
@@ -105,7 +100,7 @@ class LiveStep:
     store: StateStore
     registry: Registry
     fold: Fold
-    zone: Zone
+    folded: Folder
     admission: Admission
     pace: Pace
     door: FrontDoor
@@ -122,9 +117,7 @@ class LiveStep:
 
     @cached_property
     def _moves(self) -> Moves:
-        return Moves(
-            self.warehouse, self.store, self.registry, self.fold, self.zone, self.admission
-        )
+        return Moves(self.warehouse, self.store, self.registry, self.fold, self.admission)
 
     @cached_property
     def _crowds(self) -> Crowds:
@@ -194,10 +187,8 @@ class LiveStep:
         moment = self._moment(TABLE_SCHEMA.empty_table(), now)
         known: list[Known] = []
         with self.store.transaction():
-            partials = state.decode(self.store.get_states(names), tail=False)
-            changed = self._moves.record(
-                partials, pa.array(names, pa.string()), moment, known.append, silent=True
-            )
+            folded = self.folded(self._share(moment, silent=pa.array(names, pa.string())))
+            changed = self._moves.record(folded, moment, known.append, silent=True)
         if self.seen is not None and known:
             self.seen(known[0])
         if changed is None:  # there are no segments
@@ -259,9 +250,9 @@ class LiveStep:
             raw.to_pylist(), self._facts_of(events["item_id"])
         )
         rows = self.admission.admitted_rows(events, decisions)
-        known, touched = self._states(rows, moved, moment)
-        self._moves.carries(rows, touched, moved, moment)
-        return self._moves.record(known, touched, moment, seen)
+        folded = self._states(rows, moved, moment)
+        self._moves.carries(rows, folded.customers, moved, moment)
+        return self._moves.record(folded, moment, seen)
 
     def _period(self, events: pa.Table) -> None:
         """Let the shop's first and last moment follow."""
@@ -303,35 +294,48 @@ class LiveStep:
         after = self.admission.decisions_among(found.to_pylist(), none)
         return pa.concat_arrays([before.owners_of(found), after.owners_of(found)]).unique()
 
-    def _states(
-        self, rows: pa.Table, moved: pa.Array, moment: datetime
-    ) -> tuple[Mapping[str, pa.Table], pa.Array]:
-        """Let states hold the events; what is known of all whom they touch, and who it is."""
-        partials = self.fold.partials(rows)
-        merged = [
-            merge_into(self.store, self.fold, part)
-            for part in by_customers(partials, frozenset(moved.to_pylist()))
-        ]
-        if len(moved):
-            merged += self._anew(moved)
-        if not merged:
-            return partials, pa.array([], pa.string())
-        whole = merged[0] if len(merged) == 1 else _joined(merged)
-        return whole, whole["customer"][CUSTOMER].combine_chunks()
+    def _states(self, rows: pa.Table, moved: pa.Array, moment: datetime) -> Folded:
+        """Let states hold the events; what is known of all whom they touch.
 
-    def _anew(self, customers: pa.Array) -> list[dict[str, pa.Table]]:
-        """The states of some customers from all their events."""
+        Args:
+            moved: customers whose states are made anew, from all their events.
+        """
+        if len(moved):
+            others = pc.invert(pc.is_in(rows[CUSTOMER], value_set=moved))
+            parts = (rows.filter(others), self._all_of(moved))
+            rows = pa.concat_tables([one.select(ADMITTED_SCHEMA.names) for one in parts])
+        folded = self.folded(self._share(moment, rows, moved))
+        if len(moved):
+            self.store.delete_states(moved.to_pylist())
+        if folded.states.num_rows:
+            self.store.put_states(folded.states)
+        return folded
+
+    def _share(
+        self,
+        moment: datetime,
+        rows: pa.Table | None = None,
+        anew: pa.Array | None = None,
+        silent: pa.Array | None = None,
+    ) -> Share:
+        """What is asked of the customers of a step, all of them."""
+        nobody = pa.array([], pa.string())
+        return Share(
+            ADMITTED_SCHEMA.empty_table() if rows is None else rows.select(ADMITTED_SCHEMA.names),
+            nobody if anew is None else anew,
+            nobody if silent is None else silent,
+            moment, self._moves.references,
+        )  # fmt: skip
+
+    def _all_of(self, customers: pa.Array) -> pa.Table:
+        """All events of some customers, as they count."""
         names = customers.to_pylist()
         decisions = self.admission.decisions_among(names, self._facts(), around=True)
         ids = decisions.ids_of(customers)
         buckets = sorted({bucket_of(name, self.door.buckets) for name in ids.to_pylist()})
         events = events_of(self.warehouse, None, ids, buckets)
         rows = self.admission.admitted_rows(events, decisions)
-        self.store.delete_states(names)
-        found = list(by_customers(self.fold.partials(rows), only=customers))
-        for part in found:
-            self.store.put_states(state.encode(part))
-        return found
+        return rows.filter(pc.is_in(rows[CUSTOMER], value_set=customers))
 
     def _facts(self) -> pa.Table:
         """Facts of all items, read once."""
@@ -346,15 +350,3 @@ class LiveStep:
             return facts
         asked = items.drop_null().combine_chunks().unique()
         return facts.filter(pc.is_in(facts["item_id"], value_set=asked))
-
-
-def _joined(parts: Sequence[Mapping[str, pa.Table]]) -> dict[str, pa.Table]:
-    """Partials of different customers as one, in order of customer."""
-    found = {}
-    for name in parts[0]:
-        table = pa.concat_tables([one[name] for one in parts]).combine_chunks()
-        order = np.argsort(
-            pc.rank(table[CUSTOMER].combine_chunks(), tiebreaker="dense").to_numpy(), kind="stable"
-        )
-        found[name] = table.take(pa.array(order))
-    return found

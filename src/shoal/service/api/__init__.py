@@ -42,6 +42,7 @@ class Served:
         nobody: whether nobody has a key.
         counters: of requests.
         workers: how processes stand that take requests, where there are several.
+        partitions: how processes stand among which customers are divided, where there are several.
     """
 
     past: Callable[[], int] = int
@@ -53,6 +54,7 @@ class Served:
     nobody: Callable[[], bool] = bool
     counters: Counters = field(default_factory=Counters)
     workers: Callable[[], Sequence[Mapping[str, Any]]] = tuple
+    partitions: Callable[[], Sequence[Mapping[str, Any]]] = tuple
 
     @classmethod
     def of(
@@ -86,7 +88,7 @@ def api_endpoints(shop: Shop, served: Served) -> list[Endpoint]:
         ShopState(shop, asking, served.told, served.counts),
         Metrics(
             served.counters, served.told, served.counts, served.refused, served.waiting_since,
-            served.nobody, shop.webhooks_standing, served.workers,
+            served.nobody, shop.webhooks_standing, served.workers, served.partitions,
         ),
     )  # fmt: skip
     found = [one for group in groups for one in group.endpoints(operations)]

@@ -47,6 +47,15 @@ _OF_WORKER: Final[Sequence[tuple[str, str, str, Callable[[Mapping[str, Any]], fl
     ("shoal_worker_restarts_total", "counter", "How often it ended and was started again.",
      lambda one: one["restarts"]),
 )  # fmt: skip
+#: The same of each partition.
+_OF_PARTITION: Final[Sequence[tuple[str, str, str, Callable[[Mapping[str, Any]], float]]]] = (
+    ("shoal_partition_up", "gauge", "1: the process moves its share of the customers.",
+     lambda one: int(one["state"] == "up")),
+    ("shoal_partition_restarts_total", "counter", "How often it ended and was started again.",
+     lambda one: one["restarts"]),
+    ("shoal_partition_shares_total", "counter", "Shares of steps that it did.",
+     lambda one: one["shares"]),
+)  # fmt: skip
 
 
 class Metrics:
@@ -60,6 +69,7 @@ class Metrics:
         nobody: whether nobody has a key.
         webhooks: how receivers stand.
         workers: how processes stand that take requests, where there are several.
+        partitions: how processes stand among which customers are divided, where there are several.
     """
 
     def __init__(
@@ -72,11 +82,13 @@ class Metrics:
         nobody: Callable[[], bool],
         webhooks: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
         workers: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
+        partitions: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
         clock: Clock = system_clock,
     ) -> None:
         self._counters, self._told, self._counts = counters, told, counts
         self._refused, self._waiting_since, self._clock = refused, waiting_since, clock
-        self._nobody, self._webhooks, self._workers = nobody, webhooks, workers
+        self._nobody, self._webhooks = nobody, webhooks
+        self._workers, self._partitions = workers, partitions
 
     def endpoints(self, operations: Operations) -> list[Endpoint]:
         """The one route; without a key where nobody has one, for this machine alone."""
@@ -128,9 +140,12 @@ class Metrics:
             "shoal_driver_failing", "gauge", "1 by the code of what the driver fails at now.", rows
         )
         yield from self._of_webhooks()
-        if workers := self._workers():
-            for name, kind, words, value in _OF_WORKER:
-                told_of = [((("worker", str(one["worker"])),), value(one)) for one in workers]
+        for what, found, columns in (
+            ("worker", self._workers(), _OF_WORKER),
+            ("partition", self._partitions(), _OF_PARTITION),
+        ):
+            for name, kind, words, value in columns if found else ():
+                told_of = [(((what, str(one[what])),), value(one)) for one in found]
                 yield from series(name, kind, words, told_of)
 
     def _of_webhooks(self) -> Iterable[str]:
