@@ -7,7 +7,6 @@ their keys alone, eight bytes an event, read once from the event table.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +18,6 @@ from shoal.events.schema import EVENT_KEY
 from shoal.ports import LiveStore, Warehouse
 
 Keys = npt.NDArray[np.int64]
-#: So many new keys are merged into the sorted ones at once.
-_RECENT: Final = 200_000
 
 
 class KnownKeys:
@@ -33,25 +30,25 @@ class KnownKeys:
     def __init__(self, warehouse: Warehouse, live: LiveStore) -> None:
         self._warehouse, self._live = warehouse, live
         self._version: int | None = None
-        self._sorted: Keys = np.empty(0, np.int64)
-        self._recent: set[int] = set()
+        #: Sorted, each at least twice as long as the next: a key is merged anew as often as what is
+        #: known doubles, and looked for in as many places.
+        self._runs: list[Keys] = []
 
     def any_of(self, keys: Keys) -> bool:
         """Whether one of some keys is known, or two of them are the same."""
         self._follow()
-        if len(np.unique(keys)) < len(keys) or not self._recent.isdisjoint(keys.tolist()):
-            return True
-        places = np.searchsorted(self._sorted, keys)
-        inside = places < len(self._sorted)
-        return bool((self._sorted[places[inside]] == keys[inside]).any())
+        asked = np.unique(keys)
+        return len(asked) < len(keys) or any(_inside(run, asked) for run in self._runs)
 
     def add(self, keys: Keys) -> None:
         """Know some keys from now on."""
-        self._recent.update(keys.tolist())
-        if len(self._recent) > _RECENT:
-            more = np.fromiter(self._recent, np.int64, len(self._recent))
-            self._sorted = np.union1d(self._sorted, more)
-            self._recent.clear()
+        if not len(keys):
+            return
+        self._runs.append(np.sort(keys))
+        while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
+            pair = np.concatenate([self._runs.pop(), self._runs.pop()])
+            pair.sort(kind="stable")  # of two sorted parts it only merges them
+            self._runs.append(pair)
 
     def flushed(self, before: int, after: int) -> None:
         """Events that are known went into the table, which is another version for it."""
@@ -69,13 +66,13 @@ class KnownKeys:
             return
         paths = self._paths_since(latest)
         if paths is None:
-            self._recent.clear()
             files = self._warehouse.events(version=latest).paths if latest >= 0 else ()
-            self._sorted = np.unique(_read(files))
+            self._runs = []
+            self.add(_read(files))
             for batch in self._live.read([number for number, _ in self._live.numbers()]):
                 self.add(batch.events[EVENT_KEY].to_numpy())
         elif paths:
-            self._sorted = np.union1d(self._sorted, _read(paths))
+            self.add(_read(paths))
         self._version = latest
 
     def _paths_since(self, latest: int) -> Sequence[str] | None:
@@ -89,6 +86,13 @@ class KnownKeys:
                 raise
             return None
         return [path for unit in units for path in unit.added.paths]
+
+
+def _inside(run: Keys, keys: Keys) -> bool:
+    """Whether a sorted run has one of some keys."""
+    places = np.searchsorted(run, keys)
+    inside = places < len(run)
+    return bool((run[places[inside]] == keys[inside]).any())
 
 
 def _read(paths: Sequence[str]) -> Keys:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from bench.load import __main__ as load_bench
 from bench.load import page as load_page
 from bench.load.calls import Calls
 from bench.load.generator import Load, quantiles_ms
+from bench.load.unit import memory
 
 
 def answers(statuses: list[int], seen: list[bytes]) -> Any:
@@ -97,6 +99,19 @@ def test_a_million_calls_are_held_to_what_is_asked() -> None:
     assert "| 1,000,000 | 31 | 119 | 150 | 1,500 | 1.0 |" in told
     assert "| 119 | 120 | 30 | must met |" in load_page._asked([row])[0]
     assert "| 119 |" not in load_page._asked([{**row, "calls": 100_000}])[0]
+
+
+def test_memory_is_told_by_quarters_and_steps_by_how_they_are_divided() -> None:
+    server = SimpleNamespace(rss_mib=[float(n) for n in range(1, 9)])
+    found = memory(server)  # type: ignore[arg-type]
+    assert found == {"most": 8.0, "first": 1.5, "last": 7.5, "quarters": [1.5, 3.5, 5.5, 7.5]}
+    assert memory(SimpleNamespace(rss_mib=[4.0]))["quarters"] == [4.0] * 4  # type: ignore[arg-type]
+    row = {"peer": "shoal", "label": "paced-9", "seconds": 9.0, "rss_mib": found}
+    assert "| shoal | paced-9 | 9 | 1.5 | 3.5 | 5.5 | 7.5 | 8.0 |" in load_page._memory([row])[-1]
+    step = {"calls": 1_000, "customers": 976, "took_s": 0.4, "core_s": 0.5}
+    steps = {"peer": "shoal", "label": "steps-2", "partitions": 2, "steps": [step], "mib": 999.0,
+             "load": 1.0}  # fmt: skip
+    assert "| 2 | 1,000 | 976 | 0.40 | 0.50 | 999 | 1.0 |" in load_page._steps([steps])[-1]
 
 
 def test_phases_of_a_later_run_take_their_place_beside_the_others() -> None:
