@@ -20,7 +20,7 @@ _ABOUT = {
     "away": "the receiver of a webhook is away for an hour of the service's clock, under load",
     "overloaded": "three times what it answers at most, 512 connections",
     "parted": "of two processes among which customers are divided one is killed at a drawn moment, "
-    "again and again, and once the service; 2,000 calls a second",
+    "again and again, and once the service; 3,000 calls a second",
 }
 
 
