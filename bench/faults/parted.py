@@ -23,7 +23,7 @@ from bench.load.unit import waiting
 #: Requests a second and calls of each: so many that every step is divided.
 _RATE, _BATCH = 40.0, 75
 #: Seconds between two kills; a partition starts in about one.
-_PAUSES_S = (0.2, 3.0)
+_PAUSES_S = (0.2, 8.0)
 _PARTITIONS = 2
 
 
