@@ -266,6 +266,27 @@ def test_swept_in_parts_everybody_is_where_a_refresh_puts_them(shop: Shop, other
     assert again.changed == 0
 
 
+def test_who_came_through_the_table_is_moved_before_others_are(shop: Shop, other: Shop) -> None:
+    inbox, beside = MemoryInbox(), MemoryInbox()
+    stream = shop.streaming(inbox, flush_s=3600)
+    name = str(shop._parts.store.get_pointer("segmentation.main"))
+    first = arrived([told(n, NOW, "buy", userId="u-new") for n in range(6)])
+    for one, waiting in ((shop, inbox), (other, beside)):
+        waiting.append(first)
+        one.drain(waiting)  # a backlog, after which customers follow later
+    calls, moment = arrived([told(50, NOW, userId="u2")]), NOW + timedelta(minutes=1)
+    inbox.append(calls)
+    assert not streamed(stream, shop, inbox, moment)
+    assert stream.detour == "events came in of customers who were not moved yet"
+    beside.append(calls)
+    other.drain(beside)
+    other.refresh(as_of=moment, arrived=True)
+    assert memberships(shop) == memberships(other)
+    assert ("u-new", "event") in {(who, cause) for who, _, cause in recorded(shop, name)}
+    inbox.append(arrived([told(51, NOW, userId="u2")]))
+    assert streamed(stream, shop, inbox, moment + timedelta(minutes=1))
+
+
 class KilledError(Exception):
     """A process that ends at this point."""
 
@@ -364,6 +385,7 @@ def test_calls_that_the_stream_cannot_take_say_why(shop: Shop) -> None:
         assert stream.step(NOW) is None
         assert stream.detour == why
         shop.drain(inbox)
+        shop.refresh(arrived=True)
         assert stream.step(NOW) is not None  # nothing waits
 
 
@@ -376,6 +398,7 @@ def test_a_backlog_goes_through_the_table(shop: Shop, monkeypatch: pytest.Monkey
     inbox.append(arrived([told(n, NOW, userId="u1") for n in range(5, 11)]))
     assert stream.step(NOW) is None and stream.detour is not None and "many" in stream.detour
     assert shop.drain(inbox).rows.stored == 6
+    shop.refresh(arrived=True)
     inbox.append(arrived([told(n, NOW, userId="u1") for n in range(8, 13)]))
     assert streamed(stream, shop, inbox, NOW)
     assert all(one.endswith("x1") for one in events(shop))

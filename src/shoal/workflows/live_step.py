@@ -178,8 +178,6 @@ class LiveStep:
             OperationError: as a store raises; nothing was done.
         """
         self._check_shop()
-        if not self._moves.all_moved():
-            raise TableNeededError("events came in of customers who were not moved yet")
         names = self.store.customers_after(after, most)
         last = names[-1] if len(names) == most else None
         if not names:
@@ -209,6 +207,8 @@ class LiveStep:
         why = self._moves.why_not()
         if why is not None:
             raise TableNeededError(why)
+        if not self._moves.all_moved():  # who they are is known until the next time is recorded
+            raise TableNeededError("events came in of customers who were not moved yet")
 
     def _check_events(self, events: pa.Table) -> None:
         if pc.any(pc.equal(events["kind"], ITEM)).as_py():
