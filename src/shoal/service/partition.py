@@ -45,7 +45,8 @@ def main() -> int:
         Message({"ready": True}).send(control)
         given_back = time.monotonic()
         while True:
-            answering.answer(Message.receive(control)).send(control)
+            asked = Message.receive(control)
+            answering.answer(asked).numbered(asked.told["number"]).send(control)
             if time.monotonic() - given_back >= _KEPT_S:
                 give_back()
                 given_back = time.monotonic()

@@ -124,7 +124,7 @@ class _Partition:
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._again, self._pause, self._began = 0.0, _FIRST_PAUSE_S, 0.0
-        self.state, self.restarts, self.shares = STARTING, 0, 0
+        self.state, self.restarts, self.shares, self._asked = STARTING, 0, 0, 0
         self.failure: dict[str, str] | None = None
 
     def told(self) -> dict[str, Any]:
@@ -174,8 +174,9 @@ class _Partition:
         self.wait(0.0)
         if self.state != UP or self._control is None:
             return False
+        self._asked += 1
         try:
-            message.send(self._control)
+            message.numbered(self._asked).send(self._control)
         except OSError as error:
             self._lost(str(error))
             return False
@@ -185,6 +186,9 @@ class _Partition:
         """What became of the share that it was asked for; None: it has to be done here."""
         message = self._received()
         if message is None:
+            return None
+        if message.told.get("number") != self._asked:  # a step broke off between the two
+            self._lost("it answered what was asked before")
             return None
         if "failure" in message.told:
             _LOG.warning("partition %d: %s", self.number, message.told["failure"])

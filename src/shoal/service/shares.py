@@ -31,6 +31,10 @@ class Message:
     told: Mapping[str, Any]
     tables: Sequence[pa.Table] = ()
 
+    def numbered(self, number: int) -> Message:
+        """The same as a question, or the answer to the question of that number."""
+        return Message({**self.told, "number": number}, self.tables)
+
     def send(self, to: socket.socket) -> None:
         """Raises OSError: nobody is there any more."""
         parts = [json.dumps(self.told).encode(), *map(_stream, self.tables)]

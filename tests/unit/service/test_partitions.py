@@ -29,7 +29,8 @@ control = socket.socket(fileno=int(sys.argv[1]))
 Message({"ready": True}).send(control)
 while True:
     try:
-        share = share_of(Message.receive(control))
+        asked = Message.receive(control)
+        share, number = share_of(asked), asked.told["number"]
     except OSError:
         sys.exit(0)
     names = sorted(share.rows["customer_id"].to_pylist())
@@ -38,11 +39,11 @@ while True:
     if "sleeps" in names:
         time.sleep(60)
     if "fails" in names:
-        Message({"failure": "its store is away"}).send(control)
+        Message({"failure": "its store is away"}).numbered(number).send(control)
     elif "talks" in names:
         control.sendall(b"what?" * 10)
     else:
-        of_folded(folded(*names)).send(control)
+        of_folded(folded(*names)).numbered(number).send(control)
 """
 REFUSES = """
 import os, socket, sys
@@ -144,6 +145,28 @@ def test_a_share_that_a_partition_does_not_do_is_done_here(
     before = len(alone.asked)
     done(parted, alone)
     assert len(alone.asked) == before
+
+
+def test_an_answer_to_what_was_asked_before_is_nobodys(
+    start: Callable[..., Partitions], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parted, alone = start(), Alone()
+    real = module.of_share
+    calls = iter((0, 1))
+
+    def breaks_off(own: Share, fingerprint: str) -> Any:
+        if next(calls):
+            raise MemoryError
+        return real(own, fingerprint)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "of_share", breaks_off)
+        with pytest.raises(MemoryError):
+            done(parted, alone)  # the first was asked, and nobody heard its answer
+    names = [f"other-{n}" for n in range(200)]
+    found = parted.beside(cast(Folding, alone))(share(rows(*names)))
+    assert found.customers.to_pylist() == sorted(names)
+    assert told(parted, "state") == ["down", "up"]
 
 
 def test_one_that_was_stopped_from_without_is_noticed(start: Callable[..., Partitions]) -> None:
