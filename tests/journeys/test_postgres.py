@@ -13,7 +13,7 @@ import pytest
 from tests import postgres
 from tests.journeys.conftest import Shoal
 from tests.journeys.test_serve import Service, serving, stored, views
-from tests.journeys.test_serve_partitions import moved_by_several
+from tests.journeys.test_serve_partitions import fill, moved_by_several
 from tests.journeys.test_serve_workers import ends, until
 
 from shoal.adapters.postgres import URL_VARIABLE, Namespace, connect
@@ -27,15 +27,11 @@ def shop(tmp_path: Path, shoal: Shoal, monkeypatch: pytest.MonkeyPatch) -> Itera
     """A shop with customers and segments in a schema of its own; the password is not in it."""
     address = postgres.address()
     monkeypatch.setenv(URL_VARIABLE, address)
-    directory, simulated = tmp_path / "shop", tmp_path / "simulated"
+    directory = tmp_path / "shop"
     namespace = Namespace(address, NAME, directory)
     try:
         assert shoal("init", directory, "--namespace", NAME, "--buckets", 2).code == 0
-        shoal("simulate", "--out", simulated, "--customers", 100, "--days", 60, "--seed", 3)
-        told = shoal("ingest", directory, simulated / "events.parquet", "--preset", "shoal")
-        assert told.code == 0, told.err
-        told = shoal("segment", directory, "--method", "kmeans", "--k", 3)
-        assert told.code == 0, told.err
+        fill(shoal, directory, 100)
         yield directory
     finally:
         postgres.drop(namespace)

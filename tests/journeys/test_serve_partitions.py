@@ -19,16 +19,24 @@ __all__ = ["key"]
 CUSTOMERS = 3 * LEAST_CUSTOMERS
 
 
+def fill(shoal: Shoal, directory: Path, customers: int) -> None:
+    """Give a new shop simulated customers and segments of them."""
+    simulated = directory.parent / "simulated"
+    shoal("simulate", "--out", simulated, "--customers", customers, "--days", 60, "--seed", 3)
+    for verb in (
+        ("ingest", directory, simulated / "events.parquet", "--preset", "shoal"),
+        ("segment", directory, "--method", "kmeans", "--k", 3),
+    ):
+        told = shoal(*verb)
+        assert told.code == 0, told.err
+
+
 @pytest.fixture
 def shop(tmp_path: Path, shoal: Shoal) -> Path:
     """A shop with segments."""
-    directory, simulated = tmp_path / "shop", tmp_path / "simulated"
+    directory = tmp_path / "shop"
     shoal("init", directory, "--buckets", 4)
-    shoal("simulate", "--out", simulated, "--customers", 200, "--days", 60, "--seed", 3)
-    told = shoal("ingest", directory, simulated / "events.parquet", "--preset", "shoal")
-    assert told.code == 0, told.err
-    told = shoal("segment", directory, "--method", "kmeans", "--k", 3)
-    assert told.code == 0, told.err
+    fill(shoal, directory, 200)
     return directory
 
 

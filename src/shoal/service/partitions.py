@@ -24,8 +24,6 @@ from shoal.service.workers import DOWN, STARTING, UP
 from shoal.workflows.live_fold import Folded, Folder, Folding, Share, joined
 
 _LOG: Final = logging.getLogger("shoal.service")
-#: Partitions at most.
-MOST: Final = 64
 #: A share of fewer customers costs more than it brings: each has twenty queries.
 LEAST_CUSTOMERS: Final = 250
 #: Seconds that all together may take to begin.

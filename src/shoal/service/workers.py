@@ -29,8 +29,6 @@ from shoal.service.counters import Counters, added
 from shoal.service.listening import BACKLOG
 
 _LOG: Final = logging.getLogger("shoal.service")
-#: Workers at most.
-MOST: Final = 64
 #: Seconds in which requests under way may end once the service is told to stop.
 DRAIN_S: Final = 20
 #: Seconds that all workers together may take to begin, and one that is asked to tell.
